@@ -1,0 +1,5 @@
+"""`python -m scrivano` is `scrivano`."""
+
+from scrivano.cli import main
+
+main()
