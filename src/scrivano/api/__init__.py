@@ -1,0 +1,6 @@
+"""The HTTP server: one file a protocol, all over the same jobs."""
+
+from scrivano.api.app import create_app
+from scrivano.api.services import Services
+
+__all__ = ["Services", "create_app"]

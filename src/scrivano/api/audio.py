@@ -1,0 +1,93 @@
+"""`/jobs/{id}/audio`: the recording as it was sent, as long as it is kept."""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+import re
+from pathlib import PurePosixPath
+from typing import Annotated
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Header
+from fastapi.responses import FileResponse, JSONResponse, Response
+
+from scrivano.api.documents import ErrorView
+from scrivano.api.jobs import JobId
+from scrivano.api.services import Services, ServicesDep
+from scrivano.api.transcripts import disposition
+from scrivano.errors import AudioGone
+from scrivano.jobs import Job
+
+router = APIRouter(tags=["jobs"])
+
+
+@router.get(
+    "/jobs/{job_id}/audio",
+    summary="A job's recording",
+    response_class=Response,
+    responses={
+        200: {"content": {"audio/*": {}, "video/*": {}, "application/octet-stream": {}}},
+        206: {"description": "The part that the header `Range` asked for."},
+        404: {"model": ErrorView, "description": "No such job, or its recording is not kept."},
+        416: {"model": ErrorView, "description": "The recording has no such part."},
+    },
+)
+async def audio(
+    job_id: JobId,
+    services: ServicesDep,
+    asked: Annotated[
+        str | None, Header(alias="Range", description="Only these bytes.", examples=["bytes=0-999"])
+    ] = None,
+) -> Response:
+    """While the job is not done; afterwards with `KEEP_AUDIO=true`, and of failed jobs. Players may seek in it."""
+    job, size = await run_sync(_kept, services, job_id)
+    if asked is not None and not _has(asked, size.st_size):
+        message = f"the recording has {size.st_size} bytes; ask for a part of it, as 'Range: bytes=0-999' does"
+        return JSONResponse({"error": message}, 416, {"Content-Range": f"bytes */{size.st_size}"})
+    path = PurePosixPath(job.filename or "")
+    return FileResponse(
+        services.blobs.path(job_id),
+        media_type=_media_type(path.name),
+        stat_result=size,
+        headers={
+            "Content-Disposition": disposition(job.filename, job.id, _extension(path)),
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
+
+
+def _kept(services: Services, job_id: str) -> tuple[Job, os.stat_result]:
+    """Raises `JobNotFound`, `AudioGone`."""
+    job = services.store.get_job(job_id)
+    try:
+        return job, services.blobs.path(job_id).stat()
+    except FileNotFoundError as error:
+        raise AudioGone(job_id) from error
+
+
+def _has(asked: str, size_bytes: int) -> bool:
+    """Whether all parts that a `Range` header asks for are there; `FileResponse` refuses others in plain text."""
+    parts = [_PART.fullmatch(part.strip()) for part in asked.removeprefix("bytes=").split(",")]
+    return asked.startswith("bytes=") and all(part and _is_there(part[1], part[2], size_bytes) for part in parts)
+
+
+def _is_there(first: str, last: str, size_bytes: int) -> bool:
+    """`first` empty: the last so many bytes. `last` empty: to the end."""
+    if not first:
+        return bool(last) and int(last) > 0
+    return int(first) < size_bytes and (not last or int(first) <= int(last))
+
+
+_PART = re.compile(r"(\d{0,18})-(\d{0,18})", re.ASCII)
+
+
+def _media_type(name: str) -> str:
+    """By the name's extension, but never one that a browser would run."""
+    guessed = mimetypes.guess_type(name)[0] or ""
+    return guessed if guessed.startswith(("audio/", "video/")) else "application/octet-stream"
+
+
+def _extension(path: PurePosixPath) -> str:
+    given = path.suffix[1:]
+    return given.lower() if given.isascii() and given.isalnum() and len(given) <= 8 else "bin"

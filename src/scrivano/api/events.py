@@ -1,0 +1,34 @@
+"""Server-Sent Events: what the job's and the model's stream have in common."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import anyio
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+ENDING_GRACE_SECS = 2
+"""What a stream gets to end by itself when the server does; a stream that is cut is logged as a fault."""
+
+PING_SECS = 15
+"""A comment line this often keeps proxies from closing a quiet stream."""
+
+
+def respond(frames: AsyncIterator[ServerSentEvent]) -> EventSourceResponse:
+    """A stream of `frames`, which must end by themselves when the server stops (`Signals.stopping`)."""
+    return EventSourceResponse(
+        frames, ping=PING_SECS, shutdown_event=anyio.Event(), shutdown_grace_period=ENDING_GRACE_SECS
+    )
+
+
+def frame(type: str, data: Mapping[str, Any], seq: int) -> ServerSentEvent:
+    return ServerSentEvent(data=json.dumps(data, ensure_ascii=False), event=type, id=str(seq))
+
+
+def parse_event_id(text: str | None) -> int | None:
+    """The `seq` in a `Last-Event-ID`; None where it is missing or not one of ours."""
+    if text is None or not text.isascii() or not text.isdigit() or len(text) > 18:
+        return None
+    return int(text)

@@ -1,0 +1,98 @@
+"""`/model`: where the model stands, loading and unloading it, and its events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header
+from fastapi.responses import JSONResponse
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from scrivano.api.documents import MODEL_EXAMPLES, MODEL_STREAM_EXAMPLE, ModelView, StatusView
+from scrivano.api.events import frame, parse_event_id, respond
+from scrivano.api.services import Services, ServicesDep
+from scrivano.jobs import utc
+from scrivano.lifecycle import ModelState, waiting
+from scrivano.signals import MODEL
+
+router = APIRouter(prefix="/model", tags=["model"])
+
+
+@router.get(
+    "/status",
+    summary="Where the model stands",
+    response_model=ModelView,
+    response_model_exclude_none=True,
+    responses={200: {"content": {"application/json": {"examples": MODEL_EXAMPLES}}}},
+)
+def status(services: ServicesDep) -> dict[str, Any]:
+    """`last_error` says why the last load failed. GPU figures are there only where a GPU can be read."""
+    model = services.runner.model
+    life = model.life
+    body: dict[str, Any] = {"state": life.state.value, "model": services.model}
+    if life.state is ModelState.WAITING_FOR_GPU:
+        body |= waiting(life, now=time.monotonic())
+    if life.state is ModelState.READY and life.loaded_at is not None:
+        body["loaded_at"] = utc(life.loaded_at)
+    if life.last_error is not None:
+        body["last_error"] = life.last_error
+    if model.download is not None:
+        body["download"] = dict(model.download)
+    memory = services.memory.read()
+    if memory is not None:
+        body |= {"vram_used_mb": memory.used_mb, "vram_total_mb": memory.total_mb}
+    return body
+
+
+@router.post(
+    "/load",
+    summary="Load the model",
+    status_code=202,
+    response_model=StatusView,
+    responses={200: {"model": StatusView, "description": "It is loaded already."}, 202: {"description": "It loads."}},
+)
+def load(services: ServicesDep) -> JSONResponse:
+    """Idempotent; follow `/model/events` or `/model/status`."""
+    ready = services.runner.model.life.state is ModelState.READY
+    services.runner.load()
+    if ready:
+        return JSONResponse({"status": "already_ready"})
+    return JSONResponse({"status": "load_initiated"}, status_code=202)
+
+
+@router.post("/unload", summary="Give the model's memory back", response_model=StatusView)
+def unload(services: ServicesDep) -> dict[str, str]:
+    """Work in flight ends first. Jobs that are not done go on when the model is loaded again: by a load, by the next
+    submission, or by themselves after GPU_POLL_INTERVAL_SECS, so that other programs have their chance."""
+    services.runner.unload()
+    return {"status": "unload_requested"}
+
+
+@router.get(
+    "/events",
+    summary="Follow the model (Server-Sent Events)",
+    response_class=EventSourceResponse,
+    responses={
+        200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": MODEL_STREAM_EXAMPLE}}}
+    },
+)
+async def events(
+    services: ServicesDep,
+    last_event_id: Annotated[str | None, Header(description="Go on after this event.")] = None,
+) -> EventSourceResponse:
+    """`model_loading`, `model_ready`, `model_unloaded`, `model_waiting_for_gpu`, as they happen."""
+    return respond(_frames(services, parse_event_id(last_event_id)))
+
+
+async def _frames(services: Services, after: int | None) -> AsyncIterator[ServerSentEvent]:
+    last = services.model_log.last_seq
+    seq = after if after is not None and after <= last else last
+    with services.signals.watch(MODEL) as news:
+        while not services.signals.stopping:
+            news.clear()
+            for event in services.model_log.after(seq):
+                yield frame(event.type, event.data, event.seq)
+                seq = event.seq
+            await news.wait()

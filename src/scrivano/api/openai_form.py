@@ -1,0 +1,155 @@
+"""The form of OpenAI's transcriptions and translations → what is asked for. Pure.
+
+Arrays come as `name[]` (openai-python), `name`, `name[0]`, or several values with commas between them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scrivano.errors import BadParameter, BadRequest, ModelNotFound
+from scrivano.jobs import JobOptions
+from scrivano.languages import parse_language
+
+__all__ = ["ALIASES", "Asked", "parse"]
+
+ALIASES = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "gpt-transcribe")
+"""OpenAI's models, which clients have built in: here each means the served model."""
+
+RESPONSE_FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
+
+MAX_TEMPERATURE = 1.0
+
+Form = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """`segments` and `words`: named in `timestamp_granularities`."""
+
+    language: str | None
+    options: JobOptions
+    response_format: str
+    stream: bool
+    segments: bool
+    words: bool
+    logprobs: bool
+
+
+def parse(form: Form, served_model: str) -> Asked:
+    """Raises `BadParameter`, `ModelNotFound`. Fields that OpenAI does not have are ignored."""
+    _check_model(_one(form, "model"), served_model)
+    _check_chunking(form)
+    response_format = _response_format(_one(form, "response_format"))
+    granularities = _some_of(form, "timestamp_granularities", ("word", "segment"))
+    logprobs = "logprobs" in _some_of(form, "include", ("logprobs",))
+    stream = _flag(form, "stream")
+    if stream and response_format in ("srt", "vtt"):
+        raise BadParameter("stream", f"stream=true sends events: ask for json, not for {response_format}")
+    return Asked(
+        language=_language(form),
+        options=JobOptions(
+            prompt=_one(form, "prompt"),
+            hotwords=", ".join(_many(form, "keywords")) or None,
+            word_timestamps=True if logprobs or "word" in granularities else None,
+            temperature=_temperature(_one(form, "temperature")),
+        ),
+        response_format=response_format,
+        stream=stream,
+        segments="segment" in granularities,
+        words="word" in granularities,
+        logprobs=logprobs,
+    )
+
+
+def _one(form: Form, name: str) -> str | None:
+    """The last value of a field; None where it is missing or blank, as some clients send what was left out."""
+    return next((value.strip() for value in reversed(form.get(name, ())) if value.strip()), None)
+
+
+def _many(form: Form, name: str) -> list[str]:
+    written = re.compile(re.escape(name) + r"(\[\d*\])?")
+    given = [value for key, values in form.items() if written.fullmatch(key) for value in values]
+    return [item.strip() for value in given for item in value.split(",") if item.strip()]
+
+
+def _some_of(form: Form, name: str, allowed: Sequence[str]) -> set[str]:
+    values = set(_many(form, name))
+    for unknown in sorted(values - set(allowed)):
+        raise BadParameter(name, f"{name} can have {_or(allowed)}, not '{unknown}'")
+    return values
+
+
+def _flag(form: Form, name: str) -> bool:
+    value = _one(form, name)
+    if value is None or value.lower() in ("false", "0"):
+        return False
+    if value.lower() in ("true", "1"):
+        return True
+    raise BadParameter(name, f"{name} must be 'true' or 'false', not '{value}'")
+
+
+def _check_model(name: str | None, served: str) -> None:
+    if name is not None and name not in (served, *ALIASES):
+        raise ModelNotFound(name, served)
+
+
+def _response_format(value: str | None) -> str:
+    if value == "diarized_json":
+        message = (
+            f"diarized_json needs speakers, which this server does not tell apart yet: ask for {_or(RESPONSE_FORMATS)}"
+        )
+        raise BadParameter("response_format", message)
+    if value is not None and value not in RESPONSE_FORMATS:
+        raise BadParameter("response_format", f"response_format must be {_or(RESPONSE_FORMATS)}, not '{value}'")
+    return value or "json"
+
+
+def _temperature(text: str | None) -> float | None:
+    """None for 0, too: there OpenAI raises it as the text needs it, which is what this server does by itself."""
+    try:
+        value = float(text or 0)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= MAX_TEMPERATURE:
+        raise BadParameter("temperature", f"temperature must be a number from 0 to 1, not '{text}'")
+    return value or None
+
+
+def _language(form: Form) -> str | None:
+    """`languages` are those that the recording may be in: only a single one spares the detection."""
+    one = _known_language("language", _one(form, "language"))
+    several = {_known_language("languages", name) for name in _many(form, "languages")}
+    return one or (several.pop() if len(several) == 1 else None)
+
+
+def _known_language(param: str, text: str | None) -> str | None:
+    try:
+        return parse_language(text)
+    except BadRequest as error:
+        raise BadParameter(param, str(error)) from error
+
+
+def _check_chunking(form: Form) -> None:
+    """Audio is always cut in silence here, so each strategy that OpenAI has is met by what is done anyway."""
+    kind = _one(form, "chunking_strategy[type]") or _chunking_type(_one(form, "chunking_strategy"))
+    if kind not in (None, "auto", "server_vad"):
+        raise BadParameter(
+            "chunking_strategy", f"chunking_strategy must be 'auto' or of type 'server_vad', not '{kind}'"
+        )
+
+
+def _chunking_type(text: str | None) -> str | None:
+    if text is None or not text.startswith("{"):
+        return text
+    try:
+        return str(json.loads(text).get("type"))
+    except ValueError as error:
+        raise BadParameter("chunking_strategy", "chunking_strategy must be 'auto' or a JSON object") from error
+
+
+def _or(names: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -1,0 +1,50 @@
+"""What the routes work with, built by `serve.py` and handed to each request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from scrivano.blobs import Blobs
+from scrivano.downloads import Downloads
+from scrivano.gpu import MemoryReader
+from scrivano.runner import Runner
+from scrivano.signals import ModelLog, Signals
+from scrivano.store import Store
+from scrivano.webhooks import WebhookSender
+
+__all__ = ["Services", "ServicesDep"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """`queue_always`: accept submissions whatever the model's state. `max_upload_bytes` and `max_queue` None: no
+    limit."""
+
+    store: Store
+    blobs: Blobs
+    runner: Runner
+    webhooks: WebhookSender
+    downloads: Downloads
+    signals: Signals
+    model_log: ModelLog
+    memory: MemoryReader
+    now: Callable[[], datetime]
+    new_id: Callable[[], str]
+    model: str
+    gpu_poll_interval_secs: int
+    queue_always: bool = False
+    max_upload_bytes: int | None = None
+    max_queue: int | None = None
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(_services)]

@@ -1,0 +1,186 @@
+"""What a submission asks for, and how it becomes a job: the one way in for every protocol."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from anyio.to_thread import run_sync
+
+from scrivano.api.audiourl import http_url
+from scrivano.api.openai_form import ALIASES
+from scrivano.api.services import Services
+from scrivano.api.uploads import Upload
+from scrivano.blobs import Blob
+from scrivano.errors import BadParameter, BadRequest, WorkerGone
+from scrivano.jobs import Job, JobOptions, JobStatus, Task
+from scrivano.languages import parse_language
+
+__all__ = ["MAX_BEAM_SIZE", "Wish", "accept", "flag", "parse_wish"]
+
+MAX_BEAM_SIZE = 10
+TRUE = ("1", "true", "yes", "on")
+FALSE = ("0", "false", "no", "off")
+
+Fields = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What is asked for. `language` None: detect it. `metadata` is returned with the job."""
+
+    task: Task
+    language: str | None
+    options: JobOptions = field(default_factory=JobOptions)
+    webhook_url: str | None = None
+    filename: str | None = None
+    priority: Literal["interactive", "normal", "bulk"] = "normal"
+    metadata: Mapping[str, str] | None = None
+
+
+async def accept(
+    services: Services,
+    upload: Upload,
+    wish: Wish,
+    *,
+    idempotency_key: str | None = None,
+    twins_since: datetime | None = None,
+) -> str:
+    """Keep the recording, store the job, tell the runner; returns the job's id.
+
+    With a key, or `twins_since`, it may be an earlier job's (see `Store.add_job`). Raises `BadRequest` where there is
+    no recording, `WorkerGone`, `KeyReused`, `QueueFull`, `StorageFull`.
+    """
+    upload.check()
+    if not services.runner.alive:
+        raise WorkerGone
+    blob = await upload.keep()
+    return await run_sync(_store, services, _job(services, upload, wish), blob, idempotency_key, twins_since)
+
+
+def parse_wish(fields: Fields, filename: str | None, served_model: str) -> Wish:
+    """The form of `POST /jobs`. Raises `BadRequest` with what to write instead. Unknown fields are ignored."""
+    task = fields.get("task", Task.TRANSCRIBE.value)
+    if task not in list(Task):
+        raise BadRequest("task must be 'transcribe' or 'translate'")
+    _check_model(_text(fields, "model"), served_model)
+    flag(fields, "queue")
+    return Wish(
+        task=Task(task),
+        language=parse_language(fields.get("language")),
+        options=JobOptions(
+            prompt=_text(fields, "prompt"),
+            hotwords=_text(fields, "hotwords"),
+            word_timestamps=flag(fields, "word_timestamps"),
+            vad=flag(fields, "vad"),
+            beam_size=_beam_size(_text(fields, "beam_size")),
+            temperature=_temperature(_text(fields, "temperature")),
+        ),
+        webhook_url=http_url(fields.get("webhook_url"), "webhook_url"),
+        filename=filename,
+        priority=_priority(_text(fields, "priority")),
+        metadata=_metadata(_text(fields, "metadata")),
+    )
+
+
+def flag(fields: Fields, name: str) -> bool | None:
+    """None: not given. Raises `BadParameter`."""
+    value = _text(fields, name)
+    if value is None or value.lower() in TRUE + FALSE:
+        return None if value is None else value.lower() in TRUE
+    raise BadParameter(name, f"{name} must be 'true' or 'false'")
+
+
+def _text(fields: Fields, name: str) -> str | None:
+    """Many forms send a field that was left empty."""
+    return fields.get(name, "").strip() or None
+
+
+def _check_model(name: str | None, served: str) -> None:
+    if name is not None and name not in (served, *ALIASES):
+        raise BadParameter("model", f"this server has the model '{served}', not '{name}'; leave out 'model'")
+
+
+def _beam_size(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= MAX_BEAM_SIZE):
+        raise BadParameter("beam_size", f"beam_size must be a whole number from 1 to {MAX_BEAM_SIZE}")
+    return int(text)
+
+
+def _temperature(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise BadParameter("temperature", "temperature must be a number from 0 to 1")
+    return value
+
+
+def _priority(text: str | None) -> Literal["interactive", "normal", "bulk"]:
+    match (text or "normal").lower():
+        case "interactive":
+            return "interactive"
+        case "normal":
+            return "normal"
+        case "bulk":
+            return "bulk"
+    raise BadParameter("priority", "priority must be 'interactive', 'normal' or 'bulk'")
+
+
+def _metadata(text: str | None) -> dict[str, str] | None:
+    if text is None:
+        return None
+    try:
+        given = json.loads(text)
+        json.dumps(given, ensure_ascii=False).encode()  # half a surrogate pair has no bytes
+    except (ValueError, RecursionError):
+        given = None
+    if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
+        raise BadParameter("metadata", 'metadata must be a JSON object of strings, such as {"customer": "42"}')
+    return given
+
+
+def _job(services: Services, upload: Upload, wish: Wish) -> Job:
+    options = wish.options.stored()
+    if wish.priority != "normal":
+        options["priority"] = wish.priority
+    if wish.metadata is not None:
+        options["metadata"] = dict(wish.metadata)
+    return Job(
+        id=upload.blob_id,
+        status=JobStatus.QUEUED,
+        task=wish.task,
+        created_at=services.now(),
+        language=wish.language,
+        webhook_url=wish.webhook_url,
+        filename=wish.filename,
+        options=options,
+    )
+
+
+def _store(services: Services, job: Job, blob: Blob, key: str | None, twins_since: datetime | None) -> str:
+    """Commit the job; returns the id of the job that the request stands for, this one or an earlier one."""
+    job_id = None
+    try:
+        job_id = services.store.add_job(
+            job,
+            audio_sha256=blob.sha256,
+            audio_bytes=blob.size_bytes,
+            idempotency_key=key,
+            twins_since=twins_since,
+            max_queue=services.max_queue,
+        )
+    finally:
+        if job_id != job.id:
+            services.blobs.delete(job.id)
+    if job_id == job.id:
+        services.runner.submit(job.id, job.priority)
+    return job_id

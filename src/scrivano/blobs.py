@@ -1,0 +1,257 @@
+"""The only file writing: uploads and prepared audio under DATA_DIR, and the lock that keeps DATA_DIR one server's.
+
+A file is written once, under a name made of the job's id; a client's file name is data and never gets here.
+Nothing here knows of threads: calls block, and a writer belongs to one caller at a time.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+
+from scrivano.errors import StartError, StorageFull
+
+__all__ = ["Blob", "BlobWriter", "Blobs", "DataDirLock", "Holder"]
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_PART = ".part"
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """What was committed. `sha256` is in hexadecimal."""
+
+    sha256: str
+    size_bytes: int
+
+
+def sync(fd: int) -> None:
+    """Wait until a file, or a folder's entries, survive a power cut.
+
+    On macOS, fsync stops at the drive's cache; F_FULLFSYNC goes through it, where the file system knows it.
+    """
+    full = getattr(fcntl, "F_FULLFSYNC", None)
+    if full is not None:
+        with suppress(OSError):
+            fcntl.fcntl(fd, full)
+            return
+    os.fsync(fd)
+
+
+class Blobs:
+    """`uploads/<id>` and `prepared/<id>.<attempt>.pcm` under `root`; both folders are made here, for this user only.
+
+    `fsync` and `rename` are here for tests, which look at their order.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        fsync: Callable[[int], None] = sync,
+        rename: Callable[[Path, Path], object] = os.replace,
+    ) -> None:
+        self._uploads = root / "uploads"
+        self._prepared = root / "prepared"
+        self._fsync = fsync
+        self._rename = rename
+        for folder in (self._uploads, self._prepared):
+            _make_folder(folder)
+
+    def create(self, job_id: str) -> BlobWriter:
+        """A writer for a new upload; use it in a `with` block, which throws away what was not committed."""
+        return BlobWriter(self.path(job_id), self._fsync, self._rename)
+
+    def path(self, job_id: str) -> Path:
+        """Where an upload lies, or would."""
+        return self._uploads / _checked(job_id)
+
+    def delete(self, job_id: str) -> None:
+        """Deleting what is not there is fine."""
+        self.path(job_id).unlink(missing_ok=True)
+
+    def prepared_path(self, job_id: str, attempt: int) -> Path:
+        """Where an attempt's prepared audio goes; each attempt has its own, so a late child spoils nothing."""
+        return self._prepared / f"{_checked(job_id)}.{attempt}.pcm"
+
+    def delete_prepared(self, job_id: str) -> None:
+        """The prepared audio of every attempt."""
+        for path in self._prepared.glob(f"{_checked(job_id)}.*.pcm"):
+            path.unlink(missing_ok=True)
+
+    def sweep(self, keep: Collection[str]) -> int:
+        """At start: delete all but the uploads of the jobs `keep`. Returns how many files went.
+
+        Prepared audio goes too: it belongs to attempts of a server that ended.
+        """
+        orphans = [path for path in self._uploads.iterdir() if path.name not in keep]
+        orphans += self._prepared.iterdir()
+        for path in orphans:
+            path.unlink()
+        return len(orphans)
+
+
+class BlobWriter:
+    """One upload on its way to disk, under a `.part` name until `commit`."""
+
+    def __init__(self, path: Path, fsync: Callable[[int], None], rename: Callable[[Path, Path], object]) -> None:
+        self._path = path
+        self._part = path.with_name(path.name + _PART)
+        self._fsync = fsync
+        self._rename = rename
+        self._hash = hashlib.sha256()
+        self._size = 0
+        with _disk_errors(path.parent):
+            self._file = open(self._part, "xb", opener=_private)  # noqa: SIM115  closed by commit or abort
+
+    def write(self, data: bytes) -> None:
+        """Raises `StorageFull`; then `abort`."""
+        with _disk_errors(self._path.parent):
+            self._file.write(data)
+        self._hash.update(data)
+        self._size += len(data)
+
+    def commit(self) -> Blob:
+        """Put the file in its place; when this returns, it survives a power cut. Raises `StorageFull`; then `abort`."""
+        with _disk_errors(self._path.parent):
+            self._file.flush()
+            self._fsync(self._file.fileno())
+            self._file.close()
+            self._rename(self._part, self._path)
+            self._sync_folder()
+        return Blob(self._hash.hexdigest(), self._size)
+
+    def abort(self) -> None:
+        """Remove what was written so far; nothing after `commit`."""
+        with suppress(OSError):  # closing flushes, and the disk may be full
+            self._file.close()
+        self._part.unlink(missing_ok=True)
+
+    def __enter__(self) -> BlobWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.abort()
+
+    def _sync_folder(self) -> None:
+        fd = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            self._fsync(fd)
+        finally:
+            os.close(fd)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """The server that holds a data folder. `host` and `port` are None until it listens; `since` is ISO 8601."""
+
+    pid: int
+    since: str
+    host: str | None = None
+    port: int | None = None
+
+    def __str__(self) -> str:
+        where = f", at http://{self.host}:{self.port}" if self.port else ""
+        return f"process {self.pid}{where}, since {self.since}"
+
+
+class DataDirLock:
+    """The right to be the one server on a data folder: an flock on `server.lock`, which names its holder.
+
+    The operating system frees the lock when the process ends, however it ends; the file stays.
+    """
+
+    def __init__(self, folder: Path, *, since: datetime) -> None:
+        """Make the folder if needed (for this user only) and take the lock.
+
+        Raises `StartError` when another server has it, or the folder cannot be written to.
+        """
+        _make_folder(folder)
+        self._holder = Holder(pid=os.getpid(), since=since.isoformat(timespec="seconds"))
+        self._fd = _open_lock(folder)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._fd)
+            raise StartError(_why_not(folder, error)) from error
+        self._say(self._holder)
+
+    def announce(self, *, host: str, port: int) -> None:
+        """Write down where this server listens, for the message that a second one shows, and for clients."""
+        self._say(Holder(pid=self._holder.pid, since=self._holder.since, host=host, port=port))
+
+    def release(self) -> None:
+        """Let the next server in. Releasing twice is fine."""
+        if self._fd >= 0:
+            os.ftruncate(self._fd, 0)
+            os.close(self._fd)
+            self._fd = -1
+
+    @staticmethod
+    def holder(folder: Path) -> Holder | None:
+        """Who last said that it holds the folder. It may have been killed since: only a connection tells."""
+        try:
+            return Holder(**json.loads((folder / "server.lock").read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def _say(self, holder: Holder) -> None:
+        # One write of one length: a reader never meets half of it, nor the rest of a longer one.
+        os.pwrite(self._fd, json.dumps(asdict(holder)).ljust(512).encode(), 0)
+
+
+def _why_not(folder: Path, error: OSError) -> str:
+    if not isinstance(error, BlockingIOError):
+        return f"cannot lock the data folder {folder} ({error.strerror}): DATA_DIR must be on a disk that has locks"
+    holder = DataDirLock.holder(folder) or "another process"
+    return f"the data folder {folder} is in use by {holder}: stop that server, or set DATA_DIR to another folder"
+
+
+def _open_lock(folder: Path) -> int:
+    try:
+        return os.open(folder / "server.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> StartError:
+    return StartError(f"cannot write to {folder} ({error.strerror}): set DATA_DIR to a folder that you may write to")
+
+
+def _checked(job_id: str) -> str:
+    """Raises ValueError: an id that is no plain name must never reach the file system."""
+    if not _ID.fullmatch(job_id):
+        raise ValueError(f"not a job id: {job_id!r}")
+    return job_id
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+@contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise StorageFull(f"no room left in {folder} ({error.strerror}): free some space and send it again") from error

@@ -1,0 +1,241 @@
+"""Settings: read once, from flags, environment and an optional file, frozen, and handed out as plain values."""
+
+from __future__ import annotations
+
+import base64
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args
+
+from platformdirs import user_data_path
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretBytes, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from scrivano.errors import StartError
+
+__all__ = ["Settings", "allowed", "variable"]
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+AnyCase = BeforeValidator(_lower)
+"""Names are understood however they are capitalised (`LOG_LEVEL=INFO`)."""
+
+HomePath = Annotated[
+    Path, BeforeValidator(lambda value: os.path.expanduser(value) if isinstance(value, str) else value)
+]
+"""`~` is the home folder, also where no shell was there to replace it."""
+
+
+def _networks(value: object) -> object:
+    """Networks out of a comma list; the word `none` is an empty one."""
+    if not isinstance(value, str):
+        return value
+    texts = [text.strip() for text in value.split(",")]
+    return () if texts == ["none"] else tuple(ip_network(text) for text in texts)
+
+
+def _secrets(value: object) -> object:
+    """Keys out of a comma list of Standard Webhooks secrets: base64, mostly with `whsec_` before it."""
+    if not isinstance(value, str):
+        return value
+    return tuple(_secret(text.strip()) for text in value.split(","))
+
+
+def _secret(text: str) -> SecretBytes:
+    key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    if not 24 <= len(key) <= 64:
+        raise ValueError("a secret of Standard Webhooks has 24 to 64 bytes")
+    return SecretBytes(key)
+
+
+Secrets = tuple[SecretBytes, ...]
+Networks = tuple[IPv4Network | IPv6Network, ...]
+
+
+class Settings(BaseModel):
+    """How a server runs. Names ending in `_secs` are seconds, in `_bytes` bytes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on; `0.0.0.0` for all IPv4 ones.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
+    data_dir: HomePath = Field(
+        default_factory=lambda: user_data_path("scrivano", appauthor=False),
+        description="Where jobs and recordings are kept. Unset: the user's data folder.",
+    )
+    whisper_model: str | None = Field(
+        None, description="Name of a model, or a Hugging Face repository id. Unset: chosen by what the machine has."
+    )
+    whisper_model_path: HomePath | None = Field(None, description="A model on disk; nothing is downloaded then.")
+    device: Annotated[Literal["auto", "cpu", "cuda"], AnyCase] = Field(
+        "auto", description="What the model runs on; `auto`: a CUDA device where there is one."
+    )
+    cuda_device: int = Field(0, ge=0, description="Which CUDA device, counted from 0.")
+    compute_type: Annotated[
+        Literal[
+            "auto",
+            "int8",
+            "int8_float32",
+            "int8_float16",
+            "int8_bfloat16",
+            "int16",
+            "float16",
+            "bfloat16",
+            "float32",
+        ],
+        AnyCase,
+    ] = Field("auto", description="Number format of the model; `auto`: float16 on CUDA, int8 on a CPU.")
+    cpu_threads: int = Field(0, ge=0, description="Threads of the model on a CPU; 0: as many as it has cores.")
+    beam_size: int = Field(5, ge=1, le=10, description="Hypotheses kept while decoding; 1 is greedy and fastest.")
+    batch_size: int = Field(0, ge=0, le=1024, description="Chunks decoded together; 0: chosen by the device.")
+    word_timestamps: bool = Field(True, description="Give every word its own times.")
+    engine_malloc: Annotated[Literal["tuned", "default"], AnyCase] = Field(
+        "tuned", description="Memory allocation of the model's process; `tuned` is faster on a CPU with glibc."
+    )
+    idle_timeout_secs: float = Field(
+        300, ge=0, description="The model is unloaded after so long without work; 0: never."
+    )
+    gpu_poll_interval_secs: int = Field(
+        30, ge=1, description="How often a load is tried again while the GPU lacks memory."
+    )
+    admission: Annotated[Literal["strict", "queue"], AnyCase] = Field(
+        "strict",
+        description="A submission while the model is not ready: `strict` answers 503, `queue` lets the job wait.",
+    )
+    max_audio_secs: float = Field(86_400, gt=0, description="A longer recording is refused.")
+    media_timeout_secs: float = Field(3600, gt=0, description="Longest time that preparing one recording may take.")
+    max_chunk_secs: float = Field(
+        30, ge=5, le=30, description="Audio decoded as one; shorter chunks come sooner, and cost more of them."
+    )
+    chunk_timeout_secs: float = Field(600, gt=0, description="Longest time that one chunk may take in the model.")
+    max_upload_bytes: int | None = Field(None, ge=1, description="A larger upload is refused. Unset: no limit.")
+    max_queue: int | None = Field(
+        None, ge=1, description="While so many jobs wait, more are refused with 429. Unset: no limit."
+    )
+    wyoming_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Also listen there for Wyoming (Home Assistant; usually 10300). Unset: do not.",
+    )
+    fetch_timeout_secs: float = Field(1800, gt=0, description="Longest time that fetching one `audio_url` may take.")
+    allow_networks: Annotated[Networks | None, BeforeValidator(_networks)] = Field(
+        None,
+        description="The private networks that webhooks and `audio_url` may lead to, loopback included. Unset: all;"
+        " `none`: no private network.",
+    )
+    webhook_secret: Annotated[Secrets | None, BeforeValidator(_secrets)] = Field(
+        None,
+        description="Signs webhooks, as Standard Webhooks has it. Two while the receivers change from one to the other."
+        " Unset: not signed.",
+    )
+    keep_audio: bool = Field(
+        False, description="Keep the recordings of done and cancelled jobs; those of failed ones are kept anyway."
+    )
+    retention_hours: float | None = Field(
+        None, gt=0, description="Ended jobs are deleted after so long, with all that belongs to them. Unset: never."
+    )
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], AnyCase] = Field(
+        "info", description="Log lines below this level are left out."
+    )
+
+    @classmethod
+    def load(
+        cls,
+        flags: Mapping[str, object] | None = None,
+        config_file: Path | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> Settings:
+        """Flags win over the environment, that over the file; a flag of None counts as not given.
+
+        The environment's variables are the fields' names in capitals (see `variable`); an empty one counts as unset,
+        and unknown ones are somebody else's. The file is TOML with the fields' names as keys.
+        Raises `StartError`: one line with the setting, its value and what is allowed.
+        """
+        given = _from_file(config_file) | _from_environment(environ) | _from_flags(flags or {})
+        try:
+            return cls.model_validate({name: one.value for name, one in given.items()})
+        except ValidationError as error:
+            raise StartError("; ".join(_complaint(given, detail) for detail in error.errors())) from error
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field. `HOST` is taken: shells and conda set it to the machine's own name."""
+    return "SCRIVANO_HOST" if field == "host" else field.upper()
+
+
+def allowed(field: FieldInfo) -> str:
+    """What a setting may be, in words."""
+    kinds = get_args(field.annotation) or (field.annotation,)
+    if all(isinstance(kind, str) for kind in kinds):
+        return "one of " + ", ".join(kinds)
+    kind = next(kind for kind in kinds if kind is not NoneType)
+    return _NOUNS.get(kind, "a text") + _bounds(field)
+
+
+_NOUNS: Mapping[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    Path: "a path",
+    Secrets: "base64 of 24 to 64 random bytes, with or without whsec_ before it; several are separated by commas",
+    Networks: "networks like 10.0.0.0/8 and fd00::/8, separated by commas, or none",
+}
+
+
+def _bounds(field: FieldInfo) -> str:
+    bounds = {name: getattr(item, name) for item in field.metadata for name in _BOUNDS if hasattr(item, name)}
+    words = [f"{_BOUNDS[name]} {bound}" for name, bound in bounds.items()]
+    return f" {' '.join(words)}" if words else ""
+
+
+_BOUNDS = {"gt": "above", "ge": "from", "le": "up to", "min_length": "of a length from"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A value and the name that it was given under, where it was given."""
+
+    name: str
+    value: object
+
+
+def _from_flags(flags: Mapping[str, object]) -> dict[str, _Given]:
+    return {name: _Given("--" + name.replace("_", "-"), value) for name, value in flags.items() if value is not None}
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
+    names = {field: variable(field) for field in Settings.model_fields}
+    return {field: _Given(name, environ[name]) for field, name in names.items() if environ.get(name)}
+
+
+def _from_file(path: Path | None) -> dict[str, _Given]:
+    if path is None:
+        return {}
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StartError(f"cannot read the settings file {path} ({error.strerror})") from error
+    except ValueError as error:
+        raise StartError(f"{path} is not a TOML file in UTF-8: {error}") from error
+    return {name: _Given(f"{name} in {path}", value) for name, value in values.items()}
+
+
+def _complaint(given: Mapping[str, _Given], detail: ErrorDetails) -> str:
+    name = str(detail["loc"][0])
+    one = given[name]
+    field = Settings.model_fields.get(name)
+    if field is None:
+        return f"{one.name}: there is no such setting; known are {', '.join(Settings.model_fields)}"
+    # Error messages are logged; secrets are not.
+    value = "what it is" if Secrets in get_args(field.annotation) else repr(one.value)
+    return f"{one.name} cannot be {value}: it must be {allowed(field)}"

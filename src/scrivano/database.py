@@ -1,0 +1,146 @@
+"""Opening the database: its connections, its schema, its backup. Nothing else knows that it is SQLite."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from scrivano import migrations
+from scrivano.errors import StartError, StorageFull
+
+__all__ = ["Database", "disk_errors"]
+
+_PRAGMAS = (
+    # FULL: a commit survives a power cut (NORMAL loses it). fullfsync does on macOS what fsync does elsewhere.
+    "PRAGMA synchronous = FULL",
+    "PRAGMA fullfsync = ON",
+    "PRAGMA foreign_keys = ON",
+)
+_BUSY_TIMEOUT_S = 10.0
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
+"""No space; a quota or a limit on file sizes; no space for the WAL's index."""
+
+
+class Database:
+    """`writer`: the one connection that writes and checkpoints. SQLite before 3.51.3 can corrupt a WAL database
+    when two do. Its transactions begin by taking the write lock; one thread at a time may use it.
+
+    `readers`: as many read-only connections as threads ask for.
+    """
+
+    def __init__(self, writer: sa.Engine, readers: sa.Engine) -> None:
+        """Use `Database.open`."""
+        self.writer = writer.connect()
+        self.readers = readers
+
+    @classmethod
+    def open(cls, path: Path, schema: Path) -> Database:
+        """Open or create the file, and migrate it to the newest revision of `schema`. Raises `StartError`."""
+        # Made here first, so that it (and the WAL, which takes its mode) is for this user only.
+        _make(path)
+        writer = sa.create_engine("sqlite://", creator=lambda: _connect_writer(path), poolclass=sa.StaticPool)
+        # A transaction has the write lock from its first statement: it cannot be refused it later, half done.
+        event.listen(writer, "begin", lambda db: db.exec_driver_sql("BEGIN IMMEDIATE"))
+        try:
+            _migrate(writer, path, schema)
+            return cls(writer, _readers(path))
+        except sa.exc.DatabaseError as error:
+            writer.dispose()
+            raise StartError(f"cannot use the database {path}: {error.orig}") from error
+        except BaseException:
+            writer.dispose()
+            raise
+
+    def close(self) -> None:
+        """Closing twice is fine."""
+        # The readers first: the last connection to close folds the WAL into the database, and must be able to.
+        self.readers.dispose()
+        self.writer.close()
+        self.writer.engine.dispose()
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """Turn SQLite's ways to say that the disk takes no more into `StorageFull`."""
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        if getattr(error.orig, "sqlite_errorcode", None) not in _FULL:
+            raise
+        raise StorageFull("no room left for the database in DATA_DIR: free some space and try again") from error
+
+
+def _make(path: Path) -> None:
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise StartError(f"cannot open the database {path}: {error.strerror}") from error
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    # isolation_level None: Python's sqlite3 begins no transactions behind our back.
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=_BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def _connect_writer(path: Path) -> sqlite3.Connection:
+    db = _connect(path, "rw")
+    try:
+        (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise StartError(f"the database {path} must be on a local disk: set DATA_DIR to a folder on one")
+        for pragma in _PRAGMAS:
+            db.execute(pragma)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _readers(path: Path) -> sa.Engine:
+    # A read-only connection cannot checkpoint, whatever happens.
+    return sa.create_engine(
+        "sqlite://", creator=lambda: _connect(path, "ro"), poolclass=sa.QueuePool, pool_size=5, max_overflow=-1
+    )
+
+
+def _migrate(writer: sa.Engine, path: Path, schema: Path) -> None:
+    known = migrations.revisions(schema)
+    with writer.begin() as db:
+        current = migrations.current_revision(db)
+        _refuse_unknown(path, current, known)
+        if current == known[-1]:
+            return
+        if current is not None:
+            _back_up(path, current)
+        migrations.upgrade(db, schema)
+
+
+def _refuse_unknown(path: Path, current: str | None, known: Sequence[str]) -> None:
+    if current is None or current in known:
+        return
+    if not current:
+        raise StartError(f"{path} is not a database of Scrivano: move it away, or set DATA_DIR to another folder")
+    raise StartError(
+        f"the database {path} was written by a later version of Scrivano (schema {current}; this version knows"
+        f" {known[-1]}): start that version, or set DATA_DIR to another folder"
+    )
+
+
+def _back_up(path: Path, revision: str) -> None:
+    """Copy the database as it is now; SQLite fsyncs the copy. From a connection of its own: the writer is busy."""
+    copy = path.with_name(f"{path.name}.{revision}.bak")
+    _make(copy)
+    with closing(_connect(path, "ro")) as source, closing(_connect(copy, "rw")) as target:
+        source.backup(target)

@@ -1,0 +1,67 @@
+"""The Engine protocol: a loaded speech model. One adapter a file; a library's objects never leave its adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from scrivano.transcript import Segment
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["TEMPERATURES", "AudioChunk", "ChunkResult", "DecodingOptions", "Engine"]
+
+TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+"""Whisper's fallback ladder: the next one is tried when a window's text fails the quality gates."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodingOptions:
+    """How to decode; one batch has one set. Names and defaults as in Whisper.
+
+    `hotwords`: words to expect, put before each window as faster-whisper does, ahead of `initial_prompt`.
+    """
+
+    beam_size: int = 5
+    temperatures: tuple[float, ...] = TEMPERATURES
+    compression_ratio_threshold: float = 2.4
+    logprob_threshold: float = -1.0
+    no_speech_threshold: float = 0.6
+    word_timestamps: bool = True
+    initial_prompt: str | None = None
+    hotwords: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioChunk:
+    """`audio` is 16 kHz mono float32 in [-1, 1], at most 30 s. `language` is ISO 639-1; None: detect it."""
+
+    audio: NDArray[np.float32]
+    language: str | None
+    task: str = "transcribe"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkResult:
+    """`segments` have times from the chunk's first sample, ascending. `language_probability` is 1 when it was given."""
+
+    language: str
+    language_probability: float
+    segments: tuple[Segment, ...]
+
+
+class Engine(Protocol):
+    """A loaded model. Blocking and not thread-safe: one batch at a time."""
+
+    def decode(self, batch: Sequence[AudioChunk], options: DecodingOptions) -> list[ChunkResult]:
+        """One result per chunk, in the order given. Languages and tasks may differ within a batch.
+
+        The same chunk gives the same result whatever else is in the batch.
+        Raises `EngineError`, nothing else.
+        """
+
+    def close(self) -> None:
+        """Free the model. Closing twice is fine."""

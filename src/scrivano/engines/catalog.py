@@ -1,0 +1,131 @@
+"""Which models a name can mean, and how much memory they need. Imports no model library: the server reads it too."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from scrivano.errors import ModelUnavailable
+
+__all__ = ["NANO", "REPOSITORIES", "ModelSource", "default_model", "find_model", "known_models", "vram_needed_mb"]
+
+NANO = "nano"
+"""The bundled model: two million parameters, for tests and demonstrations."""
+
+NANO_FOLDER = Path(__file__).parent.parent / "nano"
+
+REPOSITORIES = {
+    "tiny.en": "Systran/faster-whisper-tiny.en",
+    "tiny": "Systran/faster-whisper-tiny",
+    "base.en": "Systran/faster-whisper-base.en",
+    "base": "Systran/faster-whisper-base",
+    "small.en": "Systran/faster-whisper-small.en",
+    "small": "Systran/faster-whisper-small",
+    "medium.en": "Systran/faster-whisper-medium.en",
+    "medium": "Systran/faster-whisper-medium",
+    "large-v1": "Systran/faster-whisper-large-v1",
+    "large-v2": "Systran/faster-whisper-large-v2",
+    "large-v3": "Systran/faster-whisper-large-v3",
+    "large": "Systran/faster-whisper-large-v3",
+    "distil-large-v2": "Systran/faster-distil-whisper-large-v2",
+    "distil-medium.en": "Systran/faster-distil-whisper-medium.en",
+    "distil-small.en": "Systran/faster-distil-whisper-small.en",
+    "distil-large-v3": "Systran/faster-distil-whisper-large-v3",
+    "distil-large-v3.5": "distil-whisper/distil-large-v3.5-ct2",
+    "large-v3-turbo": "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
+    "turbo": "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
+}
+"""faster-whisper's names (`faster_whisper.utils.available_models`) and repositories; a test keeps them the same."""
+
+MILLION_PARAMETERS = {
+    "tiny": 39,
+    "base": 74,
+    "small": 244,
+    "medium": 769,
+    "large-v1": 1550,
+    "large-v2": 1550,
+    "large-v3": 1550,
+    "large": 1550,
+    "large-v3-turbo": 809,
+    "turbo": 809,
+    "distil-small": 166,
+    "distil-medium": 394,
+    "distil-large-v2": 756,
+    "distil-large-v3": 756,
+    "distil-large-v3.5": 756,
+    NANO: 2,
+}
+"""Sizes by the model cards of openai/whisper-* and distil-whisper/*; `.en` models are as large as the others."""
+
+WORK_MB = 851
+"""CUDA context, cuBLAS and the buffers of a small batch. With it large-v3 in float16 needs 2 * 1550 + 851 = 3951 MB,
+the figure of the contract; faster-whisper's own benchmark saw 4525 MB at beam 5 for the whole process."""
+
+BYTES_PER_PARAMETER = {"float32": 4, "int8": 1, "int8_float16": 1, "int8_bfloat16": 1, "int8_float32": 1}
+"""By CTranslate2's compute type; what is not named here takes two."""
+
+REPOSITORY_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSource:
+    """Where a model comes from: a `folder` on disk, else a Hugging Face `repository`."""
+
+    name: str
+    folder: Path | None = None
+    repository: str | None = None
+
+
+def known_models() -> tuple[str, ...]:
+    return (NANO, *REPOSITORIES)
+
+
+def find_model(name: str, path: Path | None = None) -> ModelSource:
+    """What `name` means; a `path` wins over it. Touches neither disk nor network.
+
+    Raises `ModelUnavailable` for a name that nobody knows.
+    """
+    if path is not None:
+        return ModelSource(name=name, folder=path)
+    if name == NANO:
+        return ModelSource(name=name, folder=NANO_FOLDER)
+    if name in REPOSITORIES:
+        return ModelSource(name=name, repository=REPOSITORIES[name])
+    if REPOSITORY_ID.fullmatch(name):
+        return ModelSource(name=name, repository=name)
+    raise ModelUnavailable(
+        f"unknown model {name!r}; WHISPER_MODEL may be one of {', '.join(known_models())}, "
+        "a Hugging Face repository id (owner/name), or set WHISPER_MODEL_PATH to a model folder"
+    )
+
+
+def default_model(gpu_total_mb: int | None) -> str:
+    """The model when none was chosen: `gpu_total_mb` is the memory of the GPU, None where there is none.
+
+    The total decides, not what is free: the name must not change with what other programs do; the load waits for them.
+    """
+    needed = vram_needed_mb("large-v3-turbo")
+    if gpu_total_mb is not None and needed is not None and gpu_total_mb >= needed:
+        return "large-v3-turbo"
+    return "small"
+
+
+def vram_needed_mb(name: str, *, path: Path | None = None, compute_type: str = "float16") -> int | None:
+    """Device memory that a load needs, in MB: weights plus `WORK_MB`. None where the size cannot be told."""
+    millions = _millions_on_disk(path) if path is not None else _millions_by_name(name)
+    if millions is None:
+        return None
+    return round(millions * BYTES_PER_PARAMETER.get(compute_type, 2)) + WORK_MB
+
+
+def _millions_by_name(name: str) -> float | None:
+    return MILLION_PARAMETERS.get(name.removesuffix(".en"))
+
+
+def _millions_on_disk(path: Path) -> float | None:
+    """Published CTranslate2 models are stored in float16: two bytes a parameter."""
+    try:
+        return (path / "model.bin").stat().st_size / 2e6
+    except OSError:
+        return None

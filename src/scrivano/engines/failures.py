@@ -1,0 +1,74 @@
+"""What a failure of the model library means. CTranslate2 raises plain RuntimeErrors; only their texts differ."""
+
+from __future__ import annotations
+
+from scrivano.errors import EngineDevice, EngineError, EngineInput, EngineMemory, ModelUnavailable
+
+__all__ = ["classify", "kind_of"]
+
+MISSING_LIBRARY = (
+    "is not found or cannot be loaded",
+    "cannot open shared object file",
+    "unable to load any of {libcudnn",
+)
+OLD_DRIVER = (
+    "driver version is insufficient",
+    "unsupported display driver",
+    "not compiled with cuda support",
+    "no kernel image is available",
+)
+MEMORY = (
+    "out of memory",
+    "cudaerrormemoryallocation",
+    "cublas_status_alloc_failed",
+    "cudnn_status_alloc_failed",
+    "bad_alloc",
+    "cannot allocate memory",
+    # CTranslate2's caching allocator has answered an exhausted device with this code; see DESIGN.md.
+    "cudaerrorinvaliddevice",
+)
+DEVICE = (
+    "no cuda-capable device",
+    "cuda failed with error",
+    "cuda error",
+    "cublas failed with status",
+    "cublas_status_",
+    "cudnn failed with status",
+    "cudnn_status_",
+    "invalid device ordinal",
+    "device-side assert",
+    "illegal memory access",
+    "unspecified launch failure",
+)
+"""A CUDA error poisons its process for good: whatever the text, a new process is needed."""
+
+
+def classify(error: BaseException, *, loading: bool) -> EngineError:
+    """The error of ours that this one of the library's is; `loading` tells a model's fault from a chunk's."""
+    if isinstance(error, EngineError):
+        return error
+    text = str(error) or type(error).__name__
+    lower = text.lower()
+    if isinstance(error, MemoryError) or _has(lower, MEMORY):
+        return EngineMemory(f"the device lacks memory: {text}")
+    if _has(lower, MISSING_LIBRARY):
+        return ModelUnavailable(
+            f"a CUDA library is missing: {text}; install cuBLAS and cuDNN for CUDA 12, or use the CPU"
+        )
+    if _has(lower, OLD_DRIVER):
+        return ModelUnavailable(f"the GPU driver does not fit: {text}; update the driver, or use the CPU")
+    if _has(lower, DEVICE):
+        return EngineDevice(f"the device failed: {text}")
+    if loading:
+        return ModelUnavailable(f"the model cannot be read: {text}")
+    return EngineInput(f"this audio cannot be decoded: {text}")
+
+
+def kind_of(error: EngineError) -> str:
+    """How the wire names it: `input`, `memory`, `device` or `model`."""
+    kinds = ((EngineMemory, "memory"), (EngineDevice, "device"), (ModelUnavailable, "model"))
+    return next((kind for cls, kind in kinds if isinstance(error, cls)), "input")
+
+
+def _has(text: str, marks: tuple[str, ...]) -> bool:
+    return any(mark in text for mark in marks)

@@ -1,0 +1,217 @@
+"""Words with times out of an alignment of tokens to audio, as pure functions.
+
+The rules for words that are too long beside a pause follow openai/whisper (`add_word_timestamps`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from scrivano.engines.whisper_rules import Spoken
+from scrivano.transcript import Word
+
+TOKENS_PER_SECOND = 50
+"""Encoder positions, which tokens are aligned to."""
+
+LONGEST_USUAL_WORD_S = 0.7
+FASTEST_SPEECH = 40
+"""Characters a second; auctioneers reach 30. An alignment that needs more has failed."""
+
+SENTENCE_ENDS = frozenset(".。!！?？")  # noqa: RUF001
+OPENING = frozenset("\"'“¿([{-")
+CLOSING = frozenset("\"'.。,，!！?？:：”)]}、")  # noqa: RUF001
+
+SplitWords = Callable[[list[int]], tuple[list[str], list[list[int]]]]
+"""faster-whisper's `Tokenizer.split_to_word_tokens`: word texts and the tokens of each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenTimes:
+    """`starts[i]` is when token i begins, in seconds; one more closes the last token. `probabilities`: one a token."""
+
+    starts: tuple[float, ...]
+    probabilities: tuple[float, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Timed:
+    text: str
+    start: float
+    end: float
+    probability: float
+
+    @property
+    def seconds(self) -> float:
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimedText:
+    """A segment with its words' times, seconds from the window's start. `words` joined are `text`, exactly."""
+
+    start: float
+    end: float
+    text: str
+    words: tuple[Word, ...]
+
+
+def token_times(alignment: Sequence[tuple[int, int]], probabilities: Sequence[float]) -> TokenTimes:
+    """From CTranslate2's pairs (token, encoder position), ascending; a token begins at its first pair."""
+    first: dict[int, int] = {}
+    for token, position in alignment:
+        first.setdefault(token, position)
+    starts = tuple(first[token] / TOKENS_PER_SECOND for token in sorted(first))
+    return TokenTimes(starts=starts, probabilities=tuple(probabilities))
+
+
+def place_words(
+    spoken: Sequence[Spoken], texts: Sequence[str], times: TokenTimes, split: SplitWords, *, seconds: float
+) -> list[TimedText]:
+    """Words of a window's segments, whose tokens in a row are what was aligned. Times lie within 0 and `seconds`."""
+    groups = _timed(spoken, times, split)
+    usual = _usual_duration([word for group in groups for word in group])
+    _shorten_beside_sentence_ends([word for group in groups for word in group], 2 * usual)
+    placed = []
+    silent_until = 0.0
+    for segment, text, group in zip(spoken, texts, groups, strict=True):
+        words = _merged(group)
+        start, end = _fit(words, segment, silent_until, usual)
+        if len(text) > FASTEST_SPEECH * (end - start) and segment.end - segment.start > end - start:
+            start, end = _spread(words, segment)
+        silent_until = end
+        placed.append(_finished(words, text, start, end, seconds))
+    return placed
+
+
+def _timed(spoken: Sequence[Spoken], times: TokenTimes, split: SplitWords) -> list[list[_Timed]]:
+    groups = []
+    first = 0
+    for segment in spoken:
+        group = []
+        for text, tokens in zip(*split(list(segment.tokens)), strict=True):
+            last = first + len(tokens)
+            probability = statistics.fmean(times.probabilities[first:last])
+            group.append(_Timed(text=text, start=times.starts[first], end=times.starts[last], probability=probability))
+            first = last
+        groups.append(group)
+    return groups
+
+
+def _usual_duration(words: Sequence[_Timed]) -> float:
+    """The median of words that take any time, at most `LONGEST_USUAL_WORD_S`."""
+    durations = [word.seconds for word in words if word.seconds > 0]
+    return min(LONGEST_USUAL_WORD_S, statistics.median(durations)) if durations else 0.0
+
+
+def _shorten_beside_sentence_ends(words: Sequence[_Timed], longest: float) -> None:
+    """A pause between sentences is aligned to the full stop or to the word behind it; it belongs to neither."""
+    for before, word in itertools.pairwise(words):
+        if word.seconds <= longest:
+            continue
+        if word.text in SENTENCE_ENDS:
+            word.end = word.start + longest
+        elif before.text in SENTENCE_ENDS:
+            word.start = word.end - longest
+
+
+def _merged(words: Sequence[_Timed]) -> list[_Timed]:
+    """Punctuation joined to its word: opening marks to the next, closing marks to the one before."""
+    opened: list[_Timed] = []
+    for word in reversed(words):
+        if opened and word.text.startswith(" ") and word.text.strip() in OPENING:
+            opened[-1].text = word.text + opened[-1].text
+        else:
+            opened.append(word)
+    merged: list[_Timed] = []
+    for word in reversed(opened):
+        if merged and word.text in CLOSING and not merged[-1].text.endswith(" "):
+            merged[-1].text += word.text
+        else:
+            merged.append(word)
+    return merged
+
+
+def _fit(words: list[_Timed], segment: Spoken, silent_until: float, usual: float) -> tuple[float, float]:
+    """Start and end of the segment by its words, or its words by its timestamps where a word is too long to be true."""
+    if not words:
+        return segment.start, segment.end
+    _shorten_after_pause(words, silent_until, usual)
+    first, last = words[0], words[-1]
+    start, end = first.start, last.end
+    if first.start < segment.start - 0.5 and segment.start < first.end:
+        start = first.start = max(0.0, min(first.end - usual, segment.start))
+    if last.end > segment.end + 0.5 and segment.end > last.start:
+        end = last.end = max(last.start + usual, segment.end)
+    return start, end
+
+
+def _shorten_after_pause(words: list[_Timed], silent_until: float, usual: float) -> None:
+    longest = 2 * usual
+    first = words[0]
+    if first.end - silent_until <= 2 * longest:
+        return
+    second = words[1] if len(words) > 1 else None
+    if first.seconds <= longest and (second is None or second.end - first.start <= 2 * longest):
+        return
+    if second is not None and second.seconds > longest:
+        first.end = second.start = max(second.end / 2, second.end - longest)
+    first.start = max(0.0, first.end - longest)
+
+
+def _spread(words: Sequence[_Timed], segment: Spoken) -> tuple[float, float]:
+    """Where the alignment squeezed a segment into a moment: its words over its timestamps, by their letters."""
+    per_letter = (segment.end - segment.start) / max(1, sum(len(word.text) for word in words))
+    now = segment.start
+    for word in words:
+        word.start, word.end = now, now + per_letter * len(word.text)
+        now = word.end
+    return segment.start, segment.end
+
+
+def _finished(words: Sequence[_Timed], text: str, start: float, end: float, seconds: float) -> TimedText:
+    start, end = min(start, seconds), min(end, seconds)
+    return TimedText(start=start, end=max(start, end), text=text, words=_exact(_bounded(words, seconds), text))
+
+
+def _bounded(words: Sequence[_Timed], seconds: float) -> list[Word]:
+    """Inside the window, and none before the one before it."""
+    bounded = []
+    now = 0.0
+    for word in words:
+        start = min(max(now, word.start), seconds)
+        end = min(max(start, word.end), seconds)
+        bounded.append(Word(text=word.text, start=start, end=end, probability=word.probability))
+        now = start
+    return bounded
+
+
+def _exact(words: Sequence[Word], text: str) -> tuple[Word, ...]:
+    """The words with the outer spaces of their join removed, as `text` has none.
+
+    Where they do not join to `text` (a broken character between two tokens), the segment is one word.
+    """
+    if not words or not text:
+        return ()
+    joined = "".join(word.text for word in words)
+    left = len(joined) - len(joined.lstrip())
+    exact = []
+    for word in words:
+        mine, left = word.text[left:], max(0, left - len(word.text))
+        exact.append(Word(text=mine, start=word.start, end=word.end, probability=word.probability))
+    while exact and not exact[-1].text.strip():
+        exact.pop()
+    if exact:
+        exact[-1] = Word(
+            text=exact[-1].text.rstrip(),
+            start=exact[-1].start,
+            end=exact[-1].end,
+            probability=exact[-1].probability,
+        )
+    exact = [word for word in exact if word.text]
+    if "".join(word.text for word in exact) == text:
+        return tuple(exact)
+    probability = statistics.fmean(word.probability for word in words)
+    return (Word(text=text, start=words[0].start, end=words[-1].end, probability=probability),)

@@ -1,0 +1,128 @@
+"""Child processes that speak JSON lines: spawn, talk, watch, kill.
+
+Messages go to the child's stdin and come from its stdout, one JSON object a line; its stderr becomes our log.
+JSON, not pickle: a child decodes untrusted bytes, so nothing that it writes may run here.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, Any
+
+logger = logging.getLogger(__name__)
+
+MAX_LINE_BYTES = 64 * 1024 * 1024
+"""Longer lines end the child: no honest message is near this."""
+
+MAX_LOG_CHARS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a child said. `child` lets the receiver ignore one that it has killed."""
+
+    child: Child
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The child ended; nothing more comes from it. `returncode` as in `subprocess`: negative for a signal."""
+
+    child: Child
+    returncode: int
+
+    @property
+    def reason(self) -> str:
+        if self.returncode >= 0:
+            return f"exit code {self.returncode}"
+        with suppress(ValueError):
+            return f"signal {signal.Signals(-self.returncode).name}"
+        return f"signal {-self.returncode}"
+
+    @property
+    def killed_from_outside(self) -> bool:
+        """SIGKILL and SIGTERM come from an operator or the kernel's memory killer, not from a fault of the child."""
+        return self.returncode in (-signal.SIGKILL, -signal.SIGTERM)
+
+
+class Child:
+    """A running child in its own process group.
+
+    `deliver` is called from a thread of the child's own, with `Message`s in order and one `Exited` at the end.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        deliver: Callable[[Message | Exited], None],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """`environment` is added to this process's own."""
+        self.name = name
+        self._deliver = deliver
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            env={**os.environ, **(environment or {})},
+        )
+        self.pid = self._process.pid
+        threading.Thread(target=self._read, name=f"{name}-out", daemon=True).start()
+        threading.Thread(target=self._log, name=f"{name}-err", daemon=True).start()
+
+    def send(self, body: Mapping[str, Any]) -> None:
+        """Write one message. A child that has ended is silent here: its `Exited` tells."""
+        assert self._process.stdin is not None
+        with suppress(OSError, ValueError):
+            self._process.stdin.write(json.dumps(body).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def kill(self, wait_s: float = 5.0) -> None:
+        """End the child and its group, and wait until its memory is given back. Killing twice is fine."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(wait_s)
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        try:
+            for body in _messages(self._process.stdout):
+                self._deliver(Message(self, body))
+        except ValueError as error:
+            logger.error("%s %d answered nonsense: %s", self.name, self.pid, error)
+            self.kill()
+        self._process.stdout.close()
+        returncode = self._process.wait()
+        with suppress(OSError):
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+        self._deliver(Exited(self, returncode))
+
+    def _log(self) -> None:
+        assert self._process.stderr is not None
+        with self._process.stderr as lines:
+            for line in lines:
+                text = line.decode(errors="replace").rstrip()[:MAX_LOG_CHARS]
+                if text:
+                    logger.info("%s: %s", self.name, text, extra={"child_pid": self.pid})
+
+
+def _messages(stream: IO[bytes]) -> Any:
+    while line := stream.readline(MAX_LINE_BYTES):
+        body = json.loads(line)
+        if not isinstance(body, dict) or not isinstance(body.get("type"), str):
+            raise ValueError("a message is a JSON object with a type")
+        yield body

@@ -1,0 +1,637 @@
+"""The one thread that decides: claims jobs, has them prepared, feeds batches to the engine, assembles, publishes.
+
+Whatever happens (a request, a child's message, a deadline) becomes an entry of its inbox and is handled in turn, so
+no state here is shared and nothing needs a lock. It may wait for the disk; it never waits for a child.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+from typing import Any, Protocol
+
+from scrivano import lifecycle
+from scrivano.assembly import assemble, known_segments, served_json
+from scrivano.blobs import Blobs
+from scrivano.enginehost import EngineHost, EngineLimits
+from scrivano.errors import JobNotFound, ScrivanoError, StorageFull
+from scrivano.gpu import MemoryReader
+from scrivano.jobs import Chunk, JobStatus, Piece, Priority
+from scrivano.lifecycle import Life, ModelState, Policy
+from scrivano.openjob import OpenJob, decoding
+from scrivano.preparation import MediaLimits, MediaPool
+from scrivano.processes import Child, Exited, Message
+from scrivano.scheduler import Line, Scheduler, WorkItem
+from scrivano.store import Decoded, Store
+
+logger = logging.getLogger(__name__)
+
+LEASE_SECS = 60.0
+PREPARATIONS = 2
+"""Media children at work at once, less urgent jobs' not counted; each takes about one core while it decodes."""
+
+MEDIA_TRIES = 5
+"""A preparation whose child dies is begun again this often before the recording is blamed."""
+
+FAULTS_ALLOWED = 1
+"""A chunk over which an engine died of itself gets one more engine, alone; then its job fails."""
+
+KILLS_ALLOWED = 5
+"""Deaths by SIGKILL or SIGTERM come from outside, and rarely mean the chunk."""
+
+WARM_AFTER_SECS = 1.0
+"""A new spare media child starts so long after the last one went to work: starting takes a core from a short clip."""
+
+FULL_DISK_PAUSE_SECS = 5.0
+
+LOOK_SECS = 1.0
+"""How often deadlines are looked at when nothing happens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerOptions:
+    """Plain values out of the settings.
+
+    `decoding` are `DecodingOptions` and `load` the engine's load message, both as JSON values (this process imports
+    no engine). `vram_needed_mb` 0: the model does not go to a GPU. `jobs_open`: how many jobs may be in work at once,
+    less urgent ones not counted.
+    `keep_audio`: done and cancelled jobs keep their upload.
+    """
+
+    media_command: Sequence[str]
+    engine_command: Sequence[str]
+    load: Mapping[str, Any]
+    decoding: Mapping[str, Any]
+    policy: Policy = field(default_factory=Policy)
+    media: MediaLimits = field(default_factory=MediaLimits)
+    engine: EngineLimits = field(default_factory=EngineLimits)
+    batch_size: int = 4
+    jobs_open: int = 16
+    vram_needed_mb: int = 0
+    keep_audio: bool = False
+    engine_environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """What a request may see of the model. `download` is the last word of a download under way."""
+
+    life: Life
+    download: Mapping[str, Any] | None = None
+
+
+class Announcer(Protocol):
+    def __call__(self, type: str, data: Mapping[str, Any], /) -> None:
+        """Tell the world a model event, at once; called on the runner's thread."""
+
+
+class Runner:
+    """Runs every job of the store. Its public methods are thread-safe and return at once."""
+
+    def __init__(
+        self,
+        store: Store,
+        blobs: Blobs,
+        memory: MemoryReader,
+        announce: Announcer,
+        now: Callable[[], datetime],
+        options: RunnerOptions,
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._memory = memory
+        self._announce = announce
+        self._now = now
+        self._options = options
+        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="runner", daemon=True)
+        self._stopping = False
+        self._alive = False
+        self._status = ModelStatus(Life())
+        self._waiting = Line()
+        self._open: dict[str, OpenJob] = {}
+        self._later: dict[str, tuple[float, Priority]] = {}
+        self._uploads = 0
+        self._scheduler = Scheduler()
+        self._batch_limit = options.batch_size
+        self._renew_at = 0.0
+        self._pause_until = 0.0
+        self._warm_at = 0.0
+        self._media = MediaPool(options.media_command, options.media, self._deliver)
+        self._engine = EngineHost(
+            options.engine_command, options.load, options.engine, self._deliver, options.engine_environment
+        )
+
+    # For other threads -----------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Take up the jobs that a former process left, and begin."""
+        self._store.release_leases()
+        for job in self._store.unfinished():
+            self._waiting.add(job.id, job.priority)
+        self._alive = True
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 8.0) -> None:
+        """End in order: no new batch, children killed. Unfinished jobs go on at the next start."""
+        self._post(self._stop)
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    @property
+    def alive(self) -> bool:
+        """False once the thread has ended, for good."""
+        return self._alive
+
+    @property
+    def model(self) -> ModelStatus:
+        return self._status
+
+    def submit(self, job_id: str, priority: Priority = Priority.NORMAL) -> None:
+        """A job was committed to the store, or is to be tried again."""
+        self._post(partial(self._submitted, job_id, priority))
+
+    def cancel(self, job_id: str) -> None:
+        """A job was cancelled in the store: let go of it."""
+        self._post(partial(self._close, job_id))
+
+    def load(self) -> None:
+        self._post(partial(self._apply, lifecycle.Load()))
+
+    def unload(self) -> None:
+        self._post(partial(self._apply, lifecycle.Unload()))
+
+    def upload_began(self) -> None:
+        """An upload is under way: do not unload before it has become a job. Pair with `upload_ended`."""
+        self._post(partial(self._count_upload, 1))
+
+    def upload_ended(self) -> None:
+        self._post(partial(self._count_upload, -1))
+
+    # The loop --------------------------------------------------------------------------------------------------
+
+    def _post(self, action: Callable[[], None]) -> None:
+        self._inbox.put(action)
+
+    def _deliver(self, news: Message | Exited) -> None:
+        if isinstance(news, Message):
+            self._post(partial(self._heard, news.child, news.body))
+        else:
+            self._post(partial(self._exited, news))
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                self._turn_with_room()
+        except Exception:
+            logger.critical("the runner ended; restart the server", exc_info=True)
+        finally:
+            self._alive = False
+            self._engine.kill()
+            self._media.cool()
+            for job_id in list(self._open):
+                self._close(job_id, keep_files=True)
+
+    def _turn_with_room(self) -> None:
+        """A full disk stops the work, not the runner: what was not stored is decoded again once there is room."""
+        try:
+            self._turn()
+        except StorageFull as error:
+            logger.error("%s", error)
+            self._pause_until = time.monotonic() + FULL_DISK_PAUSE_SECS
+
+    def _turn(self) -> None:
+        with suppress(queue.Empty):
+            self._inbox.get(timeout=self._patience())()
+            while not self._stopping:
+                self._inbox.get_nowait()()
+        if not self._stopping:
+            self._advance()
+
+    def _patience(self) -> float:
+        """Seconds until the model's next deadline; the others have time until the next look, a second later."""
+        deadline = lifecycle.next_deadline(self._status.life)
+        if deadline is None:
+            return LOOK_SECS
+        wait_s = deadline - time.monotonic()
+        return min(wait_s, LOOK_SECS) if wait_s > 0 else LOOK_SECS
+
+    def _advance(self) -> None:
+        work_waiting = bool(self._waiting or self._open)
+        self._apply(lifecycle.Tick(work_waiting, self._engine.batch is not None, self._uploads > 0))
+        self._claim()
+        self._dispatch()
+        if self._ready and time.monotonic() > self._warm_at:
+            self._media.warm()
+        self._enforce_deadlines()
+        self._renew_leases()
+
+    def _stop(self) -> None:
+        self._stopping = True
+
+    def _count_upload(self, change: int) -> None:
+        self._uploads += change
+
+    # The model -------------------------------------------------------------------------------------------------
+
+    def _apply(self, event: lifecycle.LifeEvent) -> None:
+        before = self._status.life
+        life, actions = lifecycle.step(before, event, now=time.monotonic(), policy=self._options.policy)
+        if lifecycle.StopEngine() in actions:
+            self._stop_engine()  # first: who reads that the model is unloaded may count on its memory
+        self._status = ModelStatus(life, self._status.download if life.state is before.state else None)
+        if life.state is not before.state:
+            logger.info("model %s", life.state.value, extra={"was": before.state.value})
+        if life.last_error and life.last_error != before.last_error:
+            logger.error("the model is not loaded: %s", life.last_error)
+        for action in actions:
+            match action:
+                case lifecycle.StartEngine():
+                    self._start_engine()
+                case lifecycle.Announce(type):
+                    self._announce(type, lifecycle.payload(type, life, now=time.monotonic()))
+
+    def _start_engine(self) -> None:
+        needed_mb = self._options.vram_needed_mb
+        memory = self._memory.read() if needed_mb else None
+        if memory is not None and memory.free_mb < needed_mb:
+            self._apply(lifecycle.LacksMemory(needed_mb, memory.free_mb))
+        else:
+            self._engine.start()
+            self._media.warm()
+
+    def _stop_engine(self) -> None:
+        self._put_back(self._engine.kill())
+        self._media.cool()
+
+    def _lacks_memory(self) -> None:
+        memory = self._memory.read()
+        self._apply(lifecycle.LacksMemory(self._options.vram_needed_mb, memory.free_mb if memory else 0))
+
+    @property
+    def _ready(self) -> bool:
+        life = self._status.life
+        return life.state is ModelState.READY and not life.unload_pending
+
+    # Children --------------------------------------------------------------------------------------------------
+
+    def _heard(self, child: Child, body: Mapping[str, Any]) -> None:
+        if child is self._engine.child:
+            self._engine_said(body)
+            return
+        for open_job in self._open.values():
+            if open_job.preparation is not None and open_job.preparation.child is child:
+                open_job.preparation.heard()
+                self._guard(open_job, partial(self._media_said, open_job, body))
+                return
+
+    def _exited(self, exited: Exited) -> None:
+        if exited.child is self._engine.child:
+            self._engine_died(f"the engine ended with {exited.reason}", from_outside=exited.killed_from_outside)
+            return
+        self._media.forget(exited.child)
+        for open_job in self._open.values():
+            if open_job.preparation is not None and open_job.preparation.child is exited.child:
+                self._guard(open_job, partial(self._media_died, open_job, exited.reason))
+                return
+
+    def _guard(self, open_job: OpenJob, action: Callable[[], None]) -> None:
+        """A fault in one job's handling fails that job alone."""
+        try:
+            action()
+        except Exception as error:
+            logger.exception("job failed", extra=_about(open_job))
+            code = error.code if isinstance(error, ScrivanoError) else "internal"
+            try:
+                self._fail(open_job, code, f"the server could not go on with this job: {error}")
+            except Exception:
+                # Not even the failure can be stored: the next attempt begins when this one's lease has run out.
+                self._close(open_job.job.id, keep_files=True)
+                self._later[open_job.job.id] = (time.monotonic() + LEASE_SECS, open_job.job.priority)
+
+    def _enforce_deadlines(self) -> None:
+        now = time.monotonic()
+        if self._engine.deadline is not None and now > self._engine.deadline:
+            self._engine_died("the engine made no progress before its deadline", from_outside=False)
+        for open_job in list(self._open.values()):
+            preparation = open_job.preparation
+            if preparation is not None and now > preparation.deadline:
+                message = (
+                    "preparing the recording took too long; cut it into smaller files, or convert it to WAV or FLAC"
+                )
+                self._guard(open_job, partial(self._fail, open_job, "media_timeout", message))
+
+    # Jobs: claiming and preparing ------------------------------------------------------------------------------
+
+    def _submitted(self, job_id: str, priority: Priority) -> None:
+        self._waiting.add(job_id, priority)
+        self._apply(lifecycle.Load())
+
+    def _claim(self) -> None:
+        """Begin waiting jobs while the model is ready and there is room for them."""
+        for late in [job_id for job_id, (at, _) in self._later.items() if time.monotonic() > at]:
+            self._waiting.add(late, self._later.pop(late)[1])
+        while self._ready and (job_id := self._waiting.take(self._admitted())) is not None:
+            job = self._store.claim(job_id, LEASE_SECS)
+            if job is None:  # cancelled while it waited
+                continue
+            options = decoding(self._options.decoding, job.decoding)
+            open_job = self._open[job.id] = OpenJob.begin(job, self._store.chunks(job.id), options)
+            logger.info("job running", extra={"job_id": job.id, "attempt": job.attempt})
+            self._guard(open_job, partial(self._prepare, open_job))
+
+    def _admitted(self) -> list[Priority]:
+        """The classes of which another job may begin: those less urgent do not stand in the way."""
+        admitted: list[Priority] = []
+        open_jobs: list[OpenJob] = []
+        for kind in Priority:
+            open_jobs += [item for item in self._open.values() if item.job.priority is kind]
+            preparing = sum(item.preparation is not None for item in open_jobs)
+            if preparing < PREPARATIONS and len(open_jobs) < self._options.jobs_open:
+                admitted.append(kind)
+        return admitted
+
+    def _prepare(self, open_job: OpenJob) -> None:
+        job = open_job.job
+        source = self._blobs.path(job.id)
+        if not source.exists():  # a retry, and the end of what it retries, can cross
+            self._fail(open_job, "audio_gone", "the recording is no longer kept; submit it again")
+            return
+        open_job.media_tries += 1
+        target = self._blobs.prepared_path(job.id, job.attempt)
+        vad = job.decoding.vad is not False
+        open_job.preparation = self._media.start(job.id, source, target, vad=vad)
+        self._warm_at = time.monotonic() + WARM_AFTER_SECS
+
+    def _media_said(self, open_job: OpenJob, body: Mapping[str, Any]) -> None:
+        job = open_job.job
+        match body["type"]:
+            case "probe":
+                open_job.duration = body["duration"]
+                if open_job.duration is not None:
+                    self._store.set_duration(job.id, job.attempt, open_job.duration)
+            case "chunk":
+                pieces = tuple(Piece(start, end) for start, end in body["pieces"])
+                self._add_chunk(open_job, Chunk(body["index"], pieces))
+            case "end":
+                open_job.preparation = None
+                open_job.duration = body["duration"]
+                open_job.chunks_total = body["chunks"]
+                self._store.plan_complete(
+                    job.id, job.attempt, chunks_total=body["chunks"], duration_secs=body["duration"]
+                )
+                self._finish_if_complete(open_job)
+            case "error":
+                self._fail(open_job, body["code"], body["message"])
+
+    def _media_died(self, open_job: OpenJob, reason: str) -> None:
+        open_job.preparation = None
+        if open_job.media_tries < MEDIA_TRIES:
+            logger.warning("preparing again: the media process ended with %s", reason, extra=_about(open_job))
+            self._prepare(open_job)
+        else:
+            message = f"the recording cannot be prepared: its reader ended with {reason} {MEDIA_TRIES} times"
+            self._fail(open_job, "media_crashed", message)
+
+    def _add_chunk(self, open_job: OpenJob, chunk: Chunk) -> None:
+        if chunk.index in open_job.chunks:  # a preparation that was begun again
+            return
+        job = open_job.job
+        known = open_job.stored.get(chunk.index)
+        if known is None or known.chunk != chunk:
+            rows = self._store.add_chunks(job.id, job.attempt, [chunk])
+            if rows is None:
+                self._close(job.id)
+                return
+            open_job.stored = {index: row for index, row in open_job.stored.items() if index < chunk.index}
+            known = rows[0]
+        open_job.add_chunk(chunk)
+        if known.result is not None:
+            open_job.mark_done(chunk.index)
+        else:
+            self._scheduler.add(open_job.release(_work_item(open_job, chunk, alone=known.crashes > 0)))
+
+    # Batches ---------------------------------------------------------------------------------------------------
+
+    def _dispatch(self) -> None:
+        if not self._ready or self._engine.batch is not None or time.monotonic() < self._pause_until:
+            return
+        batch = self._scheduler.next_batch(self._batch_limit)
+        if batch:
+            options = self._open[batch[0].job_id].decoding  # all of a batch have the same
+            self._engine.decode(batch, options, [self._wire_chunk(item) for item in batch])
+
+    def _wire_chunk(self, item: WorkItem) -> dict[str, Any]:
+        job, chunk = self._open[item.job_id].job, self._open[item.job_id].chunks[item.index]
+        return {
+            "path": str(self._blobs.prepared_path(job.id, job.attempt)),
+            "pieces": [[piece.start, piece.end] for piece in chunk.pieces],
+            "language": self._open[item.job_id].language,
+            "task": job.task.value,
+        }
+
+    def _engine_said(self, body: Mapping[str, Any]) -> None:
+        match body["type"]:
+            case "downloading":
+                self._engine.loading()
+                self._status = ModelStatus(self._status.life, {k: body[k] for k in ("done_bytes", "total_bytes")})
+                logger.info("downloading the model", extra=dict(self._status.download or {}))
+            case "loaded":
+                self._engine.ready()
+                self._batch_limit = self._options.batch_size
+                self._apply(lifecycle.Loaded(self._now()))
+            case "result":
+                self._decoded(body)
+            case "failed" if body["id"] is None:
+                self._load_failed(body["kind"], body["message"])
+            case "failed":
+                self._decode_failed(body["kind"], body["message"])
+
+    def _load_failed(self, kind: str, message: str) -> None:
+        if kind == "memory":
+            self._lacks_memory()
+        else:
+            self._apply(lifecycle.LoadFailed(message))
+
+    def _decoded(self, body: Mapping[str, Any]) -> None:
+        batch = self._engine.batch
+        if batch is None or body["id"] != batch.id or len(body["results"]) != len(batch.items):
+            self._engine_died("the engine answered nonsense", from_outside=False)
+            return
+        items = self._engine.take_batch()
+        self._dispatch()  # the engine goes on while its last results are stored
+        wanted = [(item, result) for item, result in zip(items, body["results"], strict=True) if self._wants(item)]
+        for (item, result), accepted in zip(wanted, self._store_results(wanted), strict=True):
+            open_job = self._open.get(item.job_id)
+            if open_job is not None and not accepted:
+                self._close(item.job_id)
+            elif open_job is not None:
+                self._tell_language(open_job, result)
+                self._scheduler.add(open_job.learn_language(result["language"]))
+                self._guard(open_job, partial(self._finish_if_complete, open_job))
+
+    def _tell_language(self, open_job: OpenJob, result: Mapping[str, Any]) -> None:
+        """The first speech has told it: who only asked for the language need not wait for the transcript."""
+        if open_job.language is None:
+            told = {"language": result["language"], "probability": round(result["language_probability"], 4)}
+            with suppress(StorageFull):  # an event is no loss, the chunks that wait for the language would be
+                self._store.append_event(open_job.job.id, open_job.job.attempt, "language", told)
+
+    def _store_results(self, decoded: Sequence[tuple[WorkItem, Mapping[str, Any]]]) -> list[bool]:
+        rows = []
+        shown = {item.job_id: self._open[item.job_id].shown for item, _ in decoded}
+        for item, result in decoded:
+            open_job = self._open[item.job_id]
+            open_job.mark_done(item.index)
+            rows.append(self._row(open_job, item.index, result))
+        try:
+            return self._store.store_results(rows)
+        except StorageFull:
+            for item, _ in decoded:
+                self._open[item.job_id].mark_undone(item.index)
+                self._open[item.job_id].shown = shown[item.job_id]
+            self._put_back(item for item, _ in decoded)
+            raise
+
+    def _row(self, open_job: OpenJob, index: int, result: Mapping[str, Any]) -> Decoded:
+        return Decoded(
+            job_id=open_job.job.id,
+            attempt=open_job.job.attempt,
+            index=index,
+            result=json.dumps(result, ensure_ascii=False).encode(),
+            language=None if open_job.language else result["language"],
+            segments=open_job.hear(index, known_segments(open_job.chunks[index], result)),
+            progress=open_job.progress_due(time.monotonic()),
+        )
+
+    def _decode_failed(self, kind: str, message: str) -> None:
+        logger.error("the engine failed a batch: %s", message, extra={"kind": kind})
+        match kind:
+            case "memory":
+                self._shrink_batches()
+            case "input":
+                self._blame_input(message)
+            case _:
+                self._engine_died(message, from_outside=False)
+
+    def _shrink_batches(self) -> None:
+        """The device is too full: half as many chunks at once; with one chunk, wait for memory."""
+        items = self._engine.take_batch()
+        self._put_back(items)
+        if len(items) > 1:
+            self._batch_limit = max(1, len(items) // 2)
+        else:
+            self._lacks_memory()
+
+    def _blame_input(self, message: str) -> None:
+        """One chunk of the batch cannot be decoded; each gets its own batch, and a lone one fails its job."""
+        items = self._engine.take_batch()
+        if len(items) > 1:
+            self._put_back_alone(items)
+        for open_job in [self._open[item.job_id] for item in items if self._wants(item) and len(items) == 1]:
+            self._fail(open_job, "engine_input", f"a part of the recording cannot be decoded: {message}")
+
+    def _engine_died(self, message: str, *, from_outside: bool) -> None:
+        logger.error("%s", message)
+        self._blame(self._engine.kill(), message, KILLS_ALLOWED if from_outside else FAULTS_ALLOWED)
+        if self._status.life.state is ModelState.LOADING:
+            self._apply(lifecycle.LoadFailed(message))
+        else:
+            self._apply(lifecycle.Died(message))
+
+    def _blame(self, items: Sequence[WorkItem], message: str, allowed: int) -> None:
+        """Count a crash for each chunk of the batch; one that was alone too often fails its job."""
+        suspects = [item for item in items if self._wants(item)]
+        counts = self._store.count_crashes(
+            [(item.job_id, self._open[item.job_id].job.attempt, item.index) for item in suspects]
+        )
+        guilty = {
+            item.job_id for item, count in zip(suspects, counts, strict=True) if count > allowed and len(items) == 1
+        }
+        self._put_back_alone([item for item in suspects if item.job_id not in guilty])
+        for job_id in guilty:
+            self._fail(self._open[job_id], "engine_crashed", f"a part of the recording ends the engine: {message}")
+
+    def _put_back(self, items: Iterable[WorkItem]) -> None:
+        self._scheduler.put_back([item for item in items if self._wants(item)])
+
+    def _put_back_alone(self, items: Iterable[WorkItem]) -> None:
+        self._put_back([replace(item, alone=True) for item in items])
+
+    def _wants(self, item: WorkItem) -> bool:
+        """Whether the attempt for which the chunk was given out still goes on."""
+        open_job = self._open.get(item.job_id)
+        return open_job is not None and open_job.job.attempt == item.attempt
+
+    # A job's end -----------------------------------------------------------------------------------------------
+
+    def _finish_if_complete(self, open_job: OpenJob) -> None:
+        if not open_job.complete:
+            return
+        job = open_job.job
+        duration = open_job.duration or 0.0
+        stored = self._store.chunks(job.id)
+        results = [(item.chunk, json.loads(item.result)) for item in stored if item.result is not None]
+        segments = served_json(assemble(results, duration))
+        self._store.publish_done(job.id, job.attempt, segments, language=open_job.language, duration_secs=duration)
+        logger.info("job done", extra={**_about(open_job), "duration_secs": duration, "chunks": len(stored)})
+        self._close(job.id)
+
+    def _fail(self, open_job: OpenJob, code: str, message: str) -> None:
+        self._store.publish_failed(open_job.job.id, open_job.job.attempt, code, message)
+        logger.warning("job failed: %s", message, extra={**_about(open_job), "code": code})
+        self._close(open_job.job.id)
+
+    def _close(self, job_id: str, *, keep_files: bool = False) -> None:
+        """Let go of a job: its child, its chunks, its files. Unknown ids are fine."""
+        open_job = self._open.pop(job_id, None)
+        self._scheduler.remove(job_id)
+        if open_job is not None and open_job.preparation is not None:
+            open_job.preparation.child.kill()
+        if not keep_files:
+            self._waiting.remove(job_id)
+            self._blobs.delete_prepared(job_id)
+            if self._audio_is_spent(job_id):
+                self._blobs.delete(job_id)
+
+    def _audio_is_spent(self, job_id: str) -> bool:
+        """A failed job keeps its upload, so that it can be tried again."""
+        try:
+            status = self._store.get_job(job_id).status
+        except JobNotFound:
+            return True
+        return status in (JobStatus.DONE, JobStatus.CANCELLED) and not self._options.keep_audio
+
+    def _renew_leases(self) -> None:
+        now = time.monotonic()
+        if now < self._renew_at:
+            return
+        self._renew_at = now + LEASE_SECS / 3
+        for job_id, open_job in list(self._open.items()):
+            if not self._store.renew(job_id, open_job.job.attempt, LEASE_SECS):
+                self._close(job_id)
+
+
+def _about(open_job: OpenJob) -> dict[str, Any]:
+    return {"job_id": open_job.job.id, "attempt": open_job.job.attempt}
+
+
+def _work_item(open_job: OpenJob, chunk: Chunk, *, alone: bool) -> WorkItem:
+    job = open_job.job
+    return WorkItem(
+        job.id,
+        chunk.index,
+        chunk.seconds,
+        alone=alone,
+        group=open_job.group,
+        priority=job.priority,
+        attempt=job.attempt,
+    )

@@ -1,0 +1,167 @@
+"""Which job is begun next, and which chunks form the next batch. Pure: no clock, no thread; the same calls give the
+same batches."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from scrivano.jobs import Priority
+
+QUANTUM_SECS = 30.0
+"""Audio that a job may put into a batch each time its turn comes: one window."""
+
+PATIENCE = {Priority.INTERACTIVE: 0, Priority.NORMAL: 4, Priority.BULK: 12}
+"""Turns that a class lets the more urgent ones have before it gets one itself, however much waits there."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """One chunk that waits for the engine. `alone`: in a batch of its own, since it was in one that failed.
+
+    `group`: chunks of differing groups never share a batch, since they are decoded with differing options. `attempt` is
+    the job's; what an ended attempt left in the engine is not taken for the next one's.
+    """
+
+    job_id: str
+    index: int
+    seconds: float
+    alone: bool = False
+    group: str = ""
+    priority: Priority = Priority.NORMAL
+    attempt: int = 0
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One job's waiting chunks and the audio seconds that it may still spend."""
+
+    items: deque[WorkItem] = field(default_factory=deque)
+    credit: float = 0.0
+
+
+class _Patience:
+    """Which of the waiting classes has the turn: the most urgent one, unless another has waited long enough."""
+
+    def __init__(self) -> None:
+        self._passed = dict.fromkeys(Priority, 0)
+
+    def order(self, waiting: Collection[Priority]) -> list[Priority]:
+        overdue = [kind for kind in waiting if self._passed[kind] >= PATIENCE[kind] > 0]
+        first = max(overdue, key=lambda kind: self._passed[kind] - PATIENCE[kind], default=None)
+        return sorted(waiting, key=lambda kind: (kind is not first, list(Priority).index(kind)))
+
+    def took(self, served: Collection[Priority], waiting: Collection[Priority]) -> None:
+        """One turn has gone; `waiting` are the classes that could have had it."""
+        for kind in Priority:
+            self._passed[kind] = self._passed[kind] + 1 if kind in waiting and kind not in served else 0
+
+
+class Line:
+    """Jobs that wait to be begun: urgent ones first, within a class in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._queues: dict[Priority, deque[str]] = {kind: deque() for kind in Priority}
+        self._patience = _Patience()
+
+    def __len__(self) -> int:
+        return sum(map(len, self._queues.values()))
+
+    def add(self, job_id: str, priority: Priority) -> None:
+        self._queues[priority].append(job_id)
+
+    def remove(self, job_id: str) -> None:
+        """Unknown ids are fine."""
+        for waiting in self._queues.values():
+            with suppress(ValueError):
+                waiting.remove(job_id)
+
+    def take(self, admitted: Collection[Priority]) -> str | None:
+        """The next job of the classes for which there is room."""
+        waiting = [kind for kind in Priority if kind in admitted and self._queues[kind]]
+        if not waiting:
+            return None
+        kind = self._patience.order(waiting)[0]
+        self._patience.took([kind], waiting)
+        return self._queues[kind].popleft()
+
+
+class Scheduler:
+    """Classes by urgency, with patience; within a class, deficit round robin over jobs, counted in seconds of audio.
+
+    However many chunks a job has, the others of its class get the same share of every batch, so a clip waits for one
+    batch, never for somebody's ten-hour recording. The first job of the class whose turn it is says of which group the
+    batch is; jobs of other groups keep their places. Within a job, chunks leave in the order in which they came.
+    """
+
+    def __init__(self) -> None:
+        self._lanes: dict[str, _Lane] = {}
+        self._turns: dict[Priority, deque[str]] = {kind: deque() for kind in Priority}
+        self._patience = _Patience()
+
+    def __len__(self) -> int:
+        return sum(len(lane.items) for lane in self._lanes.values())
+
+    def add(self, items: Iterable[WorkItem]) -> None:
+        for item in items:
+            self._lane(item).items.append(item)
+
+    def put_back(self, items: Iterable[WorkItem]) -> None:
+        """Return chunks that were given out but not decoded; they are the first of their jobs again."""
+        for item in reversed(list(items)):
+            self._lane(item).items.appendleft(item)
+
+    def remove(self, job_id: str) -> None:
+        """Forget a job; unknown ids are fine."""
+        if self._lanes.pop(job_id, None) is not None:
+            for turns in self._turns.values():
+                with suppress(ValueError):
+                    turns.remove(job_id)
+
+    def next_batch(self, limit: int) -> list[WorkItem]:
+        """Take up to `limit` chunks. Empty when nothing waits."""
+        waiting = [kind for kind in Priority if self._turns[kind]]
+        fronts = {kind: self._turns[kind][0] for kind in waiting}
+        batch: list[WorkItem] = []
+        for kind in self._patience.order(waiting):
+            batch.extend(self._in_turn(kind, limit - len(batch), batch[0] if batch else None))
+            if batch[0].alone:
+                break
+        # A class has had its turn when the job had it that was first in it: the others may just have been of the group.
+        took = {item.job_id for item in batch}
+        self._patience.took([kind for kind, front in fronts.items() if front in took], waiting)
+        return batch
+
+    def _lane(self, item: WorkItem) -> _Lane:
+        if item.job_id not in self._lanes:
+            self._lanes[item.job_id] = _Lane()
+            self._turns[item.priority].append(item.job_id)
+        return self._lanes[item.job_id]
+
+    def _in_turn(self, kind: Priority, room: int, like: WorkItem | None) -> Iterator[WorkItem]:
+        """Up to `room` chunks of a class that may share a batch with `like`; None: with the first one."""
+        while room > 0 and (job_id := self._next(kind, like)) is not None:
+            lane = self._lanes[job_id]
+            if lane.credit <= 0:
+                lane.credit += QUANTUM_SECS
+            while room > 0 and lane.credit > 0 and lane.items and _fits(lane.items[0], like):
+                like = lane.items.popleft()
+                lane.credit -= like.seconds
+                room = 0 if like.alone else room - 1
+                yield like
+            if not lane.items:
+                self.remove(job_id)
+            elif lane.credit <= 0:
+                self._turns[kind].remove(job_id)
+                self._turns[kind].append(job_id)
+
+    def _next(self, kind: Priority, like: WorkItem | None) -> str | None:
+        """The job whose turn it is among those that fit."""
+        return next((job_id for job_id in self._turns[kind] if _fits(self._lanes[job_id].items[0], like)), None)
+
+
+def _fits(item: WorkItem, like: WorkItem | None) -> bool:
+    """Whether a chunk may share a batch with another."""
+    return like is None or (item.group == like.group and not item.alone and not like.alone)

@@ -1,0 +1,294 @@
+"""The composition root: builds the server out of its parts, runs it, and closes it in reverse order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
+from ipaddress import ip_address
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from anyio.to_thread import run_sync
+from fastapi import FastAPI
+
+from scrivano.api import Services, create_app
+from scrivano.blobs import Blobs, DataDirLock
+from scrivano.config import Settings
+from scrivano.downloads import Downloads
+from scrivano.enginehost import EngineLimits
+from scrivano.engines.catalog import default_model, find_model, vram_needed_mb
+from scrivano.errors import ModelUnavailable, StartError
+from scrivano.gpu import MemoryReader, NvmlReader
+from scrivano.guard import GuardedTransport, policy
+from scrivano.lifecycle import Policy
+from scrivano.preparation import MediaLimits
+from scrivano.retention import Retention
+from scrivano.runner import Runner, RunnerOptions
+from scrivano.signals import DELIVERIES, MODEL, ModelLog, Signals
+from scrivano.store import Store
+from scrivano.webhooks import WebhookSender
+
+logger = logging.getLogger(__name__)
+
+SHUTDOWN_S = 5
+"""What open requests get to end by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """The commands that start child processes; tests put in ones that crash, hang and lie."""
+
+    media: Sequence[str] = (sys.executable, "-m", "scrivano.media")
+    engine: Sequence[str] = (sys.executable, "-m", "scrivano.engines.worker")
+
+
+def run(settings: Settings, children: Children = Children(), memory: MemoryReader | None = None) -> None:
+    """Serve until SIGTERM or SIGINT. Raises `StartError` where the server cannot start.
+
+    `memory` None: the GPU's, read through NVML.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
+    with ExitStack() as cleanup:
+        lock = DataDirLock(settings.data_dir, since=_now())
+        cleanup.callback(lock.release)
+        listener = cleanup.enter_context(_bind(settings.host, settings.port))
+        wyoming = _wyoming_listener(settings, cleanup)
+        app = build(settings, children, memory or NvmlReader(settings.cuda_device), cleanup, wyoming)
+        host, port = listener.getsockname()[:2]
+        lock.announce(host=host, port=port)
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, timeout_graceful_shutdown=SHUTDOWN_S, server_header=False
+        )
+        if not ip_address(host).is_loopback:
+            logger.warning("whoever can reach %s may use this server: it knows no passwords", host)
+        logger.info("listening", extra={"url": _url(host, port), "data_dir": str(settings.data_dir)})
+        _Server(config, app.state.services.signals).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Tells the calls that wait for a job, or they would hold up the server's end."""
+
+    def __init__(self, config: uvicorn.Config, signals: Signals) -> None:
+        super().__init__(config)
+        self._signals = signals
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self._signals.stop()
+
+
+def build(
+    settings: Settings,
+    children: Children,
+    memory: MemoryReader,
+    cleanup: ExitStack,
+    wyoming: socket.socket | None = None,
+) -> FastAPI:
+    """The application; what must be closed after it has ended is pushed onto `cleanup`. `wyoming`: one more socket."""
+    cleanup.callback(memory.close)
+    model = _model_name(settings, memory)
+    signals = Signals()
+    blobs = Blobs(settings.data_dir)
+    store = Store.open(settings.data_dir / "scrivano.db", _now)
+    cleanup.callback(store.close)
+    store.on_change = signals.fire
+    store.on_delivery = lambda: signals.fire(DELIVERIES)
+    blobs.sweep(store.with_audio(ended=settings.keep_audio))
+    model_log = ModelLog(lambda: signals.fire(MODEL))
+    calls = policy(settings.allow_networks)
+    secrets = [secret.get_secret_value() for secret in settings.webhook_secret or ()]
+    webhooks = WebhookSender(store, signals, _now, _new_id, GuardedTransport(calls), secrets)
+
+    def announce(type: str, data: Mapping[str, Any]) -> None:
+        model_log.append(type, data)
+        webhooks.announce(type, data)
+
+    runner = Runner(store, blobs, memory, announce, _now, _runner_options(settings, children, memory, model))
+    services = Services(
+        store=store,
+        blobs=blobs,
+        runner=runner,
+        webhooks=webhooks,
+        downloads=Downloads(GuardedTransport(calls), settings.fetch_timeout_secs),
+        signals=signals,
+        model_log=model_log,
+        memory=memory,
+        now=_now,
+        new_id=_new_id,
+        model=model,
+        gpu_poll_interval_secs=settings.gpu_poll_interval_secs,
+        queue_always=settings.admission == "queue",
+        max_upload_bytes=settings.max_upload_bytes,
+        max_queue=settings.max_queue,
+    )
+    return create_app(services, _lifespan(services, _retention(settings, store, blobs), wyoming))
+
+
+@dataclass(frozen=True, slots=True)
+class _Device:
+    """What the model runs on. `batch_size`: chunks decoded together."""
+
+    name: str
+    compute_type: str
+    batch_size: int
+
+
+CPU_BATCH = 4
+"""On a CPU only the decoder gains from batches, and a clip waits for the batch before it."""
+
+GPU_BATCH = 16
+
+
+def _device(settings: Settings, memory: MemoryReader) -> _Device:
+    on_gpu = settings.device == "cuda" or (settings.device == "auto" and memory.read() is not None)
+    default_type, default_batch = ("float16", GPU_BATCH) if on_gpu else ("int8", CPU_BATCH)
+    return _Device(
+        name="cuda" if on_gpu else "cpu",
+        compute_type=default_type if settings.compute_type == "auto" else settings.compute_type,
+        batch_size=settings.batch_size or default_batch,
+    )
+
+
+def _model_name(settings: Settings, memory: MemoryReader) -> str:
+    """Raises `StartError` for a name that means nothing."""
+    if settings.whisper_model_path is not None:
+        return settings.whisper_model or settings.whisper_model_path.name
+    gpu = memory.read() if settings.device != "cpu" else None
+    name = settings.whisper_model or default_model(gpu.total_mb if gpu else None)
+    try:
+        find_model(name)
+    except ModelUnavailable as error:
+        raise StartError(str(error)) from error
+    return name
+
+
+def _runner_options(settings: Settings, children: Children, memory: MemoryReader, model: str) -> RunnerOptions:
+    device = _device(settings, memory)
+    path = settings.whisper_model_path
+    needed_mb = vram_needed_mb(model, path=path, compute_type=device.compute_type) if device.name == "cuda" else 0
+    return RunnerOptions(
+        media_command=children.media,
+        engine_command=children.engine,
+        load={
+            "model": model,
+            "path": str(path) if path else None,
+            "device": device.name,
+            "device_index": settings.cuda_device,
+            "compute_type": device.compute_type,
+            "cpu_threads": settings.cpu_threads,
+        },
+        decoding={"beam_size": settings.beam_size, "word_timestamps": settings.word_timestamps},
+        policy=Policy(idle_timeout_s=settings.idle_timeout_secs, poll_interval_s=settings.gpu_poll_interval_secs),
+        media=MediaLimits(
+            max_audio_secs=settings.max_audio_secs,
+            max_chunk_secs=settings.max_chunk_secs,
+            timeout_s=settings.media_timeout_secs,
+        ),
+        engine=EngineLimits(chunk_s=settings.chunk_timeout_secs),
+        batch_size=device.batch_size,
+        jobs_open=max(4, 2 * device.batch_size),
+        vram_needed_mb=needed_mb or 0,
+        keep_audio=settings.keep_audio,
+        engine_environment={"ENGINE_MALLOC": settings.engine_malloc},
+    )
+
+
+def _retention(settings: Settings, store: Store, blobs: Blobs) -> Retention | None:
+    if settings.retention_hours is None:
+        return None
+    return Retention(store, blobs, timedelta(hours=settings.retention_hours), _now)
+
+
+def _lifespan(
+    services: Services, retention: Retention | None, wyoming: socket.socket | None
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        services.signals.attach(asyncio.get_running_loop())
+        services.runner.start()
+        tasks = [asyncio.create_task(services.webhooks.run())]
+        if retention is not None:
+            tasks.append(asyncio.create_task(retention.run()))
+        try:
+            async with _wyoming(services, wyoming):
+                yield
+        finally:
+            await run_sync(services.runner.stop)
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+            await services.downloads.close()
+
+    return lifespan
+
+
+def _wyoming_listener(settings: Settings, cleanup: ExitStack) -> socket.socket | None:
+    """Raises `StartError` where Wyoming is asked for and cannot be served."""
+    if settings.wyoming_port is None:
+        return None
+    if find_spec("wyoming") is None:
+        raise StartError("WYOMING_PORT needs the package wyoming: pip install 'scrivano[wyoming]', or unset it")
+    listener = cleanup.enter_context(_bind(settings.host, settings.wyoming_port, "WYOMING_PORT"))
+    host, port = listener.getsockname()[:2]
+    logger.info("listening for Wyoming", extra={"uri": f"tcp://{_authority(host, port)}"})
+    return listener
+
+
+def _wyoming(services: Services, listener: socket.socket | None) -> AbstractAsyncContextManager[None]:
+    if listener is None:
+        return nullcontext()
+    from scrivano.wyoming import serve_wyoming  # an extra: it may not be installed
+
+    return serve_wyoming(services, listener)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """Before and after uvicorn, which catches signals while it serves and raises them again when it has ended.
+
+    Its way out would be the signal itself, past everything that is still to be closed.
+    """
+    raise SystemExit(0)
+
+
+def _bind(host: str, port: int, setting: str = "PORT or --port") -> socket.socket:
+    """A listening socket, before anything else is begun. Raises `StartError`."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.create_server((host, port), family=family, backlog=512)
+    except OSError as error:
+        raise StartError(
+            f"cannot listen on {host} port {port} ({error.strerror}): is another server running there? "
+            f"Set {setting} to a free one (0: any)"
+        ) from error
+    # Accepted sockets inherit it. Without it, an answer's head and body are 40 ms apart: asyncio sets it only for
+    # sockets that were made with the protocol's number.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://{_authority(host, port)}"
+
+
+def _authority(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())

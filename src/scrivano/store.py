@@ -1,0 +1,630 @@
+"""The only SQL: jobs, chunks, events, results and webhook deliveries, in one database that is the only truth.
+
+Any thread may call. One connection writes and checkpoints, behind a lock; readers have read-only connections and
+see what is committed, without waiting for the writer. A method returns, and a hook is called, after its commit:
+from then on a power cut loses nothing of it.
+
+A run of a job is an *attempt*: `claim` numbers it, and every write of a runner carries the number. When another
+attempt has begun, or the job has ended, such a write changes nothing and says so (False or None).
+
+The statements run on SQLite and PostgreSQL alike; what is SQLite's own stands in `database`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, or_, select, update
+
+from scrivano import migrations
+from scrivano.database import Database, disk_errors
+from scrivano.errors import JobNotFound, JobNotRetriable, JobTerminal, JobUnfinished, KeyReused, QueueFull
+from scrivano.jobs import NEXT, Chunk, Event, Job, JobStatus, Piece
+from scrivano.tables import chunks, deliveries, events, jobs, results
+
+__all__ = ["Decoded", "Delivery", "Store", "StoredChunk"]
+
+QUEUE_RETRY_SECS = 30
+"""When a client should ask again that a full queue has sent away."""
+
+_JOB = [jobs.c[name] for name in Job.__dataclass_fields__]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """A chunk as stored: `result` is None until decoded, `crashes` counts the engines that died over it."""
+
+    chunk: Chunk
+    result: bytes | None
+    crashes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """A chunk's result on its way into the store.
+
+    `language` becomes the job's if it has none. `progress` is the data of a progress event to append
+    (`percent`, `chunk`, `chunks_total`); None appends none, and leaves the job's percentage. `segments` is the data
+    of `segment` events to append before it.
+    """
+
+    job_id: str
+    attempt: int
+    index: int
+    result: bytes
+    language: str | None = None
+    progress: Mapping[str, Any] | None = None
+    segments: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A webhook call to make. `kind` is `job` or a model event's type.
+
+    `payload` is the exact body; None: the job `job_id`, rendered when it is sent (a transcript is stored once).
+    `attempts` counts the calls that were made, all without success while this is pending.
+    """
+
+    id: str
+    url: str
+    kind: str
+    job_id: str | None
+    payload: bytes | None
+    attempts: int
+    next_attempt_at: datetime
+    created_at: datetime
+
+
+_DELIVERY = [deliveries.c[name] for name in Delivery.__dataclass_fields__]
+
+
+class Store:
+    """The database. `serve.py` opens and closes it.
+
+    `on_change` is called with a job's id when its event log has grown, `on_delivery` when a delivery was added;
+    both after the commit, on the thread that wrote, so they must return at once and never raise. They may be
+    replaced before work begins.
+    """
+
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+        """Use `Store.open`."""
+        self.on_change: Callable[[str], None] = lambda job_id: None
+        self.on_delivery: Callable[[], None] = lambda: None
+        self._now = now
+        self._database = database
+        self._readers = database.readers
+        self._writer = database.writer
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, path: Path, now: Callable[[], datetime], *, schema: Path = migrations.FOLDER) -> Store:
+        """Open or create the database at `path`, and bring its schema to the newest revision of `schema`.
+
+        An older database is copied to `<path>.<its revision>.bak` first. Raises `StartError` when the database
+        cannot be read, or a later version of Scrivano wrote it.
+        """
+        return cls(Database.open(path, schema), now)
+
+    def close(self) -> None:
+        """Closing twice is fine. Nothing may be called after it."""
+        with self._lock:
+            self._database.close()
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        """A write transaction, committed at the end of the block, or rolled back. Raises `StorageFull`."""
+        with self._lock, disk_errors(), self._writer.begin():
+            yield self._writer
+
+    # Jobs: reading ---------------------------------------------------------------------------------------------
+
+    def get_job(self, job_id: str) -> Job:
+        """Raises `JobNotFound`."""
+        with self._readers.connect() as db:
+            return _job(db, job_id)
+
+    def get_result(self, job_id: str) -> bytes | None:
+        """The JSON bytes of the job's `segments`; None unless it is done (or there is no such job)."""
+        with self._readers.connect() as db:
+            return db.scalar(select(results.c.segments).where(results.c.job_id == job_id))
+
+    def queue_depth(self) -> int:
+        """Jobs that wait; running ones do not count."""
+        with self._readers.connect() as db:
+            return _waiting(db)
+
+    def unfinished(self) -> list[Job]:
+        """Queued and running jobs, oldest first."""
+        alive = jobs.c.status.in_([status for status in JobStatus if not status.terminal])
+        with self._readers.connect() as db:
+            rows = db.execute(select(*_JOB).where(alive).order_by(jobs.c.created_at, jobs.c.id))
+            return [Job(**row._asdict()) for row in rows]
+
+    def list_jobs(
+        self, limit: int, *, status: JobStatus | None = None, before: tuple[datetime, str] | None = None
+    ) -> list[Job]:
+        """Newest first; `before`: only those older than the job with this `created_at` and id."""
+        query = select(*_JOB).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit)
+        if status is not None:
+            query = query.where(jobs.c.status == status)
+        if before is not None:
+            created_at, job_id = before
+            same_time = and_(jobs.c.created_at == created_at, jobs.c.id < job_id)
+            query = query.where(or_(jobs.c.created_at < created_at, same_time))
+        with self._readers.connect() as db:
+            return [Job(**row._asdict()) for row in db.execute(query)]
+
+    def with_audio(self, *, ended: bool) -> set[str]:
+        """Jobs whose upload may still be needed: unfinished and failed ones; with `ended`, all of them."""
+        needed = jobs.c.status.not_in([JobStatus.DONE, JobStatus.CANCELLED])
+        with self._readers.connect() as db:
+            return set(db.scalars(select(jobs.c.id) if ended else select(jobs.c.id).where(needed)))
+
+    def expired(self, before: datetime, limit: int) -> list[str]:
+        """Jobs that ended at that time or earlier, longest ago first."""
+        with self._readers.connect() as db:
+            query = select(jobs.c.id).where(_ENDED, jobs.c.completed_at <= before)
+            return list(db.scalars(query.order_by(jobs.c.completed_at, jobs.c.id).limit(limit)))
+
+    # Jobs: accepting, claiming ---------------------------------------------------------------------------------
+
+    def add_job(
+        self,
+        job: Job,
+        *,
+        audio_sha256: str,
+        audio_bytes: int,
+        idempotency_key: str | None = None,
+        twins_since: datetime | None = None,
+        max_queue: int | None = None,
+    ) -> str:
+        """Store a new job, of which the audio must lie in its place, fsynced; returns its id.
+
+        With a key that an earlier job came with: nothing is stored, and that job's id is returned, or `KeyReused`
+        raised where its recording or parameters were others. (The name of the file does not matter.)
+        Without a key, and with `twins_since`: so, too, for a job that was accepted since then for the same recording
+        and parameters, unless it failed or was cancelled. Raises `QueueFull` where `max_queue` jobs wait already.
+        """
+        row = {column.name: getattr(job, column.name) for column in _JOB}
+        row |= {"options": dict(job.options), "audio_sha256": audio_sha256, "audio_bytes": audio_bytes}
+        row |= {"idempotency_key": idempotency_key, "request_sha256": _request_sha256(job, audio_sha256)}
+        with self._write() as db:
+            earlier = _same_request(db, idempotency_key, row["request_sha256"])
+            if earlier is None and idempotency_key is None and twins_since is not None:
+                earlier = _twin(db, row["request_sha256"], twins_since)
+            if earlier is None:
+                _check_room(db, max_queue)
+                db.execute(insert(jobs), row)
+        return earlier or job.id
+
+    def claim(self, job_id: str, lease_secs: float) -> Job | None:
+        """Begin the job's next attempt: from the queue, or from an attempt whose lease has run out.
+
+        None when neither is so. The chunks and results of earlier attempts stay.
+        """
+        now = self._now()
+        void = or_(jobs.c.lease_expires_at.is_(None), jobs.c.lease_expires_at <= now)
+        free = or_(jobs.c.status == JobStatus.QUEUED, and_(jobs.c.status == JobStatus.RUNNING, void))
+        taken = {
+            "status": JobStatus.RUNNING,
+            "attempt": jobs.c.attempt + 1,
+            "lease_expires_at": now + timedelta(seconds=lease_secs),
+        }
+        with self._write() as db:
+            accepted = db.execute(update(jobs).where(jobs.c.id == job_id, free).values(taken)).rowcount
+            return _job(db, job_id) if accepted else None
+
+    def release_leases(self) -> int:
+        """At start, when no other process can hold one (the data folder is locked): every lease is void.
+
+        Returns how many jobs were running.
+        """
+        with self._write() as db:
+            query = update(jobs).where(jobs.c.status == JobStatus.RUNNING).values(lease_expires_at=None)
+            return db.execute(query).rowcount
+
+    def renew(self, job_id: str, attempt: int, lease_secs: float) -> bool:
+        return self._set(job_id, attempt, lease_expires_at=self._now() + timedelta(seconds=lease_secs))
+
+    def set_duration(self, job_id: str, attempt: int, duration_secs: float) -> bool:
+        return self._set(job_id, attempt, duration_secs=duration_secs)
+
+    def set_language(self, job_id: str, attempt: int, language: str) -> bool:
+        """For a job that has none; a language once known is kept."""
+        return self._set(job_id, attempt, language=func.coalesce(jobs.c.language, language))
+
+    def _set(self, job_id: str, attempt: int, **values: object) -> bool:
+        with self._write() as db:
+            return bool(db.execute(update(jobs).where(_runs(job_id, attempt)).values(values)).rowcount)
+
+    # Chunks ----------------------------------------------------------------------------------------------------
+
+    def add_chunks(self, job_id: str, attempt: int, plan: Sequence[Chunk]) -> list[StoredChunk] | None:
+        """Store the next chunks of the plan, ascending, and return them as they now stand.
+
+        A chunk that an earlier attempt cut alike keeps its result. From the first that differs on, the earlier
+        plan is void: it and all later chunks are dropped, and the plan is no longer complete.
+        """
+        with self._write() as db:
+            if not _held(db, job_id, attempt):
+                return None
+            known = _chunks(db, job_id, chunks.c.idx.in_([chunk.index for chunk in plan]))
+            same = _common(plan, known)
+            if same < len(plan):
+                _replace_chunks(db, job_id, plan[same:])
+            return known[:same] + [StoredChunk(chunk, None, 0) for chunk in plan[same:]]
+
+    def plan_complete(self, job_id: str, attempt: int, *, chunks_total: int, duration_secs: float) -> bool:
+        """No more chunks will come. Those of a longer earlier plan are dropped. `duration_secs` is what was decoded."""
+        values = {"chunks_total": chunks_total, "duration_secs": duration_secs}
+        with self._write() as db:
+            accepted = db.execute(update(jobs).where(_runs(job_id, attempt)).values(values)).rowcount
+            if accepted:
+                db.execute(delete(chunks).where(chunks.c.job_id == job_id, chunks.c.idx >= chunks_total))
+            return bool(accepted)
+
+    def chunks(self, job_id: str) -> list[StoredChunk]:
+        """The job's chunks in order; none once it has ended."""
+        with self._readers.connect() as db:
+            return _chunks(db, job_id)
+
+    def store_results(self, batch: Sequence[Decoded]) -> list[bool]:
+        """Store the results of a batch in one transaction; say which were accepted, in the order given.
+
+        Each stands for itself: a lost lease, or a chunk that the plan no longer has, refuses only its own.
+        """
+        with self._write() as db:
+            accepted = [self._store_result(db, decoded) for decoded in batch]
+        spoke = [
+            item for item, stored in zip(batch, accepted, strict=True) if stored and (item.progress or item.segments)
+        ]
+        for job_id in {item.job_id for item in spoke}:
+            self.on_change(job_id)
+        return accepted
+
+    def _store_result(self, db: Connection, decoded: Decoded) -> bool:
+        job = _held(db, decoded.job_id, decoded.attempt)
+        if job is None:
+            return False
+        chunk = {"_job_id": decoded.job_id, "_idx": decoded.index, "_result": decoded.result}
+        if not db.execute(_SET_RESULT, chunk).rowcount:
+            return False
+        if job.language is None and decoded.language is not None:
+            db.execute(update(jobs).where(jobs.c.id == job.id).values(language=decoded.language))
+        for segment in decoded.segments:
+            self._append(db, job, "segment", segment)
+        if decoded.progress is not None:
+            self._append(db, job, "progress", decoded.progress)
+        return True
+
+    def count_crashes(self, suspects: Sequence[tuple[str, int, int]]) -> list[int]:
+        """One more crash for each chunk `(job_id, attempt, index)` that an engine died over.
+
+        Returns each one's count; 0 where the attempt no longer runs or the chunk is gone.
+        """
+        with self._write() as db:
+            return [_count_crash(db, *suspect) for suspect in suspects]
+
+    # A job's end -----------------------------------------------------------------------------------------------
+
+    def publish_done(
+        self, job_id: str, attempt: int, segments_json: bytes, *, language: str | None, duration_secs: float
+    ) -> bool:
+        """The transcript, the status, the final event and the webhook delivery, in one transaction.
+
+        `segments_json` is the JSON array that is served from now on. `language` None keeps the one that is known.
+        """
+        values: dict[str, object] = {"status": JobStatus.DONE, "progress": 100, "duration_secs": duration_secs}
+        if language is not None:
+            values["language"] = language
+        with self._write() as db:
+            job = self._finish(db, job_id, _runs(job_id, attempt), values)
+            if job is not None:
+                db.execute(insert(results), {"job_id": job_id, "segments": segments_json})
+        return self._finished(job)
+
+    def publish_failed(self, job_id: str, attempt: int | None, code: str, message: str) -> bool:
+        """End the job with an error. `attempt` None: a job that still waits in the queue."""
+        queued = and_(jobs.c.id == job_id, jobs.c.status == JobStatus.QUEUED)
+        fence = queued if attempt is None else _runs(job_id, attempt)
+        with self._write() as db:
+            values = {"status": JobStatus.FAILED, "error": message, "error_code": code}
+            job = self._finish(db, job_id, fence, values)
+        return self._finished(job)
+
+    def cancel(self, job_id: str) -> Job:
+        """End a job that waits or runs, whoever runs it. Raises `JobNotFound`, `JobTerminal`."""
+        may = jobs.c.status.in_([status for status in JobStatus if JobStatus.CANCELLED in NEXT[status]])
+        with self._write() as db:
+            job = self._finish(db, job_id, and_(jobs.c.id == job_id, may), {"status": JobStatus.CANCELLED})
+            if job is None:
+                raise JobTerminal(job_id, _job(db, job_id).status)
+        self._finished(job)
+        return job
+
+    def retry(self, job_id: str) -> Job:
+        """Have a failed or cancelled job wait for another attempt. Its audio must still be there.
+
+        Its log begins anew, at the next number; a webhook that was not yet told of its end is told of the next one.
+        Raises `JobNotFound`, `JobNotRetriable`.
+        """
+        may = jobs.c.status.in_([status for status in JobStatus if JobStatus.QUEUED in NEXT[status]])
+        again = dict.fromkeys(("error", "error_code", "completed_at", "duration_secs", "chunks_total"))
+        with self._write() as db:
+            values = {"status": JobStatus.QUEUED, "progress": 0, **again}
+            if not db.execute(update(jobs).where(jobs.c.id == job_id, may).values(values)).rowcount:
+                status = _job(db, job_id).status
+                raise JobNotRetriable(f"job {job_id} is {status}; only failed and cancelled jobs can be tried again")
+            job = _job(db, job_id)
+            seq = self._append(db, job, "retry", {})
+            db.execute(delete(events).where(events.c.job_id == job_id, events.c.seq < seq))
+            void = {"status": "failed", "last_error": "the job is tried again"}
+            db.execute(update(deliveries).where(deliveries.c.job_id == job_id, _PENDING).values(void))
+        self.on_change(job_id)
+        return job
+
+    def purge(self, job_id: str) -> None:
+        """Forget an ended job: its row, events, transcript, deliveries and idempotency key. Its files are `blobs`'.
+
+        Raises `JobNotFound`, `JobUnfinished`.
+        """
+        with self._write() as db:
+            # What belongs to it goes with it: the foreign keys cascade.
+            if not db.execute(delete(jobs).where(jobs.c.id == job_id, _ENDED)).rowcount:
+                raise JobUnfinished(job_id, _job(db, job_id).status)
+
+    def _finish(
+        self, db: Connection, job_id: str, fence: ColumnElement[bool], values: Mapping[str, object]
+    ) -> Job | None:
+        """Whatever ends a job ends it here: its row, its chunks, its last event, its webhook delivery."""
+        now = self._now()
+        ended = update(jobs).where(fence).values(completed_at=now, lease_expires_at=None, **values)
+        if not db.execute(ended).rowcount:
+            return None
+        job = _job(db, job_id)
+        db.execute(delete(chunks).where(chunks.c.job_id == job_id))
+        if job.status is JobStatus.FAILED:
+            self._append(db, job, "error", {"message": job.error, "code": job.error_code})
+        else:
+            self._append(db, job, "done", {})
+        if job.webhook_url is not None and not _unwanted(db, job_id):
+            _add_delivery(db, _delivery_id(db, job_id), job.webhook_url, "job", now, job_id=job_id)
+        return job
+
+    def _finished(self, job: Job | None) -> bool:
+        if job is None:
+            return False
+        self.on_change(job.id)
+        if job.webhook_url is not None:
+            self.on_delivery()
+        return True
+
+    # Events ----------------------------------------------------------------------------------------------------
+
+    def append_event(self, job_id: str, attempt: int, kind: str, data: Mapping[str, Any]) -> int | None:
+        """Add to the job's log; returns the event's `seq`, None when the attempt no longer runs.
+
+        A `progress` event also sets the job's percentage; where `percent` would go back, it is raised to that.
+        """
+        with self._write() as db:
+            job = _held(db, job_id, attempt)
+            seq = self._append(db, job, kind, data) if job else None
+        if seq is not None:
+            self.on_change(job_id)
+        return seq
+
+    def events_after(self, job_id: str, seq: int) -> list[Event]:
+        """In order; `seq` 0: all of them."""
+        columns = (events.c.job_id, events.c.seq, events.c.type, events.c.data)
+        later = and_(events.c.job_id == job_id, events.c.seq > seq)
+        with self._readers.connect() as db:
+            return [Event(*row) for row in db.execute(select(*columns).where(later).order_by(events.c.seq))]
+
+    def last_seq(self, job_id: str) -> int:
+        """0 while the log is empty."""
+        with self._readers.connect() as db:
+            return _last_seq(db, job_id)
+
+    def _append(self, db: Connection, job: Job, kind: str, data: Mapping[str, Any]) -> int:
+        """The caller has locked or changed the job's row, so that no other writer takes the same `seq`."""
+        if kind == "progress":
+            data = {**data, "percent": max(data["percent"], job.progress)}
+        if kind == "progress" and data["percent"] > job.progress:
+            db.execute(update(jobs).where(jobs.c.id == job.id).values(progress=data["percent"]))
+        seq = _last_seq(db, job.id) + 1
+        row = {"job_id": job.id, "seq": seq, "type": kind, "data": dict(data), "created_at": self._now()}
+        db.execute(insert(events), row)
+        return seq
+
+    # Webhook deliveries ----------------------------------------------------------------------------------------
+
+    def add_delivery(self, delivery_id: str, url: str, kind: str, payload: bytes) -> None:
+        """A call to make now, of which `payload` is the exact body."""
+        with self._write() as db:
+            _add_delivery(db, delivery_id, url, kind, self._now(), payload=payload)
+        self.on_delivery()
+
+    def due_deliveries(self, limit: int) -> list[Delivery]:
+        """Pending ones whose time has come, longest due first."""
+        due = and_(_PENDING, deliveries.c.next_attempt_at <= self._now())
+        order = (deliveries.c.next_attempt_at, deliveries.c.created_at, deliveries.c.id)
+        with self._readers.connect() as db:
+            rows = db.execute(select(*_DELIVERY).where(due).order_by(*order).limit(limit))
+            return [Delivery(**row._asdict()) for row in rows]
+
+    def next_due(self) -> datetime | None:
+        """When the next pending delivery is due; None: nothing is pending."""
+        with self._readers.connect() as db:
+            due: datetime | None = db.scalar(select(func.min(deliveries.c.next_attempt_at)).where(_PENDING))
+            return due
+
+    def delivered(self, delivery_id: str) -> None:
+        self._attempted(delivery_id, status="delivered", delivered_at=self._now(), last_error=None)
+
+    def retry_at(self, delivery_id: str, when: datetime, error: str) -> None:
+        self._attempted(delivery_id, next_attempt_at=when, last_error=error)
+
+    def give_up(self, delivery_id: str, error: str, *, gone: bool = False) -> None:
+        """`gone`: the receiver wants no more, so this job will not be told again, should it be tried again."""
+        self._attempted(delivery_id, status="gone" if gone else "failed", last_error=error)
+
+    def purge_deliveries(self, before: datetime) -> int:
+        """Forget ended deliveries of model events made at that time or earlier; returns how many. Jobs keep theirs."""
+        old = and_(deliveries.c.job_id.is_(None), deliveries.c.created_at <= before, ~_PENDING)
+        with self._write() as db:
+            return db.execute(delete(deliveries).where(old)).rowcount
+
+    def _attempted(self, delivery_id: str, **values: object) -> None:
+        pending = and_(deliveries.c.id == delivery_id, _PENDING)
+        with self._write() as db:
+            db.execute(update(deliveries).where(pending).values(attempts=deliveries.c.attempts + 1, **values))
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Statements that several methods share.
+
+_PENDING = deliveries.c.status == "pending"
+_ENDED = jobs.c.status.in_([status for status in JobStatus if status.terminal])
+
+# Built once: putting a statement together takes longer than SQLite takes to run it, and these run for every chunk.
+_GET_JOB = select(*_JOB).where(jobs.c.id == bindparam("_job_id"))
+_HELD = _GET_JOB.with_for_update()
+_LAST_SEQ = select(func.max(events.c.seq)).where(events.c.job_id == bindparam("_job_id"))
+_SET_RESULT = (
+    update(chunks)
+    .where(chunks.c.job_id == bindparam("_job_id"), chunks.c.idx == bindparam("_idx"))
+    .values(result=bindparam("_result"))
+)
+
+
+def _runs(job_id: str, attempt: int) -> ColumnElement[bool]:
+    """The fence: this attempt is the job's newest, and the job has not ended."""
+    return and_(jobs.c.id == job_id, jobs.c.attempt == attempt, jobs.c.status == JobStatus.RUNNING)
+
+
+def _held(db: Connection, job_id: str, attempt: int) -> Job | None:
+    """The job if the fence lets this attempt write; its row is locked until the commit (SQLite locks all)."""
+    row = db.execute(_HELD, {"_job_id": job_id}).one_or_none()
+    if row is None or row.attempt != attempt or row.status is not JobStatus.RUNNING:
+        return None
+    return Job(**row._asdict())
+
+
+def _job(db: Connection, job_id: str) -> Job:
+    row = db.execute(_GET_JOB, {"_job_id": job_id}).one_or_none()
+    if row is None:
+        raise JobNotFound(job_id)
+    return Job(**row._asdict())
+
+
+def _request_sha256(job: Job, audio_sha256: str) -> str:
+    asked = [audio_sha256, job.task, job.language, job.webhook_url, dict(job.options)]
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def _same_request(db: Connection, key: str | None, request_sha256: str) -> str | None:
+    """The job that came with this key. Raises `KeyReused` when it was asked for something else."""
+    if key is None:
+        return None
+    query = select(jobs.c.id, jobs.c.request_sha256).where(jobs.c.idempotency_key == key)
+    earlier = db.execute(query).one_or_none()
+    if earlier is not None and earlier.request_sha256 != request_sha256:
+        raise KeyReused
+    return None if earlier is None else str(earlier.id)
+
+
+def _twin(db: Connection, request_sha256: str, since: datetime) -> str | None:
+    """The newest job that was asked for the same since then, and has, or may still get, a transcript."""
+    good = jobs.c.status.in_([JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.DONE])
+    query = select(jobs.c.id).where(good, jobs.c.created_at >= since, jobs.c.request_sha256 == request_sha256)
+    return db.scalar(query.order_by(jobs.c.created_at.desc()).limit(1))
+
+
+def _waiting(db: Connection) -> int:
+    return db.scalar(select(func.count()).select_from(jobs).where(jobs.c.status == JobStatus.QUEUED)) or 0
+
+
+def _check_room(db: Connection, max_queue: int | None) -> None:
+    if max_queue is not None and (waiting := _waiting(db)) >= max_queue:
+        raise QueueFull(waiting, QUEUE_RETRY_SECS)
+
+
+def _chunks(db: Connection, job_id: str, *wanted: ColumnElement[bool]) -> list[StoredChunk]:
+    columns = (chunks.c.idx, chunks.c.pieces, chunks.c.result, chunks.c.crashes)
+    rows = db.execute(select(*columns).where(chunks.c.job_id == job_id, *wanted).order_by(chunks.c.idx))
+    return [
+        StoredChunk(Chunk(index, tuple(Piece(*piece) for piece in pieces)), result, crashes)
+        for index, pieces, result, crashes in rows
+    ]
+
+
+def _common(plan: Sequence[Chunk], known: Sequence[StoredChunk]) -> int:
+    """How many chunks both begin with."""
+    for count, (chunk, stored) in enumerate(zip(plan, known, strict=False)):
+        if chunk != stored.chunk:
+            return count
+    return min(len(plan), len(known))
+
+
+def _replace_chunks(db: Connection, job_id: str, plan: Sequence[Chunk]) -> None:
+    """`plan` in place of all from its first index on."""
+    db.execute(delete(chunks).where(chunks.c.job_id == job_id, chunks.c.idx >= plan[0].index))
+    db.execute(update(jobs).where(jobs.c.id == job_id).values(chunks_total=None))
+    rows = [
+        {
+            "job_id": job_id,
+            "idx": chunk.index,
+            "pieces": [[piece.start, piece.end] for piece in chunk.pieces],
+            "audio_secs": chunk.seconds,
+            "crashes": 0,
+        }
+        for chunk in plan
+    ]
+    db.execute(insert(chunks), rows)
+
+
+def _count_crash(db: Connection, job_id: str, attempt: int, index: int) -> int:
+    if not _held(db, job_id, attempt):
+        return 0
+    chunk = and_(chunks.c.job_id == job_id, chunks.c.idx == index)
+    db.execute(update(chunks).where(chunk).values(crashes=chunks.c.crashes + 1))
+    return db.scalar(select(chunks.c.crashes).where(chunk)) or 0
+
+
+def _last_seq(db: Connection, job_id: str) -> int:
+    return db.scalar(_LAST_SEQ, {"_job_id": job_id}) or 0
+
+
+def _delivery_id(db: Connection, job_id: str) -> str:
+    """A job ends once, unless it is tried again."""
+    earlier = db.scalar(select(func.count()).select_from(deliveries).where(deliveries.c.job_id == job_id)) or 0
+    return f"msg_{job_id}.{earlier + 1}" if earlier else f"msg_{job_id}"
+
+
+def _unwanted(db: Connection, job_id: str) -> bool:
+    """Whether the receiver of an earlier delivery of this job has said that it is gone for good."""
+    gone = and_(deliveries.c.job_id == job_id, deliveries.c.status == "gone")
+    return db.scalar(select(func.count()).select_from(deliveries).where(gone)) != 0
+
+
+def _add_delivery(
+    db: Connection,
+    delivery_id: str,
+    url: str,
+    kind: str,
+    now: datetime,
+    *,
+    job_id: str | None = None,
+    payload: bytes | None = None,
+) -> None:
+    row: dict[str, object] = {"id": delivery_id, "url": url, "kind": kind, "job_id": job_id, "payload": payload}
+    row |= {"status": "pending", "attempts": 0, "next_attempt_at": now, "created_at": now}
+    db.execute(insert(deliveries), row)

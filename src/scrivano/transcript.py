@@ -1,0 +1,104 @@
+"""Timed text: words, segments, transcripts. Times are float seconds from the start of the uploaded file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """One word with the space that precedes it in its segment, so that joined words are the segment's text.
+
+    `probability` is the mean probability of the word's tokens, 0 to 1.
+    """
+
+    text: str
+    start: float
+    end: float
+    probability: float
+
+    def shifted(self, seconds: float) -> Word:
+        return replace(self, start=self.start + seconds, end=self.end + seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A stretch of speech and its text.
+
+    `start` and `end` are seconds from the start of the uploaded file (inside an engine: of its chunk).
+    `avg_logprob` is the mean natural-log probability per token: 0 is certain, -1 is poor.
+    `no_speech_prob` runs from 0 to 1. `compression_ratio` is plain bytes over zlib bytes;
+    above about 2.4 the text repeats itself (Whisper's threshold). `temperature` is the one that
+    the text was sampled with, 0 for a search. `tokens` are the model's text tokens.
+    """
+
+    start: float
+    end: float
+    text: str
+    avg_logprob: float = 0.0
+    no_speech_prob: float = 0.0
+    compression_ratio: float = 1.0
+    temperature: float = 0.0
+    words: tuple[Word, ...] = ()
+    tokens: tuple[int, ...] = ()
+
+    def shifted(self, seconds: float) -> Segment:
+        """The same segment on a clock that started `seconds` earlier (chunk to file time)."""
+        return replace(
+            self,
+            start=self.start + seconds,
+            end=self.end + seconds,
+            words=tuple(word.shifted(seconds) for word in self.words),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transcript:
+    """The text of one recording. `language` is ISO 639-1, `duration` the file's seconds."""
+
+    language: str | None
+    duration: float
+    segments: tuple[Segment, ...] = ()
+    task: str = "transcribe"
+
+    @property
+    def text(self) -> str:
+        return " ".join(segment.text for segment in self.segments)
+
+
+def segment_to_dict(segment: Segment) -> dict[str, Any]:
+    """Everything known of a segment, as plain JSON values; `segment_from_dict` reads it back."""
+    return {
+        "start": segment.start,
+        "end": segment.end,
+        "text": segment.text,
+        "avg_logprob": segment.avg_logprob,
+        "no_speech_prob": segment.no_speech_prob,
+        "compression_ratio": segment.compression_ratio,
+        "temperature": segment.temperature,
+        "tokens": list(segment.tokens),
+        "words": [
+            {"text": word.text, "start": word.start, "end": word.end, "probability": word.probability}
+            for word in segment.words
+        ],
+    }
+
+
+def segment_from_dict(data: Mapping[str, Any]) -> Segment:
+    """A segment from `segment_to_dict`, or from a Job's `segments` (fields that it lacks get defaults)."""
+    return Segment(
+        start=data["start"],
+        end=data["end"],
+        text=data["text"],
+        avg_logprob=data.get("avg_logprob", 0.0),
+        no_speech_prob=data.get("no_speech_prob", 0.0),
+        compression_ratio=data.get("compression_ratio", 1.0),
+        temperature=data.get("temperature", 0.0),
+        tokens=tuple(data.get("tokens", ())),
+        words=tuple(
+            Word(text=word["text"], start=word["start"], end=word["end"], probability=word["probability"])
+            for word in data.get("words", ())
+        ),
+    )
