@@ -1,0 +1,84 @@
+"""An engine child that does as it is told: it speaks the real wire, decodes nothing, crashes, hangs and lies.
+
+Arguments: a folder that outlives it, and a JSON object of orders:
+`load`: what each start does in turn, the last one for good: ok, download, memory, model, crash, hang.
+`decode`: what each batch does in turn over all starts, the last one for good: ok, slow, crash, kill, hang,
+nonsense, few, input, memory, device.
+`poison`: pieces of which a chunk's presence makes the process crash, as [start, end].
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+def order(folder: Path, name: str, orders: list[str]) -> str:
+    """The next one; a file's length counts, so that it survives the process."""
+    with (folder / name).open("a+b") as counter:
+        counter.write(b".")
+        counter.flush()
+        return orders[min(os.fstat(counter.fileno()).st_size, len(orders)) - 1]
+
+
+def say(**body: object) -> None:
+    print(json.dumps(body), flush=True)
+
+
+def result(chunk: dict[str, Any]) -> dict[str, Any]:
+    start = chunk["pieces"][0][0]
+    seconds = sum(end - start for start, end in chunk["pieces"]) / 16000
+    text = f"from {start}"
+    words = [{"text": text, "start": 0.0, "end": seconds, "probability": 1.0}]
+    segment = {"start": 0.0, "end": seconds, "text": text, "words": words}
+    return {"language": chunk["language"] or "en", "language_probability": 1.0, "segments": [segment]}
+
+
+def disobey(what: str, id: int | None) -> None:
+    match what:
+        case "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "hang":
+            time.sleep(600)
+        case "nonsense":
+            print("I am not JSON", flush=True)
+        case "few":
+            say(type="result", id=id, results=[], secs=0.0)
+        case kind:
+            say(type="failed", id=id, kind=kind, message=f"told to fail with {kind}")
+
+
+def main() -> None:
+    folder, orders = Path(sys.argv[1]), json.loads(sys.argv[2])
+    for line in sys.stdin:
+        message = json.loads(line)
+        if message["type"] == "load":
+            what = order(folder, "loads", orders.get("load", ["ok"]))
+            if what == "download":
+                say(type="downloading", done_bytes=10, total_bytes=100)
+                time.sleep(1)
+            if what in ("ok", "download"):
+                say(type="loaded", languages=["en", "it"], multilingual=True, secs=0.0)
+            else:
+                disobey(what, None)
+        elif message["type"] == "decode":
+            (folder / "batches").open("a").write(json.dumps(message["chunks"]) + "\n")
+            (folder / "options").open("a").write(json.dumps(message["options"]) + "\n")
+            poison = orders.get("poison", [])
+            if any(piece in poison for chunk in message["chunks"] for piece in chunk["pieces"]):
+                os.kill(os.getpid(), signal.SIGSEGV)
+            what = order(folder, "decodes", orders.get("decode", ["ok"]))
+            if what == "slow":
+                time.sleep(0.1)
+            if what in ("ok", "slow"):
+                say(type="result", id=message["id"], results=[result(c) for c in message["chunks"]], secs=0.0)
+            else:
+                disobey(what, message["id"])
+
+
+main()

@@ -1,0 +1,39 @@
+"""A server with a GPU whose memory a file tells, and a scripted engine: `python server.py DATA_DIR MEMORY_FILE ORDERS`.
+
+MEMORY_FILE has the free megabytes of 8000; ORDERS are those of `engine.py`.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from scrivano import logs
+from scrivano.config import Settings
+from scrivano.gpu import GpuMemory
+from scrivano.serve import Children, run
+
+
+class FileMemory:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> GpuMemory | None:
+        free_mb = int(self._path.read_text())
+        return GpuMemory(name="Scripted 8000", total_mb=8000, used_mb=8000 - free_mb, free_mb=free_mb)
+
+    def close(self) -> None:
+        pass
+
+
+def main() -> None:
+    data_dir, memory, orders = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    json.loads(orders)
+    engine = [sys.executable, str(Path(__file__).parent / "engine.py"), str(data_dir), orders]
+    logs.configure("info")
+    settings = Settings.load(
+        {"data_dir": data_dir, "port": 0, "whisper_model": "large-v3", "gpu_poll_interval_secs": 2}
+    )
+    run(settings, Children(engine=engine), FileMemory(memory))
+
+
+main()

@@ -1,0 +1,242 @@
+"""The commands as a person or a script runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hub import REPOSITORY, hub
+from served import CATALOG, DATA, Served, served, start, text_of, until, word_error_rate
+
+import scrivano
+
+CLIP = "en-exact-0.flac"
+BUNDLED = json.loads((Path(scrivano.__file__).parent / "nano" / "recording.json").read_text())
+
+
+def run(*arguments: str, stdin: bytes = b"", **env: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "scrivano", *arguments],
+        input=stdin,
+        capture_output=True,
+        timeout=120,
+        env={**os.environ, "COLUMNS": "200", **env},
+    )
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("cli"), IDLE_TIMEOUT_SECS="0") as server:
+        server.load()
+        yield server
+
+
+# transcribe ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("format", "beginning"),
+    [
+        ("txt", CATALOG[CLIP]["text"].split(".")[0]),
+        ("srt", "1\n00:00:0"),
+        ("vtt", "WEBVTT\n"),
+        ("tsv", "start\tend\ttext\n"),
+    ],
+)
+def test_a_transcript_goes_to_standard_output(server: Served, format: str, beginning: str) -> None:
+    done = run("transcribe", str(DATA / CLIP), "--server", server.url, "--format", format)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(beginning)
+    assert f"{CLIP}: 100 %" in done.stderr
+
+
+def test_several_files_go_to_a_folder_and_a_bad_one_fails_alone(server: Served, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.mp3"
+    bad.write_bytes(b"not a recording")
+    names = [CLIP, "it-exact-0.flac"]
+
+    done = run(
+        "transcribe", str(DATA / names[0]), str(bad), str(DATA / names[1]),
+        "--server", server.url, "--format", "json", "--output-dir", str(tmp_path / "out"),
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    assert "bad.mp3: failed: " in done.stderr
+    for name in names:
+        document = json.loads((tmp_path / "out" / name).with_suffix(".json").read_text())
+        assert document["text"] == CATALOG[name]["text"]
+
+
+def test_standard_input_is_a_file_too(server: Served) -> None:
+    done = run("transcribe", "-", "--language", "en", stdin=(DATA / CLIP).read_bytes(), SCRIVANO_SERVER=server.url)
+
+    assert (done.returncode, " ".join(done.stdout.split())) == (0, CATALOG[CLIP]["text"])
+
+
+def test_without_a_server_one_is_started_and_ended(tmp_path: Path) -> None:
+    done = run("transcribe", str(DATA / CLIP), "--model", "nano", DATA_DIR=str(tmp_path), TMPDIR=str(tmp_path))
+
+    assert (done.returncode, " ".join(done.stdout.split())) == (0, CATALOG[CLIP]["text"])
+    assert list(tmp_path.glob("scrivano-*")) == []
+
+
+def test_the_server_of_the_data_folder_is_found(server: Served) -> None:
+    data_dir = next(line["data_dir"] for line in server.log if line["message"] == "listening")
+
+    done = run("transcribe", str(DATA / CLIP), DATA_DIR=data_dir)
+
+    assert done.returncode == 0
+    job_id = done.stderr.split("submitted as job ")[1].split()[0]
+    assert text_of(server.job(job_id)) == CATALOG[CLIP]["text"]
+
+
+def test_a_model_that_cannot_be_had_ends_the_call(tmp_path: Path) -> None:
+    offline = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path), "DATA_DIR": str(tmp_path / "data")}
+
+    done = run("transcribe", str(DATA / CLIP), "--model", "tiny", stdin=b"", **offline)
+
+    assert done.returncode == 3
+    assert "WHISPER_MODEL_PATH" in done.stderr
+
+
+def test_a_server_open_to_others_warns(tmp_path: Path) -> None:
+    with served(tmp_path, SCRIVANO_HOST="0.0.0.0") as server:
+        assert [line for line in server.log if "no passwords" in line["message"]]
+
+
+def test_exit_codes_tell_what_went_wrong(server: Served, tmp_path: Path) -> None:
+    missing = run("transcribe", str(tmp_path / "nothing.wav"))
+    assert (missing.returncode, "no such file" in missing.stderr) == (2, True)
+    nobody = run("transcribe", str(DATA / CLIP), "--server", "http://127.0.0.1:9")
+    assert (nobody.returncode, "no Scrivano server answers" in nobody.stderr) == (3, True)
+    other_model = run("transcribe", str(DATA / CLIP), "--server", server.url, "--model", "large-v3")
+    assert (other_model.returncode, "serves the model nano" in other_model.stderr) == (3, True)
+    assert run("transcribe", str(DATA / CLIP), "--format", "docx").returncode == 2
+
+
+# demo, doctor, models --------------------------------------------------------------------------------------------
+
+
+def test_the_demo_transcribes_the_bundled_recording_and_leaves_nothing_running(tmp_path: Path) -> None:
+    done = run("demo", TMPDIR=str(tmp_path))
+
+    assert done.returncode == 0, done.stderr
+    lines = [line.split("]  ", 1) for line in done.stdout.splitlines()]
+    assert all(time.startswith("[00:0") for time, _ in lines)
+    heard = " ".join(text for _, text in lines)
+    assert word_error_rate(BUNDLED["text"], heard) <= 0.02, "the model's own figure on it is below half of that"
+    assert list(tmp_path.glob("scrivano-*")) == []
+
+
+def test_the_doctor_examines_and_proves(tmp_path: Path) -> None:
+    done = run("doctor", DATA_DIR=str(tmp_path / "data"))
+
+    assert done.returncode == 0, done.stdout
+    for check in ("Scrivano", "processor", "libraries", "GPU", "model", "data folder", "proof"):
+        assert f"ok    {check}: " in done.stdout
+
+
+def test_the_doctor_says_what_is_wrong() -> None:
+    done = run("doctor", DATA_DIR="/proc/nowhere")
+
+    assert done.returncode == 1
+    assert "wrong data folder: " in done.stdout
+
+
+def test_models_are_listed_with_what_is_here() -> None:
+    done = run("models")
+
+    assert done.returncode == 0
+    assert [line.split()[-1] for line in done.stdout.splitlines() if line.startswith("nano ")] == ["yes"]
+    assert "Systran/faster-whisper-large-v3" in done.stdout
+
+
+def test_the_version_is_told() -> None:
+    assert run("--version").stdout == f"scrivano {scrivano.__version__}\n"
+
+
+# serve -----------------------------------------------------------------------------------------------------------
+
+
+def refused(*arguments: str) -> str:
+    """The one line that a server which cannot start ends with."""
+    done = run("serve", "--model", "nano", *arguments)
+    assert done.returncode == 2, done.stdout
+    [line] = [line for line in done.stderr.splitlines() if line.strip()]
+    return line
+
+
+def test_a_second_server_on_the_same_folder_says_who_holds_it(server: Served) -> None:
+    data_dir = next(line["data_dir"] for line in server.log if line["message"] == "listening")
+
+    line = refused("--port", "0", "--data-dir", data_dir)
+
+    assert f"in use by process {server.process.pid}, at {server.url}" in line
+
+
+def test_a_port_in_use_is_said_so(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        line = refused("--port", str(taken.getsockname()[1]), "--data-dir", str(tmp_path))
+    assert "cannot listen on 127.0.0.1 port" in line
+
+
+def test_an_unwritable_folder_is_said_so() -> None:
+    assert "cannot write to /proc" in refused("--port", "0", "--data-dir", "/proc/nowhere")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("DEVICE", "tpu"), ("PORT", "eighty"), ("BEAM_SIZE", "0"), ("ADMISSION", "perhaps"), ("WHISPER_MODEL", "huge")],
+)
+def test_an_unknown_setting_value_is_said_so(tmp_path: Path, variable: str, value: str) -> None:
+    arguments = ["serve", "--data-dir", str(tmp_path)] + (["--port", "0"] if variable != "PORT" else [])
+    done = run(*arguments, stdin=b"", **{variable: value})
+
+    assert done.returncode == 2
+    assert value in done.stderr
+    assert len([line for line in done.stderr.splitlines() if line.strip()]) == 1
+
+
+def test_a_term_signal_ends_the_server_in_order(tmp_path: Path) -> None:
+    server = Served(start(tmp_path))
+    server.load()
+    children = server.children("engine") + server.children("media")
+    job_id = server.submit("en-it-mixed-0.flac")
+    with server.http.stream("GET", f"/jobs/{job_id}/stream"):
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(10) == 0
+    server.close()
+
+    assert not any(Path(f"/proc/{pid}").exists() for pid in children)
+    assert [line for line in server.log if line["level"] in ("error", "critical")] == []
+
+
+def test_a_server_without_network_says_what_to_do_and_goes_on(tmp_path: Path) -> None:
+    env = {"WHISPER_MODEL": "tiny", "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hub")}
+    with served(tmp_path / "data", **env) as server:
+        server.http.post("/model/load")
+
+        def failed() -> str:
+            status = server.http.get("/model/status").json()
+            return str(status.get("last_error", "")) if status["state"] == "unloaded" else ""
+
+        assert "WHISPER_MODEL_PATH" in until(failed)
+        assert server.http.get("/health").status_code == 200
+
+
+def test_a_model_is_downloaded_at_its_first_load_and_told_how_far(tmp_path: Path) -> None:
+    with hub() as models:
+        env = {"WHISPER_MODEL": REPOSITORY, "HF_ENDPOINT": models.url, "HF_HOME": str(tmp_path / "hub")}
+        with served(tmp_path / "data", **env) as server:
+            assert text_of(server.ended(server.submit(CLIP, queue="true"))) == CATALOG[CLIP]["text"]
+            log = [line for line in server.log if line["message"] == "downloading the model"]
+    assert log[-1]["done_bytes"] == log[-1]["total_bytes"] > 1_000_000

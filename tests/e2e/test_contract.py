@@ -1,0 +1,459 @@
+"""The HTTP contract, line by line, against a server in its own process and by plain HTTP."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from served import CATALOG, DATA, Served, served, text_of, until, words
+
+UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+CLIP = "en-exact-0.flac"
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server whose model is loaded and stays so."""
+    with served(tmp_path_factory.mktemp("ready"), IDLE_TIMEOUT_SECS="0") as server:
+        server.load()
+        yield server
+
+
+@pytest.fixture
+def cold(tmp_path: Path) -> Iterator[Served]:
+    with served(tmp_path) as server:
+        yield server
+
+
+def form(name: str = CLIP, **fields: str) -> dict[str, Any]:
+    return {"files": {"audio": (name, (DATA / name).read_bytes())}, "data": fields}
+
+
+def events(response: httpx2.Response) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """`event`, `data`, `id` of each frame."""
+    fields: dict[str, str] = {}
+    for line in response.iter_lines():
+        if not line and "data" in fields:
+            yield fields.get("event", ""), json.loads(fields["data"]), fields.get("id", "")
+            fields = {}
+        elif line and not line.startswith(":"):
+            name, _, value = line.partition(": ")
+            fields[name] = value
+
+
+class Receiver:
+    """A webhook's receiving end. `refusals`: how many calls are answered 500 before one is taken."""
+
+    def __init__(self, refusals: int = 0) -> None:
+        self.calls: list[tuple[float, dict[str, Any], str]] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.calls.append((time.monotonic(), json.loads(body), self.headers["Content-Type"]))
+                self.send_response(500 if len(receiver.calls) <= refusals else 204)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def bodies(self, key: str) -> list[Any]:
+        return [body[key] for _, body, _ in list(self.calls) if key in body]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
+
+
+# The model -------------------------------------------------------------------------------------------------------
+
+
+def test_a_server_starts_unloaded_and_the_first_submission_loads_the_model(cold: Served) -> None:
+    assert cold.http.get("/model/status").json()["state"] == "unloaded"
+
+    answer = cold.http.post("/jobs", **form())
+
+    assert answer.status_code == 503
+    assert answer.json() == {"error": "model_not_ready", "state": "unloaded", "retry_after_secs": 30}
+    assert answer.headers["Retry-After"] == "30"
+    until(lambda: cold.state() == "ready")
+    assert CATALOG[CLIP]["text"] == text_of(cold.ended(cold.submit(CLIP)))
+
+
+def test_the_model_loads_tells_unloads_and_loads_again(cold: Served) -> None:
+    with ThreadPoolExecutor() as pool, cold.http.stream("GET", "/model/events") as stream:
+        heard = pool.submit(lambda: [event for event, _ in zip(events(stream), range(4), strict=False)])
+
+        first = cold.http.post("/model/load")
+        assert (first.status_code, first.json()) == (202, {"status": "load_initiated"})
+        until(lambda: cold.state() == "ready")
+        again = cold.http.post("/model/load")
+        assert (again.status_code, again.json()) == (200, {"status": "already_ready"})
+        status = cold.http.get("/model/status").json()
+        assert UTC_TIME.fullmatch(status["loaded_at"])
+        for _ in range(2):
+            unload = cold.http.post("/model/unload")
+            assert (unload.status_code, unload.json()) == (200, {"status": "unload_requested"})
+        until(lambda: cold.state() == "unloaded")
+        assert cold.children("engine") == []
+        cold.http.post("/model/load")
+        types = [(type, data) for type, data, _ in heard.result(60)]
+
+    assert [type for type, _ in types] == ["model_loading", "model_ready", "model_unloaded", "model_loading"]
+    assert all(data["type"] == type for type, data in types)
+    assert types[1][1] == {"type": "model_ready", "loaded_at": status["loaded_at"]}
+    assert types[2][1] == {"type": "model_unloaded"}
+
+
+def test_an_idle_model_unloads(tmp_path: Path) -> None:
+    with served(tmp_path, IDLE_TIMEOUT_SECS="1") as server:
+        server.load()
+        until(lambda: server.state() == "unloaded")
+        assert server.children("engine") == []
+
+
+def test_without_a_gpu_its_figures_are_absent_or_null(ready: Served) -> None:
+    status = ready.http.get("/model/status").json()
+    health = ready.http.get("/health").json()
+
+    assert set(health) >= {"status", "gpu_name", "vram_total_mb", "model", "queue_depth", "model_state"}
+    assert (health["status"], health["model"], health["model_state"]) == ("ok", "nano", "ready")
+    if health["gpu_name"] is None:
+        assert health["vram_total_mb"] is None
+        assert not {"vram_used_mb", "vram_total_mb"} & set(status)
+
+
+# Jobs ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_job_has_the_fields_of_the_contract(ready: Served) -> None:
+    job_id = ready.submit(CLIP)
+    assert uuid.UUID(job_id).version == 4
+
+    job = ready.ended(job_id)
+
+    assert (job["id"], job["status"], job["task"], job["progress"]) == (job_id, "done", "transcribe", 100)
+    assert job["language"] == "en"
+    assert job["filename"] == CLIP
+    assert job["duration_secs"] == pytest.approx(CATALOG[CLIP]["duration"], abs=0.1)
+    assert UTC_TIME.fullmatch(job["created_at"])
+    assert datetime.fromisoformat(job["created_at"]) <= datetime.fromisoformat(job["completed_at"])
+    assert "error" not in job
+    assert "webhook_url" not in job
+    assert text_of(job) == CATALOG[CLIP]["text"]
+    for index, segment in enumerate(job["segments"]):
+        assert segment["index"] == index
+        assert 0 <= segment["start"] <= segment["end"] <= job["duration_secs"]
+        assert "".join(word["text"] for word in segment["words"]) == segment["text"]
+        for word in segment["words"]:
+            assert segment["start"] <= word["start"] <= word["end"] <= segment["end"]
+            assert 0 <= word["probability"] <= 1
+
+
+def test_language_and_task_are_obeyed(ready: Served) -> None:
+    name = "it-exact-0.flac"
+    detected, given, translated = (
+        ready.ended(ready.submit(name, **fields))
+        for fields in ({}, {"language": "it"}, {"task": "translate", "language": "it"})
+    )
+
+    assert detected["language"] == given["language"] == "it"
+    assert text_of(detected) == text_of(given) == CATALOG[name]["text"]
+    assert translated["task"] == "translate"
+    assert set(words(text_of(translated))) & set(words(CATALOG[name]["translation_en"]))
+
+
+def test_fields_come_in_any_order_and_unknown_ones_are_ignored(ready: Served) -> None:
+    boundary = "frontier"
+    parts = [
+        b'Content-Disposition: form-data; name="unknown"\r\n\r\nx',
+        b'Content-Disposition: form-data; name="audio"; filename="a.flac"\r\nContent-Type: audio/flac\r\n\r\n'
+        + (DATA / CLIP).read_bytes(),
+        b'Content-Disposition: form-data; name="language"\r\n\r\nen',
+    ]
+    body = b"".join(b"--frontier\r\n" + part + b"\r\n" for part in parts) + b"--frontier--\r\n"
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+
+    answer = ready.http.post("/jobs", content=body, headers=headers)
+
+    assert answer.status_code == 202
+    assert text_of(ready.ended(answer.json()["job_id"])) == CATALOG[CLIP]["text"]
+
+
+BAD_REQUESTS: list[tuple[dict[str, Any], str]] = [
+    ({"files": {"sound": ("a.wav", b"x")}}, "missing 'audio' field"),
+    ({"files": {"audio": ("a.wav", b"")}}, "audio field is empty"),
+    ({"files": {"audio": ("a.wav", b"x")}, "data": {"task": "sing"}}, "task must be 'transcribe' or 'translate'"),
+    ({"content": b"x", "headers": {"Content-Type": "multipart/form-data; boundary=b"}}, "multipart error: "),
+    ({"json": {"audio": "x"}}, "multipart error: "),
+    ({"files": {"audio": ("a.wav", b"x")}, "data": {"language": "klingon"}}, "language must be an ISO 639-1 code"),
+    ({"files": {"audio": ("a.wav", b"x")}, "data": {"webhook_url": "ftp://a"}}, "webhook_url must be"),
+]
+
+
+@pytest.mark.parametrize(("request_", "error"), BAD_REQUESTS, ids=[error for _, error in BAD_REQUESTS])
+def test_a_bad_request_is_told_so_whatever_the_models_state(ready: Served, request_: Any, error: str) -> None:
+    answer = ready.http.post("/jobs", **request_)
+
+    assert answer.status_code == 400
+    assert answer.headers["Content-Type"] == "application/json"
+    assert set(answer.json()) == {"error"}
+    assert answer.json()["error"].startswith(error)
+
+
+def test_a_bad_request_does_not_load_the_model(cold: Served) -> None:
+    for request, error in BAD_REQUESTS:
+        answer = cold.http.post("/jobs", **request)
+        assert (answer.status_code, answer.json()["error"][: len(error)]) == (400, error)
+    assert cold.state() == "unloaded"
+    assert list((Path(cold.log[0].get("data_dir", ".")) / "uploads").glob("*")) == []
+
+
+def test_unknown_jobs_and_pages_are_404_in_json(ready: Served) -> None:
+    for method, path in (("GET", "/jobs/nope"), ("GET", "/jobs/nope/stream"), ("DELETE", "/jobs/nope")):
+        answer = ready.http.request(method, path)
+        assert (answer.status_code, answer.json()) == (404, {"error": "job nope not found"})
+    assert "error" in ready.http.get("/nowhere").json()
+    wrong = ready.http.put("/jobs")
+    assert (wrong.status_code, set(wrong.json())) == (405, {"error"})
+
+
+def test_a_file_that_is_no_recording_fails_its_own_job_alone(ready: Served) -> None:
+    answer = ready.http.post("/jobs", files={"audio": ("a.mp3", b"not audio" * 99)})
+
+    job = ready.ended(answer.json()["job_id"])
+
+    assert job["status"] == "failed"
+    assert job["error"]
+    assert job["segments"] == []
+    assert ready.ended(ready.submit(CLIP))["status"] == "done"
+
+
+def test_a_stream_tells_progress_and_ends_with_the_job(ready: Served) -> None:
+    job_id = ready.submit("en-it-mixed-0.flac")
+    with ready.http.stream("GET", f"/jobs/{job_id}/stream") as response:
+        assert response.headers["Content-Type"].startswith("text/event-stream")
+        heard = list(events(response))
+
+    *progress, (last, done, _) = heard
+    assert last == done["type"] == "done"
+    assert done["job"] == ready.job(job_id)
+    percents = [data["percent"] for type, data, _ in progress if type == "progress"]
+    assert percents
+    assert percents == sorted(percents)
+    told = [set(data) for type, data, _ in progress if type == "progress"]
+    assert all(keys == {"type", "percent", "chunk", "chunks_total"} for keys in told)
+    assert [int(id) for *_, id in heard] == sorted(int(id) for *_, id in heard)
+
+
+def test_a_late_stream_gets_one_done_and_closes(ready: Served) -> None:
+    job_id = ready.submit(CLIP)
+    job = ready.ended(job_id)
+
+    heard = list(events(ready.http.get(f"/jobs/{job_id}/stream")))
+
+    assert [(type, data["job"]) for type, data, _ in heard] == [("done", job)]
+
+
+def test_a_stream_goes_on_after_the_last_event_that_a_client_saw(ready: Served) -> None:
+    job_id = ready.submit("en-it-mixed-0.flac")
+    ready.ended(job_id)
+    *_, done_id = [id for *_, id in events(ready.http.get(f"/jobs/{job_id}/stream"))]
+
+    all_of_them = list(events(ready.http.get(f"/jobs/{job_id}/stream", headers={"Last-Event-ID": "0"})))
+    nonsense = list(events(ready.http.get(f"/jobs/{job_id}/stream", headers={"Last-Event-ID": "x"})))
+
+    assert [int(id) for *_, id in all_of_them] == list(range(1, int(done_id) + 1))
+    assert [type for type, *_ in nonsense] == ["done"]
+
+
+def test_a_failed_jobs_stream_says_error(ready: Served) -> None:
+    answer = ready.http.post("/jobs", files={"audio": ("a.mp3", b"not audio" * 99)})
+    job_id = answer.json()["job_id"]
+    error = ready.ended(job_id)["error"]
+
+    heard = list(events(ready.http.get(f"/jobs/{job_id}/stream", headers={"Last-Event-ID": "0"})))
+
+    assert heard[-1][:2] == ("error", {"type": "error", "message": error, "code": "not_media"})
+
+
+def test_a_job_can_be_cancelled_once(ready: Served) -> None:
+    ids = [ready.submit("en-it-mixed-0.flac") for _ in range(6)]
+    cancelled = ready.http.delete(f"/jobs/{ids[-1]}")
+
+    assert cancelled.status_code == 200
+    assert cancelled.json()["status"] == "cancelled"
+    again = ready.http.delete(f"/jobs/{ids[-1]}")
+    assert again.status_code == 409
+    assert again.json() == {"error": f"job {ids[-1]} is already in terminal state cancelled"}
+    for job_id in ids[:-1]:
+        assert ready.ended(job_id)["status"] == "done"
+        assert ready.http.delete(f"/jobs/{job_id}").status_code == 409
+    assert ready.job(ids[-1])["status"] == "cancelled"
+    assert [type for type, *_ in events(ready.http.get(f"/jobs/{ids[-1]}/stream"))] == ["done"]
+
+
+def test_a_running_job_can_be_cancelled(ready: Served) -> None:
+    job_id = ready.submit("en-it-mixed-0.flac")
+    until(lambda: ready.job(job_id)["status"] == "running")
+
+    assert ready.http.delete(f"/jobs/{job_id}").json()["status"] == "cancelled"
+
+    assert ready.ended(ready.submit(CLIP))["status"] == "done"
+    assert ready.job(job_id)["status"] == "cancelled"
+
+
+def test_queue_true_waits_for_the_model_and_so_does_admission_queue(cold: Served, tmp_path: Path) -> None:
+    assert text_of(cold.ended(cold.submit(CLIP, queue="true"))) == CATALOG[CLIP]["text"]
+
+    with served(tmp_path / "other", ADMISSION="queue") as other:
+        assert text_of(other.ended(other.submit(CLIP))) == CATALOG[CLIP]["text"]
+
+
+def test_the_same_key_gets_the_same_job(ready: Served) -> None:
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    first, second = (ready.http.post("/jobs", headers=key, **form()) for _ in range(2))
+    other = ready.http.post("/jobs", headers=key, **form("it-exact-0.flac"))
+    different = ready.http.post("/jobs", headers=key, **form(task="translate"))
+
+    assert first.json() == second.json()
+    assert (other.status_code, different.status_code) == (422, 422)
+    assert "Idempotency-Key" in other.json()["error"]
+
+
+def test_the_state_is_looked_at_again_when_a_long_upload_is_complete(cold: Served) -> None:
+    """The load begins early in the upload; when the upload ends, the model is ready and the job is taken."""
+    boundary = b"frontier"
+    head = b'--frontier\r\nContent-Disposition: form-data; name="audio"; filename="a.flac"\r\n\r\n'
+
+    def slowly() -> Iterator[bytes]:
+        yield head + (DATA / CLIP).read_bytes()
+        until(lambda: time.monotonic() > began + 1)
+        yield b"\0" * 10
+        until(lambda: cold.state() == "ready")
+        yield b"\r\n--frontier--\r\n"
+
+    began = time.monotonic()
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary.decode()}"}
+    answer = httpx2.post(f"{cold.url}/jobs", content=slowly(), headers=headers, timeout=60)
+
+    assert answer.status_code == 202
+    assert cold.ended(answer.json()["job_id"])["status"] == "done"
+
+
+# Webhooks --------------------------------------------------------------------------------------------------------
+
+
+def test_a_webhook_receives_the_job_and_the_models_events(cold: Served, receiver: Receiver) -> None:
+    refused = cold.http.post("/jobs", **form(webhook_url=receiver.url))
+    assert refused.status_code == 503
+    until(lambda: "model_ready" in receiver.bodies("type"))
+
+    job_id = cold.submit(CLIP, webhook_url=receiver.url)
+    until(lambda: job_id in receiver.bodies("id"))
+    delivered = next(body for _, body, _ in receiver.calls if body.get("id") == job_id)
+    assert delivered == cold.job(job_id)
+    assert delivered["webhook_url"] == receiver.url
+    cold.http.post("/model/unload")
+    until(lambda: "model_unloaded" in receiver.bodies("type"))
+
+    assert set(receiver.bodies("type")) == {"model_ready", "model_unloaded"}
+    assert {kind for *_, kind in receiver.calls} == {"application/json"}
+    ready = next(body for _, body, _ in receiver.calls if body.get("type") == "model_ready")
+    assert set(ready) == {"type", "loaded_at"}
+
+
+def test_failed_and_cancelled_jobs_are_told_too(ready: Served, receiver: Receiver) -> None:
+    failed = ready.http.post("/jobs", files={"audio": ("a", b"no")}, data={"webhook_url": receiver.url})
+    cancelled = ready.submit("en-it-mixed-0.flac", webhook_url=receiver.url)
+    ready.http.delete(f"/jobs/{cancelled}")
+
+    until(lambda: len(receiver.bodies("status")) == 2)
+
+    statuses = {body["id"]: body["status"] for _, body, _ in receiver.calls if "id" in body}
+    assert statuses == {failed.json()["job_id"]: "failed", cancelled: "cancelled"}
+
+
+def test_a_refused_webhook_is_tried_again_after_one_and_two_seconds(ready: Served) -> None:
+    receiver = Receiver(refusals=2)
+    ready.submit(CLIP, webhook_url=receiver.url)
+
+    until(lambda: len(receiver.calls) == 3)
+
+    times = [at for at, *_ in receiver.calls]
+    receiver.close()
+    assert times[1] - times[0] == pytest.approx(1, abs=0.6)
+    assert times[2] - times[1] == pytest.approx(2, abs=0.6)
+
+
+# Documentation ---------------------------------------------------------------------------------------------------
+
+
+def test_every_route_is_documented_with_an_example(ready: Served) -> None:
+    openapi = ready.http.get("/openapi.json").json()
+
+    routes = {f"{method.upper()} {path}" for path, methods in openapi["paths"].items() for method in methods}
+    assert routes == {
+        "POST /jobs",
+        "GET /jobs",
+        "GET /jobs/{job_id}",
+        "DELETE /jobs/{job_id}",
+        "GET /jobs/{job_id}/stream",
+        "GET /jobs/{job_id}/audio",
+        "POST /jobs/{job_id}/retry",
+        "GET /jobs/{job_id}/transcript",
+        "GET /model/status",
+        "POST /model/load",
+        "POST /model/unload",
+        "GET /model/events",
+        "GET /health",
+        "POST /v1/audio/transcriptions",
+        "POST /v1/audio/translations",
+        "GET /v1/models",
+        "GET /v1/models/{model_id}",
+        "POST /asr",
+        "POST /detect-language",
+        "GET /status",
+        "POST /inference",
+        "POST /load",
+    }
+    for path, methods in openapi["paths"].items():
+        for method, route in methods.items():
+            assert route["summary"], (path, method)
+            assert "example" in json.dumps(route) or "$ref" in json.dumps(route), (path, method)
+    page = ready.http.get("/docs")
+    assert "http" not in re.sub(r"http-equiv", "", page.text.replace("/openapi.json", ""))
+    for asset in re.findall(r'(?:src|href)="(/[^"]+)"', page.text):
+        assert ready.http.get(asset).status_code == 200
+
+
+def test_quiet_streams_are_kept_alive_every_fifteen_seconds(ready: Served) -> None:
+    with ready.http.stream("GET", "/model/events") as stream:
+        began = time.monotonic()
+        comment = next(line for line in stream.iter_lines() if line)
+
+    assert comment.startswith(":")
+    assert time.monotonic() - began == pytest.approx(15, abs=2)

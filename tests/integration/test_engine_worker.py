@@ -1,0 +1,182 @@
+"""The engine child as a real process, through its wire."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from engine_support import NANO_FOLDER, PATIENCE_S, RATE, Wire, described, prepared, samples, worker
+
+NAME = "en-exact-0.flac"
+
+
+def decode(*chunks: dict[str, Any], request_id: int = 7, **options: Any) -> dict[str, Any]:
+    return {"type": "decode", "id": request_id, "options": options, "chunks": list(chunks)}
+
+
+def chunk(path: Path, *pieces: list[int], language: str | None = None) -> dict[str, Any]:
+    return {"path": str(path), "pieces": list(pieces), "language": language, "task": "transcribe"}
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> dict[str, Any]:
+    """A chunk of two pieces that are the whole recording."""
+    audio = samples(NAME)
+    return chunk(prepared(tmp_path, audio), [0, 8000], [8000, len(audio)])
+
+
+def text(answer: dict[str, Any]) -> str:
+    return " ".join(segment["text"] for segment in answer["results"][0]["segments"])
+
+
+def test_load_decode_close(recording: dict[str, Any]) -> None:
+    with worker() as child:
+        loaded = child.load()
+        child.send(decode(recording, beam_size=5, temperatures=[0.0, 0.4]))
+        result = child.receive()
+        child.send({"type": "close"})
+
+        assert (loaded["type"], loaded["multilingual"]) == ("loaded", True)
+        assert {"en", "it"} < set(loaded["languages"])
+        assert loaded["secs"] > 0
+        assert (result["type"], result["id"]) == ("result", 7)
+        assert text(result) == described()[NAME]["text"]
+        assert result["results"][0]["language"] == "en"
+        assert child.process.wait(PATIENCE_S) == 0
+
+
+def test_a_piece_is_cut_out_of_the_prepared_file(tmp_path: Path) -> None:
+    audio = samples(NAME)
+    silence = np.zeros(3 * RATE, np.float32)
+    path = prepared(tmp_path, np.concatenate([silence, audio, silence]))
+    with worker() as child:
+        child.load()
+        child.send(decode(chunk(path, [len(silence), len(silence) + len(audio)])))
+
+        assert text(child.receive()) == described()[NAME]["text"]
+
+
+def test_a_model_folder_may_be_named(recording: dict[str, Any]) -> None:
+    with worker(ENGINE_MALLOC="default") as child:
+        assert child.load(model="mine", path=str(NANO_FOLDER))["type"] == "loaded"
+
+
+def test_bad_requests_are_answered_and_the_next_one_works(recording: dict[str, Any], tmp_path: Path) -> None:
+    path = Path(recording["path"])
+    bad: list[tuple[dict[str, Any] | str, int | None, str]] = [
+        ("no json", None, "no request"),
+        ("[1, 2]", None, "no request"),
+        ("", None, "no request"),
+        ({"type": "dance"}, None, "unknown request"),
+        (decode(recording, wrong=1), 7, "wrong"),
+        ({"type": "decode", "id": "x", "options": {}, "chunks": []}, None, "id is a number"),
+        ({"type": "decode", "id": 7}, 7, "options"),
+        (decode({"path": str(path)}), 7, "pieces"),
+        (decode(chunk(path)), 7, "at least one piece"),
+        (decode(chunk(path, [5, 5])), 7, "from 5 to 5"),
+        (decode(chunk(path, [-5, 5])), 7, "from -5 to 5"),
+        (decode(chunk(path, [0, 10**9])), 7, "ends at"),
+        (decode(chunk(tmp_path / "missing.s16", [0, 5])), 7, "No such file"),
+        (decode(chunk(path, [0, 5], language="xx")), 7, "language 'xx'"),
+    ]
+    with worker() as child:
+        child.load()
+        for request, request_id, message in bad:
+            child.send(request)
+            answer = child.receive()
+            assert (answer["type"], answer["id"], answer["kind"]) == ("failed", request_id, "input"), request
+            assert message in answer["message"]
+        child.send(decode(recording))
+        assert text(child.receive()) == described()[NAME]["text"]
+
+
+def test_a_decode_before_a_load_is_told(recording: dict[str, Any]) -> None:
+    with worker() as child:
+        child.send(decode(recording))
+
+        answer = child.receive()
+        assert (answer["kind"], answer["id"]) == ("model", 7)
+        assert "load" in answer["message"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": "large-v9"}, "WHISPER_MODEL may be one of nano, tiny.en"),
+        ({"path": "/nowhere/model"}, "does not exist"),
+        ({"path": str(NANO_FOLDER / "model.bin")}, "is a file"),
+        ({"path": str(NANO_FOLDER.parent)}, "lacks model.bin"),
+        ({"compute_type": "float13"}, "float13"),
+        ({"device": "abacus"}, "abacus"),
+    ],
+)
+def test_a_load_that_fails_says_why_and_another_may_follow(changes: dict[str, Any], message: str) -> None:
+    with worker() as child:
+        answer = child.load(**changes)
+
+        assert (answer["type"], answer["id"], answer["kind"]) == ("failed", None, "model")
+        assert message in answer["message"]
+        assert child.load()["type"] == "loaded"
+
+
+def test_the_end_of_stdin_ends_the_child_in_the_middle_of_a_decode(recording: dict[str, Any]) -> None:
+    with worker() as child:
+        child.load()
+        # Minutes of work: the child can be neither done nor between two requests when stdin ends.
+        child.send(decode(*[recording] * 200, logprob_threshold=0.5, no_speech_threshold=1.0))
+        assert child.process.stdin is not None
+        child.process.stdin.close()
+
+        assert child.process.wait(PATIENCE_S / 4) == 0
+        assert child.process.stdout is not None
+        assert child.process.stdout.read() == b""
+
+
+def test_a_killed_child_leaves_nothing_half_said(recording: dict[str, Any]) -> None:
+    with worker() as child:
+        child.load()
+        child.send(decode(*[recording] * 200, logprob_threshold=0.5, no_speech_threshold=1.0))
+        child.process.kill()
+
+        assert child.process.wait(PATIENCE_S) == -signal.SIGKILL
+        assert child.process.stdout is not None
+        assert child.process.stdout.read() == b""
+
+
+def test_what_a_library_prints_does_not_reach_the_wire(recording: dict[str, Any]) -> None:
+    noisy = (
+        "import os, sys\n"
+        "from scrivano.engines import worker\n"
+        "def open_engine(request, send):\n"
+        "    print('hello'); sys.stdout.flush(); os.write(1, b'from C')\n"
+        "    return worker.open_engine(request, send)\n"
+        "send = worker.sender(worker.take_stdout())\n"
+        "send({'type': 'taken'})\n"
+        "one = worker.Worker(send, open_engine)\n"
+        "one.handle(dict(type='load', model='nano', device='cpu', compute_type='int8', cpu_threads=1))\n"
+    )
+    with worker(("-c", noisy)) as child:
+        assert child.receive() == {"type": "taken"}
+        assert child.receive()["type"] == "loaded"
+
+
+def test_two_children_do_not_disturb_each_other(recording: dict[str, Any]) -> None:
+    answers: list[dict[str, Any]] = []
+
+    def one(child: Wire) -> None:
+        child.load()
+        child.send(decode(recording))
+        answers.append(child.receive())
+
+    with worker() as first, worker() as second:
+        threads = [threading.Thread(target=one, args=(child,)) for child in (first, second)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE_S)
+
+    assert [text(answer) for answer in answers] == [described()[NAME]["text"]] * 2

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from store_support import Clock, add, new_job
+
+from scrivano.blobs import Blobs
+from scrivano.errors import JobNotFound, JobUnfinished
+from scrivano.retention import BATCH, Retention, forget
+from scrivano.store import Store
+
+HOUR = 3600.0
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
+    store = Store.open(tmp_path / "scrivano.db", clock)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> Blobs:
+    return Blobs(tmp_path)
+
+
+@pytest.fixture
+def retention(store: Store, blobs: Blobs, clock: Clock) -> Retention:
+    return Retention(store, blobs, timedelta(hours=2), clock)
+
+
+def upload(store: Store, blobs: Blobs, clock: Clock, job_id: str) -> None:
+    with blobs.create(job_id) as writer:
+        writer.write(b"audio")
+        writer.commit()
+    add(store, new_job(job_id, clock))
+
+
+def left(folder: Path) -> set[str]:
+    return {path.name for path in (folder / "uploads").iterdir()}
+
+
+def test_a_job_is_forgotten_so_long_after_its_end_and_its_audio_with_it(
+    tmp_path: Path, store: Store, blobs: Blobs, clock: Clock, retention: Retention
+) -> None:
+    for job_id in ("ended", "waiting"):
+        upload(store, blobs, clock, job_id)
+    clock.forward(10 * HOUR)
+    store.publish_failed("ended", None, "code", "why")
+    clock.forward(2 * HOUR - 1)
+    assert retention.sweep() == 0
+
+    clock.forward(1)
+
+    assert retention.sweep() == 1
+    assert left(tmp_path) == {"waiting"}
+    with pytest.raises(JobNotFound):
+        store.get_job("ended")
+    assert [job.id for job in store.unfinished()] == ["waiting"]
+    assert retention.sweep() == 0
+
+
+def test_many_are_forgotten_in_turns(store: Store, blobs: Blobs, clock: Clock, retention: Retention) -> None:
+    for number in range(BATCH + 3):
+        add(store, new_job(f"job{number}", clock))
+        store.cancel(f"job{number}")
+    clock.forward(3 * HOUR)
+
+    assert [retention.sweep(), retention.sweep(), retention.sweep()] == [BATCH, 3, 0]
+
+
+def test_a_job_that_has_not_ended_is_not_forgotten(tmp_path: Path, store: Store, blobs: Blobs, clock: Clock) -> None:
+    upload(store, blobs, clock, "a")
+
+    with pytest.raises(JobUnfinished):
+        forget(store, blobs, "a")
+
+    assert left(tmp_path) == {"a"}

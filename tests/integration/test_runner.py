@@ -1,0 +1,414 @@
+"""The runner with a real store, real files and real child processes that crash, hang and lie."""
+
+from __future__ import annotations
+
+import json
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from served import until
+
+from scrivano.blobs import Blobs
+from scrivano.enginehost import EngineLimits
+from scrivano.gpu import GpuMemory
+from scrivano.jobs import Job, JobStatus, Task
+from scrivano.lifecycle import ModelState, Policy
+from scrivano.preparation import MediaLimits
+from scrivano.runner import Runner, RunnerOptions
+from scrivano.store import Store
+
+CHILDREN = Path(__file__).parent.parent / "children"
+SECOND = 16_000
+THREE = [[0, 20 * SECOND], [20 * SECOND, 40 * SECOND], [40 * SECOND, 60 * SECOND]]
+
+
+class ScriptedMemory:
+    """A GPU whose free memory a test sets."""
+
+    def __init__(self, free_mb: int) -> None:
+        self.free_mb = free_mb
+
+    def read(self) -> GpuMemory | None:
+        return GpuMemory(name="scripted", total_mb=8000, used_mb=8000 - self.free_mb, free_mb=self.free_mb)
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class Bench:
+    store: Store
+    blobs: Blobs
+    runner: Runner
+    folder: Path
+    memory: ScriptedMemory
+    announced: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+
+    def submit(
+        self, chunks: list[list[int]] = THREE, *, options: Mapping[str, Any] | None = None, **orders: object
+    ) -> str:
+        job_id = str(uuid.uuid4())
+        with self.blobs.create(job_id) as writer:
+            writer.write(json.dumps({"chunks": chunks, **orders}).encode())
+            blob = writer.commit()
+        job = Job(
+            id=job_id,
+            status=JobStatus.QUEUED,
+            task=Task.TRANSCRIBE,
+            created_at=datetime.now(UTC),
+            options=options or {},
+        )
+        self.store.add_job(job, audio_sha256=blob.sha256, audio_bytes=blob.size_bytes)
+        self.runner.submit(job_id, job.priority)
+        return job_id
+
+    def ended(self, job_id: str) -> Job:
+        until(lambda: self.store.get_job(job_id).status.terminal)
+        return self.store.get_job(job_id)
+
+    def texts(self, job_id: str) -> list[str]:
+        return [segment["text"] for segment in json.loads(self.store.get_result(job_id) or b"[]")]
+
+    def heard(self, job_id: str) -> list[tuple[str, float, float]]:
+        """The job's `segment` events: text, start and end."""
+        log = [event.data for event in self.store.events_after(job_id, 0) if event.type == "segment"]
+        return [(data["text"], data["start"], data["end"]) for data in log]
+
+    @property
+    def state(self) -> ModelState:
+        return self.runner.model.life.state
+
+    @property
+    def batches(self) -> list[list[dict[str, Any]]]:
+        return [json.loads(line) for line in (self.folder / "batches").read_text().splitlines()]
+
+
+TEXTS = ["from 0", f"from {20 * SECOND}", f"from {40 * SECOND}"]
+
+
+@contextmanager
+def bench(
+    folder: Path, *, options: Mapping[str, Any] | None = None, free_mb: int = 8000, **orders: object
+) -> Iterator[Bench]:
+    store = Store.open(folder / "scrivano.db", lambda: datetime.now(UTC))
+    blobs, memory, announced = Blobs(folder), ScriptedMemory(free_mb), list[tuple[str, Mapping[str, Any]]]()
+    defaults = RunnerOptions(
+        media_command=[sys.executable, str(CHILDREN / "media.py")],
+        engine_command=[sys.executable, str(CHILDREN / "engine.py"), str(folder), json.dumps(orders)],
+        load={},
+        decoding={},
+        policy=Policy(poll_interval_s=0.2),
+        vram_needed_mb=4000,
+    )
+    runner = Runner(
+        store,
+        blobs,
+        memory,
+        lambda type, data: announced.append((type, data)),
+        lambda: datetime.now(UTC),
+        replace(defaults, **(options or {})),
+    )
+    runner.start()
+    try:
+        yield Bench(store, blobs, runner, folder, memory, announced)
+    finally:
+        runner.stop()
+        store.close()
+
+
+def test_a_job_runs_through_to_its_transcript(tmp_path: Path) -> None:
+    with bench(tmp_path) as it:
+        job_id = it.submit()
+        job = it.ended(job_id)
+
+        assert (job.status, job.language, job.progress, job.duration_secs) == (JobStatus.DONE, "en", 100, 60.0)
+        assert it.texts(job_id) == TEXTS
+        until(lambda: not list((tmp_path / "uploads").glob(job_id)) and not list((tmp_path / "prepared").iterdir()))
+
+
+def test_until_the_language_is_known_only_the_first_chunk_is_decoded(tmp_path: Path) -> None:
+    with bench(tmp_path) as it:
+        it.ended(it.submit())
+
+        first, *others = [chunk for batch in it.batches for chunk in batch]
+        assert (len(it.batches[0]), first["language"]) == (1, None)
+        assert {chunk["language"] for chunk in others} == {"en"}
+
+
+@pytest.mark.parametrize("fault", ["crash", "kill", "nonsense", "few", "device"])
+def test_work_goes_on_after_an_engine_is_lost(tmp_path: Path, fault: str) -> None:
+    with bench(tmp_path, decode=["ok", fault, "ok"]) as it:
+        job_id = it.submit()
+
+        assert it.ended(job_id).status is JobStatus.DONE
+        assert it.texts(job_id) == TEXTS
+
+
+def test_a_hanging_engine_is_killed_at_its_deadline(tmp_path: Path) -> None:
+    with bench(tmp_path, options={"engine": EngineLimits(chunk_s=0.5)}, decode=["hang", "ok"]) as it:
+        assert it.ended(it.submit()).status is JobStatus.DONE
+
+
+def test_a_hanging_load_is_given_up_and_tried_again(tmp_path: Path) -> None:
+    with bench(tmp_path, options={"engine": EngineLimits(load_s=0.5)}, load=["hang", "ok"]) as it:
+        assert it.ended(it.submit()).status is JobStatus.DONE
+
+
+def test_a_chunk_that_ends_two_engines_fails_its_job_alone(tmp_path: Path) -> None:
+    poison = [[7 * SECOND, 9 * SECOND]]
+    with bench(tmp_path, poison=poison) as it:
+        good, bad, other = it.submit(), it.submit(poison), it.submit()
+
+        assert it.ended(bad).status is JobStatus.FAILED
+        assert it.ended(bad).error_code == "engine_crashed"
+        assert "SIGSEGV" in (it.ended(bad).error or "")
+        for job_id in (good, other):
+            assert it.ended(job_id).status is JobStatus.DONE
+            assert it.texts(job_id) == TEXTS
+
+
+def test_a_chunk_that_cannot_be_decoded_fails_its_job_with_the_reason(tmp_path: Path) -> None:
+    with bench(tmp_path, decode=["input"]) as it:
+        job = it.ended(it.submit())
+
+        assert (job.status, job.error_code) == (JobStatus.FAILED, "engine_input")
+        assert "told to fail with input" in (job.error or "")
+        assert it.state is ModelState.READY
+
+
+def test_a_full_device_gets_smaller_batches_then_waits_for_memory(tmp_path: Path) -> None:
+    with bench(tmp_path, decode=["ok", "memory", "memory", "ok"]) as it:
+        job_id = it.submit()
+
+        assert it.ended(job_id).status is JobStatus.DONE
+        assert it.texts(job_id) == TEXTS
+        assert [len(batch) for batch in it.batches][:3] == [1, 2, 1]
+        assert "model_waiting_for_gpu" in [type for type, _ in it.announced]
+
+
+def test_without_free_memory_the_model_waits_until_there_is_some(tmp_path: Path) -> None:
+    with bench(tmp_path, free_mb=512) as it:
+        job_id = it.submit()
+        until(lambda: it.state is ModelState.WAITING_FOR_GPU)
+        life = it.runner.model.life
+        assert (life.vram_needed_mb, life.vram_free_mb) == (4000, 512)
+        assert it.store.get_job(job_id).status is JobStatus.QUEUED
+        assert not (tmp_path / "loads").exists()
+
+        it.memory.free_mb = 6000
+
+        assert it.ended(job_id).status is JobStatus.DONE
+        waiting = next(data for type, data in it.announced if type == "model_waiting_for_gpu")
+        assert waiting == {
+            "type": "model_waiting_for_gpu",
+            "vram_needed_mb": 4000,
+            "vram_free_mb": 512,
+            "retry_in_secs": 1,
+        }
+
+
+def test_a_load_that_runs_out_of_memory_waits_and_is_tried_again(tmp_path: Path) -> None:
+    with bench(tmp_path, load=["memory", "memory", "ok"]) as it:
+        assert it.ended(it.submit()).status is JobStatus.DONE
+        types = [type for type, _ in it.announced]
+        assert types[:6] == ["model_loading", "model_waiting_for_gpu"] * 2 + ["model_loading", "model_ready"]
+
+
+def test_a_model_that_cannot_be_had_says_so_and_the_server_goes_on(tmp_path: Path) -> None:
+    with bench(tmp_path, load=["model", "ok"]) as it:
+        it.runner.load()
+        until(lambda: it.runner.model.life.last_error)
+        assert it.state is ModelState.UNLOADED
+        assert it.runner.model.life.last_error == "told to fail with model"
+
+        assert it.ended(it.submit()).status is JobStatus.DONE
+        assert it.runner.model.life.last_error is None
+
+
+def test_a_preparation_that_dies_is_begun_again(tmp_path: Path) -> None:
+    with bench(tmp_path) as it:
+        job_id = it.submit(crashes=2)
+
+        assert it.ended(job_id).status is JobStatus.DONE
+        assert it.texts(job_id) == TEXTS
+
+
+@pytest.mark.parametrize(
+    ("then", "code"), [("error", "not_media"), ("crash", "media_crashed"), ("nonsense", "media_crashed")]
+)
+def test_a_recording_that_cannot_be_prepared_fails_its_job_alone(tmp_path: Path, then: str, code: str) -> None:
+    with bench(tmp_path) as it:
+        bad, good = it.submit(then=then), it.submit()
+
+        assert (it.ended(bad).status, it.ended(bad).error_code) == (JobStatus.FAILED, code)
+        assert it.ended(good).status is JobStatus.DONE
+
+
+def test_a_preparation_that_stalls_fails_its_job(tmp_path: Path) -> None:
+    with bench(tmp_path, options={"media": MediaLimits(stall_s=0.5)}) as it:
+        job = it.ended(it.submit(then="hang"))
+
+        assert (job.status, job.error_code) == (JobStatus.FAILED, "media_timeout")
+
+
+def test_a_recording_without_speech_has_an_empty_transcript(tmp_path: Path) -> None:
+    with bench(tmp_path) as it:
+        job_id = it.submit([])
+
+        assert it.ended(job_id).status is JobStatus.DONE
+        assert it.store.get_result(job_id) == b"[]"
+
+
+def test_a_cancelled_job_stops_and_its_files_go(tmp_path: Path) -> None:
+    with bench(tmp_path, decode=["ok", "hang"]) as it:
+        job_id = it.submit()
+        until(lambda: len(it.batches) == 2 if (tmp_path / "batches").exists() else False)
+
+        it.store.cancel(job_id)
+        it.runner.cancel(job_id)
+
+        until(lambda: not list((tmp_path / "uploads").iterdir()) and not list((tmp_path / "prepared").iterdir()))
+        assert it.store.get_job(job_id).status is JobStatus.CANCELLED
+
+
+def test_unloading_in_the_middle_of_a_job_keeps_its_chunks(tmp_path: Path) -> None:
+    options = {"policy": Policy(poll_interval_s=30), "batch_size": 1}
+    with bench(tmp_path, options=options, decode=["slow"]) as it:
+        job_id = it.submit([[n * SECOND, (n + 1) * SECOND] for n in range(20)])
+        until(lambda: len(it.batches) > 2 if (tmp_path / "batches").exists() else False)
+        it.runner.unload()
+        until(lambda: it.state is ModelState.UNLOADED)
+        assert not it.store.get_job(job_id).status.terminal
+        assert len(it.batches) < 20
+
+        it.runner.load()
+
+        assert it.ended(job_id).status is JobStatus.DONE
+        assert len(it.batches) == 20
+
+
+def test_a_new_runner_goes_on_where_the_last_one_stopped(tmp_path: Path) -> None:
+    with bench(tmp_path, decode=["ok", "ok", "hang"], options={"batch_size": 1}) as it:
+        job_id = it.submit()
+        until(lambda: len(it.batches) == 3 if (tmp_path / "batches").exists() else False)
+        until(lambda: sum(row.result is not None for row in it.store.chunks(job_id)) == 2)
+    (tmp_path / "batches").unlink()
+
+    with bench(tmp_path) as it:
+        assert it.ended(job_id).status is JobStatus.DONE
+        assert it.texts(job_id) == TEXTS
+        assert it.store.get_job(job_id).attempt == 2
+        assert [chunk["pieces"] for batch in it.batches for chunk in batch] == [[THREE[2]]]
+
+
+def test_a_job_left_behind_loads_the_model_by_itself(tmp_path: Path) -> None:
+    with bench(tmp_path, load=["hang"]) as it:
+        job_id = it.submit()
+
+    with bench(tmp_path) as it:
+        assert it.ended(job_id).status is JobStatus.DONE
+
+
+@pytest.mark.parametrize("keep_audio", [False, True])
+def test_the_upload_of_a_done_job_is_kept_on_request_and_that_of_a_failed_one_always(
+    tmp_path: Path, keep_audio: bool
+) -> None:
+    with bench(tmp_path, options={"keep_audio": keep_audio}) as it:
+        done, failed = it.submit(), it.submit(then="error")
+        assert it.ended(failed).status is JobStatus.FAILED
+        assert it.ended(done).status is JobStatus.DONE
+
+        kept = {done, failed} if keep_audio else {failed}
+        until(lambda: {path.name for path in (tmp_path / "uploads").iterdir()} == kept)
+        until(lambda: not list((tmp_path / "prepared").iterdir()))
+
+
+HEARD = [(text, 20.0 * index, 20.0 * (index + 1)) for index, text in enumerate(TEXTS)]
+
+
+def test_segments_are_told_in_order_and_on_the_files_clock(tmp_path: Path) -> None:
+    with bench(tmp_path, options={"batch_size": 2}) as it:
+        job_id = it.submit()
+        it.ended(job_id)
+
+        assert it.heard(job_id) == HEARD
+        log = it.store.events_after(job_id, 0)
+        assert log[-1].type == "done"
+        assert [event.seq for event in log] == list(range(1, len(log) + 1))
+
+
+@pytest.mark.parametrize("fault", ["crash", "memory", "hang"])
+def test_no_segment_is_told_twice_or_left_out_when_an_attempt_breaks_off(tmp_path: Path, fault: str) -> None:
+    with bench(tmp_path, decode=["ok", "ok", fault, "ok"], options={"batch_size": 1}) as it:
+        job_id = it.submit()
+        until(lambda: len(it.heard(job_id)) >= 2)
+
+    with bench(tmp_path) as it:
+        it.ended(job_id)
+        assert it.heard(job_id) == HEARD
+
+
+def test_each_job_is_decoded_with_its_own_options_and_never_in_a_batch_with_others(tmp_path: Path) -> None:
+    wishes: list[dict[str, Any]] = [
+        {"beam_size": 1, "hotwords": "Ferrara"},
+        {"prompt": "Minutes.", "word_timestamps": False},
+        {},
+    ]
+    settings = {"decoding": {"beam_size": 5, "word_timestamps": True}, "batch_size": 9}
+    with bench(tmp_path, options=settings, decode=["slow"]) as it:
+        jobs = [it.submit(options=wish) for wish in wishes]
+        for job_id in jobs:
+            it.ended(job_id)
+
+        used = [json.loads(line) for line in (tmp_path / "options").read_text().splitlines()]
+        seen = dict[str, dict[str, Any]]()
+        for options, batch in zip(used, it.batches, strict=True):
+            (job_id,) = {path.name.partition(".")[0] for path in (Path(chunk["path"]) for chunk in batch)}
+            seen[next(job for job in jobs if job_id.startswith(job))] = options
+    assert [seen[job_id] for job_id in jobs] == [
+        {"beam_size": 1, "word_timestamps": True, "hotwords": "Ferrara"},
+        {"beam_size": 5, "word_timestamps": False, "initial_prompt": "Minutes."},
+        {"beam_size": 5, "word_timestamps": True},
+    ]
+
+
+def test_a_call_overtakes_bulk_work_that_fills_all_rooms(tmp_path: Path) -> None:
+    long = [[n * 20 * SECOND, (n + 1) * 20 * SECOND] for n in range(30)]
+    with bench(tmp_path, options={"batch_size": 1, "jobs_open": 2}, decode=["slow"]) as it:
+        bulk = [it.submit(long, options={"priority": "bulk"}) for _ in range(3)]
+        until(lambda: it.store.get_job(bulk[0]).status is JobStatus.RUNNING)
+        call = it.submit(options={"priority": "interactive"})
+
+        assert it.ended(call).status is JobStatus.DONE
+        assert not any(it.store.get_job(job_id).status.terminal for job_id in bulk)
+
+
+def test_a_failed_job_is_tried_again_under_its_id(tmp_path: Path) -> None:
+    with bench(tmp_path, decode=["ok", "input", "ok"], options={"batch_size": 1}) as it:
+        job_id = it.submit()
+        assert it.ended(job_id).status is JobStatus.FAILED
+
+        job = it.store.retry(job_id)
+        it.runner.submit(job_id, job.priority)
+
+        assert (job.status, job.progress, job.error, job.completed_at) == (JobStatus.QUEUED, 0, None, None)
+        assert it.ended(job_id).status is JobStatus.DONE
+        assert it.texts(job_id) == TEXTS
+        assert it.heard(job_id) == HEARD
+
+
+def test_a_job_whose_recording_is_gone_fails_at_once(tmp_path: Path) -> None:
+    with bench(tmp_path, free_mb=0) as it:
+        job_id = it.submit()
+        it.blobs.delete(job_id)
+        it.memory.free_mb = 8000
+
+        job = it.ended(job_id)
+        assert (job.status, job.error_code) == (JobStatus.FAILED, "audio_gone")

@@ -1,0 +1,315 @@
+"""The database as a file: what survives a kill, a full disk, an upgrade; many threads; who may open it."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from store_support import Clock, add, dump, file_size_limit, new_job, plan
+
+from scrivano import migrations
+from scrivano.errors import StartError, StorageFull
+from scrivano.jobs import JobStatus
+from scrivano.store import Decoded, Store
+from scrivano.tables import TABLES
+
+WRITER = Path(__file__).parent.parent / "children" / "writer.py"
+ADD_COLUMN = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "r9999"
+down_revision = "{newest}"
+
+
+def upgrade():
+    op.add_column("jobs", sa.Column("mood", sa.String(16)))
+    {then}
+"""
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "scrivano.db"
+
+
+@pytest.fixture
+def store(path: Path, clock: Clock) -> Iterator[Store]:
+    store = Store.open(path, clock)
+    yield store
+    store.close()
+
+
+def next_schema(folder: Path, then: str = "pass") -> Path:
+    """The migrations of a version after this one."""
+    schema = folder / "schema"
+    shutil.copytree(migrations.FOLDER, schema, ignore=shutil.ignore_patterns("__pycache__"))
+    text = ADD_COLUMN.format(newest=migrations.revisions()[-1], then=then)
+    (schema / "versions" / "r9999.py").write_text(text)
+    return schema
+
+
+def query(path: Path, sql: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute(sql).fetchall()
+
+
+# Killed
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_killed_writer_loses_nothing_that_it_had_committed(path: Path, clock: Clock, seed: int) -> None:
+    lines = random.Random(seed).randrange(1, 60)
+    with subprocess.Popen([sys.executable, str(WRITER), str(path)], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        said = [child.stdout.readline() for _ in range(lines)]
+        child.kill()
+        said += child.stdout.readlines()
+
+    store = Store.open(path, clock)
+    for step, job_id in (line.split() for line in said if line.endswith("\n")):
+        assert _reached(store, job_id, step), f"{job_id} was {step}"
+    _check_ends(store, path)
+    store.release_leases()
+    for job in store.unfinished():  # and it goes on
+        assert store.claim(job.id, 60)
+        assert store.publish_done(job.id, job.attempt + 1, b"[]", language=None, duration_secs=1.0)
+    store.close()
+    assert query(path, "PRAGMA integrity_check") == [("ok",)]
+
+
+def _reached(store: Store, job_id: str, step: str) -> bool:
+    """Whether the store knows of the step, or of a later one."""
+    status = store.get_job(job_id).status
+    chunks = store.chunks(job_id)
+    return (
+        status is JobStatus.DONE
+        or {
+            "queued": True,
+            "running": status is JobStatus.RUNNING,
+            "planned": len(chunks) == 3,
+            "decoded": len(chunks) == 3 and all(stored.result for stored in chunks),
+            "done": False,
+        }[step]
+    )
+
+
+def _check_ends(store: Store, path: Path) -> None:
+    """Transcript, final event and delivery are there with the status, all four or none."""
+    ends = {job_id for (job_id,) in query(path, "SELECT id FROM jobs WHERE status = 'done'")}
+    assert {job_id for (job_id,) in query(path, "SELECT job_id FROM results")} == ends
+    assert {job_id for (job_id,) in query(path, "SELECT job_id FROM events WHERE type = 'done'")} == ends
+    assert {delivery.job_id for delivery in store.due_deliveries(10_000)} == ends
+    assert not [job_id for (job_id,) in query(path, "SELECT DISTINCT job_id FROM chunks") if job_id in ends]
+
+
+# Full
+
+
+def test_a_full_disk_is_said_so_and_leaves_the_store_as_it_was(store: Store, path: Path, clock: Clock) -> None:
+    add(store, new_job("a", clock, webhook_url="http://hooks.test/"))
+    store.claim("a", 60)
+    store.add_chunks("a", 1, plan(2))
+    before = dump(path)
+    transcript = b"[" + b"x" * 5_000_000 + b"]"
+
+    with file_size_limit(1_000_000), pytest.raises(StorageFull, match="free some space"):
+        store.publish_done("a", 1, transcript, language="en", duration_secs=1.0)
+
+    assert dump(path) == before
+    assert store.publish_done("a", 1, transcript, language="en", duration_secs=1.0)
+    assert store.get_result("a") == transcript
+
+
+# Many threads
+
+
+def test_readers_see_whole_commits_while_others_write(store: Store, clock: Clock) -> None:
+    writers, rounds = 4, 30
+    for number in range(writers):
+        add(store, new_job(f"job-{number}", clock))
+        store.claim(f"job-{number}", 600)
+        store.add_chunks(f"job-{number}", 1, plan(rounds))
+    over = threading.Event()
+
+    with ThreadPoolExecutor(2 * writers) as threads:
+        reading = [threads.submit(_watch, store, f"job-{number}", over) for number in range(writers)]
+        writing = [threads.submit(_decode_all, store, f"job-{number}", rounds) for number in range(writers)]
+        for future in writing:
+            future.result()
+        over.set()
+        looks = [future.result() for future in reading]
+
+    assert min(looks) > 0
+    for number in range(writers):
+        assert [event.seq for event in store.events_after(f"job-{number}", 0)] == list(range(1, rounds + 1))
+
+
+def _decode_all(store: Store, job_id: str, rounds: int) -> None:
+    for index in range(rounds):
+        progress = {"percent": index + 1, "chunk": index + 1, "chunks_total": rounds}
+        assert store.store_results(
+            [Decoded(job_id=job_id, attempt=1, index=index, result=b"[]", progress=progress)]
+        ) == [True]
+
+
+def _watch(store: Store, job_id: str, over: threading.Event) -> int:
+    """Look until it is over; what was seen never goes back, and a result is there before its event."""
+    looks = percent = 0
+    while True:
+        last = over.is_set()
+        events = store.events_after(job_id, 0)
+        progress = store.get_job(job_id).progress
+        results = sum(stored.result is not None for stored in store.chunks(job_id))
+        assert percent <= len(events) <= progress <= results
+        percent = progress
+        looks += 1
+        if last:
+            return looks
+
+
+def test_one_log_is_numbered_without_gaps_by_many_writers(store: Store, clock: Clock) -> None:
+    add(store, new_job("a", clock))
+    store.claim("a", 600)
+
+    with ThreadPoolExecutor(8) as threads:
+        seqs = list(threads.map(lambda n: store.append_event("a", 1, "note", {"n": n}), range(80)))
+
+    assert sorted(seq for seq in seqs if seq) == list(range(1, 81))
+
+
+def test_one_attempt_wins_the_claim(store: Store, clock: Clock) -> None:
+    add(store, new_job("a", clock))
+
+    with ThreadPoolExecutor(8) as threads:
+        claims = list(threads.map(lambda n: store.claim("a", 600), range(16)))
+
+    assert [job.attempt for job in claims if job] == [1]
+
+
+# Opened
+
+
+def test_closing_leaves_one_file_for_this_user_only(path: Path, clock: Clock) -> None:
+    store = Store.open(path, clock)
+    add(store, new_job("a", clock))
+    modes = {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    store.close()
+    store.close()
+
+    assert modes == {0o600}
+    assert [file.name for file in path.parent.iterdir()] == ["scrivano.db"]
+
+
+def test_a_restart_does_not_import_alembic(path: Path, clock: Clock) -> None:
+    Store.open(path, clock).close()
+    code = (
+        "import sys, pathlib, datetime; from scrivano.store import Store;"
+        "Store.open(pathlib.Path(sys.argv[1]), lambda: datetime.datetime.now(datetime.UTC)).close();"
+        "print('alembic' in sys.modules)"
+    )
+
+    assert subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_the_migrations_make_the_tables_that_the_store_uses(store: Store, path: Path) -> None:
+    made = sa.inspect(sa.create_engine(f"sqlite:///{path}", poolclass=sa.NullPool))
+    dialect = sa.create_engine("sqlite://").dialect
+
+    assert set(made.get_table_names()) == {*TABLES.tables, "alembic_version"}
+    for name, table in TABLES.tables.items():
+        columns = {column["name"]: column["type"].compile(dialect) for column in made.get_columns(name)}
+        assert columns == {column.name: column.type.compile(dialect) for column in table.columns}, name
+
+
+def test_every_revision_is_named_like_its_file(path: Path) -> None:
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory(str(migrations.FOLDER))
+
+    assert [script.revision for script in scripts.walk_revisions()][::-1] == migrations.revisions()
+
+
+def test_a_later_version_s_database_is_refused(tmp_path: Path, path: Path, clock: Clock) -> None:
+    Store.open(path, clock, schema=next_schema(tmp_path)).close()
+    before = dump(path)
+
+    with pytest.raises(
+        StartError, match=r"written by a later version of Scrivano \(schema r9999; .*start that version"
+    ):
+        Store.open(path, clock)
+    assert dump(path) == before
+
+
+def test_an_older_database_is_copied_and_upgraded(tmp_path: Path, path: Path, clock: Clock) -> None:
+    store = Store.open(path, clock)
+    add(store, new_job("a", clock, filename="mine.mp3"))
+    store.close()
+    before = dump(path)
+    copy = path.with_name(f"scrivano.db.{migrations.revisions()[-1]}.bak")
+
+    store = Store.open(path, clock, schema=next_schema(tmp_path))
+
+    assert store.get_job("a").filename == "mine.mp3"
+    assert add(store, new_job("b", clock)) == "b"
+    store.close()
+    assert query(path, "SELECT mood FROM jobs") == [(None,), (None,)]
+    assert dump(copy) == before
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+
+
+def test_an_upgrade_that_fails_halfway_changes_nothing(tmp_path: Path, path: Path, clock: Clock) -> None:
+    Store.open(path, clock).close()
+    before = dump(path)
+
+    with pytest.raises(StartError, match="no such table: nowhere"):
+        Store.open(path, clock, schema=next_schema(tmp_path, then="op.execute('DELETE FROM nowhere')"))
+
+    assert dump(path) == before
+    Store.open(path, clock).close()
+
+
+def _not_a_database(path: Path) -> None:
+    path.write_bytes(b"not a database" * 1000)
+
+
+def _another_database(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE recipes (id)")
+
+
+def _a_folder(path: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (_not_a_database, r"cannot use the database .*: file is not a database"),
+        (_another_database, r"is not a database of Scrivano: move it away"),
+        (_a_folder, r"cannot open the database .*: Is a directory"),
+    ],
+)
+def test_what_is_no_database_of_ours_ends_the_start(
+    path: Path, clock: Clock, make: Callable[[Path], None], message: str
+) -> None:
+    make(path)
+
+    with pytest.raises(StartError, match=message):
+        Store.open(path, clock)

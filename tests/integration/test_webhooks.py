@@ -1,0 +1,256 @@
+"""The sender with a real store, and receivers that answer what a test tells them to."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import secrets
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
+from store_support import Clock, add, new_job
+
+from scrivano.guard import GuardedTransport, policy
+from scrivano.jobs import JobStatus
+from scrivano.signals import Signals
+from scrivano.store import Store
+from scrivano.webhooks import WebhookSender, failure_of, next_delay, signature
+
+URL = "http://hooks.test/a"
+NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
+    store = Store.open(tmp_path / "scrivano.db", clock)
+    yield store
+    store.close()
+
+
+class Receiver(httpx2.AsyncBaseTransport):
+    """Answers one after another, the last one for ever."""
+
+    def __init__(self, *answers: httpx2.Response) -> None:
+        self.answers = list(answers)
+        self.requests: list[httpx2.Request] = []
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        await request.aread()
+        self.requests.append(request)
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+class Endless(httpx2.AsyncByteStream):
+    def __init__(self) -> None:
+        self.given = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            self.given += 1
+            yield bytes(65536)
+
+
+def run(sender: WebhookSender, done: Callable[[], Any]) -> None:
+    """Let the sender work until `done`."""
+
+    async def work() -> None:
+        task = asyncio.create_task(sender.run())
+        async with asyncio.timeout(10):
+            while not done():
+                await asyncio.sleep(0.005)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(work())
+
+
+def sender_to(
+    receiver: httpx2.AsyncBaseTransport, store: Store, clock: Clock, keys: Sequence[bytes] = ()
+) -> WebhookSender:
+    return WebhookSender(store, Signals(), clock, lambda: str(uuid.uuid4()), receiver, keys)
+
+
+def ended(store: Store, clock: Clock, job_id: str = "a", url: str = URL) -> None:
+    add(store, new_job(job_id, clock, webhook_url=url))
+    store.cancel(job_id)
+
+
+def due_in_s(store: Store, clock: Clock) -> float | None:
+    when = store.next_due()
+    return None if when is None else (when - clock()).total_seconds()
+
+
+def test_a_delivery_is_the_job_and_is_made_once(store: Store, clock: Clock) -> None:
+    ended(store, clock)
+    receiver = Receiver(httpx2.Response(204))
+
+    run(sender_to(receiver, store, clock), lambda: store.next_due() is None)
+
+    (request,) = receiver.requests
+    assert json.loads(request.content)["id"] == "a"
+    assert request.headers["content-type"] == "application/json"
+    assert not [name for name in request.headers if name.startswith("webhook-")]
+
+
+def test_a_receiver_says_when_to_come_back(store: Store, clock: Clock) -> None:
+    ended(store, clock)
+    receiver = Receiver(httpx2.Response(503, headers={"Retry-After": "120"}), httpx2.Response(204))
+
+    run(sender_to(receiver, store, clock), lambda: due_in_s(store, clock) == 120)
+    clock.forward(120)
+    run(sender_to(receiver, store, clock), lambda: store.next_due() is None)
+
+    assert len(receiver.requests) == 2
+
+
+def test_a_receiver_that_is_gone_is_called_no_more(store: Store, clock: Clock) -> None:
+    ended(store, clock)
+    receiver = Receiver(httpx2.Response(410))
+    sender = sender_to(receiver, store, clock)
+
+    run(sender, lambda: store.next_due() is None)
+    store.retry("a")
+    store.cancel("a")
+
+    assert store.next_due() is None
+    assert len(receiver.requests) == 1
+
+
+def test_a_url_that_is_gone_hears_no_more_of_the_model_until_it_is_named_again(store: Store, clock: Clock) -> None:
+    receiver = Receiver(httpx2.Response(410))
+    sender = sender_to(receiver, store, clock)
+    sender.register(URL)
+    sender.announce("model_ready", {"type": "model_ready"})
+    run(sender, lambda: store.next_due() is None)
+
+    sender.announce("model_unloaded", {"type": "model_unloaded"})
+    assert store.next_due() is None
+    sender.register(URL)
+    sender.announce("model_unloaded", {"type": "model_unloaded"})
+    assert store.next_due() is not None
+
+
+def test_an_answer_without_an_end_is_not_read(store: Store, clock: Clock) -> None:
+    ended(store, clock)
+    body = Endless()
+
+    run(sender_to(Receiver(httpx2.Response(200, stream=body)), store, clock), lambda: store.next_due() is None)
+
+    assert body.given == 0
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_a_failure_and_is_not_followed(store: Store, clock: Clock, status: int) -> None:
+    ended(store, clock)
+    receiver = Receiver(httpx2.Response(status, headers={"Location": "http://127.0.0.1/"}))
+
+    run(sender_to(receiver, store, clock), lambda: due_in_s(store, clock) == 1)
+
+    assert [str(request.url) for request in receiver.requests] == [URL]
+
+
+def test_a_refused_address_is_a_failure_and_others_are_served(store: Store, clock: Clock) -> None:
+    ended(store, clock, "a", "http://169.254.169.254/latest")
+    ended(store, clock, "b", "http://10.0.0.7/hook")
+    ended(store, clock, "c", "http://1.1.1.1/hook")
+    receiver = Receiver(httpx2.Response(204))
+    guard = GuardedTransport(policy(None, strict=True), inner=receiver)
+
+    run(sender_to(guard, store, clock), lambda: due_in_s(store, clock) == 1)
+
+    assert [request.url.host for request in receiver.requests] == ["1.1.1.1"]
+
+
+# What an answer means
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "expected_s"),
+    [
+        (None, 0),
+        ("7", 7),
+        ("0", 0),
+        ("99999999999", 86_400),
+        (format_datetime(NOW + timedelta(minutes=5), usegmt=True), 300),
+        (format_datetime(NOW - timedelta(minutes=5), usegmt=True), 0),
+        ("-5", 0),
+        ("soon", 0),
+        ("٣", 0),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(retry_after: str | None, expected_s: float) -> None:
+    headers = [] if retry_after is None else [(b"Retry-After", retry_after.encode())]
+
+    failure = failure_of(httpx2.Response(429, headers=headers), NOW)
+
+    assert failure is not None
+    assert (failure.retry_after_s, failure.gone) == (expected_s, False)
+
+
+def test_only_2xx_is_a_success() -> None:
+    assert failure_of(httpx2.Response(204), NOW) is None
+    for status in (199, 300, 304, 400, 410, 500):
+        assert failure_of(httpx2.Response(status), NOW) is not None
+
+
+def test_tries_end_after_three_days_and_vary_a_little() -> None:
+    delays = [next_delay("job", failed, lambda: 0.5) for failed in range(12)]
+
+    assert delays[:3] == [1, 2, 30]
+    assert delays[11] is None
+    assert 2.9 < sum(delay or 0 for delay in delays) / 86_400 < 3.3
+    assert [next_delay("job", 2, lambda: 0), next_delay("job", 2, lambda: 1)] == [27, 33]
+    assert next_delay("model_ready", 2) is None
+
+
+# Signatures
+
+
+def as_text(key: bytes) -> str:
+    return "whsec_" + base64.b64encode(key).decode()
+
+
+def test_the_official_verifier_takes_our_signatures(store: Store, clock: Clock) -> None:
+    old, new, other = (secrets.token_bytes(32) for _ in range(3))
+    clock.time = datetime.now(UTC)  # the verifier has a clock of its own
+    ended(store, clock)
+    receiver = Receiver(httpx2.Response(500), httpx2.Response(204))
+
+    run(sender_to(receiver, store, clock, [old, new]), lambda: due_in_s(store, clock) == 1)
+    clock.forward(1)
+    run(sender_to(receiver, store, clock, [old, new]), lambda: store.next_due() is None)
+
+    for request in receiver.requests:
+        for key in (old, new):
+            assert Webhook(as_text(key)).verify(request.content, dict(request.headers))["status"] == JobStatus.CANCELLED
+        with pytest.raises(WebhookVerificationError):
+            Webhook(as_text(other)).verify(request.content, dict(request.headers))
+        with pytest.raises(WebhookVerificationError):
+            Webhook(as_text(old)).verify(request.content + b" ", dict(request.headers))
+    assert [request.headers["webhook-id"] for request in receiver.requests] == ["msg_a", "msg_a"]
+    first, second = (int(request.headers["webhook-timestamp"]) for request in receiver.requests)
+    assert second == first + 1
+
+
+def test_our_signature_is_the_official_one() -> None:
+    key, body = b"k" * 24, '{"è": 1}'
+
+    headers = signature("msg_1", NOW, body.encode(), [key])
+
+    assert headers["webhook-signature"] == Webhook(as_text(key)).sign("msg_1", NOW, body)
+    assert signature("msg_1", NOW, b"", []) == {}

@@ -1,0 +1,192 @@
+"""Recordings for tests: the speech that we ship, and files of every kind made of it with PyAV."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+import scrivano
+from scrivano.jobs import SAMPLE_RATE
+
+RECORDINGS = Path(__file__).parent / "data" / "recordings"
+
+Audio = NDArray[np.int16]
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A shipped recording. `sentences` are (start, end) in seconds."""
+
+    path: Path
+    sentences: tuple[tuple[float, float], ...]
+
+
+def spoken(name: str) -> Spoken:
+    """A recording by its file name without suffix."""
+    return next(recording for recording in recordings() if recording.path.stem == name)
+
+
+def recordings() -> list[Spoken]:
+    catalog = json.loads((RECORDINGS / "recordings.json").read_text())
+    return [
+        Spoken(RECORDINGS / entry["file"], tuple((one["start"], one["end"]) for one in entry["sentences"]))
+        for entry in catalog
+    ]
+
+
+def samples(path: Path) -> Audio:
+    """A file's audio as 16 kHz mono, decoded the plain way."""
+    resampler = av.AudioResampler("s16", "mono", SAMPLE_RATE)
+    with av.open(str(path)) as container:
+        frames = [out for frame in container.decode(audio=0) for out in resampler.resample(frame)]
+        parts = [frame.to_ndarray()[0] for frame in [*frames, *resampler.resample(None)] if frame]
+    return np.concatenate(parts)
+
+
+def repeated(path: Path, *, seconds: int) -> Path:
+    """The bundled recording, again and again, in the format of the path's suffix."""
+    once = samples(Path(scrivano.__file__).parent / "nano" / "recording.flac")
+    return write(path, np.resize(once, seconds * SAMPLE_RATE))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """How to write a file.
+
+    `late_s`: the audio starts so long after the picture. `gap`: after so many seconds, so many without audio.
+    """
+
+    codec: str = "pcm_s16le"
+    rate: int = SAMPLE_RATE
+    layout: str = "mono"
+    bit_rate: int | None = None
+    picture: bool = False
+    cover: bool = False
+    late_s: float = 0.0
+    gap: tuple[float, float] | None = None
+    tags: Mapping[str, str] | None = None
+
+
+def write(path: Path, audio: Audio | None, kind: Kind | None = None) -> Path:
+    """Write 16 kHz mono `audio` (None: no audio stream) as the container that the suffix says."""
+    kind = kind or Kind()
+    with av.open(str(path), "w") as container:
+        container.metadata.update(kind.tags or {})
+        picture = _add_picture(container, kind) if kind.picture or kind.cover else None
+        sound = _add_sound(container, kind) if audio is not None else None
+        seconds = kind.late_s + (1.0 if audio is None else len(audio) / SAMPLE_RATE)
+        if picture is not None:
+            _mux_picture(container, picture, 1 if kind.cover else round(seconds * 5))
+        if sound is not None and audio is not None:
+            _mux_sound(container, sound, audio, kind)
+    return path
+
+
+def _add_picture(container: av.container.OutputContainer, kind: Kind) -> av.VideoStream:
+    stream = container.add_stream("mjpeg" if kind.cover else "mpeg4", rate=5)
+    stream.width, stream.height = 64, 48
+    stream.pix_fmt = "yuvj420p" if kind.cover else "yuv420p"
+    if kind.cover:
+        stream.disposition = av.stream.Disposition.attached_pic
+    return stream
+
+
+def _add_sound(container: av.container.OutputContainer, kind: Kind) -> av.AudioStream:
+    stream = cast(av.AudioStream, container.add_stream(kind.codec, rate=kind.rate))
+    stream.codec_context.layout = kind.layout
+    if kind.bit_rate is not None:
+        stream.codec_context.bit_rate = kind.bit_rate
+    return stream
+
+
+def _mux_picture(container: av.container.OutputContainer, stream: av.VideoStream, count: int) -> None:
+    for number in range(count):
+        frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), number % 200, np.uint8))
+        frame.pts, frame.time_base = number, Fraction(1, 5)
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
+
+
+def _mux_sound(container: av.container.OutputContainer, stream: av.AudioStream, audio: Audio, kind: Kind) -> None:
+    context = stream.codec_context
+    resampler = av.AudioResampler(context.format, context.layout, kind.rate, frame_size=context.frame_size or 1024)
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(audio[None]), "s16", "mono")
+    frame.sample_rate = SAMPLE_RATE
+    at = 0
+    for out in [*resampler.resample(frame), *resampler.resample(None)]:
+        out.pts, out.time_base = at + _shift(at, kind), Fraction(1, kind.rate)
+        at += out.samples
+        container.mux(stream.encode(out))
+    container.mux(stream.encode(None))
+
+
+def _shift(at: int, kind: Kind) -> int:
+    after, gap = kind.gap or (0.0, 0.0)
+    return round((kind.late_s + (gap if at / kind.rate >= after else 0.0)) * kind.rate)
+
+
+def write_long_silence(path: Path, seconds: int) -> Path:
+    """A WAV file of digital silence that takes no disk."""
+    size = seconds * SAMPLE_RATE * 2
+    sizes = [number.to_bytes(4, "little") for number in (36 + size, 16, SAMPLE_RATE, 2 * SAMPLE_RATE, size)]
+    head = (
+        b"RIFF" + sizes[0] + b"WAVEfmt " + sizes[1] + b"\1\0\1\0" + sizes[2] + sizes[3] + b"\2\0\x10\0data" + sizes[4]
+    )
+    with path.open("wb") as file:
+        file.write(head)
+        file.truncate(len(head) + size)
+    return path
+
+
+class MediaChild:
+    """The real child, spoken to through its pipes."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+
+    def request(self, source: Path, target: Path, **limits: float | None) -> None:
+        body = {"source": str(source), "target": str(target), "max_audio_secs": 86400, **limits}
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(body).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def next(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        return cast(dict[str, Any], json.loads(self.process.stdout.readline()))
+
+    def rest(self) -> list[dict[str, Any]]:
+        """Everything up to the child's end."""
+        assert self.process.stdout is not None
+        return [json.loads(line) for line in self.process.stdout]
+
+
+@contextmanager
+def media_child() -> Iterator[MediaChild]:
+    """A child that is ready for its request."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scrivano.media"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    child = MediaChild(process)
+    try:
+        assert child.next() == {"type": "ready"}
+        yield child
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def covered(start: float, end: float, pieces: Sequence[Sequence[int]]) -> bool:
+    """Whether one piece after another holds all of `start` to `end` (seconds)."""
+    first, last = round(start * SAMPLE_RATE), round(end * SAMPLE_RATE)
+    return sum(max(0, min(b, last) - max(a, first)) for a, b in pieces) == last - first

@@ -1,0 +1,152 @@
+"""A real server in a process of its own, and what tests ask of it from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx2
+
+T = TypeVar("T")
+
+DATA = Path(__file__).parent / "data" / "recordings"
+CATALOG: dict[str, dict[str, Any]] = {item["file"]: item for item in json.loads((DATA / "recordings.json").read_text())}
+
+PATIENCE_S = 60.0
+
+
+def until(look: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
+    """What `look` answers once that is true; fails when it takes too long."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        if found := look():
+            return found
+        assert time.monotonic() < deadline, f"still {found!r} after {patience_s} s"
+        time.sleep(0.02)
+
+
+class Served:
+    """A running server. `log` grows while it runs."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.log: list[dict[str, Any]] = []
+        self._listening = threading.Event()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        assert self._listening.wait(PATIENCE_S), "the server does not listen"
+        listening = next((line for line in self.log if line["message"] == "listening"), None)
+        assert listening is not None, self.log
+        self.url: str = listening["url"]
+        self.http = httpx2.Client(base_url=self.url, timeout=PATIENCE_S)
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as lines:
+            for text in lines:
+                line = json.loads(text)
+                self.log.append(line)
+                if line["message"] == "listening":
+                    self._listening.set()
+        self._listening.set()
+
+    def close(self) -> None:
+        """End in order; the log is complete then."""
+        self.http.close()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        self.process.wait(20)
+        self._reader.join(5)
+
+    def submit(self, name: str, **fields: str) -> str:
+        answer = self.http.post("/jobs", files={"audio": (name, (DATA / name).read_bytes())}, data=fields)
+        assert answer.status_code == 202, answer.text
+        assert set(answer.json()) == {"job_id"}
+        job_id: str = answer.json()["job_id"]
+        return job_id
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        body: dict[str, Any] = self.http.get(f"/jobs/{job_id}").json()
+        return body
+
+    def ended(self, job_id: str, patience_s: float = PATIENCE_S) -> dict[str, Any]:
+        return until(lambda: self._if_ended(job_id), patience_s)
+
+    def _if_ended(self, job_id: str) -> dict[str, Any]:
+        job = self.job(job_id)
+        return job if job["status"] in ("done", "failed", "cancelled") else {}
+
+    def state(self) -> str:
+        state: str = self.http.get("/model/status").json()["state"]
+        return state
+
+    def load(self) -> None:
+        self.http.post("/model/load")
+        until(lambda: self.state() == "ready")
+
+    def children(self, name: str) -> list[int]:
+        """The process ids of its `media` or `engine` children."""
+        marks = {"media": "scrivano.media", "engine": "scrivano.engines.worker"}
+        return [pid for pid, command in _children(self.process.pid).items() if marks[name] in command]
+
+
+def _children(parent: int) -> dict[int, str]:
+    """Process ids and command lines of a process's children, as Linux lists them."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
+                found[int(stat.parent.name)] = (stat.parent / "cmdline").read_text().replace("\0", " ")
+        except OSError:  # it ended meanwhile
+            continue
+    return found
+
+
+@contextmanager
+def served(data_dir: Path, **env: str) -> Iterator[Served]:
+    """`scrivano serve` with the nano model on a free port; ended at the end, and without a trace of an error."""
+    server = Served(start(data_dir, **env))
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def start(data_dir: Path, command: Sequence[str] = (), **env: str) -> subprocess.Popen[str]:
+    settings = {"WHISPER_MODEL": "nano", "DATA_DIR": str(data_dir), "PORT": "0", "LOG_LEVEL": "info", **env}
+    return subprocess.Popen(
+        command or [sys.executable, "-m", "scrivano", "serve"],
+        env={**os.environ, **settings},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words without punctuation: what a word error rate counts."""
+    return "".join(c if c.isalnum() or c in "' " else " " for c in text.lower()).split()
+
+
+def word_error_rate(reference: str, hypothesis: str) -> float:
+    """Edits per reference word (Levenshtein), after `words`."""
+    wanted, heard = words(reference), words(hypothesis)
+    row = list(range(len(heard) + 1))
+    for i, word in enumerate(wanted, 1):
+        before, row[0] = row[0], i
+        for j, other in enumerate(heard, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (word != other))
+    return row[-1] / len(wanted)
+
+
+def text_of(job: Mapping[str, Any]) -> str:
+    return " ".join(segment["text"] for segment in job["segments"])

@@ -1,0 +1,62 @@
+"""What the tests of the store and of the blobs share."""
+
+from __future__ import annotations
+
+import resource
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from scrivano.jobs import Chunk, Job, JobStatus, Piece, Task
+from scrivano.store import Store
+
+
+class Clock:
+    """A `now` that stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.time
+
+    def forward(self, secs: float) -> None:
+        self.time += timedelta(seconds=secs)
+
+
+def new_job(job_id: str, clock: Clock, **fields: Any) -> Job:
+    return Job(id=job_id, status=JobStatus.QUEUED, task=Task.TRANSCRIBE, created_at=clock(), **fields)
+
+
+def add(store: Store, job: Job, **fields: Any) -> str:
+    return store.add_job(job, audio_sha256="ab" * 32, audio_bytes=1234, **fields)
+
+
+def plan(count: int, *, first: int = 0, length: int = 800) -> list[Chunk]:
+    """Chunks of two pieces each, `length` samples in all."""
+    half = length // 2
+    starts = range(first * 1000, (first + count) * 1000, 1000)
+    return [
+        Chunk(first + n, (Piece(start, start + half), Piece(start + half + 10, start + half + 10 + half)))
+        for n, start in enumerate(starts)
+    ]
+
+
+def dump(path: Path) -> list[str]:
+    """All that is in a database, as SQL, read past the store."""
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
+        return list(db.iterdump())
+
+
+@contextmanager
+def file_size_limit(size_bytes: int) -> Iterator[None]:
+    """No file of this process may grow beyond the size: what a full disk does, without filling one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

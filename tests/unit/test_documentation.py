@@ -1,0 +1,52 @@
+"""Every setting, route, event and error code is documented, and every link inside the documentation leads somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from scrivano.api.app import create_app
+from scrivano.config import Settings, variable
+
+ROOT = Path(__file__).parents[2]
+HTTP = (ROOT / "docs" / "http.md").read_text()
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
+EVERYTHING = "".join(page.read_text() for page in (ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("field", Settings.model_fields)
+def test_every_setting_is_documented_as_it_describes_itself(field: str) -> None:
+    [row] = [line for line in CONFIGURATION.splitlines() if line.startswith(f"| `{variable(field)}` |")]
+
+    assert str(Settings.model_fields[field].description) in row
+
+
+def test_every_route_is_documented() -> None:
+    openapi = create_app(None).openapi()  # type: ignore[arg-type]  # no request is made
+    for path, methods in openapi["paths"].items():
+        for method in methods:
+            route = f"{method.upper()} {re.sub(r'{[a-z_]*id(:path)?}', '{id}', path)}"
+            assert re.search(rf"`{re.escape(route)}[?`]", EVERYTHING), route
+
+
+def test_every_model_event_is_documented() -> None:
+    source = (ROOT / "src" / "scrivano" / "lifecycle.py").read_text()
+    for event in set(re.findall(r'Announce\("(\w+)"\)', source)):
+        assert f"`{event}`" in HTTP, event
+
+
+def test_every_error_code_that_a_job_can_end_with_is_documented() -> None:
+    source = "".join((ROOT / "src" / "scrivano" / f"{name}.py").read_text() for name in ("media", "runner"))
+    codes = set(re.findall(r'(?:MediaError\(|\b_fail[(,][^"\n]*|"code": )\s*"([a-z_]+)"', source)) - {"code"}
+    assert {"not_media", "no_audio", "too_long", "media_timeout", "media_crashed", "engine_crashed"} <= codes
+    for code in codes:
+        assert f"`{code}`" in HTTP, code
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target

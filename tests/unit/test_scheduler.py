@@ -1,0 +1,244 @@
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scrivano.jobs import Priority
+from scrivano.scheduler import PATIENCE, Line, Scheduler, WorkItem
+
+INTERACTIVE, NORMAL, BULK = Priority
+GROUPS = st.sampled_from(["", "beam 1", "hot words"])
+
+
+def items(
+    job_id: str, count: int, seconds: float = 28.0, *, group: str = "", priority: Priority = NORMAL
+) -> list[WorkItem]:
+    return [WorkItem(job_id, index, seconds, group=group, priority=priority) for index in range(count)]
+
+
+def test_one_job_leaves_in_order() -> None:
+    scheduler = Scheduler()
+    scheduler.add(items("a", 5))
+
+    assert scheduler.next_batch(3) + scheduler.next_batch(3) == items("a", 5)
+    assert scheduler.next_batch(3) == []
+
+
+def test_a_clip_is_in_the_next_batch_however_long_the_other_job_is() -> None:
+    scheduler = Scheduler()
+    scheduler.add(items("long", 1000))
+    scheduler.next_batch(4)
+    scheduler.add(items("clip", 1, seconds=10))
+
+    assert "clip" in {item.job_id for item in scheduler.next_batch(4)}
+
+
+def test_jobs_share_by_seconds_not_by_chunks() -> None:
+    scheduler = Scheduler()
+    scheduler.add(items("short chunks", 40, seconds=10))
+    scheduler.add(items("long chunks", 40, seconds=30))
+
+    taken = [item for _ in range(10) for item in scheduler.next_batch(4)]
+
+    seconds = {
+        job: sum(item.seconds for item in taken if item.job_id == job) for job in ("short chunks", "long chunks")
+    }
+    assert abs(seconds["short chunks"] - seconds["long chunks"]) <= 60
+
+
+def test_a_suspect_is_alone_in_its_batch() -> None:
+    scheduler = Scheduler()
+    scheduler.add(items("a", 2))
+    suspect = WorkItem("b", 0, 28.0, alone=True)
+    scheduler.add([suspect])
+    scheduler.add(items("c", 2))
+
+    batches = []
+    while batch := scheduler.next_batch(4):
+        batches.append(batch)
+
+    assert [suspect] in batches
+    assert sum(len(batch) for batch in batches) == 5
+
+
+def test_what_was_put_back_comes_first_and_in_order() -> None:
+    scheduler = Scheduler()
+    scheduler.add(items("a", 5))
+    batch = scheduler.next_batch(3)
+
+    scheduler.put_back(batch)
+
+    assert scheduler.next_batch(5) == items("a", 5)
+
+
+def test_a_removed_job_is_gone() -> None:
+    scheduler = Scheduler()
+    scheduler.add(items("a", 2))
+    scheduler.add(items("b", 2))
+
+    scheduler.remove("a")
+    scheduler.remove("never seen")
+
+    assert scheduler.next_batch(9) == items("b", 2)
+    assert len(scheduler) == 0
+
+
+@given(
+    arrivals=st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 6), st.floats(0.1, 30)), max_size=20),
+    limit=st.integers(1, 8),
+    data=st.data(),
+)
+def test_nothing_is_lost_repeated_or_reordered(
+    arrivals: list[tuple[str, int, float]], limit: int, data: st.DataObject
+) -> None:
+    scheduler, given_out, counts = Scheduler(), list[WorkItem](), dict.fromkeys("abcd", 0)
+    for job_id, count, seconds in arrivals:
+        scheduler.add(WorkItem(job_id, counts[job_id] + n, seconds) for n in range(count))
+        counts[job_id] += count
+        batch = scheduler.next_batch(limit)
+        if data.draw(st.booleans()):
+            scheduler.put_back(batch)
+        else:
+            given_out += batch
+    while batch := scheduler.next_batch(limit):
+        assert len(batch) <= limit
+        given_out += batch
+
+    for job_id, count in counts.items():
+        assert [item.index for item in given_out if item.job_id == job_id] == list(range(count))
+
+
+@given(others=st.integers(1, 12), limit=st.integers(1, 8), seconds=st.floats(1, 30))
+def test_a_new_clip_waits_for_no_more_than_one_window_of_each_other_job(
+    others: int, limit: int, seconds: float
+) -> None:
+    scheduler = Scheduler()
+    for job in range(others):
+        scheduler.add(items(f"long {job}", 100, seconds))
+    scheduler.next_batch(limit)
+    scheduler.add(items("clip", 1, seconds=5))
+
+    before, waited = 0.0, list[WorkItem]()
+    while "clip" not in {item.job_id for item in waited}:
+        waited = scheduler.next_batch(limit)
+        before += sum(item.seconds for item in waited if item.job_id != "clip")
+
+    # Each other job spends at most its quantum, overdraws by less than a chunk, and fills up the clip's batch.
+    assert before <= others * 60 + limit * 30
+
+
+# Groups and priorities -------------------------------------------------------------------------------------------
+
+
+def test_a_batch_is_of_one_group_and_the_others_keep_their_turns() -> None:
+    scheduler = Scheduler()
+    scheduler.add(items("a", 2, 30, group="x") + items("b", 1, 30, group="y") + items("c", 1, 30, group="x"))
+
+    batches = [[item.job_id for item in scheduler.next_batch(9)] for _ in range(2)]
+
+    assert batches == [["a", "c", "a"], ["b"]]
+
+
+def test_what_is_urgent_goes_first_and_the_rest_fills_the_batch() -> None:
+    scheduler = Scheduler()
+    scheduler.add(items("bulk", 9, priority=BULK))
+    scheduler.add(items("normal", 1))
+    scheduler.add(items("call", 2, priority=INTERACTIVE))
+
+    assert [item.job_id for item in scheduler.next_batch(4)] == ["call", "call", "normal", "bulk"]
+
+
+@given(
+    jobs=st.lists(st.tuples(st.sampled_from(Priority), GROUPS, st.integers(1, 6)), min_size=1, max_size=12),
+    limit=st.integers(1, 8),
+    data=st.data(),
+)
+def test_batches_of_mixed_jobs_are_full_of_one_group_and_lose_nothing(
+    jobs: list[tuple[Priority, str, int]], limit: int, data: st.DataObject
+) -> None:
+    scheduler, taken = Scheduler(), list[WorkItem]()
+    waiting: list[WorkItem] = []
+    for number, (priority, group, count) in enumerate(jobs):
+        suspects = data.draw(st.booleans())
+        chunks = [replace(item, alone=suspects) for item in items(str(number), count, group=group, priority=priority)]
+        waiting += chunks
+        scheduler.add(chunks)
+    while batch := scheduler.next_batch(limit):
+        assert len({item.group for item in batch}) == 1
+        assert len(batch) == 1 or not any(item.alone for item in batch)
+        if len(batch) < limit and not batch[0].alone:
+            left = [item for item in waiting if item not in taken and item not in batch]
+            assert not [item for item in left if item.group == batch[0].group and not item.alone]
+        taken += batch
+
+    assert len(scheduler) == 0
+    for number, (_, _, count) in enumerate(jobs):
+        assert [item.index for item in taken if item.job_id == str(number)] == list(range(count))
+
+
+@given(groups=st.lists(GROUPS, min_size=1, max_size=8), limit=st.integers(1, 8))
+def test_no_group_keeps_another_from_its_turn(groups: list[str], limit: int) -> None:
+    scheduler = Scheduler()
+    for number, group in enumerate(groups):
+        scheduler.add(items(f"{number}", 50, seconds=30.0, group=group))
+
+    served = {item.job_id for _ in groups for item in scheduler.next_batch(limit)}
+
+    assert len(served) == len(groups)
+
+
+@given(
+    urgent=st.lists(st.tuples(st.sampled_from([INTERACTIVE, NORMAL]), GROUPS), min_size=1, max_size=6),
+    bulk=st.lists(GROUPS, min_size=1, max_size=3),
+    limit=st.integers(1, 8),
+)
+def test_bulk_never_starves(urgent: list[tuple[Priority, str]], bulk: list[str], limit: int) -> None:
+    scheduler = Scheduler()
+    for number, group in enumerate(bulk):
+        scheduler.add(items(f"bulk {number}", 1, seconds=30.0, group=group, priority=BULK))
+    served, batches = set[str](), 0
+    while len(served) < len(bulk):
+        for number, (priority, group) in enumerate(urgent):  # more comes than can be done
+            scheduler.add(items(f"{priority} {number}", limit, seconds=30.0, group=group, priority=priority))
+        served |= {item.job_id for item in scheduler.next_batch(limit) if item.priority is BULK}
+        batches += 1
+        assert batches <= len(bulk) * (PATIENCE[BULK] + 3)
+
+
+@given(lower=st.lists(st.tuples(st.sampled_from([NORMAL, BULK]), GROUPS), max_size=6), limit=st.integers(1, 8))
+def test_a_call_waits_for_no_more_than_the_overdue_batch_of_each_other_class(
+    lower: list[tuple[Priority, str]], limit: int
+) -> None:
+    scheduler, without = Scheduler(), 0
+    for number, (priority, group) in enumerate(lower):
+        scheduler.add(items(f"{number}", 400, priority=priority, group=group))
+    for turn in range(40):
+        scheduler.add(items(f"call {turn}", limit, priority=INTERACTIVE))
+        called = INTERACTIVE in {item.priority for item in scheduler.next_batch(limit)}
+        without = 0 if called else without + 1
+        assert without <= 2
+
+
+def test_urgent_jobs_begin_first_and_bulk_begins_in_the_end() -> None:
+    line = Line()
+    line.add("bulk", BULK)
+    for number in range(40):
+        line.add(f"normal {number}", NORMAL)
+    line.add("call", INTERACTIVE)
+
+    begun = [line.take(list(Priority)) for _ in range(42)]
+
+    assert begun[0] == "call"
+    assert begun.index("bulk") <= PATIENCE[BULK] + 1
+    assert line.take(list(Priority)) is None
+
+
+def test_a_job_of_a_class_without_room_stays_where_it_is() -> None:
+    line = Line()
+    line.add("bulk", BULK)
+    line.add("gone", INTERACTIVE)
+    line.remove("gone")
+    line.remove("never seen")
+
+    assert line.take([INTERACTIVE, NORMAL]) is None
+    assert (line.take([BULK]), len(line)) == ("bulk", 0)
