@@ -5,12 +5,14 @@ from __future__ import annotations
 import mimetypes
 import os
 import re
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Annotated
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header
 from fastapi.responses import FileResponse, JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from scrivano.api.documents import ErrorView
 from scrivano.api.jobs import JobId
@@ -41,15 +43,16 @@ async def audio(
     ] = None,
 ) -> Response:
     """While the job is not done; afterwards with `KEEP_AUDIO=true`, and of failed jobs. Players may seek in it."""
-    job, size = await run_sync(_kept, services, job_id)
-    if asked is not None and not _has(asked, size.st_size):
-        message = f"the recording has {size.st_size} bytes; ask for a part of it, as 'Range: bytes=0-999' does"
-        return JSONResponse({"error": message}, 416, {"Content-Range": f"bytes */{size.st_size}"})
+    job, file = await run_sync(_kept, services, job_id)
+    size_bytes = os.fstat(file).st_size
+    if asked is not None and not _has(asked, size_bytes):
+        os.close(file)
+        message = f"the recording has {size_bytes} bytes; ask for a part of it, as 'Range: bytes=0-999' does"
+        return JSONResponse({"error": message}, 416, {"Content-Range": f"bytes */{size_bytes}"})
     path = PurePosixPath(job.filename or "")
-    return FileResponse(
-        services.blobs.path(job_id),
+    return OpenFileResponse(
+        file,
         media_type=_media_type(path.name),
-        stat_result=size,
         headers={
             "Content-Disposition": disposition(job.filename, job.id, _extension(path)),
             "X-Content-Type-Options": "nosniff",
@@ -57,11 +60,25 @@ async def audio(
     )
 
 
-def _kept(services: Services, job_id: str) -> tuple[Job, os.stat_result]:
-    """Raises `JobNotFound`, `AudioGone`."""
+class OpenFileResponse(FileResponse):
+    """Serves, and closes, a file that is open already: it may be deleted meanwhile, and is sent whole all the same."""
+
+    def __init__(self, file: int, *, media_type: str, headers: Mapping[str, str]) -> None:
+        super().__init__(f"/dev/fd/{file}", stat_result=os.fstat(file), media_type=media_type, headers=headers)
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            os.close(self._file)
+
+
+def _kept(services: Services, job_id: str) -> tuple[Job, int]:
+    """The job and its open recording. Raises `JobNotFound`, `AudioGone`."""
     job = services.store.get_job(job_id)
     try:
-        return job, services.blobs.path(job_id).stat()
+        return job, os.open(services.blobs.path(job_id), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError as error:
         raise AudioGone(job_id) from error
 
