@@ -17,13 +17,20 @@ FORM = {"audio": ("a.wav", b"anything")}
 @contextmanager
 def scripted(folder: Path, *, free_mb: int, **orders: object) -> Iterator[tuple[Served, Path]]:
     memory = folder / "free_mb"
-    memory.write_text(str(free_mb))
+    leave_free(memory, free_mb)
     command = [sys.executable, str(SCRIPT), str(folder / "data"), str(memory), json.dumps(orders)]
     server = Served(start(folder / "data", command))
     try:
         yield server, memory
     finally:
         server.close()
+
+
+def leave_free(memory: Path, free_mb: int) -> None:
+    """Whole, however the server's reading of it falls."""
+    fresh = memory.with_suffix(".new")
+    fresh.write_text(str(free_mb))
+    fresh.replace(memory)
 
 
 def test_a_load_waits_for_memory_that_others_hold(tmp_path: Path) -> None:
@@ -43,7 +50,7 @@ def test_a_load_waits_for_memory_that_others_hold(tmp_path: Path) -> None:
         assert health["model_state"] == "waiting_for_gpu"
         assert server.children("engine") == []
 
-        memory.write_text("6000")
+        leave_free(memory, 6000)
         until(lambda: server.state() == "ready")
 
 
@@ -97,7 +104,7 @@ def test_every_model_event_is_told_with_its_payload(tmp_path: Path) -> None:
                 if line.startswith("data: "):
                     heard.append(json.loads(line[6:]))
                 if len(heard) == 2:
-                    memory.write_text("6000")
+                    leave_free(memory, 6000)
 
         assert heard[0] == {"type": "model_loading"}
         assert heard[1] == {

@@ -83,12 +83,13 @@ async def events(
     last_event_id: Annotated[str | None, Header(description="Go on after this event.")] = None,
 ) -> EventSourceResponse:
     """`model_loading`, `model_ready`, `model_unloaded`, `model_waiting_for_gpu`, as they happen."""
-    return respond(_frames(services, parse_event_id(last_event_id)))
-
-
-async def _frames(services: Services, after: int | None) -> AsyncIterator[ServerSentEvent]:
+    # Now, not when the stream is first read: who has the answer's head hears of all that comes after.
     last = services.model_log.last_seq
-    seq = after if after is not None and after <= last else last
+    after = parse_event_id(last_event_id)
+    return respond(_frames(services, after if after is not None and after <= last else last))
+
+
+async def _frames(services: Services, seq: int) -> AsyncIterator[ServerSentEvent]:
     with services.signals.watch(MODEL) as news:
         while not services.signals.stopping:
             news.clear()
