@@ -57,6 +57,32 @@ def _secret(text: str) -> SecretBytes:
     return SecretBytes(key)
 
 
+def _names(value: object) -> object:
+    """Names out of a comma list."""
+    return tuple(text.strip() for text in value.split(",")) if isinstance(value, str) else value
+
+
+def _indices(value: object) -> object:
+    """Indices out of a comma list, or a single one."""
+    if isinstance(value, int):
+        return (value,)
+    indices = [int(text) for text in value.split(",")] if isinstance(value, str) else value
+    if not indices:
+        raise ValueError("no device at all")
+    return indices
+
+
+def _keep_alive(value: object) -> object:
+    """`{name: seconds}` out of `name=seconds` in a comma list."""
+    if not isinstance(value, str):
+        return value
+    pairs = (text.rpartition("=") for text in value.split(","))
+    return {name.strip(): float(seconds) for name, _, seconds in pairs}
+
+
+Names = tuple[Annotated[str, Field(min_length=1)], ...]
+Indices = tuple[Annotated[int, Field(ge=0)], ...]
+KeepAlive = dict[Annotated[str, Field(min_length=1)], Annotated[float, Field(ge=0)]]
 Secrets = tuple[SecretBytes, ...]
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
@@ -76,10 +102,20 @@ class Settings(BaseModel):
         None, description="Name of a model, or a Hugging Face repository id. Unset: chosen by what the machine has."
     )
     whisper_model_path: HomePath | None = Field(None, description="A model on disk; nothing is downloaded then.")
+    models: Annotated[Names | None, BeforeValidator(_names)] = Field(
+        None, description="More models, by name or repository id, that a request may ask for. Unset: none."
+    )
+    keep_alive: Annotated[KeepAlive | None, BeforeValidator(_keep_alive)] = Field(
+        None,
+        description="How long these models stay loaded after their last work, where that is not `IDLE_TIMEOUT_SECS`.",
+    )
     device: Annotated[Literal["auto", "cpu", "cuda"], AnyCase] = Field(
         "auto", description="What the model runs on; `auto`: a CUDA device where there is one."
     )
-    cuda_device: int = Field(0, ge=0, description="Which CUDA device, counted from 0.")
+    cuda_device: Annotated[Indices, BeforeValidator(_indices)] = Field(
+        (0,),
+        description="Which CUDA device, counted from 0; several (`0,1`) share the work, each with a copy of the model.",
+    )
     compute_type: Annotated[
         Literal[
             "auto",
@@ -165,7 +201,8 @@ class Settings(BaseModel):
         try:
             return cls.model_validate({name: one.value for name, one in given.items()})
         except ValidationError as error:
-            raise StartError("; ".join(_complaint(given, detail) for detail in error.errors())) from error
+            complaints = dict.fromkeys(_complaint(given, detail) for detail in error.errors())
+            raise StartError("; ".join(complaints)) from error
 
 
 def variable(field: str) -> str:
@@ -175,7 +212,8 @@ def variable(field: str) -> str:
 
 def allowed(field: FieldInfo) -> str:
     """What a setting may be, in words."""
-    kinds = get_args(field.annotation) or (field.annotation,)
+    annotation = field.annotation
+    kinds = (annotation,) if annotation in _NOUNS else get_args(annotation) or (annotation,)
     if all(isinstance(kind, str) for kind in kinds):
         return "one of " + ", ".join(kinds)
     kind = next(kind for kind in kinds if kind is not NoneType)
@@ -187,6 +225,9 @@ _NOUNS: Mapping[Any, str] = {
     float: "a number",
     bool: "true or false",
     Path: "a path",
+    Names: "names, separated by commas",
+    Indices: "whole numbers from 0, separated by commas",
+    KeepAlive: "name=seconds, several separated by commas; 0 seconds: for ever",
     Secrets: "base64 of 24 to 64 random bytes, with or without whsec_ before it; several are separated by commas",
     Networks: "networks like 10.0.0.0/8 and fd00::/8, separated by commas, or none",
 }

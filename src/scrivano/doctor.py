@@ -22,7 +22,7 @@ from scrivano.client import Client
 from scrivano.config import Settings
 from scrivano.engines.catalog import REPOSITORIES, default_model, find_model, known_models, vram_needed_mb
 from scrivano.errors import ScrivanoError
-from scrivano.gpu import NvmlReader
+from scrivano.gpu import GpuMemory, NvmlReader
 from scrivano.ownserver import own_server
 
 LIBRARIES = ("ctranslate2", "faster-whisper", "av", "onnxruntime", "sqlalchemy", "fastapi", "uvicorn")
@@ -74,9 +74,7 @@ def _memory_gb() -> float:
 
 
 def _gpu() -> str:
-    reader = NvmlReader(Settings.load().cuda_device)
-    memory = reader.read()
-    reader.close()
+    memory = _first_gpu(Settings.load())
     if memory is None:
         return "none that NVML can read; the model runs on the processor"
     seen = subprocess.run([sys.executable, "-c", CUDA_PROBE], capture_output=True, text=True, timeout=60)
@@ -85,13 +83,18 @@ def _gpu() -> str:
     return f"{memory.name}, {memory.free_mb} of {memory.total_mb} MB free"
 
 
+def _first_gpu(settings: Settings) -> GpuMemory | None:
+    reader = NvmlReader()
+    memory = reader.read(settings.cuda_device[0])
+    reader.close()
+    return memory
+
+
 def _model() -> str:
     settings = Settings.load()
     if settings.whisper_model_path is not None:
         return f"{settings.whisper_model_path}"
-    reader = NvmlReader(settings.cuda_device)
-    memory = reader.read()
-    reader.close()
+    memory = _first_gpu(settings)
     name = settings.whisper_model or default_model(memory.total_mb if memory else None)
     return f"{name}, {'here already' if _is_here(name) else 'downloaded at its first load'}"
 

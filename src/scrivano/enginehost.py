@@ -1,8 +1,9 @@
-"""The engine child and the one batch that it works on."""
+"""One engine child and the batches that it was given."""
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,10 @@ class Batch:
 
 
 class EngineHost:
-    """At most one engine child. Watched by deadlines: a heartbeat would go on beating while a kernel hangs."""
+    """At most one engine child. It works on the first of its batches; the others wait in its pipe.
+
+    Watched by deadlines: a heartbeat would go on beating while a kernel hangs.
+    """
 
     def __init__(
         self,
@@ -44,9 +48,9 @@ class EngineHost:
         self._load = load
         self._limits = limits
         self._deliver = deliver
-        self._batches = 0
+        self._given = 0
         self.child: Child | None = None
-        self.batch: Batch | None = None
+        self.batches: deque[Batch] = deque()
         self.deadline: float | None = None
 
     def start(self) -> None:
@@ -64,21 +68,34 @@ class EngineHost:
     def decode(
         self, items: Sequence[WorkItem], options: Mapping[str, Any], chunks: Sequence[Mapping[str, Any]]
     ) -> None:
-        """Give the engine its next batch; the answer carries the batch's id."""
+        """Give the engine one more batch; the answer carries the batch's id."""
         assert self.child is not None
-        self._batches += 1
-        self.batch = Batch(self._batches, tuple(items))
-        self.deadline = time.monotonic() + self._limits.chunk_s * len(items)
-        self.child.send({"type": "decode", "id": self.batch.id, "options": options, "chunks": chunks})
+        self._given += 1
+        self.batches.append(Batch(self._given, tuple(items)))
+        if len(self.batches) == 1:
+            self._watch()
+        self.child.send({"type": "decode", "id": self._given, "options": options, "chunks": chunks})
 
-    def take_batch(self) -> tuple[WorkItem, ...]:
-        """The chunks of the batch that has ended, one way or the other; empty when there was none."""
-        batch, self.batch, self.deadline = self.batch, None, None
-        return batch.items if batch else ()
+    def take(self, batch_id: int) -> tuple[WorkItem, ...]:
+        """The chunks of the batch that was answered; empty where that is not the one that it works on."""
+        if not self.batches or self.batches[0].id != batch_id:
+            return ()
+        items = self.batches.popleft().items
+        self._watch()
+        return items
 
-    def kill(self) -> tuple[WorkItem, ...]:
-        """End the child; returns the chunks that it was working on."""
+    def kill(self) -> list[tuple[WorkItem, ...]]:
+        """End the child; returns its batches' chunks, those first that it was working on."""
         if self.child is not None:
             self.child.kill()
             self.child = None
-        return self.take_batch()
+        items = [batch.items for batch in self.batches]
+        self.batches.clear()
+        self.deadline = None
+        return items
+
+    def _watch(self) -> None:
+        """The first batch is the engine's work from now on."""
+        self.deadline = None
+        if self.batches:
+            self.deadline = time.monotonic() + self._limits.chunk_s * len(self.batches[0].items)

@@ -32,6 +32,8 @@ ScrivanoError
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 __all__ = [
     "HTTP_STATUS",
     "AddressRefused",
@@ -130,8 +132,9 @@ class ModelNotFound(ScrivanoError):
     code = "model_not_found"
     param = "model"
 
-    def __init__(self, name: str, served: str) -> None:
-        super().__init__(f"the model '{name}' does not exist here; this server has '{served}'")
+    def __init__(self, name: str, served: Sequence[str]) -> None:
+        names = " and ".join(f"'{one}'" for one in served)
+        super().__init__(f"the model '{name}' does not exist here; this server has {names}")
 
 
 class JobTerminal(ScrivanoError):

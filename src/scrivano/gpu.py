@@ -1,9 +1,10 @@
-"""What the GPU says of its memory, read through NVML; never by parsing a program's output."""
+"""What GPUs say of their memory, read through NVML (never by parsing a program's output), and what the machine has."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 logger = logging.getLogger(__name__)
@@ -20,28 +21,30 @@ class GpuMemory:
 
 
 class MemoryReader(Protocol):
-    """Reads one device's memory. Thread-safe."""
+    """Reads the memory of devices. Thread-safe."""
 
-    def read(self) -> GpuMemory | None:
-        """None where no GPU can be read."""
+    def read(self, index: int) -> GpuMemory | None:
+        """None where that GPU cannot be read."""
+
+    def host_free_mb(self) -> int | None:
+        """What programs may still ask of the machine's own memory; None where that is not told."""
 
     def close(self) -> None:
         """Closing twice is fine."""
 
 
 class NvmlReader:
-    """NVML through `nvidia-ml-py`, for the device with this index."""
+    """NVML through `nvidia-ml-py`, and Linux's `/proc/meminfo`."""
 
-    def __init__(self, index: int) -> None:
-        self._index = index
+    def __init__(self) -> None:
         self._nvml = _load_nvml()
 
-    def read(self) -> GpuMemory | None:
+    def read(self, index: int) -> GpuMemory | None:
         nvml = self._nvml
         if nvml is None:
             return None
         try:
-            handle = nvml.nvmlDeviceGetHandleByIndex(self._index)
+            handle = nvml.nvmlDeviceGetHandleByIndex(index)
             memory = nvml.nvmlDeviceGetMemoryInfo(handle)
             name = nvml.nvmlDeviceGetName(handle)
         except nvml.NVMLError as error:
@@ -53,6 +56,13 @@ class NvmlReader:
             used_mb=memory.used // MEGABYTE,
             free_mb=memory.free // MEGABYTE,
         )
+
+    def host_free_mb(self) -> int | None:
+        try:
+            lines = Path("/proc/meminfo").read_text().splitlines()
+            return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("MemAvailable:"))
+        except (OSError, StopIteration):
+            return None
 
     def close(self) -> None:
         if self._nvml is not None:

@@ -113,7 +113,8 @@ class Chunk:
 class Job:
     """One recording to transcribe. `progress` is percent, 0 to 100; `language` is None until given or detected.
 
-    `options` are JSON values: those of `JobOptions` that were given, `priority` unless it is normal, and `metadata`.
+    `options` are JSON values: those of `JobOptions` that were given, `priority` unless it is normal, `model` unless it
+    is the usual one, and `metadata`.
     """
 
     id: str
@@ -140,6 +141,11 @@ class Job:
     @property
     def priority(self) -> Priority:
         return Priority(self.options.get("priority", Priority.NORMAL))
+
+    @property
+    def model(self) -> str | None:
+        """None: the one that the server uses unless told otherwise."""
+        return self.options.get("model")
 
     @property
     def metadata(self) -> Mapping[str, str] | None:
@@ -185,6 +191,7 @@ def job_json(job: Job, segments: bytes | None = b"[]") -> bytes:
         "webhook_url": job.webhook_url,
         "filename": job.filename,
         "priority": job.options.get("priority"),
+        "model": job.model,
         "metadata": job.metadata,
     }
     shown |= {name: value for name, value in optional.items() if value is not None}

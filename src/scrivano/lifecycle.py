@@ -76,10 +76,11 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class LacksMemory:
-    """Before the load, during it, or during work."""
+    """Before the load, during it, or during work. `retry_s`: when to try again, if not at the usual interval."""
 
     needed_mb: int
     free_mb: int
+    retry_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +142,12 @@ def step(life: Life, event: LifeEvent, *, now: float, policy: Policy) -> tuple[L
         case Loaded(at) if life.state is ModelState.LOADING:
             ready = Life(state=ModelState.READY, loaded_at=at)
             return ready, (Announce("model_ready"),)
-        case LacksMemory(needed_mb, free_mb) if life.state in (ModelState.LOADING, ModelState.READY):
+        case LacksMemory(needed_mb, free_mb, retry_s) if life.state in (ModelState.LOADING, ModelState.READY):
             waiting = Life(
                 state=ModelState.WAITING_FOR_GPU,
                 vram_needed_mb=needed_mb,
                 vram_free_mb=free_mb,
-                retry_at=now + policy.poll_interval_s,
+                retry_at=now + (policy.poll_interval_s if retry_s is None else retry_s),
             )
             return waiting, (StopEngine(), Announce("model_waiting_for_gpu"))
         case LoadFailed(message) if life.state is ModelState.LOADING:

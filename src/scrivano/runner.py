@@ -11,25 +11,23 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-from scrivano import lifecycle
 from scrivano.assembly import assemble, known_segments, served_json
 from scrivano.blobs import Blobs
-from scrivano.enginehost import EngineHost, EngineLimits
 from scrivano.errors import JobNotFound, ScrivanoError, StorageFull
 from scrivano.gpu import MemoryReader
-from scrivano.jobs import Chunk, JobStatus, Piece, Priority
-from scrivano.lifecycle import Life, ModelState, Policy
+from scrivano.jobs import Chunk, Job, JobStatus, Piece, Priority
 from scrivano.openjob import OpenJob, decoding
+from scrivano.pool import Announcer, EnginePool, Lost, ModelStatus, News, PoolOptions, Refused, Results
 from scrivano.preparation import MediaLimits, MediaPool
 from scrivano.processes import Child, Exited, Message
-from scrivano.scheduler import Line, Scheduler, WorkItem
+from scrivano.scheduler import Line, WorkItem
 from scrivano.store import Decoded, Store
 
 logger = logging.getLogger(__name__)
@@ -60,37 +58,16 @@ LOOK_SECS = 1.0
 class RunnerOptions:
     """Plain values out of the settings.
 
-    `decoding` are `DecodingOptions` and `load` the engine's load message, both as JSON values (this process imports
-    no engine). `vram_needed_mb` 0: the model does not go to a GPU. `jobs_open`: how many jobs may be in work at once,
-    less urgent ones not counted.
-    `keep_audio`: done and cancelled jobs keep their upload.
+    `decoding` are `DecodingOptions` as JSON values (this process imports no engine). `jobs_open`: how many jobs of a
+    model may be in work at once, less urgent ones not counted. `keep_audio`: done and cancelled jobs keep their upload.
     """
 
     media_command: Sequence[str]
-    engine_command: Sequence[str]
-    load: Mapping[str, Any]
+    pool: PoolOptions
     decoding: Mapping[str, Any]
-    policy: Policy = field(default_factory=Policy)
     media: MediaLimits = field(default_factory=MediaLimits)
-    engine: EngineLimits = field(default_factory=EngineLimits)
-    batch_size: int = 4
     jobs_open: int = 16
-    vram_needed_mb: int = 0
     keep_audio: bool = False
-    engine_environment: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ModelStatus:
-    """What a request may see of the model. `download` is the last word of a download under way."""
-
-    life: Life
-    download: Mapping[str, Any] | None = None
-
-
-class Announcer(Protocol):
-    def __call__(self, type: str, data: Mapping[str, Any], /) -> None:
-        """Tell the world a model event, at once; called on the runner's thread."""
 
 
 class Runner:
@@ -107,28 +84,21 @@ class Runner:
     ) -> None:
         self._store = store
         self._blobs = blobs
-        self._memory = memory
-        self._announce = announce
-        self._now = now
         self._options = options
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="runner", daemon=True)
         self._stopping = False
         self._alive = False
-        self._status = ModelStatus(Life())
-        self._waiting = Line()
+        self._default = options.pool.models[0].name
+        self._waiting = {spec.name: Line() for spec in options.pool.models}
         self._open: dict[str, OpenJob] = {}
-        self._later: dict[str, tuple[float, Priority]] = {}
+        self._later: dict[str, tuple[float, Job]] = {}
         self._uploads = 0
-        self._scheduler = Scheduler()
-        self._batch_limit = options.batch_size
         self._renew_at = 0.0
         self._pause_until = 0.0
         self._warm_at = 0.0
         self._media = MediaPool(options.media_command, options.media, self._deliver)
-        self._engine = EngineHost(
-            options.engine_command, options.load, options.engine, self._deliver, options.engine_environment
-        )
+        self._pool = EnginePool(options.pool, memory, announce, now, self._deliver, self._wants)
 
     # For other threads -----------------------------------------------------------------------------------------
 
@@ -136,7 +106,7 @@ class Runner:
         """Take up the jobs that a former process left, and begin."""
         self._store.release_leases()
         for job in self._store.unfinished():
-            self._waiting.add(job.id, job.priority)
+            self._line(job).add(job.id, job.priority)
         self._alive = True
         self._thread.start()
 
@@ -152,22 +122,29 @@ class Runner:
         return self._alive
 
     @property
-    def model(self) -> ModelStatus:
-        return self._status
+    def models(self) -> Mapping[str, ModelStatus]:
+        """Every model that this server serves; the first one is meant where none is named."""
+        return self._pool.status
 
-    def submit(self, job_id: str, priority: Priority = Priority.NORMAL) -> None:
+    @property
+    def model(self) -> ModelStatus:
+        return self._pool.status[self._default]
+
+    def submit(self, job: Job) -> None:
         """A job was committed to the store, or is to be tried again."""
-        self._post(partial(self._submitted, job_id, priority))
+        self._post(partial(self._submitted, job))
 
     def cancel(self, job_id: str) -> None:
         """A job was cancelled in the store: let go of it."""
         self._post(partial(self._close, job_id))
 
-    def load(self) -> None:
-        self._post(partial(self._apply, lifecycle.Load()))
+    def load(self, model: str | None = None) -> None:
+        """None: the first one."""
+        self._post(partial(self._pool.load, model or self._default))
 
-    def unload(self) -> None:
-        self._post(partial(self._apply, lifecycle.Unload()))
+    def unload(self, model: str | None = None) -> None:
+        """None: all of them."""
+        self._post(partial(self._pool.unload, model))
 
     def upload_began(self) -> None:
         """An upload is under way: do not unload before it has become a job. Pair with `upload_ended`."""
@@ -195,7 +172,7 @@ class Runner:
             logger.critical("the runner ended; restart the server", exc_info=True)
         finally:
             self._alive = False
-            self._engine.kill()
+            self._pool.stop()
             self._media.cool()
             for job_id in list(self._open):
                 self._close(job_id, keep_files=True)
@@ -217,22 +194,27 @@ class Runner:
             self._advance()
 
     def _patience(self) -> float:
-        """Seconds until the model's next deadline; the others have time until the next look, a second later."""
-        deadline = lifecycle.next_deadline(self._status.life)
-        if deadline is None:
-            return LOOK_SECS
-        wait_s = deadline - time.monotonic()
-        return min(wait_s, LOOK_SECS) if wait_s > 0 else LOOK_SECS
+        """Seconds until a model's next deadline; the others have time until the next look, a second later."""
+        return min(self._pool.patience(time.monotonic()), LOOK_SECS)
 
     def _advance(self) -> None:
-        work_waiting = bool(self._waiting or self._open)
-        self._apply(lifecycle.Tick(work_waiting, self._engine.batch is not None, self._uploads > 0))
-        self._claim()
+        self._pool.tick(self._has_work, in_use=self._uploads > 0)
+        ready = self._pool.ready_models()
+        self._claim(ready)
         self._dispatch()
-        if self._ready and time.monotonic() > self._warm_at:
-            self._media.warm()
+        self._keep_spare(bool(ready))
         self._enforce_deadlines()
         self._renew_leases()
+
+    def _has_work(self, model: str) -> bool:
+        return bool(self._waiting[model]) or any(self._model_of(item.job) == model for item in self._open.values())
+
+    def _keep_spare(self, ready: bool) -> None:
+        """A media child stands ready while a model does, or soon will; else its memory is for others."""
+        if not ready and not self._pool.loading:
+            self._media.cool()
+        elif time.monotonic() > self._warm_at:
+            self._media.warm()
 
     def _stop(self) -> None:
         self._stopping = True
@@ -240,52 +222,12 @@ class Runner:
     def _count_upload(self, change: int) -> None:
         self._uploads += change
 
-    # The model -------------------------------------------------------------------------------------------------
-
-    def _apply(self, event: lifecycle.LifeEvent) -> None:
-        before = self._status.life
-        life, actions = lifecycle.step(before, event, now=time.monotonic(), policy=self._options.policy)
-        if lifecycle.StopEngine() in actions:
-            self._stop_engine()  # first: who reads that the model is unloaded may count on its memory
-        self._status = ModelStatus(life, self._status.download if life.state is before.state else None)
-        if life.state is not before.state:
-            logger.info("model %s", life.state.value, extra={"was": before.state.value})
-        if life.last_error and life.last_error != before.last_error:
-            logger.error("the model is not loaded: %s", life.last_error)
-        for action in actions:
-            match action:
-                case lifecycle.StartEngine():
-                    self._start_engine()
-                case lifecycle.Announce(type):
-                    self._announce(type, lifecycle.payload(type, life, now=time.monotonic()))
-
-    def _start_engine(self) -> None:
-        needed_mb = self._options.vram_needed_mb
-        memory = self._memory.read() if needed_mb else None
-        if memory is not None and memory.free_mb < needed_mb:
-            self._apply(lifecycle.LacksMemory(needed_mb, memory.free_mb))
-        else:
-            self._engine.start()
-            self._media.warm()
-
-    def _stop_engine(self) -> None:
-        self._put_back(self._engine.kill())
-        self._media.cool()
-
-    def _lacks_memory(self) -> None:
-        memory = self._memory.read()
-        self._apply(lifecycle.LacksMemory(self._options.vram_needed_mb, memory.free_mb if memory else 0))
-
-    @property
-    def _ready(self) -> bool:
-        life = self._status.life
-        return life.state is ModelState.READY and not life.unload_pending
-
     # Children --------------------------------------------------------------------------------------------------
 
     def _heard(self, child: Child, body: Mapping[str, Any]) -> None:
-        if child is self._engine.child:
-            self._engine_said(body)
+        engine = self._pool.engine_of(child)
+        if engine is not None:
+            self._learn(engine.spec.name, self._pool.heard(engine, body))
             return
         for open_job in self._open.values():
             if open_job.preparation is not None and open_job.preparation.child is child:
@@ -294,8 +236,9 @@ class Runner:
                 return
 
     def _exited(self, exited: Exited) -> None:
-        if exited.child is self._engine.child:
-            self._engine_died(f"the engine ended with {exited.reason}", from_outside=exited.killed_from_outside)
+        engine = self._pool.engine_of(exited.child)
+        if engine is not None:
+            self._learn(engine.spec.name, self._pool.exited(engine, exited))
             return
         self._media.forget(exited.child)
         for open_job in self._open.values():
@@ -315,12 +258,12 @@ class Runner:
             except Exception:
                 # Not even the failure can be stored: the next attempt begins when this one's lease has run out.
                 self._close(open_job.job.id, keep_files=True)
-                self._later[open_job.job.id] = (time.monotonic() + LEASE_SECS, open_job.job.priority)
+                self._later[open_job.job.id] = (time.monotonic() + LEASE_SECS, open_job.job)
 
     def _enforce_deadlines(self) -> None:
         now = time.monotonic()
-        if self._engine.deadline is not None and now > self._engine.deadline:
-            self._engine_died("the engine made no progress before its deadline", from_outside=False)
+        for model, lost in self._pool.overdue():
+            self._learn(model, lost)
         for open_job in list(self._open.values()):
             preparation = open_job.preparation
             if preparation is not None and now > preparation.deadline:
@@ -331,31 +274,44 @@ class Runner:
 
     # Jobs: claiming and preparing ------------------------------------------------------------------------------
 
-    def _submitted(self, job_id: str, priority: Priority) -> None:
-        self._waiting.add(job_id, priority)
-        self._apply(lifecycle.Load())
+    def _submitted(self, job: Job) -> None:
+        self._line(job).add(job.id, job.priority)
+        self._pool.load(self._model_of(job))
 
-    def _claim(self) -> None:
-        """Begin waiting jobs while the model is ready and there is room for them."""
-        for late in [job_id for job_id, (at, _) in self._later.items() if time.monotonic() > at]:
-            self._waiting.add(late, self._later.pop(late)[1])
-        while self._ready and (job_id := self._waiting.take(self._admitted())) is not None:
-            job = self._store.claim(job_id, LEASE_SECS)
-            if job is None:  # cancelled while it waited
-                continue
-            options = decoding(self._options.decoding, job.decoding)
-            open_job = self._open[job.id] = OpenJob.begin(job, self._store.chunks(job.id), options)
-            logger.info("job running", extra={"job_id": job.id, "attempt": job.attempt})
-            self._guard(open_job, partial(self._prepare, open_job))
+    def _model_of(self, job: Job) -> str:
+        """A model that is no longer served gives way to the first one."""
+        return job.model if job.model in self._waiting else self._default
 
-    def _admitted(self) -> list[Priority]:
+    def _line(self, job: Job) -> Line:
+        return self._waiting[self._model_of(job)]
+
+    def _claim(self, ready: Sequence[str]) -> None:
+        """Begin waiting jobs of models that are ready, while there is room for them."""
+        for late in [job for at, job in self._later.values() if time.monotonic() > at]:
+            del self._later[late.id]
+            self._line(late).add(late.id, late.priority)
+        for model in ready:
+            while (job_id := self._waiting[model].take(self._admitted(model))) is not None:
+                self._begin(job_id)
+
+    def _begin(self, job_id: str) -> None:
+        job = self._store.claim(job_id, LEASE_SECS)
+        if job is None:  # cancelled while it waited
+            return
+        options = decoding(self._options.decoding, job.decoding)
+        open_job = self._open[job.id] = OpenJob.begin(job, self._store.chunks(job.id), options)
+        logger.info("job running", extra=_about(open_job))
+        self._guard(open_job, partial(self._prepare, open_job))
+
+    def _admitted(self, model: str) -> list[Priority]:
         """The classes of which another job may begin: those less urgent do not stand in the way."""
         admitted: list[Priority] = []
         open_jobs: list[OpenJob] = []
         for kind in Priority:
             open_jobs += [item for item in self._open.values() if item.job.priority is kind]
             preparing = sum(item.preparation is not None for item in open_jobs)
-            if preparing < PREPARATIONS and len(open_jobs) < self._options.jobs_open:
+            of_model = sum(self._model_of(item.job) == model for item in open_jobs)
+            if preparing < PREPARATIONS and of_model < self._options.jobs_open:
                 admitted.append(kind)
         return admitted
 
@@ -385,6 +341,7 @@ class Runner:
                 open_job.preparation = None
                 open_job.duration = body["duration"]
                 open_job.chunks_total = body["chunks"]
+                self._pool.complete(self._model_of(job), job.id)
                 self._store.plan_complete(
                     job.id, job.attempt, chunks_total=body["chunks"], duration_secs=body["duration"]
                 )
@@ -417,17 +374,17 @@ class Runner:
         if known.result is not None:
             open_job.mark_done(chunk.index)
         else:
-            self._scheduler.add(open_job.release(_work_item(open_job, chunk, alone=known.crashes > 0)))
+            self._pool.add(self._model_of(job), open_job.release(_work_item(open_job, chunk, alone=known.crashes > 0)))
 
     # Batches ---------------------------------------------------------------------------------------------------
 
     def _dispatch(self) -> None:
-        if not self._ready or self._engine.batch is not None or time.monotonic() < self._pause_until:
-            return
-        batch = self._scheduler.next_batch(self._batch_limit)
-        if batch:
-            options = self._open[batch[0].job_id].decoding  # all of a batch have the same
-            self._engine.decode(batch, options, [self._wire_chunk(item) for item in batch])
+        if time.monotonic() >= self._pause_until:
+            self._pool.dispatch(self._order)
+
+    def _order(self, batch: Sequence[WorkItem]) -> tuple[Mapping[str, Any], list[dict[str, Any]]]:
+        """Options and chunks as the engine reads them; all of a batch have the same options."""
+        return self._open[batch[0].job_id].decoding, [self._wire_chunk(item) for item in batch]
 
     def _wire_chunk(self, item: WorkItem) -> dict[str, Any]:
         job, chunk = self._open[item.job_id].job, self._open[item.job_id].chunks[item.index]
@@ -438,44 +395,25 @@ class Runner:
             "task": job.task.value,
         }
 
-    def _engine_said(self, body: Mapping[str, Any]) -> None:
-        match body["type"]:
-            case "downloading":
-                self._engine.loading()
-                self._status = ModelStatus(self._status.life, {k: body[k] for k in ("done_bytes", "total_bytes")})
-                logger.info("downloading the model", extra=dict(self._status.download or {}))
-            case "loaded":
-                self._engine.ready()
-                self._batch_limit = self._options.batch_size
-                self._apply(lifecycle.Loaded(self._now()))
-            case "result":
-                self._decoded(body)
-            case "failed" if body["id"] is None:
-                self._load_failed(body["kind"], body["message"])
-            case "failed":
-                self._decode_failed(body["kind"], body["message"])
+    def _learn(self, model: str, news: News) -> None:
+        match news:
+            case Results(items, results):
+                self._decoded(model, items, results)
+            case Refused(items, message):
+                self._blame_input(model, items, message)
+            case Lost(items, message, from_outside):
+                self._blame(model, items, message, KILLS_ALLOWED if from_outside else FAULTS_ALLOWED)
 
-    def _load_failed(self, kind: str, message: str) -> None:
-        if kind == "memory":
-            self._lacks_memory()
-        else:
-            self._apply(lifecycle.LoadFailed(message))
-
-    def _decoded(self, body: Mapping[str, Any]) -> None:
-        batch = self._engine.batch
-        if batch is None or body["id"] != batch.id or len(body["results"]) != len(batch.items):
-            self._engine_died("the engine answered nonsense", from_outside=False)
-            return
-        items = self._engine.take_batch()
+    def _decoded(self, model: str, items: Sequence[WorkItem], results: Sequence[Mapping[str, Any]]) -> None:
         self._dispatch()  # the engine goes on while its last results are stored
-        wanted = [(item, result) for item, result in zip(items, body["results"], strict=True) if self._wants(item)]
-        for (item, result), accepted in zip(wanted, self._store_results(wanted), strict=True):
+        wanted = [(item, result) for item, result in zip(items, results, strict=True) if self._wants(item)]
+        for (item, result), accepted in zip(wanted, self._store_results(model, wanted), strict=True):
             open_job = self._open.get(item.job_id)
             if open_job is not None and not accepted:
                 self._close(item.job_id)
             elif open_job is not None:
                 self._tell_language(open_job, result)
-                self._scheduler.add(open_job.learn_language(result["language"]))
+                self._pool.add(model, open_job.learn_language(result["language"]))
                 self._guard(open_job, partial(self._finish_if_complete, open_job))
 
     def _tell_language(self, open_job: OpenJob, result: Mapping[str, Any]) -> None:
@@ -485,7 +423,7 @@ class Runner:
             with suppress(StorageFull):  # an event is no loss, the chunks that wait for the language would be
                 self._store.append_event(open_job.job.id, open_job.job.attempt, "language", told)
 
-    def _store_results(self, decoded: Sequence[tuple[WorkItem, Mapping[str, Any]]]) -> list[bool]:
+    def _store_results(self, model: str, decoded: Sequence[tuple[WorkItem, Mapping[str, Any]]]) -> list[bool]:
         rows = []
         shown = {item.job_id: self._open[item.job_id].shown for item, _ in decoded}
         for item, result in decoded:
@@ -498,7 +436,7 @@ class Runner:
             for item, _ in decoded:
                 self._open[item.job_id].mark_undone(item.index)
                 self._open[item.job_id].shown = shown[item.job_id]
-            self._put_back(item for item, _ in decoded)
+            self._pool.put_back(model, [item for item, _ in decoded])
             raise
 
     def _row(self, open_job: OpenJob, index: int, result: Mapping[str, Any]) -> Decoded:
@@ -512,42 +450,15 @@ class Runner:
             progress=open_job.progress_due(time.monotonic()),
         )
 
-    def _decode_failed(self, kind: str, message: str) -> None:
-        logger.error("the engine failed a batch: %s", message, extra={"kind": kind})
-        match kind:
-            case "memory":
-                self._shrink_batches()
-            case "input":
-                self._blame_input(message)
-            case _:
-                self._engine_died(message, from_outside=False)
-
-    def _shrink_batches(self) -> None:
-        """The device is too full: half as many chunks at once; with one chunk, wait for memory."""
-        items = self._engine.take_batch()
-        self._put_back(items)
-        if len(items) > 1:
-            self._batch_limit = max(1, len(items) // 2)
-        else:
-            self._lacks_memory()
-
-    def _blame_input(self, message: str) -> None:
+    def _blame_input(self, model: str, items: Sequence[WorkItem], message: str) -> None:
         """One chunk of the batch cannot be decoded; each gets its own batch, and a lone one fails its job."""
-        items = self._engine.take_batch()
         if len(items) > 1:
-            self._put_back_alone(items)
-        for open_job in [self._open[item.job_id] for item in items if self._wants(item) and len(items) == 1]:
+            self._pool.put_back(model, items, alone=True)
+        elif items and self._wants(items[0]):
+            open_job = self._open[items[0].job_id]
             self._fail(open_job, "engine_input", f"a part of the recording cannot be decoded: {message}")
 
-    def _engine_died(self, message: str, *, from_outside: bool) -> None:
-        logger.error("%s", message)
-        self._blame(self._engine.kill(), message, KILLS_ALLOWED if from_outside else FAULTS_ALLOWED)
-        if self._status.life.state is ModelState.LOADING:
-            self._apply(lifecycle.LoadFailed(message))
-        else:
-            self._apply(lifecycle.Died(message))
-
-    def _blame(self, items: Sequence[WorkItem], message: str, allowed: int) -> None:
+    def _blame(self, model: str, items: Sequence[WorkItem], message: str, allowed: int) -> None:
         """Count a crash for each chunk of the batch; one that was alone too often fails its job."""
         suspects = [item for item in items if self._wants(item)]
         counts = self._store.count_crashes(
@@ -556,15 +467,9 @@ class Runner:
         guilty = {
             item.job_id for item, count in zip(suspects, counts, strict=True) if count > allowed and len(items) == 1
         }
-        self._put_back_alone([item for item in suspects if item.job_id not in guilty])
+        self._pool.put_back(model, [item for item in suspects if item.job_id not in guilty], alone=True)
         for job_id in guilty:
             self._fail(self._open[job_id], "engine_crashed", f"a part of the recording ends the engine: {message}")
-
-    def _put_back(self, items: Iterable[WorkItem]) -> None:
-        self._scheduler.put_back([item for item in items if self._wants(item)])
-
-    def _put_back_alone(self, items: Iterable[WorkItem]) -> None:
-        self._put_back([replace(item, alone=True) for item in items])
 
     def _wants(self, item: WorkItem) -> bool:
         """Whether the attempt for which the chunk was given out still goes on."""
@@ -593,11 +498,12 @@ class Runner:
     def _close(self, job_id: str, *, keep_files: bool = False) -> None:
         """Let go of a job: its child, its chunks, its files. Unknown ids are fine."""
         open_job = self._open.pop(job_id, None)
-        self._scheduler.remove(job_id)
+        self._pool.remove(job_id)
         if open_job is not None and open_job.preparation is not None:
             open_job.preparation.child.kill()
         if not keep_files:
-            self._waiting.remove(job_id)
+            for line in self._waiting.values():
+                line.remove(job_id)
             self._blobs.delete_prepared(job_id)
             if self._audio_is_spent(job_id):
                 self._blobs.delete(job_id)

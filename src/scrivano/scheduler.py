@@ -17,6 +17,13 @@ PATIENCE = {Priority.INTERACTIVE: 0, Priority.NORMAL: 4, Priority.BULK: 12}
 """Turns that a class lets the more urgent ones have before it gets one itself, however much waits there."""
 
 
+SHORT_CHUNKS = 2
+"""A job of which no more is left goes before the others of its class: it ends soon, and they lose little."""
+
+SHORT_PATIENCE = 3
+"""Batches in a row that only such jobs may have while others wait."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkItem:
     """One chunk that waits for the engine. `alone`: in a batch of its own, since it was in one that failed.
@@ -94,10 +101,14 @@ class Scheduler:
     However many chunks a job has, the others of its class get the same share of every batch, so a clip waits for one
     batch, never for somebody's ten-hour recording. The first job of the class whose turn it is says of which group the
     batch is; jobs of other groups keep their places. Within a job, chunks leave in the order in which they came.
+    Jobs that are nearly done go first, a few batches in a row at most.
     """
 
     def __init__(self) -> None:
         self._lanes: dict[str, _Lane] = {}
+        self._complete: set[str] = set()
+        self._favoured: frozenset[str] = frozenset()
+        self._overtaken = 0
         self._turns: dict[Priority, deque[str]] = {kind: deque() for kind in Priority}
         self._patience = _Patience()
 
@@ -113,17 +124,21 @@ class Scheduler:
         for item in reversed(list(items)):
             self._lane(item).items.appendleft(item)
 
+    def complete(self, job_id: str) -> None:
+        """All chunks of the job have been added, or come back by `put_back`."""
+        self._complete.add(job_id)
+
     def remove(self, job_id: str) -> None:
         """Forget a job; unknown ids are fine."""
-        if self._lanes.pop(job_id, None) is not None:
-            for turns in self._turns.values():
-                with suppress(ValueError):
-                    turns.remove(job_id)
+        self._complete.discard(job_id)
+        self._drop(job_id)
 
     def next_batch(self, limit: int) -> list[WorkItem]:
         """Take up to `limit` chunks. Empty when nothing waits."""
         waiting = [kind for kind in Priority if self._turns[kind]]
-        fronts = {kind: self._turns[kind][0] for kind in waiting}
+        short, long = self._short_and_long()
+        self._favoured = frozenset(short if self._overtaken < SHORT_PATIENCE else long)
+        fronts = {kind: self._next(kind, None) for kind in waiting}
         batch: list[WorkItem] = []
         for kind in self._patience.order(waiting):
             batch.extend(self._in_turn(kind, limit - len(batch), batch[0] if batch else None))
@@ -132,7 +147,23 @@ class Scheduler:
         # A class has had its turn when the job had it that was first in it: the others may just have been of the group.
         took = {item.job_id for item in batch}
         self._patience.took([kind for kind, front in fronts.items() if front in took], waiting)
+        self._overtaken = self._overtaken + 1 if long and not took & long else 0
         return batch
+
+    def _short_and_long(self) -> tuple[set[str], set[str]]:
+        """The jobs that are nearly done, and the others."""
+        short = {
+            job_id
+            for job_id, lane in self._lanes.items()
+            if job_id in self._complete and len(lane.items) <= SHORT_CHUNKS
+        }
+        return short, self._lanes.keys() - short
+
+    def _drop(self, job_id: str) -> None:
+        if self._lanes.pop(job_id, None) is not None:
+            for turns in self._turns.values():
+                with suppress(ValueError):
+                    turns.remove(job_id)
 
     def _lane(self, item: WorkItem) -> _Lane:
         if item.job_id not in self._lanes:
@@ -152,14 +183,16 @@ class Scheduler:
                 room = 0 if like.alone else room - 1
                 yield like
             if not lane.items:
-                self.remove(job_id)
+                self._drop(job_id)
             elif lane.credit <= 0:
                 self._turns[kind].remove(job_id)
                 self._turns[kind].append(job_id)
+                self._favoured -= {job_id}
 
     def _next(self, kind: Priority, like: WorkItem | None) -> str | None:
-        """The job whose turn it is among those that fit."""
-        return next((job_id for job_id in self._turns[kind] if _fits(self._lanes[job_id].items[0], like)), None)
+        """The job whose turn it is among those that fit, the favoured ones first."""
+        fitting = [job_id for job_id in self._turns[kind] if _fits(self._lanes[job_id].items[0], like)]
+        return min(fitting, key=lambda job_id: job_id not in self._favoured, default=None)
 
 
 def _fits(item: WorkItem, like: WorkItem | None) -> bool:

@@ -10,10 +10,11 @@ import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from ipaddress import ip_address
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -26,11 +27,12 @@ from scrivano.blobs import Blobs, DataDirLock
 from scrivano.config import Settings
 from scrivano.downloads import Downloads
 from scrivano.enginehost import EngineLimits
-from scrivano.engines.catalog import default_model, find_model, vram_needed_mb
+from scrivano.engines.catalog import default_model, find_model, vram_needed_mb, window_mb
 from scrivano.errors import ModelUnavailable, StartError
 from scrivano.gpu import MemoryReader, NvmlReader
 from scrivano.guard import GuardedTransport, policy
 from scrivano.lifecycle import Policy
+from scrivano.pool import ModelSpec, PoolOptions
 from scrivano.preparation import MediaLimits
 from scrivano.retention import Retention
 from scrivano.runner import Runner, RunnerOptions
@@ -64,7 +66,7 @@ def run(settings: Settings, children: Children = Children(), memory: MemoryReade
         cleanup.callback(lock.release)
         listener = cleanup.enter_context(_bind(settings.host, settings.port))
         wyoming = _wyoming_listener(settings, cleanup)
-        app = build(settings, children, memory or NvmlReader(settings.cuda_device), cleanup, wyoming)
+        app = build(settings, children, memory or NvmlReader(), cleanup, wyoming)
         host, port = listener.getsockname()[:2]
         lock.announce(host=host, port=port)
         config = uvicorn.Config(
@@ -97,7 +99,7 @@ def build(
 ) -> FastAPI:
     """The application; what must be closed after it has ended is pushed onto `cleanup`. `wyoming`: one more socket."""
     cleanup.callback(memory.close)
-    model = _model_name(settings, memory)
+    models = _model_names(settings, memory)
     signals = Signals()
     blobs = Blobs(settings.data_dir)
     store = Store.open(settings.data_dir / "scrivano.db", _now)
@@ -114,7 +116,7 @@ def build(
         model_log.append(type, data)
         webhooks.announce(type, data)
 
-    runner = Runner(store, blobs, memory, announce, _now, _runner_options(settings, children, memory, model))
+    runner = Runner(store, blobs, memory, announce, _now, _runner_options(settings, children, memory, models))
     services = Services(
         store=store,
         blobs=blobs,
@@ -126,7 +128,8 @@ def build(
         memory=memory,
         now=_now,
         new_id=_new_id,
-        model=model,
+        gpu=settings.cuda_device[0],
+        models=models,
         gpu_poll_interval_secs=settings.gpu_poll_interval_secs,
         queue_always=settings.admission == "queue",
         max_upload_bytes=settings.max_upload_bytes,
@@ -135,72 +138,102 @@ def build(
     return create_app(services, _lifespan(services, _retention(settings, store, blobs), wyoming))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Device:
-    """What the model runs on. `batch_size`: chunks decoded together."""
+    """What the models run on. `gpus`: indices; empty on a CPU. For the others see `PoolOptions`."""
 
-    name: str
     compute_type: str
     batch_size: int
+    batch_secs: float
+    in_flight: int
+    gpus: tuple[int, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return "cuda" if self.gpus else "cpu"
 
 
-CPU_BATCH = 4
-"""On a CPU only the decoder gains from batches, and a clip waits for the batch before it."""
-
-GPU_BATCH = 16
+# On a CPU only the decoder gains from batches. On a GPU the next batch waits in the engine's pipe, so that urgent work
+# waits for two of them.
+CPU = _Device(compute_type="int8", batch_size=4, batch_secs=1.5, in_flight=1)
+GPU = _Device(compute_type="float16", batch_size=16, batch_secs=0.2, in_flight=2)
 
 
 def _device(settings: Settings, memory: MemoryReader) -> _Device:
-    on_gpu = settings.device == "cuda" or (settings.device == "auto" and memory.read() is not None)
-    default_type, default_batch = ("float16", GPU_BATCH) if on_gpu else ("int8", CPU_BATCH)
-    return _Device(
-        name="cuda" if on_gpu else "cpu",
-        compute_type=default_type if settings.compute_type == "auto" else settings.compute_type,
-        batch_size=settings.batch_size or default_batch,
+    gpus = settings.cuda_device
+    seen = settings.device == "auto" and any(memory.read(gpu) is not None for gpu in gpus)
+    device = replace(GPU, gpus=gpus) if seen or settings.device == "cuda" else CPU
+    return replace(
+        device,
+        compute_type=device.compute_type if settings.compute_type == "auto" else settings.compute_type,
+        batch_size=settings.batch_size or device.batch_size,
     )
 
 
-def _model_name(settings: Settings, memory: MemoryReader) -> str:
-    """Raises `StartError` for a name that means nothing."""
-    if settings.whisper_model_path is not None:
-        return settings.whisper_model or settings.whisper_model_path.name
-    gpu = memory.read() if settings.device != "cpu" else None
-    name = settings.whisper_model or default_model(gpu.total_mb if gpu else None)
+def _model_names(settings: Settings, memory: MemoryReader) -> tuple[str, ...]:
+    """The model that is meant where none is named, then the others. Raises `StartError` for a name without meaning."""
+    first = _first_model(settings, memory)
+    others = [name for name in settings.models or () if name != first]
+    names = others if settings.whisper_model_path is not None else [first, *others]
     try:
-        find_model(name)
+        for name in names:
+            find_model(name)
     except ModelUnavailable as error:
         raise StartError(str(error)) from error
-    return name
+    return tuple(dict.fromkeys((first, *others)))
 
 
-def _runner_options(settings: Settings, children: Children, memory: MemoryReader, model: str) -> RunnerOptions:
+def _first_model(settings: Settings, memory: MemoryReader) -> str:
+    if settings.whisper_model_path is not None:
+        return settings.whisper_model or settings.whisper_model_path.name
+    gpu = memory.read(settings.cuda_device[0]) if settings.device != "cpu" else None
+    return settings.whisper_model or default_model(gpu.total_mb if gpu else None)
+
+
+def _runner_options(
+    settings: Settings, children: Children, memory: MemoryReader, models: Sequence[str]
+) -> RunnerOptions:
     device = _device(settings, memory)
-    path = settings.whisper_model_path
-    needed_mb = vram_needed_mb(model, path=path, compute_type=device.compute_type) if device.name == "cuda" else 0
+    paths = dict.fromkeys(models[:1], settings.whisper_model_path)
     return RunnerOptions(
         media_command=children.media,
-        engine_command=children.engine,
-        load={
-            "model": model,
-            "path": str(path) if path else None,
-            "device": device.name,
-            "device_index": settings.cuda_device,
-            "compute_type": device.compute_type,
-            "cpu_threads": settings.cpu_threads,
-        },
+        pool=PoolOptions(
+            engine_command=children.engine,
+            models=[_model_spec(settings, device, name, paths.get(name)) for name in models],
+            gpus=device.gpus,
+            limits=EngineLimits(chunk_s=settings.chunk_timeout_secs),
+            batch_size=device.batch_size,
+            batch_secs=device.batch_secs,
+            in_flight=device.in_flight,
+            environment={"ENGINE_MALLOC": settings.engine_malloc},
+        ),
         decoding={"beam_size": settings.beam_size, "word_timestamps": settings.word_timestamps},
-        policy=Policy(idle_timeout_s=settings.idle_timeout_secs, poll_interval_s=settings.gpu_poll_interval_secs),
         media=MediaLimits(
             max_audio_secs=settings.max_audio_secs,
             max_chunk_secs=settings.max_chunk_secs,
             timeout_s=settings.media_timeout_secs,
         ),
-        engine=EngineLimits(chunk_s=settings.chunk_timeout_secs),
-        batch_size=device.batch_size,
         jobs_open=max(4, 2 * device.batch_size),
-        vram_needed_mb=needed_mb or 0,
         keep_audio=settings.keep_audio,
-        engine_environment={"ENGINE_MALLOC": settings.engine_malloc},
+    )
+
+
+def _model_spec(settings: Settings, device: _Device, name: str, path: Path | None) -> ModelSpec:
+    return ModelSpec(
+        name=name,
+        load={
+            "model": name,
+            "path": str(path) if path else None,
+            "device": device.name,
+            "compute_type": device.compute_type,
+            "cpu_threads": settings.cpu_threads,
+        },
+        policy=Policy(
+            idle_timeout_s=(settings.keep_alive or {}).get(name, settings.idle_timeout_secs),
+            poll_interval_s=settings.gpu_poll_interval_secs,
+        ),
+        needed_mb=vram_needed_mb(name, path=path, compute_type=device.compute_type) or 0,
+        window_mb=window_mb(name, settings.beam_size),
     )
 
 

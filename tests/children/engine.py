@@ -5,6 +5,7 @@ Arguments: a folder that outlives it, and a JSON object of orders:
 `decode`: what each batch does in turn over all starts, the last one for good: ok, slow, crash, kill, hang,
 nonsense, few, input, memory, device.
 `poison`: pieces of which a chunk's presence makes the process crash, as [start, end].
+`secs`: how long each batch took, as it says.
 """
 
 import json
@@ -37,6 +38,10 @@ def result(chunk: dict[str, Any]) -> dict[str, Any]:
     return {"language": chunk["language"] or "en", "language_probability": 1.0, "segments": [segment]}
 
 
+def results(message: dict[str, Any]) -> list[dict[str, Any]]:
+    return [result(chunk) for chunk in message["chunks"]]
+
+
 def disobey(what: str, id: int | None) -> None:
     match what:
         case "crash":
@@ -58,6 +63,7 @@ def main() -> None:
     for line in sys.stdin:
         message = json.loads(line)
         if message["type"] == "load":
+            (folder / "load messages").open("a").write(json.dumps(message) + "\n")
             what = order(folder, "loads", orders.get("load", ["ok"]))
             if what == "download":
                 say(type="downloading", done_bytes=10, total_bytes=100)
@@ -68,6 +74,7 @@ def main() -> None:
                 disobey(what, None)
         elif message["type"] == "decode":
             (folder / "batches").open("a").write(json.dumps(message["chunks"]) + "\n")
+            (folder / "processes").open("a").write(f"{os.getpid()}\n")
             (folder / "options").open("a").write(json.dumps(message["options"]) + "\n")
             poison = orders.get("poison", [])
             if any(piece in poison for chunk in message["chunks"] for piece in chunk["pieces"]):
@@ -76,7 +83,7 @@ def main() -> None:
             if what == "slow":
                 time.sleep(0.1)
             if what in ("ok", "slow"):
-                say(type="result", id=message["id"], results=[result(c) for c in message["chunks"]], secs=0.0)
+                say(type="result", id=message["id"], results=results(message), secs=orders.get("secs", 0.0))
             else:
                 disobey(what, message["id"])
 

@@ -17,9 +17,12 @@ class FileMemory:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def read(self) -> GpuMemory | None:
+    def read(self, index: int) -> GpuMemory | None:
         free_mb = int(self._path.read_text())
         return GpuMemory(name="Scripted 8000", total_mb=8000, used_mb=8000 - free_mb, free_mb=free_mb)
+
+    def host_free_mb(self) -> int | None:
+        return None
 
     def close(self) -> None:
         pass

@@ -18,7 +18,10 @@ from scrivano.serve import Children, build
 
 
 class NoGpu:
-    def read(self) -> GpuMemory | None:
+    def read(self, index: int) -> GpuMemory | None:
+        return None
+
+    def host_free_mb(self) -> int | None:
         return None
 
     def close(self) -> None:

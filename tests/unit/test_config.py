@@ -35,7 +35,7 @@ def settings_file(folder: Path, text: str) -> Path:
 def test_the_defaults_are_those_of_the_contract() -> None:
     settings = Settings.load({}, None, {})
 
-    assert (settings.host, settings.port, settings.cuda_device) == ("127.0.0.1", 8080, 0)
+    assert (settings.host, settings.port, settings.cuda_device) == ("127.0.0.1", 8080, (0,))
     assert (settings.idle_timeout_secs, settings.gpu_poll_interval_secs) == (300, 30)
     assert settings.whisper_model is None
     assert settings.data_dir.name == "scrivano"
@@ -46,7 +46,7 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -
 
     settings = Settings.load({"port": 3}, file, {"PORT": "2", "BEAM_SIZE": "2"})
 
-    assert (settings.port, settings.beam_size, settings.cuda_device) == (3, 2, 1)
+    assert (settings.port, settings.beam_size, settings.cuda_device) == (3, 2, (1,))
 
 
 def test_what_is_empty_or_not_given_counts_as_unset() -> None:

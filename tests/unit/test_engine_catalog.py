@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 from faster_whisper import utils
 
-from scrivano.engines.catalog import NANO_FOLDER, REPOSITORIES, default_model, find_model, known_models, vram_needed_mb
+from scrivano.engines.catalog import (
+    NANO,
+    NANO_FOLDER,
+    REPOSITORIES,
+    default_model,
+    find_model,
+    known_models,
+    vram_needed_mb,
+    window_mb,
+)
 from scrivano.errors import ModelUnavailable
 
 
@@ -83,3 +92,14 @@ def test_the_server_reads_names_without_a_model_library() -> None:
     )
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_window_takes_more_of_a_larger_model_and_of_a_wider_search() -> None:
+    assert window_mb("tiny", 1) < window_mb("base.en", 1) < window_mb("large-v3-turbo", 1) < window_mb("large-v3", 1)
+    # 32 layers, keys and values of 1280 numbers at 1500 positions, two bytes each: 246 MB; scores of 20 heads: 90 MB.
+    assert 336 < window_mb("large-v3", 1) < window_mb("large-v3", 5) < 600
+    assert window_mb("somebody/elses", 5) == 0
+
+
+def test_every_known_model_has_a_size() -> None:
+    assert [name for name in known_models() if not window_mb(name, 5)] == [NANO]

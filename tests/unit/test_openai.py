@@ -27,7 +27,7 @@ TRANSCRIPT = Transcript(language="en", duration=2.1, segments=SEGMENTS)
 
 
 def asked(**fields: str) -> Asked:
-    return parse({name: [value] for name, value in fields.items()}, "nano")
+    return parse({name: [value] for name, value in fields.items()}, ["nano"])
 
 
 def body(transcript: Transcript = TRANSCRIPT, **fields: str) -> Any:
@@ -71,20 +71,20 @@ def test_another_model_is_not_there() -> None:
     ],
 )
 def test_arrays_come_in_many_ways(form: dict[str, list[str]]) -> None:
-    understood = parse(form, "nano")
+    understood = parse(form, ["nano"])
 
     assert (understood.words, understood.segments) == (True, True)
     assert understood.options.word_timestamps
 
 
 def test_keywords_are_words_to_expect() -> None:
-    assert parse({"keywords[]": ["Anna", "Rovigo"]}, "nano").options.hotwords == "Anna, Rovigo"
+    assert parse({"keywords[]": ["Anna", "Rovigo"]}, ["nano"]).options.hotwords == "Anna, Rovigo"
 
 
 def test_one_language_of_several_is_the_language() -> None:
-    assert parse({"languages[]": ["it"]}, "nano").language == "it"
-    assert parse({"languages[]": ["it", "en"]}, "nano").language is None
-    assert parse({"languages[]": ["it"], "language": ["de"]}, "nano").language == "de"
+    assert parse({"languages[]": ["it"]}, ["nano"]).language == "it"
+    assert parse({"languages[]": ["it", "en"]}, ["nano"]).language is None
+    assert parse({"languages[]": ["it"], "language": ["de"]}, ["nano"]).language == "de"
 
 
 def test_temperature_0_leaves_it_to_the_server() -> None:

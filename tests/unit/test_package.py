@@ -38,6 +38,7 @@ ORDER = (
     "guard",
     "runner",
     "openjob",
+    "pool",
     "enginehost",
     "preparation",
     "lifecycle",

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scrivano.jobs import Priority
-from scrivano.scheduler import PATIENCE, Line, Scheduler, WorkItem
+from scrivano.scheduler import PATIENCE, SHORT_PATIENCE, Line, Scheduler, WorkItem
 
 INTERACTIVE, NORMAL, BULK = Priority
 GROUPS = st.sampled_from(["", "beam 1", "hot words"])
@@ -242,3 +242,39 @@ def test_a_job_of_a_class_without_room_stays_where_it_is() -> None:
 
     assert line.take([INTERACTIVE, NORMAL]) is None
     assert (line.take([BULK]), len(line)) == ("bulk", 0)
+
+
+def test_a_job_that_is_nearly_done_goes_first_but_not_for_ever() -> None:
+    scheduler = Scheduler()
+    scheduler.add(items("long", 100))
+    for clip in range(20):
+        scheduler.add(items(f"clip {clip}", 1, seconds=5))
+        scheduler.complete(f"clip {clip}")
+
+    order = [scheduler.next_batch(1)[0].job_id for _ in range(12)]
+
+    assert order[: SHORT_PATIENCE + 1] == [*(f"clip {n}" for n in range(SHORT_PATIENCE)), "long"]
+    assert order.count("long") == 12 // (SHORT_PATIENCE + 1)
+
+
+def test_a_job_of_which_more_may_come_is_not_nearly_done() -> None:
+    scheduler = Scheduler()
+    scheduler.add(items("long", 100))
+    scheduler.add(items("growing", 1))
+
+    assert scheduler.next_batch(1)[0].job_id == "long"
+
+
+@given(clips=st.integers(1, 30), limit=st.integers(1, 4))
+def test_a_long_job_waits_a_bounded_time_behind_jobs_that_are_nearly_done(clips: int, limit: int) -> None:
+    scheduler = Scheduler()
+    scheduler.add(items("long", 1000))
+    waits, waited = [0], 0
+    for step in range(clips * (SHORT_PATIENCE + 2)):
+        for n in range(limit):
+            scheduler.add(items(f"clip {step}.{n}", 1))
+            scheduler.complete(f"clip {step}.{n}")
+        waited = 0 if "long" in {item.job_id for item in scheduler.next_batch(limit)} else waited + 1
+        waits.append(waited)
+
+    assert max(waits) <= SHORT_PATIENCE

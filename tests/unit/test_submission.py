@@ -12,7 +12,7 @@ MODEL = "large-v3"
 
 
 def test_an_empty_form_asks_for_nothing_special() -> None:
-    wish = parse_wish({"prompt": " ", "temperature": "", "priority": "", "unknown": "field"}, "a.wav", MODEL)
+    wish = parse_wish({"prompt": " ", "temperature": "", "priority": "", "unknown": "field"}, "a.wav", [MODEL])
 
     assert wish.options == JobOptions()
     assert wish.options.stored() == {}
@@ -36,7 +36,7 @@ def test_every_field_is_understood() -> None:
         "model": MODEL,
     }
 
-    wish = parse_wish(fields, None, MODEL)
+    wish = parse_wish(fields, None, [MODEL])
 
     assert wish.options == JobOptions(
         prompt="Minutes.", hotwords="Scrivano", word_timestamps=False, vad=False, beam_size=3, temperature=0.4
@@ -47,7 +47,7 @@ def test_every_field_is_understood() -> None:
 
 @pytest.mark.parametrize("name", ["whisper-1", "gpt-4o-transcribe", MODEL])
 def test_the_served_model_has_many_names(name: str) -> None:
-    parse_wish({"model": name}, None, MODEL)
+    parse_wish({"model": name}, None, [MODEL])
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_served_model_has_many_names(name: str) -> None:
     [
         ("task", "sing", "task must be 'transcribe' or 'translate'"),
         ("language", "xx", "language must be"),
-        ("model", "tiny", "'large-v3', not 'tiny'"),
+        ("model", "tiny", "'tiny' does not exist here; this server has 'large-v3'"),
         ("word_timestamps", "maybe", "word_timestamps must be 'true' or 'false'"),
         ("vad", "2", "vad must be 'true' or 'false'"),
         ("queue", "later", "queue must be 'true' or 'false'"),
@@ -77,13 +77,13 @@ def test_the_served_model_has_many_names(name: str) -> None:
 )
 def test_what_cannot_be_used_is_refused_by_its_name(field: str, value: str, message: str) -> None:
     with pytest.raises(BadRequest, match=message):
-        parse_wish({field: value}, None, MODEL)
+        parse_wish({field: value}, None, [MODEL])
 
 
 @given(st.dictionaries(st.sampled_from(["beam_size", "temperature", "metadata", "vad", "priority"]), st.text()))
 def test_no_text_does_anything_else(fields: dict[str, str]) -> None:
     try:
-        options = parse_wish(fields, None, MODEL).options
+        options = parse_wish(fields, None, [MODEL]).options
     except BadRequest:
         return
     assert options.beam_size is None or 1 <= options.beam_size <= 10

@@ -62,6 +62,7 @@ class JobView(BaseModel):
     webhook_url: str | None = Field(default=None, description="Only when one was given.")
     filename: str | None = Field(default=None, description="As uploaded.")
     priority: str | None = Field(default=None, description="Only when it is not `normal`.", examples=["bulk"])
+    model: str | None = Field(default=None, description="Only when it is not the usual one.", examples=["small"])
     metadata: dict[str, str] | None = Field(
         default=None, description="As submitted; only when there is some.", examples=[{"customer": "42"}]
     )
@@ -77,17 +78,27 @@ class DownloadView(BaseModel):
     total_bytes: int | None
 
 
-class ModelView(BaseModel):
+class DeviceView(BaseModel):
+    gpu: int
+    state: str
+
+
+class OneModelView(BaseModel):
     state: str = Field(description="`unloaded`, `loading`, `waiting_for_gpu` or `ready`.")
-    model: str | None = Field(default=None, description="The configured model.")
+    model: str | None = Field(default=None, description="Its name.")
     loaded_at: str | None = Field(default=None, description="Only when ready.")
     vram_needed_mb: int | None = Field(default=None, description="Only while waiting for memory.")
     vram_free_mb: int | None = Field(default=None, description="Only while waiting for memory.")
     retry_in_secs: int | None = Field(default=None, description="Only while waiting for memory.")
-    vram_used_mb: int | None = Field(default=None, description="Only where a GPU can be read.")
-    vram_total_mb: int | None = Field(default=None, description="Only where a GPU can be read.")
     download: DownloadView | None = Field(default=None, description="Only while the model is being downloaded.")
     last_error: str | None = Field(default=None, description="Why the last load failed, until one succeeds.")
+    devices: list[DeviceView] | None = Field(default=None, description="Only where several GPUs share the work.")
+
+
+class ModelView(OneModelView):
+    vram_used_mb: int | None = Field(default=None, description="Only where a GPU can be read.")
+    vram_total_mb: int | None = Field(default=None, description="Only where a GPU can be read.")
+    models: list[OneModelView] | None = Field(default=None, description="Only where several are served.")
 
 
 class StatusView(BaseModel):
@@ -134,7 +145,10 @@ _OPTIONS: dict[str, Any] = {
         "description": "A JSON object of strings, returned with the job.",
         "examples": ['{"customer": "42"}'],
     },
-    "model": {"type": "string", "description": "Must be the served model, or an alias of it such as `whisper-1`."},
+    "model": {
+        "type": "string",
+        "description": "One of the served models; left out: the usual one.",
+    },
 }
 
 SUBMIT_BODY: dict[str, Any] = {

@@ -15,7 +15,7 @@ router = APIRouter(tags=["health"])
 @router.get("/health", summary="Whether the server is there, and what it runs on", response_model=HealthView)
 def health(services: ServicesDep) -> dict[str, Any]:
     """Never waits for the model."""
-    memory = services.memory.read()
+    memory = services.memory.read(services.gpu)
     return {
         "status": "ok",
         "gpu_name": memory.name if memory else None,

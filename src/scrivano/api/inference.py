@@ -12,14 +12,14 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
-from scrivano.api.openai_form import ALIASES
+from scrivano.api.openai_form import ALIASES, served_model
 from scrivano.api.problems import JOB_ID_HEADER
 from scrivano.api.protocol_documents import INFERENCE_BODY, LOAD_BODY
 from scrivano.api.services import Services, ServicesDep
 from scrivano.api.submission import MAX_BEAM_SIZE, Wish
 from scrivano.api.synchronous import LOOK_SECS, IdempotencyKey, begin, check_going_on, finish
 from scrivano.api.uploads import Upload
-from scrivano.errors import BadParameter, ModelNotFound
+from scrivano.errors import BadParameter
 from scrivano.formats import milliseconds, render
 from scrivano.jobs import JobOptions, Task
 from scrivano.languages import LANGUAGES, parse_language
@@ -72,23 +72,25 @@ async def inference(request: Request, services: ServicesDep, idempotency_key: Id
     openapi_extra={"requestBody": LOAD_BODY},
 )
 async def load(request: Request, services: ServicesDep) -> str:
-    """This server has one model: any other name is refused. Answers when it is loaded."""
+    """One of the served models, by its name or a path that ends in it; any other is refused.
+
+    Answers when it is loaded.
+    """
     async with Upload(services.blobs, services.new_id(), "file", services.max_upload_bytes) as form:
         await form.receive(request, on_long=services.runner.load)
     name = form.fields.get("model", "").strip()
     if not name:
         raise BadParameter("model", "missing 'model' field")
-    if not any(name == known or name.endswith(f"/{known}") for known in (services.model, *ALIASES)):
-        raise ModelNotFound(name, services.model)
-    await _loaded(services)
+    known = next((known for known in (*services.models, *ALIASES) if name.endswith(f"/{known}")), name)
+    await _loaded(services, served_model(known, services.models))
     return "Load was successful!"
 
 
-async def _loaded(services: Services) -> None:
-    services.runner.load()
+async def _loaded(services: Services, model: str | None) -> None:
+    services.runner.load(model)
     with services.signals.watch(MODEL) as news:
-        while services.runner.model.life.state is not ModelState.READY:
-            check_going_on(services)
+        while services.runner.models[model or services.model].life.state is not ModelState.READY:
+            check_going_on(services, model)
             with suppress(TimeoutError):
                 await asyncio.wait_for(news.wait(), LOOK_SECS)
             news.clear()

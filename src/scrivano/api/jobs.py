@@ -183,7 +183,7 @@ def retry(job_id: JobId, services: ServicesDep) -> Response:
     if JobStatus.QUEUED in NEXT[job.status] and not services.blobs.path(job_id).exists():
         raise JobNotRetriable(f"the recording of job {job_id} is not kept; submit it again")
     job = services.store.retry(job_id)
-    services.runner.submit(job.id, job.priority)
+    services.runner.submit(job)
     return Response(job_json(job), status_code=202, media_type="application/json")
 
 
@@ -208,14 +208,13 @@ def _wish(services: Services, upload: Upload) -> Wish:
     """What a form asks for. Raises `BadRequest`."""
     if not is_by_url(upload):
         upload.check()
-    return parse_wish(upload.fields, upload.filename, services.model)
+    return parse_wish(upload.fields, upload.filename, services.models)
 
 
 def _load_early(services: Services, upload: Upload) -> None:
     """Begin to load while a long upload goes on; not for a form of which the fields so far are refused."""
     with suppress(BadRequest):
-        _wish(services, upload)
-        services.runner.load()
+        services.runner.load(_wish(services, upload).model)
 
 
 def _admit(services: Services, wish: Wish, upload: Upload) -> None:
@@ -224,10 +223,10 @@ def _admit(services: Services, wish: Wish, upload: Upload) -> None:
         raise WorkerGone
     if wish.webhook_url:
         services.webhooks.register(wish.webhook_url)
-    state = services.runner.model.life.state
+    state = services.runner.models[wish.model or services.model].life.state
     may_wait = services.queue_always or flag(upload.fields, "queue")
     if state is not ModelState.READY and not may_wait:
-        services.runner.load()
+        services.runner.load(wish.model)
         raise ModelNotReady(state.value, RETRY_AFTER_SECS.get(state, services.gpu_poll_interval_secs))
 
 

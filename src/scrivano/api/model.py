@@ -6,18 +6,21 @@ import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Query
 from fastapi.responses import JSONResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from scrivano.api.documents import MODEL_EXAMPLES, MODEL_STREAM_EXAMPLE, ModelView, StatusView
 from scrivano.api.events import frame, parse_event_id, respond
+from scrivano.api.openai_form import served_model
 from scrivano.api.services import Services, ServicesDep
 from scrivano.jobs import utc
 from scrivano.lifecycle import ModelState, waiting
 from scrivano.signals import MODEL
 
 router = APIRouter(prefix="/model", tags=["model"])
+
+OneModel = Annotated[str | None, Query(description="One of the served models.", examples=["large-v3"])]
 
 
 @router.get(
@@ -28,10 +31,23 @@ router = APIRouter(prefix="/model", tags=["model"])
     responses={200: {"content": {"application/json": {"examples": MODEL_EXAMPLES}}}},
 )
 def status(services: ServicesDep) -> dict[str, Any]:
-    """`last_error` says why the last load failed. GPU figures are there only where a GPU can be read."""
-    model = services.runner.model
+    """`last_error` says why the last load failed. GPU figures are there only where a GPU can be read.
+
+    With `MODELS` set, `models` has all of them, the usual one first.
+    """
+    body = _status(services, services.model)
+    if len(services.models) > 1:
+        body["models"] = [_status(services, name) for name in services.models]
+    memory = services.memory.read(services.gpu)
+    if memory is not None:
+        body |= {"vram_used_mb": memory.used_mb, "vram_total_mb": memory.total_mb}
+    return body
+
+
+def _status(services: Services, name: str) -> dict[str, Any]:
+    model = services.runner.models[name]
     life = model.life
-    body: dict[str, Any] = {"state": life.state.value, "model": services.model}
+    body: dict[str, Any] = {"state": life.state.value, "model": name}
     if life.state is ModelState.WAITING_FOR_GPU:
         body |= waiting(life, now=time.monotonic())
     if life.state is ModelState.READY and life.loaded_at is not None:
@@ -40,9 +56,8 @@ def status(services: ServicesDep) -> dict[str, Any]:
         body["last_error"] = life.last_error
     if model.download is not None:
         body["download"] = dict(model.download)
-    memory = services.memory.read()
-    if memory is not None:
-        body |= {"vram_used_mb": memory.used_mb, "vram_total_mb": memory.total_mb}
+    if len(model.devices) > 1:
+        body["devices"] = [{"gpu": gpu, "state": state.value} for gpu, state in model.devices.items()]
     return body
 
 
@@ -53,20 +68,24 @@ def status(services: ServicesDep) -> dict[str, Any]:
     response_model=StatusView,
     responses={200: {"model": StatusView, "description": "It is loaded already."}, 202: {"description": "It loads."}},
 )
-def load(services: ServicesDep) -> JSONResponse:
-    """Idempotent; follow `/model/events` or `/model/status`."""
-    ready = services.runner.model.life.state is ModelState.READY
-    services.runner.load()
+def load(services: ServicesDep, model: OneModel = None) -> JSONResponse:
+    """Idempotent; follow `/model/events` or `/model/status`. Without `model`: the usual one."""
+    name = served_model(model, services.models)
+    ready = services.runner.models[name or services.model].life.state is ModelState.READY
+    services.runner.load(name)
     if ready:
         return JSONResponse({"status": "already_ready"})
     return JSONResponse({"status": "load_initiated"}, status_code=202)
 
 
 @router.post("/unload", summary="Give the model's memory back", response_model=StatusView)
-def unload(services: ServicesDep) -> dict[str, str]:
-    """Work in flight ends first. Jobs that are not done go on when the model is loaded again: by a load, by the next
-    submission, or by themselves after GPU_POLL_INTERVAL_SECS, so that other programs have their chance."""
-    services.runner.unload()
+def unload(services: ServicesDep, model: OneModel = None) -> dict[str, str]:
+    """Without `model`: all of them. Work in flight ends first.
+
+    Jobs that are not done go on when their model is loaded again: by a load, by the next submission, or by themselves
+    after GPU_POLL_INTERVAL_SECS, so that other programs have their chance.
+    """
+    services.runner.unload(None if model is None else served_model(model, services.models) or services.model)
     return {"status": "unload_requested"}
 
 

@@ -11,7 +11,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from scrivano.api import openai_bodies
 from scrivano.api.events import PING_SECS
-from scrivano.api.openai_form import ALIASES, Asked, parse
+from scrivano.api.openai_form import ALIASES, Asked, parse, served_model
 from scrivano.api.problems import JOB_ID_HEADER, openai_error, problem_of
 from scrivano.api.protocol_documents import (
     OPENAI_RESPONSES,
@@ -24,7 +24,7 @@ from scrivano.api.services import Services, ServicesDep
 from scrivano.api.submission import Wish
 from scrivano.api.synchronous import IdempotencyKey, begin, finish, known_segments
 from scrivano.api.uploads import Upload
-from scrivano.errors import ModelNotFound, ScrivanoError
+from scrivano.errors import ScrivanoError
 from scrivano.jobs import Task
 
 router = APIRouter(prefix="/v1", tags=["openai"])
@@ -61,16 +61,15 @@ async def translations(request: Request, services: ServicesDep, idempotency_key:
     return await _serve(request, services, Task.TRANSLATE, idempotency_key)
 
 
-@router.get("/models", summary="The served model and its aliases (OpenAI)", response_model=ModelList)
+@router.get("/models", summary="The served models and the aliases of the first (OpenAI)", response_model=ModelList)
 def models(services: ServicesDep) -> dict[str, Any]:
-    names = dict.fromkeys((services.model, *ALIASES))
+    names = dict.fromkeys((*services.models, *ALIASES))
     return {"object": "list", "data": [_model(name) for name in names]}
 
 
 @router.get("/models/{model_id:path}", summary="One model (OpenAI)", response_model=ModelObject)
 def model(model_id: Annotated[str, Path(examples=["whisper-1"])], services: ServicesDep) -> dict[str, Any]:
-    if model_id not in (services.model, *ALIASES):
-        raise ModelNotFound(model_id, services.model)
+    served_model(model_id, services.models)
     return _model(model_id)
 
 
@@ -82,10 +81,11 @@ async def _serve(request: Request, services: Services, task: Task, key: str | No
     asked: list[Asked] = []
 
     def wish(upload: Upload) -> Wish:
-        asked.append(parse(upload.repeated, services.model))
+        asked.append(parse(upload.repeated, services.models))
         return Wish(
             task=task,
             language=asked[0].language,
+            model=asked[0].model,
             filename=upload.filename,
             options=asked[0].options,
             priority="interactive",

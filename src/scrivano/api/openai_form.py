@@ -14,10 +14,10 @@ from scrivano.errors import BadParameter, BadRequest, ModelNotFound
 from scrivano.jobs import JobOptions
 from scrivano.languages import parse_language
 
-__all__ = ["ALIASES", "Asked", "parse"]
+__all__ = ["ALIASES", "Asked", "parse", "served_model"]
 
 ALIASES = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "gpt-transcribe")
-"""OpenAI's models, which clients have built in: here each means the served model."""
+"""OpenAI's models, which clients have built in: here each means the usual model."""
 
 RESPONSE_FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
 
@@ -28,7 +28,7 @@ Form = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """`segments` and `words`: named in `timestamp_granularities`."""
+    """`model` None: the usual one. `segments` and `words`: named in `timestamp_granularities`."""
 
     language: str | None
     options: JobOptions
@@ -37,11 +37,14 @@ class Asked:
     segments: bool
     words: bool
     logprobs: bool
+    model: str | None = None
 
 
-def parse(form: Form, served_model: str) -> Asked:
-    """Raises `BadParameter`, `ModelNotFound`. Fields that OpenAI does not have are ignored."""
-    _check_model(_one(form, "model"), served_model)
+def parse(form: Form, models: Sequence[str]) -> Asked:
+    """`models`: those that are served, the usual one first. Fields that OpenAI does not have are ignored.
+
+    Raises `BadParameter`, `ModelNotFound`.
+    """
     _check_chunking(form)
     response_format = _response_format(_one(form, "response_format"))
     granularities = _some_of(form, "timestamp_granularities", ("word", "segment"))
@@ -50,6 +53,7 @@ def parse(form: Form, served_model: str) -> Asked:
     if stream and response_format in ("srt", "vtt"):
         raise BadParameter("stream", f"stream=true sends events: ask for json, not for {response_format}")
     return Asked(
+        model=served_model(_one(form, "model"), models),
         language=_language(form),
         options=JobOptions(
             prompt=_one(form, "prompt"),
@@ -92,9 +96,13 @@ def _flag(form: Form, name: str) -> bool:
     raise BadParameter(name, f"{name} must be 'true' or 'false', not '{value}'")
 
 
-def _check_model(name: str | None, served: str) -> None:
-    if name is not None and name not in (served, *ALIASES):
-        raise ModelNotFound(name, served)
+def served_model(name: str | None, models: Sequence[str]) -> str | None:
+    """Which of the served models a name means; None: the first, the usual one. Raises `ModelNotFound`."""
+    if name is None or name in (models[0], *ALIASES):
+        return None
+    if name not in models:
+        raise ModelNotFound(name, models)
+    return name
 
 
 def _response_format(value: str | None) -> str:

@@ -73,7 +73,7 @@ def _list(description: str, **items: Any) -> dict[str, Any]:
 
 
 _OPENAI_FIELDS: dict[str, dict[str, Any]] = {
-    "model": _text(f"The served model, or one of {', '.join(ALIASES)}, which all mean it.", examples=["whisper-1"]),
+    "model": _text(f"A served model; {', '.join(ALIASES)} mean the usual one.", examples=["whisper-1"]),
     "prompt": _text("Text that the recording continues, or spellings to use."),
     "response_format": _text("What to answer with.", enum=list(RESPONSE_FORMATS), default="json"),
     "temperature": {"type": "number", "minimum": 0, "maximum": 1, "default": 0, "description": "0: as needed."},

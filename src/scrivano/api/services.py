@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -22,8 +22,8 @@ __all__ = ["Services", "ServicesDep"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """`queue_always`: accept submissions whatever the model's state. `max_upload_bytes` and `max_queue` None: no
-    limit."""
+    """`models`: the first is meant where none is named. `gpu`: the device whose memory is shown. `queue_always`: accept
+    submissions whatever the model's state. `max_upload_bytes` and `max_queue` None: no limit."""
 
     store: Store
     blobs: Blobs
@@ -35,11 +35,16 @@ class Services:
     memory: MemoryReader
     now: Callable[[], datetime]
     new_id: Callable[[], str]
-    model: str
+    gpu: int
+    models: Sequence[str]
     gpu_poll_interval_secs: int
     queue_always: bool = False
     max_upload_bytes: int | None = None
     max_queue: int | None = None
+
+    @property
+    def model(self) -> str:
+        return self.models[0]
 
 
 def _services(request: Request) -> Services:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -11,11 +11,11 @@ from typing import Literal
 from anyio.to_thread import run_sync
 
 from scrivano.api.audiourl import http_url
-from scrivano.api.openai_form import ALIASES
+from scrivano.api.openai_form import served_model
 from scrivano.api.services import Services
 from scrivano.api.uploads import Upload
 from scrivano.blobs import Blob
-from scrivano.errors import BadParameter, BadRequest, WorkerGone
+from scrivano.errors import BadParameter, BadRequest, ModelNotFound, WorkerGone
 from scrivano.jobs import Job, JobOptions, JobStatus, Task
 from scrivano.languages import parse_language
 
@@ -30,10 +30,11 @@ Fields = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What is asked for. `language` None: detect it. `metadata` is returned with the job."""
+    """What is asked for. `language` None: detect it; `model` None: the usual one. `metadata` comes back as it is."""
 
     task: Task
     language: str | None
+    model: str | None = None
     options: JobOptions = field(default_factory=JobOptions)
     webhook_url: str | None = None
     filename: str | None = None
@@ -61,16 +62,19 @@ async def accept(
     return await run_sync(_store, services, _job(services, upload, wish), blob, idempotency_key, twins_since)
 
 
-def parse_wish(fields: Fields, filename: str | None, served_model: str) -> Wish:
-    """The form of `POST /jobs`. Raises `BadRequest` with what to write instead. Unknown fields are ignored."""
+def parse_wish(fields: Fields, filename: str | None, models: Sequence[str]) -> Wish:
+    """The form of `POST /jobs`; `models`: those that are served, the usual one first. Unknown fields are ignored.
+
+    Raises `BadRequest` with what to write instead.
+    """
     task = fields.get("task", Task.TRANSCRIBE.value)
     if task not in list(Task):
         raise BadRequest("task must be 'transcribe' or 'translate'")
-    _check_model(_text(fields, "model"), served_model)
     flag(fields, "queue")
     return Wish(
         task=Task(task),
         language=parse_language(fields.get("language")),
+        model=_model(_text(fields, "model"), models),
         options=JobOptions(
             prompt=_text(fields, "prompt"),
             hotwords=_text(fields, "hotwords"),
@@ -99,9 +103,11 @@ def _text(fields: Fields, name: str) -> str | None:
     return fields.get(name, "").strip() or None
 
 
-def _check_model(name: str | None, served: str) -> None:
-    if name is not None and name not in (served, *ALIASES):
-        raise BadParameter("model", f"this server has the model '{served}', not '{name}'; leave out 'model'")
+def _model(name: str | None, models: Sequence[str]) -> str | None:
+    try:
+        return served_model(name, models)
+    except ModelNotFound as error:
+        raise BadParameter("model", f"{error}; leave out 'model' for '{models[0]}'") from error
 
 
 def _beam_size(text: str | None) -> int | None:
@@ -152,6 +158,8 @@ def _job(services: Services, upload: Upload, wish: Wish) -> Job:
     options = wish.options.stored()
     if wish.priority != "normal":
         options["priority"] = wish.priority
+    if wish.model is not None:
+        options["model"] = wish.model
     if wish.metadata is not None:
         options["metadata"] = dict(wish.metadata)
     return Job(
@@ -182,5 +190,5 @@ def _store(services: Services, job: Job, blob: Blob, key: str | None, twins_sinc
         if job_id != job.id:
             services.blobs.delete(job.id)
     if job_id == job.id:
-        services.runner.submit(job.id, job.priority)
+        services.runner.submit(job)
     return job_id

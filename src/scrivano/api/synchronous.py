@@ -206,22 +206,22 @@ async def follow(services: Services, job_id: str) -> AsyncIterator[Event]:
                 yield event
             if job.status.terminal:
                 return
-            check_going_on(services)
+            check_going_on(services, job.model)
             with suppress(TimeoutError):
                 await asyncio.wait_for(news.wait(), LOOK_SECS)
 
 
-def check_going_on(services: Services) -> None:
+def check_going_on(services: Services, model: str | None) -> None:
     """Raises `ServerStopping`, `WorkerGone` where there is nothing to wait for in this process.
 
-    Raises `ModelUnavailable` when the model could not be loaded again and again: the job waits on, but a caller had
-    better hear why than wait for ever.
+    `model` None: the usual one. Raises `ModelUnavailable` when it could not be loaded again and again: the job waits
+    on, but a caller had better hear why than wait for ever.
     """
     if services.signals.stopping:
         raise ServerStopping
     if not services.runner.alive:
         raise WorkerGone
-    life = services.runner.model.life
+    life = services.runner.models.get(model or "", services.runner.model).life
     if life.state is ModelState.UNLOADED and life.failures >= LOADS_TO_WAIT_FOR:
         raise ModelUnavailable(f"the model cannot be loaded; the job waits for it: {life.last_error}")
 

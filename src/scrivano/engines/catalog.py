@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from scrivano.errors import ModelUnavailable
 
-__all__ = ["NANO", "REPOSITORIES", "ModelSource", "default_model", "find_model", "known_models", "vram_needed_mb"]
+__all__ = [
+    "NANO",
+    "REPOSITORIES",
+    "ModelSource",
+    "default_model",
+    "find_model",
+    "known_models",
+    "vram_needed_mb",
+    "window_mb",
+]
 
 NANO = "nano"
 """The bundled model: two million parameters, for tests and demonstrations."""
@@ -61,6 +71,28 @@ MILLION_PARAMETERS = {
 WORK_MB = 851
 """CUDA context, cuBLAS and the buffers of a small batch. With it large-v3 in float16 needs 2 * 1550 + 851 = 3951 MB,
 the figure of the contract; faster-whisper's own benchmark saw 4525 MB at beam 5 for the whole process."""
+
+DECODERS = {
+    "tiny": (4, 384),
+    "base": (6, 512),
+    "small": (12, 768),
+    "medium": (24, 1024),
+    "large": (32, 1280),
+    "large-v1": (32, 1280),
+    "large-v2": (32, 1280),
+    "large-v3": (32, 1280),
+    "large-v3-turbo": (4, 1280),
+    "turbo": (4, 1280),
+    "distil-small": (4, 768),
+    "distil-medium": (2, 1024),
+    "distil-large-v2": (2, 1280),
+    "distil-large-v3": (2, 1280),
+    "distil-large-v3.5": (2, 1280),
+}
+"""Layers and width, from the models' config.json."""
+
+WINDOW_POSITIONS, TEXT_POSITIONS, HEAD_WIDTH = 1500, 224, 64
+"""Of the encoder's output, of the text that is decoded from it, and of an attention head: alike in all Whispers."""
 
 BYTES_PER_PARAMETER = {"float32": 4, "int8": 1, "int8_float16": 1, "int8_bfloat16": 1, "int8_float32": 1}
 """By CTranslate2's compute type; what is not named here takes two."""
@@ -119,8 +151,26 @@ def vram_needed_mb(name: str, *, path: Path | None = None, compute_type: str = "
     return round(millions * BYTES_PER_PARAMETER.get(compute_type, 2)) + WORK_MB
 
 
+def window_mb(name: str, beam_size: int) -> int:
+    """Device memory that each window of a batch takes while it is decoded, in MB, at two bytes a number; 0: not known.
+
+    Keys and values of each decoder layer, for the encoder's output once and for the text once a hypothesis; and the
+    attention scores of one encoder layer, its largest buffer.
+    """
+    if _stem(name) not in DECODERS:
+        return 0
+    layers, width = DECODERS[_stem(name)]
+    keys_and_values = 2 * layers * width * (WINDOW_POSITIONS + beam_size * TEXT_POSITIONS)
+    scores = width // HEAD_WIDTH * WINDOW_POSITIONS**2
+    return math.ceil(2 * (keys_and_values + scores) / 1e6)
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix(".en")
+
+
 def _millions_by_name(name: str) -> float | None:
-    return MILLION_PARAMETERS.get(name.removesuffix(".en"))
+    return MILLION_PARAMETERS.get(_stem(name))
 
 
 def _millions_on_disk(path: Path) -> float | None:

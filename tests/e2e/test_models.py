@@ -1,0 +1,73 @@
+"""Two real models behind one server: the bundled one, and a copy of it under another name."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from openai import NotFoundError, OpenAI
+from served import CATALOG, DATA, Served, served, text_of, until
+
+from scrivano.engines.catalog import NANO_FOLDER
+
+CLIP = "en-exact-0.flac"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("models") / "mine"
+    shutil.copytree(NANO_FOLDER, folder, ignore=shutil.ignore_patterns("recording*"))
+    env = {"WHISPER_MODEL": "", "WHISPER_MODEL_PATH": str(folder), "MODELS": "nano", "KEEP_ALIVE": "mine=0,nano=0"}
+    with served(tmp_path_factory.mktemp("data"), **env) as running:
+        yield running
+
+
+def states(server: Served) -> dict[str, str]:
+    return {one["model"]: one["state"] for one in server.http.get("/model/status").json()["models"]}
+
+
+def test_a_job_loads_the_model_that_it_names_and_no_other(server: Served) -> None:
+    refused = server.http.post("/jobs", files={"audio": (CLIP, (DATA / CLIP).read_bytes())}, data={"model": "nano"})
+    assert (refused.status_code, refused.json()["state"]) == (503, "unloaded")
+
+    job = server.ended(server.submit(CLIP, queue="true", model="nano"))
+
+    assert (job["status"], job["model"]) == ("done", "nano")
+    assert text_of(job) == CATALOG[CLIP]["text"]
+    assert states(server) == {"mine": "unloaded", "nano": "ready"}
+    assert server.state() == "unloaded"
+
+
+def test_both_work_side_by_side_each_in_a_process_of_its_own(server: Served) -> None:
+    jobs = [server.submit(CLIP, queue="true", **named) for named in ({}, {"model": "nano"})]
+
+    usual, other = [server.ended(job_id) for job_id in jobs]
+
+    assert text_of(usual) == text_of(other) == CATALOG[CLIP]["text"]
+    assert "model" not in usual
+    assert states(server) == {"mine": "ready", "nano": "ready"}
+    assert len(server.children("engine")) == 2
+
+
+def test_openai_clients_name_them(server: Served) -> None:
+    client = OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0)
+    assert [model.id for model in client.models.list()][:3] == ["mine", "nano", "whisper-1"]
+    assert client.models.retrieve("nano").id == "nano"
+
+    with (DATA / CLIP).open("rb") as audio:
+        answer = client.audio.transcriptions.create(file=audio, model="nano", temperature=0)
+    assert answer.text == CATALOG[CLIP]["text"]
+    with (DATA / CLIP).open("rb") as audio, pytest.raises(NotFoundError, match="this server has 'mine' and 'nano'"):
+        client.audio.transcriptions.create(file=audio, model="small")
+
+
+def test_one_is_loaded_and_unloaded_by_its_name(server: Served) -> None:
+    server.http.post("/model/load?model=nano")
+    until(lambda: states(server)["nano"] == "ready")
+    assert server.http.post("/model/load?model=nano").json() == {"status": "already_ready"}
+
+    assert server.http.post("/model/unload?model=nano").json() == {"status": "unload_requested"}
+
+    until(lambda: states(server)["nano"] == "unloaded")
+    assert server.http.post("/model/load?model=small").status_code == 404

@@ -1,0 +1,145 @@
+"""Several models and devices behind one runner, with engine children that do as they are told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runner_bench import SECOND, TEXTS, Bench, bench
+from served import until
+
+from scrivano.enginehost import EngineLimits
+from scrivano.jobs import JobStatus
+from scrivano.lifecycle import ModelState, Policy
+from scrivano.pool import ModelSpec
+
+POLICY = Policy(poll_interval_s=0.2)
+USUAL = ModelSpec(name="usual", load={"model": "usual"}, policy=POLICY, needed_mb=4000)
+OTHER = ModelSpec(name="other", load={"model": "other"}, policy=POLICY, needed_mb=3000)
+TWO = {"models": [USUAL, OTHER]}
+MANY = [[n * SECOND, (n + 1) * SECOND] for n in range(40)]
+
+
+def states(it: Bench) -> dict[str, ModelState]:
+    return {name: status.life.state for name, status in it.runner.models.items()}
+
+
+def loads(it: Bench) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (it.folder / "load messages").read_text().splitlines()]
+
+
+def test_each_job_is_decoded_by_the_model_that_it_names(tmp_path: Path) -> None:
+    with bench(tmp_path, options=TWO) as it:
+        usual, other = it.submit(), it.submit(options={"model": "other"})
+
+        assert it.ended(usual).status is it.ended(other).status is JobStatus.DONE
+        assert it.texts(usual) == it.texts(other) == TEXTS
+        assert states(it) == {"usual": ModelState.READY, "other": ModelState.READY}
+        assert sorted(load["model"] for load in loads(it)) == ["other", "usual"]
+        assert [type for type, _ in it.announced] == ["model_loading", "model_ready"]
+
+
+def test_a_model_that_is_no_longer_served_gives_way_to_the_usual_one(tmp_path: Path) -> None:
+    with bench(tmp_path) as it:
+        assert it.ended(it.submit(options={"model": "gone"})).status is JobStatus.DONE
+
+
+def test_the_model_that_was_idle_for_longest_makes_room(tmp_path: Path) -> None:
+    third = ModelSpec(name="third", load={"model": "third"}, policy=POLICY, needed_mb=3000)
+    with bench(tmp_path, options={"models": [USUAL, OTHER, third]}) as it:
+        it.ended(it.submit(options={"model": "other"}))
+        it.ended(it.submit())
+        it.memory.free_mb = 1000
+        job = it.submit(options={"model": "third"})
+        until(lambda: states(it)["other"] is ModelState.UNLOADED)
+        assert states(it)["usual"] is ModelState.READY
+        it.memory.free_mb = 4000
+
+        assert it.ended(job).status is JobStatus.DONE
+        assert states(it) == {
+            "usual": ModelState.READY,
+            "other": ModelState.UNLOADED,
+            "third": ModelState.READY,
+        }
+
+
+def test_a_model_at_work_does_not_make_room(tmp_path: Path) -> None:
+    with bench(tmp_path, options={**TWO, "batch_size": 1}, decode=["slow"]) as it:
+        long = it.submit(MANY)
+        until(lambda: it.store.get_job(long).progress > 0)
+        it.memory.free_mb = 1000
+        short = it.submit(options={"model": "other"})
+        until(lambda: states(it)["other"] is ModelState.WAITING_FOR_GPU)
+
+        assert it.ended(long).status is JobStatus.DONE
+        assert not it.store.get_job(short).status.terminal
+        until(lambda: states(it)["usual"] is ModelState.UNLOADED)
+        it.memory.free_mb = 8000
+        assert it.ended(short).status is JobStatus.DONE
+
+
+def test_unloading_one_model_leaves_the_other(tmp_path: Path) -> None:
+    with bench(tmp_path, options=TWO) as it:
+        it.runner.load("usual")
+        it.runner.load("other")
+        until(lambda: set(states(it).values()) == {ModelState.READY})
+
+        it.runner.unload("other")
+        until(lambda: states(it)["other"] is ModelState.UNLOADED)
+        assert states(it)["usual"] is ModelState.READY
+        it.runner.unload()
+        until(lambda: set(states(it).values()) == {ModelState.UNLOADED})
+
+
+def test_each_model_stays_for_its_own_time(tmp_path: Path) -> None:
+    brief = ModelSpec(name="brief", load={}, policy=Policy(idle_timeout_s=0.1, poll_interval_s=0.2))
+    with bench(tmp_path, options={"models": [USUAL, brief]}) as it:
+        it.runner.load()
+        it.ended(it.submit(options={"model": "brief"}))
+
+        until(lambda: states(it) == {"usual": ModelState.READY, "brief": ModelState.UNLOADED})
+
+
+def test_two_gpus_share_one_jobs_chunks(tmp_path: Path) -> None:
+    with bench(tmp_path, options={"gpus": [0, 1], "batch_size": 1}, decode=["slow"]) as it:
+        job = it.submit(MANY)
+
+        assert it.ended(job).status is JobStatus.DONE
+        assert len(it.texts(job)) == len(MANY)
+        assert sorted(load["device_index"] for load in loads(it)) == [0, 1]
+        assert it.runner.model.devices == {0: ModelState.READY, 1: ModelState.READY}
+        assert len(set((tmp_path / "processes").read_text().split())) == 2
+        assert [type for type, _ in it.announced] == ["model_loading", "model_ready"]
+
+
+@pytest.mark.parametrize("fault", ["crash", "hang", "memory", "input", "device", "nonsense"])
+def test_batches_that_waited_behind_a_bad_one_are_decoded(tmp_path: Path, fault: str) -> None:
+    options = {"in_flight": 3, "batch_size": 2, "limits": EngineLimits(chunk_s=0.5)}
+    with bench(tmp_path, options=options, decode=["ok", "ok", fault, "ok"]) as it:
+        job = it.submit(MANY)
+
+        assert it.ended(job).status is JobStatus.DONE
+        assert it.texts(job) == [f"from {start}" for start, _ in MANY]
+
+
+def test_no_more_chunks_go_to_a_device_than_its_memory_holds(tmp_path: Path) -> None:
+    spec = ModelSpec(name="usual", load={}, policy=POLICY, window_mb=3000)
+    with bench(tmp_path, options={"models": [spec], "batch_size": 16}) as it:
+        it.ended(it.submit(MANY))
+
+        assert max(map(len, it.batches)) == 2  # nine tenths of 8000 MB
+
+
+def test_batches_are_short_while_there_is_urgent_work(tmp_path: Path) -> None:
+    with bench(tmp_path, options={"batch_size": 8}, secs=4.8, decode=["slow"]) as it:
+        it.ended(it.submit(MANY))
+        assert max(map(len, it.batches)) == 8
+        before = len(it.batches)
+
+        it.ended(it.submit(options={"priority": "interactive"}))
+        it.ended(it.submit(MANY))
+
+        # Eight chunks in 4.8 s are 0.6 s each, of which two fit into 1.5 s; then 4.8 s for two are too much for any.
+        assert {len(batch) for batch in it.batches[before + 3 :]} == {1}

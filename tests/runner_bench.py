@@ -1,0 +1,129 @@
+"""A runner with a real store, real files and scripted children, for the tests that drive it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from served import until
+
+from scrivano.blobs import Blobs
+from scrivano.gpu import GpuMemory
+from scrivano.jobs import Job, JobStatus, Task
+from scrivano.lifecycle import ModelState, Policy
+from scrivano.pool import ModelSpec, PoolOptions
+from scrivano.runner import Runner, RunnerOptions
+from scrivano.store import Store
+
+CHILDREN = Path(__file__).parent / "children"
+SECOND = 16_000
+THREE = [[0, 20 * SECOND], [20 * SECOND, 40 * SECOND], [40 * SECOND, 60 * SECOND]]
+
+
+class ScriptedMemory:
+    """A GPU whose free memory a test sets."""
+
+    def __init__(self, free_mb: int) -> None:
+        self.free_mb = free_mb
+
+    def read(self, index: int) -> GpuMemory | None:
+        return GpuMemory(name="scripted", total_mb=8000, used_mb=8000 - self.free_mb, free_mb=self.free_mb)
+
+    def host_free_mb(self) -> int | None:
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class Bench:
+    store: Store
+    blobs: Blobs
+    runner: Runner
+    folder: Path
+    memory: ScriptedMemory
+    announced: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+
+    def submit(
+        self, chunks: list[list[int]] = THREE, *, options: Mapping[str, Any] | None = None, **orders: object
+    ) -> str:
+        job_id = str(uuid.uuid4())
+        with self.blobs.create(job_id) as writer:
+            writer.write(json.dumps({"chunks": chunks, **orders}).encode())
+            blob = writer.commit()
+        job = Job(
+            id=job_id,
+            status=JobStatus.QUEUED,
+            task=Task.TRANSCRIBE,
+            created_at=datetime.now(UTC),
+            options=options or {},
+        )
+        self.store.add_job(job, audio_sha256=blob.sha256, audio_bytes=blob.size_bytes)
+        self.runner.submit(job)
+        return job_id
+
+    def ended(self, job_id: str) -> Job:
+        until(lambda: self.store.get_job(job_id).status.terminal)
+        return self.store.get_job(job_id)
+
+    def texts(self, job_id: str) -> list[str]:
+        return [segment["text"] for segment in json.loads(self.store.get_result(job_id) or b"[]")]
+
+    def heard(self, job_id: str) -> list[tuple[str, float, float]]:
+        """The job's `segment` events: text, start and end."""
+        log = [event.data for event in self.store.events_after(job_id, 0) if event.type == "segment"]
+        return [(data["text"], data["start"], data["end"]) for data in log]
+
+    @property
+    def state(self) -> ModelState:
+        return self.runner.model.life.state
+
+    @property
+    def batches(self) -> list[list[dict[str, Any]]]:
+        return [json.loads(line) for line in (self.folder / "batches").read_text().splitlines()]
+
+
+TEXTS = ["from 0", f"from {20 * SECOND}", f"from {40 * SECOND}"]
+
+
+@contextmanager
+def bench(
+    folder: Path, *, options: Mapping[str, Any] | None = None, free_mb: int = 8000, **orders: object
+) -> Iterator[Bench]:
+    store = Store.open(folder / "scrivano.db", lambda: datetime.now(UTC))
+    blobs, memory, announced = Blobs(folder), ScriptedMemory(free_mb), list[tuple[str, Mapping[str, Any]]]()
+    wishes = dict(options or {})
+    spec = ModelSpec(name="usual", load={}, policy=wishes.pop("policy", Policy(poll_interval_s=0.2)), needed_mb=4000)
+    pool = PoolOptions(
+        engine_command=[sys.executable, str(CHILDREN / "engine.py"), str(folder), json.dumps(orders)],
+        models=[spec],
+        gpus=[0],
+    )
+    changes = {
+        name: wishes.pop(name) for name in ("limits", "batch_size", "in_flight", "models", "gpus") if name in wishes
+    }
+    defaults = RunnerOptions(
+        media_command=[sys.executable, str(CHILDREN / "media.py")], pool=replace(pool, **changes), decoding={}
+    )
+    runner = Runner(
+        store,
+        blobs,
+        memory,
+        lambda type, data: announced.append((type, data)),
+        lambda: datetime.now(UTC),
+        replace(defaults, **wishes),
+    )
+    runner.start()
+    try:
+        yield Bench(store, blobs, runner, folder, memory, announced)
+    finally:
+        runner.stop()
+        store.close()
