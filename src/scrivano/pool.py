@@ -130,6 +130,7 @@ class Engine:
         self.batch_limit = batch_limit
         self.pace_secs = 0.0
         self.used_at = 0.0
+        self.working = False
 
     @property
     def ready(self) -> bool:
@@ -229,8 +230,8 @@ class EnginePool:
     def tick(self, working: Callable[[str], bool], *, in_use: bool) -> None:
         """Time goes by. `working`: whether a model has jobs; `in_use`: what will soon be a job is under way."""
         for engine in self._engines:
-            in_flight = bool(engine.host.batches)
-            self._apply(engine, lifecycle.Tick(working(engine.spec.name), in_flight, in_use))
+            engine.working = working(engine.spec.name)
+            self._apply(engine, lifecycle.Tick(engine.working, bool(engine.host.batches), in_use))
 
     def patience(self, now: float) -> float:
         """Seconds until the next deadline of a model; infinite where there is none ahead."""
@@ -296,7 +297,8 @@ class EnginePool:
 
     def _make_room(self, engine: Engine) -> bool:
         """End the engine on that device that has been idle for longest; whether there was one."""
-        idle = [one for one in self._engines if one.gpu == engine.gpu and one is not engine and self._is_idle(one)]
+        others = [one for one in self._engines if one.gpu == engine.gpu and one is not engine]
+        idle = [one for one in others if one.ready and not one.working and not one.host.batches]
         if not idle:
             return False
         oldest = min(idle, key=lambda one: one.used_at)
@@ -304,9 +306,6 @@ class EnginePool:
         self._apply(oldest, lifecycle.Unload())
         self._apply(oldest, lifecycle.Tick(work_waiting=False, in_flight=False, in_use=False))
         return True
-
-    def _is_idle(self, engine: Engine) -> bool:
-        return engine.ready and not engine.host.batches and not len(self._schedulers[engine.spec.name])
 
     def _lacks_memory(self, engine: Engine, free_mb: int, retry_s: float | None = None) -> None:
         self._apply(engine, lifecycle.LacksMemory(engine.spec.needed_mb, free_mb, retry_s))
