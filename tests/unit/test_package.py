@@ -60,6 +60,7 @@ ORDER = (
     "subtitles",
     "jobs",
     "transcript",
+    "detection",
     "languages",
     "config",
     "errors",
