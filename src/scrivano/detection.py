@@ -130,14 +130,23 @@ class Languages:
         self.multilingual = multilingual
         self.detections: dict[int, Detection] = {}
         self._settled: list[str] = []
+        self._again: dict[int, str] = {}
 
     def hear(self, index: int, detection: Detection) -> None:
         """What was detected in a chunk. The first time counts: what is decoded again gives the same."""
         self.detections.setdefault(index, detection)
 
+    def recall(self, index: int, detection: Detection, language: str) -> None:
+        """What an earlier attempt knew of a chunk. Decoded in another language than its own, it had been settled, maybe
+        by the end of the chunks, of which this attempt does not know yet."""
+        self.hear(index, detection)
+        if language != detection.language:
+            self._again[index] = language
+
     def forget(self, index: int) -> None:
         """The chunk is none any more."""
         self.detections.pop(index, None)
+        self._again.pop(index, None)
         del self._settled[index:]
 
     def settle(self, chunks_total: int | None) -> None:
@@ -166,5 +175,7 @@ class Languages:
             index += 1
 
     def _next(self, complete: bool) -> str | None:
+        if (again := self._again.get(len(self._settled))) is not None:
+            return again
         start = self.choice.language if self.choice else None
         return next_language(self._settled, self.detections, start, complete=complete)

@@ -68,7 +68,7 @@ class OpenJob:
         self.heard[chunk.index] = known_segments(chunk, result)
         self.spoken[chunk.index] = result["language"]
         if "detected" in result:
-            self.languages.hear(chunk.index, Detection(**result["detected"]))
+            self.languages.recall(chunk.index, Detection(**result["detected"]), result["language"])
 
     @property
     def group(self) -> str:
