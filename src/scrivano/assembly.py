@@ -9,7 +9,7 @@ from typing import Any
 from scrivano.chunking import to_file_time
 from scrivano.jobs import Chunk
 from scrivano.postprocess import clean
-from scrivano.transcript import Segment, segment_from_dict
+from scrivano.transcript import Segment, language_of, segment_from_dict
 
 
 def assemble(results: Iterable[tuple[Chunk, Mapping[str, Any]]], duration: float) -> tuple[Segment, ...]:
@@ -54,4 +54,14 @@ def served(index: int, segment: Segment) -> dict[str, Any]:
         "compression_ratio": round(segment.compression_ratio, 4),
         "temperature": segment.temperature,
         "tokens": list(segment.tokens),
+        **language_of(segment),
     }
+
+
+def main_language(segments: Iterable[Segment]) -> str | None:
+    """The one that is spoken longest; None where segments tell none."""
+    seconds: dict[str, float] = {}
+    for segment in segments:
+        if segment.language:
+            seconds[segment.language] = seconds.get(segment.language, 0.0) + segment.end - segment.start
+    return max(seconds, key=seconds.__getitem__, default=None)

@@ -135,6 +135,8 @@ def _run_server(flags: Mapping[str, object], config: Path | None, while_stdin_is
 def transcribe(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Recordings; - for standard input.")],
     language: Annotated[str | None, typer.Option(help="ISO 639-1.  [default: detected]")] = None,
+    languages: Annotated[str | None, typer.Option(help="Detect it among these, such as de,en.")] = None,
+    multilingual: Annotated[bool, typer.Option("--multilingual", help="Several are spoken in one recording.")] = False,
     task: Annotated[Task, typer.Option(help="translate: to English.")] = Task.TRANSCRIBE,
     format: Annotated[Format, typer.Option(help="Of the transcript.")] = Format.TXT,
     output_dir: Annotated[
@@ -150,7 +152,14 @@ def transcribe(
     from scrivano.transcribing import Wish, transcribe_all
 
     with _sources(files) as sources, _server(server, model) as url:
-        wish = Wish(language=language, task=task.value, format=format.value, output_dir=output_dir)
+        wish = Wish(
+            language=language,
+            languages=languages.split(",") if languages else (),
+            multilingual=multilingual or None,
+            task=task.value,
+            format=format.value,
+            output_dir=output_dir,
+        )
         raise typer.Exit(FAILED if transcribe_all(url, sources, wish, stderr) else 0)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -217,6 +217,8 @@ class Client:
         *,
         filename: str | None = None,
         language: str | None = None,
+        languages: Sequence[str] = (),
+        multilingual: bool | None = None,
         task: str | None = None,
         webhook_url: str | None = None,
         queue: bool | None = None,
@@ -229,9 +231,10 @@ class Client:
         again, until `patience_s` seconds have passed (the first load may be a download). `queue=True` has the server
         accept at once. With `wait_for_model=False`, with a file that can be read only once (a pipe), or after the
         deadline, `NotReady` is raised.
+        `languages` are those that may be detected; with `multilingual=True` each segment has its own.
         """
-        form = {"language": language, "task": task, "webhook_url": webhook_url}
-        form["queue"] = None if queue is None else str(queue).lower()
+        form = {"language": language, "languages": ",".join(languages) or None, "task": task}
+        form |= {"webhook_url": webhook_url, "multilingual": _flag(multilingual), "queue": _flag(queue)}
         data = {name: value for name, value in form.items() if value is not None}
         with _opened(file) as source:
             upload = _Upload(source, filename or _name(file), data)
@@ -273,11 +276,15 @@ class Client:
         *,
         filename: str | None = None,
         language: str | None = None,
+        languages: Sequence[str] = (),
+        multilingual: bool | None = None,
         task: str | None = None,
         timeout: float | None = None,
     ) -> Transcript:
         """Send a recording and wait for its text. Raises `JobFailed`, `JobCancelled`, and `TookTooLong` as `wait`."""
-        job_id = self.submit(file, filename=filename, language=language, task=task)
+        job_id = self.submit(
+            file, filename=filename, language=language, languages=languages, multilingual=multilingual, task=task
+        )
         return self.wait(job_id, timeout).transcript
 
     def model_status(self) -> ModelStatus:
@@ -358,6 +365,10 @@ class _Pipe:
 
     def __init__(self, source: Reads) -> None:
         self.read = source.read
+
+
+def _flag(value: bool | None) -> str | None:
+    return None if value is None else str(value).lower()
 
 
 def _opened(file: str | Path | BinaryIO) -> Any:

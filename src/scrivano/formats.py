@@ -15,7 +15,7 @@ from typing import Any
 from scrivano.errors import BadRequest
 from scrivano.languages import LANGUAGES
 from scrivano.subtitles import Cue, Shape, milliseconds, printable, shaped
-from scrivano.transcript import Segment, Transcript, Word
+from scrivano.transcript import Segment, Transcript, Word, language_of
 
 __all__ = ["FORMATS", "Cue", "Format", "cues", "milliseconds", "render", "whisper_segment"]
 
@@ -126,6 +126,7 @@ def whisper_segment(index: int, segment: Segment) -> dict[str, Any]:
         "avg_logprob": segment.avg_logprob,
         "compression_ratio": segment.compression_ratio,
         "no_speech_prob": segment.no_speech_prob,
+        **language_of(segment),
     }
 
 

@@ -55,7 +55,8 @@ class JobOptions:
     """How to decode one job; None: as the server is set.
 
     `hotwords`: words that may be said, which the model would not expect. `vad` False: all of the recording is decoded,
-    what sounds like silence too. `temperature` is where Whisper's ladder begins. `purpose` marks jobs that are done for
+    what sounds like silence too. `temperature` is where Whisper's ladder begins. `languages`: those that the recording
+    may be in. `multilingual`: it may be in several, so each chunk has its own. `purpose` marks jobs that are done for
     something else than their transcript.
     """
 
@@ -65,11 +66,20 @@ class JobOptions:
     vad: bool | None = None
     beam_size: int | None = None
     temperature: float | None = None
+    languages: tuple[str, ...] | None = None
+    multilingual: bool | None = None
     purpose: str | None = None
 
     def stored(self) -> dict[str, Any]:
         """What was chosen, as plain JSON values."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        chosen = {name: value for name, value in asdict(self).items() if value is not None}
+        return chosen | ({"languages": list(self.languages)} if self.languages else {})
+
+    @classmethod
+    def restored(cls, options: Mapping[str, Any]) -> JobOptions:
+        """Out of what was stored, among other things."""
+        known = {name: value for name, value in options.items() if name in cls.__dataclass_fields__}
+        return cls(**known | ({"languages": tuple(known["languages"])} if "languages" in known else {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +145,7 @@ class Job:
 
     @property
     def decoding(self) -> JobOptions:
-        names = JobOptions.__dataclass_fields__
-        return JobOptions(**{name: value for name, value in self.options.items() if name in names})
+        return JobOptions.restored(self.options)
 
     @property
     def priority(self) -> Priority:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from scrivano.errors import BadRequest
+from collections.abc import Iterable
+
+from scrivano.errors import BadParameter, BadRequest
 
 # openai/whisper, tokenizer.py, LANGUAGES
 LANGUAGES: dict[str, str] = {
@@ -44,3 +46,28 @@ def parse_language(text: str | None) -> str | None:
             "language must be an ISO 639-1 code that Whisper knows, such as 'en'; leave it out to detect it"
         )
     return code
+
+
+def parse_choice(language: str | None, languages: Iterable[str]) -> tuple[str | None, tuple[str, ...] | None]:
+    """What a client sent as its language and as those that the recording may be in: the one that is given, or, where it
+    is to be detected, those among which (None: all).
+
+    A single one of several is given by that. Raises `BadParameter`.
+    """
+    given = _parsed("language", language)
+    allowed = {_parsed("languages", code) for code in languages}
+    if given and allowed and not allowed & {given, None}:
+        named = ", ".join(sorted(filter(None, allowed)))
+        raise BadParameter("language", f"language is '{given}', which is none of languages ({named}); leave one out")
+    known = tuple(sorted(code for code in allowed if code))
+    if given or not known or None in allowed:  # `auto` is any
+        return given, None
+    return (known[0], None) if len(known) == 1 else (None, known)
+
+
+def _parsed(param: str, text: str | None) -> str | None:
+    try:
+        return parse_language(text)
+    except BadRequest as error:
+        several = "languages must be ISO 639-1 codes that Whisper knows, with commas between them, such as 'de,en'"
+        raise BadParameter(param, str(error) if param == "language" else f"{several}; '{text}' is none") from error

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from scrivano.assembly import known_segments
+from scrivano.detection import Choice, Detection, Languages
 from scrivano.jobs import Chunk, Job, JobOptions
 from scrivano.preparation import Preparation
 from scrivano.scheduler import WorkItem
@@ -25,19 +26,24 @@ ASSUMED_CHUNK_SECS = 25.0
 class OpenJob:
     """`stored`: what earlier attempts left. `duration`: seconds as the container claims, then as decoded.
 
-    `decoding`: `DecodingOptions` as JSON values. `chunks_total` is None until the plan is complete.
-    `held`: chunks that wait for the language to be known. `heard`: the segments of each decoded chunk; those of the
-    first `shown` chunks are in the log.
+    `language`: as the job's row and log have it, while `languages` may know more. `decoding`: `DecodingOptions` as JSON
+    values. `chunks_total` is None until the plan is complete.
+    `held`: chunks that wait for a language to be known, their own or the job's. `asked`: in which one a chunk is being
+    decoded, None where it is to be detected; `spoken`: in which it was. `heard`: the segments of each decoded chunk;
+    those of the first `shown` chunks are in the log.
     """
 
     job: Job
     language: str | None
     stored: dict[int, StoredChunk]
+    languages: Languages
     decoding: Mapping[str, Any] = field(default_factory=dict)
     preparation: Preparation | None = None
     media_tries: int = 0
     chunks: dict[int, Chunk] = field(default_factory=dict)
-    held: list[WorkItem] = field(default_factory=list)
+    held: dict[int, WorkItem] = field(default_factory=dict)
+    asked: dict[int, str | None] = field(default_factory=dict)
+    spoken: dict[int, str] = field(default_factory=dict)
     done: set[int] = field(default_factory=set)
     duration: float | None = None
     chunks_total: int | None = None
@@ -50,11 +56,19 @@ class OpenJob:
     @classmethod
     def begin(cls, job: Job, stored: Iterable[StoredChunk], decoding: Mapping[str, Any]) -> OpenJob:
         """What earlier attempts decoded is heard; as far as no chunk before it lacked, it is in the log, too."""
-        open_job = cls(job, job.language, {item.chunk.index: item for item in stored}, decoding)
-        for index, item in open_job.stored.items():
+        languages = Languages(job.language, multilingual=bool(job.decoding.multilingual))
+        open_job = cls(job, job.language, {item.chunk.index: item for item in stored}, languages, decoding)
+        for item in open_job.stored.values():
             if item.result is not None:
-                open_job.hear(index, known_segments(item.chunk, json.loads(item.result)))
+                open_job._recall(item.chunk, json.loads(item.result))
+        open_job.tell()
         return open_job
+
+    def _recall(self, chunk: Chunk, result: Mapping[str, Any]) -> None:
+        self.heard[chunk.index] = known_segments(chunk, result)
+        self.spoken[chunk.index] = result["language"]
+        if "detected" in result:
+            self.languages.recall(chunk.index, Detection(**result["detected"]), result["language"])
 
     @property
     def group(self) -> str:
@@ -78,32 +92,98 @@ class OpenJob:
         if index in self.done:
             self.done.remove(index)
             self.done_secs -= self.chunks[index].seconds
-            self.heard.pop(index, None)
+        self.forget(index)
 
-    def release(self, item: WorkItem) -> list[WorkItem]:
-        """What may be decoded now. Until the first chunk has told the language, the others are held back."""
-        if self.language is not None or item.index == 0:
-            return [item]
-        self.held.append(item)
-        return []
+    def forget(self, index: int) -> None:
+        """A chunk's text is lost. What was detected in it stays: it would be the same again."""
+        for known in (self.heard, self.spoken, self.held):
+            known.pop(index, None)
 
-    def learn_language(self, language: str) -> list[WorkItem]:
-        """The first one counts; returns what was held back for it."""
-        if self.language is not None:
-            return []
-        self.language = language
-        released, self.held = self.held, []
-        return released
+    def replan(self, index: int) -> None:
+        """From this chunk on the audio is cut otherwise than before: what was known of the former chunks is void."""
+        for void in [known for known in self.stored if known >= index]:
+            del self.stored[void]
+            self.spoken.pop(void, None)
+            self.languages.forget(void)
+
+    def hold(self, item: WorkItem) -> list[WorkItem]:
+        """A chunk to be decoded, or one that is stored already; returns what may be decoded now."""
+        self.held[item.index] = item
+        return self.due()
+
+    def due(self) -> list[WorkItem]:
+        """Chunks that waited for a language and now know it, in order; some of them were decoded in another one."""
+        self._settle()
+        voters = self.languages.voters()
+        return [self.held.pop(index) for index in sorted(self.held) if self._may_go(index, voters)]
+
+    def _may_go(self, index: int, voters: Sequence[int]) -> bool:
+        if self.languages.of(index) is not None:
+            return True
+        return index not in self.spoken and (self.languages.multilingual or index in voters)
+
+    def ask(self, index: int) -> dict[str, Any]:
+        """In which language the engine is to decode a chunk, or among which it is to find it."""
+        if self.languages.multilingual and index not in self.spoken:
+            self.asked[index] = None
+        else:
+            self.asked[index] = self.languages.of(index)
+        allowed = self.job.decoding.languages
+        return {"language": self.asked[index]} | ({"languages": list(allowed)} if allowed else {})
+
+    def note(self, item: WorkItem, result: Mapping[str, Any]) -> dict[str, Any]:
+        """What the engine said of a chunk, as it is stored: with what was ever detected in it.
+
+        The chunk counts as done unless its language is not known yet, or another one: `due` has it again then.
+        """
+        index, noted = item.index, dict(result)
+        probabilities = noted.pop("language_probabilities", None) or {noted["language"]: noted["language_probability"]}
+        asked = self.asked.pop(index, None)
+        if asked is None:
+            seconds = self.chunks[index].seconds if noted["segments"] else 0.0
+            self.languages.hear(index, Detection(probabilities, seconds))
+        self.spoken[index] = noted["language"] = asked or noted["language"]
+        if index in self.languages.detections:
+            noted["detected"] = asdict(self.languages.detections[index])
+        if self.languages.multilingual:
+            noted["segments"] = [{**segment, "language": noted["language"]} for segment in noted["segments"]]
+        self.held[index] = item
+        self._settle()
+        return noted
+
+    def _settle(self) -> None:
+        self.languages.settle(self.chunks_total)
+        for index in [held for held in self.held if held in self.spoken and self._final(held)]:
+            self.mark_done(index)
+            del self.held[index]
+
+    def _final(self, index: int) -> bool:
+        """Whether a decoded chunk was so in its language. One in which nothing was detected had it given."""
+        return index not in self.languages.detections or self.spoken.get(index) == self.languages.of(index)
+
+    @property
+    def new_language(self) -> str | None:
+        """The job's, if its row does not have it yet."""
+        return self.languages.choice.language if self.languages.choice and not self.language else None
+
+    def learn_language(self) -> Choice | None:
+        """The job's, once, when it has come to be known."""
+        if not self.new_language:
+            return None
+        self.language = self.new_language
+        return self.languages.choice
 
     def hear(self, index: int, segments: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """A chunk's text is known. Returns the data of the `segment` events that are due.
-
-        That is the text up to the first chunk that is not decoded yet, as far as it was not shown.
-        """
+        """A chunk's text is known. Returns the data of the `segment` events that are due."""
         self.heard[index] = segments
+        return self.tell()
+
+    def tell(self) -> list[dict[str, Any]]:
+        """The text up to the first chunk that is not decoded yet, in its language, as far as it was not shown."""
+        self._settle()
         due: list[dict[str, Any]] = []
         count = sum(len(self.heard[before]) for before in range(self.shown))
-        while self.shown in self.heard:
+        while self.shown in self.heard and self._final(self.shown):
             due += [{**segment, "index": count + n} for n, segment in enumerate(self.heard[self.shown])]
             count += len(self.heard[self.shown])
             self.shown += 1

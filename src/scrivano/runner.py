@@ -18,7 +18,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from scrivano.assembly import assemble, known_segments, served_json
+from scrivano.assembly import assemble, known_segments, main_language, served_json
 from scrivano.blobs import Blobs
 from scrivano.errors import JobNotFound, ScrivanoError, StorageFull
 from scrivano.gpu import MemoryReader
@@ -345,6 +345,7 @@ class Runner:
                 self._store.plan_complete(
                     job.id, job.attempt, chunks_total=body["chunks"], duration_secs=body["duration"]
                 )
+                self._hear_out(open_job)
                 self._finish_if_complete(open_job)
             case "error":
                 self._fail(open_job, body["code"], body["message"])
@@ -368,13 +369,20 @@ class Runner:
             if rows is None:
                 self._close(job.id)
                 return
-            open_job.stored = {index: row for index, row in open_job.stored.items() if index < chunk.index}
+            open_job.replan(chunk.index)
             known = rows[0]
         open_job.add_chunk(chunk)
-        if known.result is not None:
-            open_job.mark_done(chunk.index)
-        else:
-            self._pool.add(self._model_of(job), open_job.release(_work_item(open_job, chunk, alone=known.crashes > 0)))
+        self._pool.add(self._model_of(job), open_job.hold(_work_item(open_job, chunk, alone=known.crashes > 0)))
+
+    def _hear_out(self, open_job: OpenJob) -> None:
+        """No more speech comes: chunks whose language waited for it wait no longer."""
+        job, segments = open_job.job, open_job.tell()
+        with suppress(StorageFull):  # what is to be stored of it is in the job's end, too
+            if open_job.new_language:
+                self._store.set_language(job.id, job.attempt, open_job.new_language)
+            for segment in segments:
+                self._store.append_event(job.id, job.attempt, "segment", segment)
+        self._go_on(open_job)
 
     # Batches ---------------------------------------------------------------------------------------------------
 
@@ -391,8 +399,8 @@ class Runner:
         return {
             "path": str(self._blobs.prepared_path(job.id, job.attempt)),
             "pieces": [[piece.start, piece.end] for piece in chunk.pieces],
-            "language": self._open[item.job_id].language,
             "task": job.task.value,
+            **self._open[item.job_id].ask(item.index),
         }
 
     def _learn(self, model: str, news: News) -> None:
@@ -407,29 +415,30 @@ class Runner:
     def _decoded(self, model: str, items: Sequence[WorkItem], results: Sequence[Mapping[str, Any]]) -> None:
         self._dispatch()  # the engine goes on while its last results are stored
         wanted = [(item, result) for item, result in zip(items, results, strict=True) if self._wants(item)]
-        for (item, result), accepted in zip(wanted, self._store_results(model, wanted), strict=True):
+        for (item, _), accepted in zip(wanted, self._store_results(model, wanted), strict=True):
             open_job = self._open.get(item.job_id)
             if open_job is not None and not accepted:
                 self._close(item.job_id)
             elif open_job is not None:
-                self._tell_language(open_job, result)
-                self._pool.add(model, open_job.learn_language(result["language"]))
+                self._go_on(open_job)
                 self._guard(open_job, partial(self._finish_if_complete, open_job))
 
-    def _tell_language(self, open_job: OpenJob, result: Mapping[str, Any]) -> None:
-        """The first speech has told it: who only asked for the language need not wait for the transcript."""
-        if open_job.language is None:
-            told = {"language": result["language"], "probability": round(result["language_probability"], 4)}
+    def _go_on(self, open_job: OpenJob) -> None:
+        """The first speech may have told the language: who only asked for that need not wait for the transcript."""
+        if (choice := open_job.learn_language()) is not None:
+            told = {"language": choice.language, "probability": round(choice.probability, 4)}
             with suppress(StorageFull):  # an event is no loss, the chunks that wait for the language would be
                 self._store.append_event(open_job.job.id, open_job.job.attempt, "language", told)
+        self._pool.put_back(
+            self._model_of(open_job.job), open_job.due()
+        )  # ahead of later chunks, for text is told in order
 
     def _store_results(self, model: str, decoded: Sequence[tuple[WorkItem, Mapping[str, Any]]]) -> list[bool]:
         rows = []
         shown = {item.job_id: self._open[item.job_id].shown for item, _ in decoded}
         for item, result in decoded:
             open_job = self._open[item.job_id]
-            open_job.mark_done(item.index)
-            rows.append(self._row(open_job, item.index, result))
+            rows.append(self._row(open_job, item.index, open_job.note(item, result)))
         try:
             return self._store.store_results(rows)
         except StorageFull:
@@ -445,7 +454,7 @@ class Runner:
             attempt=open_job.job.attempt,
             index=index,
             result=json.dumps(result, ensure_ascii=False).encode(),
-            language=None if open_job.language else result["language"],
+            language=open_job.new_language,
             segments=open_job.hear(index, known_segments(open_job.chunks[index], result)),
             progress=open_job.progress_due(time.monotonic()),
         )
@@ -485,8 +494,9 @@ class Runner:
         duration = open_job.duration or 0.0
         stored = self._store.chunks(job.id)
         results = [(item.chunk, json.loads(item.result)) for item in stored if item.result is not None]
-        segments = served_json(assemble(results, duration))
-        self._store.publish_done(job.id, job.attempt, segments, language=open_job.language, duration_secs=duration)
+        segments = assemble(results, duration)
+        language = main_language(segments) or open_job.language
+        self._store.publish_done(job.id, job.attempt, served_json(segments), language=language, duration_secs=duration)
         logger.info("job done", extra={**_about(open_job), "duration_secs": duration, "chunks": len(stored)})
         self._close(job.id)
 

@@ -36,6 +36,8 @@ class Wish:
     task: str
     format: str
     output_dir: Path | None
+    languages: Sequence[str] = ()
+    multilingual: bool | None = None
 
 
 def find_server(url: str | None, model: str | None) -> str | None:
@@ -158,7 +160,14 @@ def _shown(console: Console) -> Iterator[_Show]:
 
 def _submit(client: Client, file: Path, wish: Wish, show: _Show) -> str | None:
     try:
-        job_id = client.submit(file, language=wish.language, task=wish.task, queue=True)
+        job_id = client.submit(
+            file,
+            language=wish.language,
+            languages=wish.languages,
+            multilingual=wish.multilingual,
+            task=wish.task,
+            queue=True,
+        )
     except (ClientError, OSError) as error:
         show.step(file, f"failed: {error}")
         return None

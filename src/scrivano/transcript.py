@@ -31,7 +31,8 @@ class Segment:
     `avg_logprob` is the mean natural-log probability per token: 0 is certain, -1 is poor.
     `no_speech_prob` runs from 0 to 1. `compression_ratio` is plain bytes over zlib bytes;
     above about 2.4 the text repeats itself (Whisper's threshold). `temperature` is the one that
-    the text was sampled with, 0 for a search. `tokens` are the model's text tokens.
+    the text was sampled with, 0 for a search. `tokens` are the model's text tokens. `language`, ISO 639-1, is told only
+    where a recording may have several.
     """
 
     start: float
@@ -43,6 +44,7 @@ class Segment:
     temperature: float = 0.0
     words: tuple[Word, ...] = ()
     tokens: tuple[int, ...] = ()
+    language: str | None = None
 
     def shifted(self, seconds: float) -> Segment:
         """The same segment on a clock that started `seconds` earlier (chunk to file time)."""
@@ -83,7 +85,13 @@ def segment_to_dict(segment: Segment) -> dict[str, Any]:
             {"text": word.text, "start": word.start, "end": word.end, "probability": word.probability}
             for word in segment.words
         ],
+        **language_of(segment),
     }
+
+
+def language_of(segment: Segment) -> dict[str, str]:
+    """The field `language` of a segment that has one, for every format that shows it."""
+    return {"language": segment.language} if segment.language else {}
 
 
 def segment_from_dict(data: Mapping[str, Any]) -> Segment:
@@ -97,6 +105,7 @@ def segment_from_dict(data: Mapping[str, Any]) -> Segment:
         compression_ratio=data.get("compression_ratio", 1.0),
         temperature=data.get("temperature", 0.0),
         tokens=tuple(data.get("tokens", ())),
+        language=data.get("language"),
         words=tuple(
             Word(text=word["text"], start=word["start"], end=word["end"], probability=word["probability"])
             for word in data.get("words", ())

@@ -4,6 +4,7 @@ Arguments: a folder that outlives it, and a JSON object of orders:
 `load`: what each start does in turn, the last one for good: ok, download, memory, model, crash, hang.
 `decode`: what each batch does in turn over all starts, the last one for good: ok, slow, crash, kill, hang,
 nonsense, few, input, memory, device.
+`heard`: languages and their probabilities, by a chunk's first sample; English elsewhere, with certainty.
 `poison`: pieces of which a chunk's presence makes the process crash, as [start, end].
 `secs`: how long each batch took, as it says.
 """
@@ -29,17 +30,17 @@ def say(**body: object) -> None:
     print(json.dumps(body), flush=True)
 
 
-def result(chunk: dict[str, Any]) -> dict[str, Any]:
+def result(chunk: dict[str, Any], heard: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """A chunk's text says in which language it was decoded, unless that is English."""
     start = chunk["pieces"][0][0]
     seconds = sum(end - start for start, end in chunk["pieces"]) / 16000
-    text = f"from {start}"
+    probabilities = heard.get(str(start), {"en": 1.0})
+    language = chunk["language"] or max(probabilities, key=probabilities.__getitem__)
+    text = f"from {start}" + ("" if language == "en" else f" in {language}")
     words = [{"text": text, "start": 0.0, "end": seconds, "probability": 1.0}]
     segment = {"start": 0.0, "end": seconds, "text": text, "words": words}
-    return {"language": chunk["language"] or "en", "language_probability": 1.0, "segments": [segment]}
-
-
-def results(message: dict[str, Any]) -> list[dict[str, Any]]:
-    return [result(chunk) for chunk in message["chunks"]]
+    found = {"language": language, "language_probability": 1.0 if chunk["language"] else probabilities[language]}
+    return found | {"language_probabilities": {} if chunk["language"] else probabilities, "segments": [segment]}
 
 
 def disobey(what: str, id: int | None) -> None:
@@ -83,7 +84,8 @@ def main() -> None:
             if what == "slow":
                 time.sleep(0.1)
             if what in ("ok", "slow"):
-                say(type="result", id=message["id"], results=results(message), secs=orders.get("secs", 0.0))
+                results = [result(chunk, orders.get("heard", {})) for chunk in message["chunks"]]
+                say(type="result", id=message["id"], results=results, secs=orders.get("secs", 0.0))
             else:
                 disobey(what, message["id"])
 

@@ -65,6 +65,32 @@ def test_a_mixed_batch_gives_every_chunk_its_own_words(engine: WhisperCt2) -> No
     assert [engine.decode([one], OPTIONS)[0] for one in batch] == results
 
 
+def test_a_detection_tells_what_else_it_could_be(engine: WhisperCt2) -> None:
+    english, given = engine.decode([chunk("en-exact-0.flac"), chunk("en-exact-0.flac", "en")], OPTIONS)
+
+    assert list(english.language_probabilities)[:2] == ["en", "it"]
+    assert english.language_probabilities["en"] == english.language_probability
+    assert sum(english.language_probabilities.values()) == pytest.approx(1, abs=1e-3)
+    assert given.language_probabilities == {}
+    assert given.segments == english.segments
+
+
+def test_a_language_is_found_among_the_allowed_ones(engine: WhisperCt2) -> None:
+    english = chunk("en-exact-0.flac")
+
+    only, both, wide = engine.decode(
+        [replace(english, languages=languages) for languages in (("fr", "it"), ("en", "it"), ())], OPTIONS
+    )
+
+    assert (only.language, list(only.language_probabilities)) == ("it", ["it", "fr"])
+    assert sum(only.language_probabilities.values()) == pytest.approx(1)
+    assert only.segments == engine.decode([replace(english, language="it")], OPTIONS)[0].segments
+    assert both.language == "en"
+    assert both.language_probability == pytest.approx(wide.language_probability, abs=1e-3)
+    with pytest.raises(EngineInput, match="none of the languages xx, yy"):
+        engine.decode([replace(english, languages=("xx", "yy"))], OPTIONS)
+
+
 def test_greedy_gives_the_same_words(engine: WhisperCt2) -> None:
     results = engine.decode([chunk(name) for name in EXACT], replace(OPTIONS, beam_size=1))
 

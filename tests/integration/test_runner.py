@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from runner_bench import SECOND, TEXTS, THREE, bench
+from runner_bench import SECOND, TEXTS, THREE, Bench, bench
 from served import until
 
 from scrivano.enginehost import EngineLimits
@@ -33,6 +34,79 @@ def test_until_the_language_is_known_only_the_first_chunk_is_decoded(tmp_path: P
         first, *others = [chunk for batch in it.batches for chunk in batch]
         assert (len(it.batches[0]), first["language"]) == (1, None)
         assert {chunk["language"] for chunk in others} == {"en"}
+
+
+UNSURE: dict[str, dict[str, float]] = {
+    "0": {"it": 0.55, "en": 0.45},
+    str(20 * SECOND): {"en": 0.7, "it": 0.3},
+    str(40 * SECOND): {"en": 0.75, "it": 0.25},
+}
+"""What is heard in the chunks of `THREE`: English by vote, though the first one sounds Italian."""
+
+
+def told(it: Bench, job_id: str) -> list[Mapping[str, Any]]:
+    return [event.data for event in it.store.events_after(job_id, 0) if event.type == "language"]
+
+
+def test_an_unsure_first_chunk_is_outvoted_and_decoded_again(tmp_path: Path) -> None:
+    with bench(tmp_path, heard=UNSURE) as it:
+        job_id = it.submit([*THREE, [60 * SECOND, 80 * SECOND]])
+        job = it.ended(job_id)
+
+        assert job.language == "en"
+        assert told(it, job_id) == [{"language": "en", "probability": round((0.45 + 0.7 + 0.75) / 3, 4)}]
+        assert it.texts(job_id) == [text for text, _, _ in it.heard(job_id)] == [*TEXTS, f"from {60 * SECOND}"]
+        asked = [[(chunk["pieces"][0][0] // SECOND, chunk["language"]) for chunk in batch] for batch in it.batches]
+        assert asked == [[(0, None)], [(20, None), (40, None)], [(0, "en"), (60, "en")]]
+
+
+@pytest.mark.parametrize("options", [{}, {"multilingual": True}])
+@pytest.mark.parametrize("decoded", [1, 2, 3, 4])
+def test_a_resumed_job_comes_to_the_same_languages(tmp_path: Path, decoded: int, options: Mapping[str, Any]) -> None:
+    """Wherever it breaks off: before the vote, after it, while a chunk is decoded again."""
+    chunks, heard = [*THREE, [60 * SECOND, 80 * SECOND]], {**UNSURE, str(60 * SECOND): {"it": 0.99, "en": 0.01}}
+    alone = {"batch_size": 1}
+    for name in ("undisturbed", "disturbed"):
+        (tmp_path / name).mkdir()
+    with bench(tmp_path / "undisturbed", options=alone, heard=heard) as it:
+        job_id = it.submit(chunks, options=options)
+        expected = (it.ended(job_id).language, it.texts(job_id), it.heard(job_id), told(it, job_id))
+    folder = tmp_path / "disturbed"
+    with bench(folder, options=alone, heard=heard, decode=["ok"] * decoded + ["hang"]) as it:
+        job_id = it.submit(chunks, options=options)
+        until(lambda: len(it.batches) > decoded if (folder / "batches").exists() else False)
+
+    with bench(folder, options=alone, heard=heard) as it:
+        assert (it.ended(job_id).language, it.texts(job_id), it.heard(job_id), told(it, job_id)) == expected
+
+
+def test_a_multilingual_job_has_a_language_for_each_chunk(tmp_path: Path) -> None:
+    heard = {"0": {"en": 0.9}, str(20 * SECOND): {"it": 0.55, "en": 0.45}, str(40 * SECOND): {"it": 0.4, "fr": 0.39}}
+    starts = [60, 80, 100, 120]
+    heard |= {str(start * SECOND): {"it": 0.9, "en": 0.1} for start in starts}
+    with bench(tmp_path, heard={**heard, str(60 * SECOND): {"en": 0.5, "it": 0.45}}) as it:
+        job_id = it.submit(
+            [*THREE, *([start * SECOND, (start + 20) * SECOND] for start in starts)],
+            options={"multilingual": True, "languages": ["en", "it", "fr"]},
+        )
+        job = it.ended(job_id)
+
+        assert {tuple(chunk["languages"]) for batch in it.batches for chunk in batch} == {("en", "it", "fr")}
+        segments = json.loads(it.store.get_result(job_id) or b"[]")
+        assert [segment["language"] for segment in segments] == ["en", "it", "it", "it", "it", "it", "it"]
+        assert [segment["text"].endswith(" in it") for segment in segments] == [False, *[True] * 6]
+        assert (job.language, told(it, job_id)) == ("it", [{"language": "en", "probability": 0.9}])
+        log = [event.data for event in it.store.events_after(job_id, 0) if event.type == "segment"]
+        assert [(one["index"], one["language"]) for one in log] == [(n, s["language"]) for n, s in enumerate(segments)]
+
+
+def test_a_short_recording_tells_its_language_when_there_is_no_more_of_it(tmp_path: Path) -> None:
+    with bench(tmp_path, heard={"0": {"it": 0.55, "en": 0.45}}) as it:
+        job_id = it.submit([[0, 2 * SECOND]])
+
+        assert it.ended(job_id).language == "it"
+        assert told(it, job_id) == [{"language": "it", "probability": 0.55}]
+        assert it.texts(job_id) == [text for text, _, _ in it.heard(job_id)] == ["from 0 in it"]
 
 
 @pytest.mark.parametrize("fault", ["crash", "kill", "nonsense", "few", "device"])

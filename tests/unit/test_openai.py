@@ -83,8 +83,11 @@ def test_keywords_are_words_to_expect() -> None:
 
 def test_one_language_of_several_is_the_language() -> None:
     assert parse({"languages[]": ["it"]}, ["nano"]).language == "it"
+    assert parse({"languages[]": ["it", "en"]}, ["nano"]).options.languages == ("en", "it")
+    with pytest.raises(BadParameter, match="language is 'de', which is none of languages"):
+        parse({"languages[]": ["it"], "language": ["de"]}, ["nano"])
     assert parse({"languages[]": ["it", "en"]}, ["nano"]).language is None
-    assert parse({"languages[]": ["it"], "language": ["de"]}, ["nano"]).language == "de"
+    assert parse({"languages[]": ["it", "de"], "language": ["de"]}, ["nano"]).language == "de"
 
 
 def test_temperature_0_leaves_it_to_the_server() -> None:

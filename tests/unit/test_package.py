@@ -61,6 +61,7 @@ ORDER = (
     "subtitles",
     "jobs",
     "transcript",
+    "detection",
     "languages",
     "config",
     "errors",

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,6 +80,40 @@ def test_the_served_model_has_many_names(name: str) -> None:
 def test_what_cannot_be_used_is_refused_by_its_name(field: str, value: str, message: str) -> None:
     with pytest.raises(BadRequest, match=message):
         parse_wish({field: value}, None, [MODEL])
+
+
+@pytest.mark.parametrize(
+    ("language", "languages", "chosen"),
+    [
+        (None, ["it", "EN", "it"], (None, ("en", "it"))),
+        ("", ["it"], ("it", None)),
+        ("it", ["en", "it"], ("it", None)),
+        (None, ["en", "auto"], (None, None)),
+        ("auto", ["en", "it"], (None, ("en", "it"))),
+    ],
+)
+def test_languages_restrict_the_detection(language: str | None, languages: list[str], chosen: object) -> None:
+    wish = parse_wish({} if language is None else {"language": language}, None, MODEL, languages)
+
+    assert (wish.language, wish.options.languages) == chosen
+    assert JobOptions.restored(json.loads(json.dumps(wish.options.stored()))) == wish.options
+
+
+def test_a_multilingual_recording_has_no_one_language() -> None:
+    assert parse_wish({"multilingual": "true"}, None, MODEL).options.multilingual
+    assert parse_wish({"multilingual": "true"}, None, MODEL, ["en", "it"]).options.languages == ("en", "it")
+    assert parse_wish({"multilingual": "true"}, None, MODEL, ["it"]).language == "it"
+    assert parse_wish({"multilingual": "false", "language": "it"}, None, MODEL).options == JobOptions()
+    for several in ([], ["en", "it"]):
+        with pytest.raises(BadRequest, match="leave out language"):
+            parse_wish({"multilingual": "true", "language": "it"}, None, MODEL, several)
+
+
+def test_languages_that_cannot_be_used_are_refused() -> None:
+    with pytest.raises(BadRequest, match="such as 'de,en'; 'klingon' is none"):
+        parse_wish({}, None, MODEL, ["en", "klingon"])
+    with pytest.raises(BadRequest, match=r"language is 'fr', which is none of languages \(en, it\)"):
+        parse_wish({"language": "fr"}, None, MODEL, ["it", "en"])
 
 
 @given(st.dictionaries(st.sampled_from(["beam_size", "temperature", "metadata", "vad", "priority"]), st.text()))

@@ -45,6 +45,9 @@ class SegmentView(BaseModel):
     compression_ratio: float = Field(description="Above 2.4 the text repeats itself.", examples=[1.2])
     temperature: float = Field(description="0: found by search.", examples=[0.0])
     tokens: list[int] = Field(description="Of the text, as the model wrote it; empty where a segment was divided.")
+    language: str | None = Field(
+        default=None, description="What is spoken there; only in multilingual jobs.", examples=["it"]
+    )
 
 
 class JobView(BaseModel):
@@ -52,7 +55,10 @@ class JobView(BaseModel):
     status: str = Field(description="`queued`, `running`, `done`, `failed` or `cancelled`.", examples=["done"])
     task: str = Field(examples=["transcribe"])
     progress: int = Field(description="Percent, 0 to 100.", examples=[100])
-    language: str | None = Field(description="Null until given or detected.", examples=["en"])
+    language: str | None = Field(
+        description="Null until given or detected. A multilingual job's is, in the end, the one spoken longest.",
+        examples=["en"],
+    )
     duration_secs: float | None = Field(description="Null until processing starts.", examples=[7.084])
     segments: list[SegmentView] = Field(description="Empty until the job is done.")
     created_at: str = Field(examples=["2026-01-31T12:00:00.000Z"])
@@ -115,6 +121,18 @@ class HealthView(BaseModel):
 
 
 _OPTIONS: dict[str, Any] = {
+    "languages": {
+        "type": "string",
+        "description": "Those that the recording may be in: it is detected among them. ISO 639-1, with commas between;"
+        " or several fields, named `languages` or `languages[]`.",
+        "examples": ["de,en"],
+    },
+    "multilingual": {
+        "type": "boolean",
+        "default": False,
+        "description": "Several languages may be spoken, one after the other: each segment tells its own. Not together"
+        " with `language`.",
+    },
     "prompt": {
         "type": "string",
         "description": "Text that the recording continues: its style, and how names are spelt.",

@@ -25,6 +25,7 @@ from scrivano.api.documents import (
     NotReadyView,
     SubmittedView,
 )
+from scrivano.api.openai_form import many
 from scrivano.api.services import Services, ServicesDep
 from scrivano.api.submission import Wish, accept, flag, parse_wish
 from scrivano.api.uploads import Upload
@@ -208,7 +209,7 @@ def _wish(services: Services, upload: Upload) -> Wish:
     """What a form asks for. Raises `BadRequest`."""
     if not is_by_url(upload):
         upload.check()
-    return parse_wish(upload.fields, upload.filename, services.models)
+    return parse_wish(upload.fields, upload.filename, services.models, many(upload.repeated, "languages"))
 
 
 def _load_early(services: Services, upload: Upload) -> None:

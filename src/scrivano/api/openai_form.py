@@ -10,11 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scrivano.errors import BadParameter, BadRequest, ModelNotFound
+from scrivano.errors import BadParameter, ModelNotFound
 from scrivano.jobs import JobOptions
-from scrivano.languages import parse_language
+from scrivano.languages import parse_choice
 
-__all__ = ["ALIASES", "Asked", "parse", "served_model"]
+__all__ = ["ALIASES", "Asked", "Form", "many", "parse", "served_model"]
 
 ALIASES = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "gpt-transcribe")
 """OpenAI's models, which clients have built in: here each means the usual model."""
@@ -52,14 +52,16 @@ def parse(form: Form, models: Sequence[str]) -> Asked:
     stream = _flag(form, "stream")
     if stream and response_format in ("srt", "vtt"):
         raise BadParameter("stream", f"stream=true sends events: ask for json, not for {response_format}")
+    language, languages = parse_choice(_one(form, "language"), many(form, "languages"))
     return Asked(
         model=served_model(_one(form, "model"), models),
-        language=_language(form),
+        language=language,
         options=JobOptions(
             prompt=_one(form, "prompt"),
-            hotwords=", ".join(_many(form, "keywords")) or None,
+            hotwords=", ".join(many(form, "keywords")) or None,
             word_timestamps=True if logprobs or "word" in granularities else None,
             temperature=_temperature(_one(form, "temperature")),
+            languages=languages,
         ),
         response_format=response_format,
         stream=stream,
@@ -74,14 +76,15 @@ def _one(form: Form, name: str) -> str | None:
     return next((value.strip() for value in reversed(form.get(name, ())) if value.strip()), None)
 
 
-def _many(form: Form, name: str) -> list[str]:
+def many(form: Form, name: str) -> list[str]:
+    """The values of an array, however it is written."""
     written = re.compile(re.escape(name) + r"(\[\d*\])?")
     given = [value for key, values in form.items() if written.fullmatch(key) for value in values]
     return [item.strip() for value in given for item in value.split(",") if item.strip()]
 
 
 def _some_of(form: Form, name: str, allowed: Sequence[str]) -> set[str]:
-    values = set(_many(form, name))
+    values = set(many(form, name))
     for unknown in sorted(values - set(allowed)):
         raise BadParameter(name, f"{name} can have {_or(allowed)}, not '{unknown}'")
     return values
@@ -125,20 +128,6 @@ def _temperature(text: str | None) -> float | None:
     if not 0 <= value <= MAX_TEMPERATURE:
         raise BadParameter("temperature", f"temperature must be a number from 0 to 1, not '{text}'")
     return value or None
-
-
-def _language(form: Form) -> str | None:
-    """`languages` are those that the recording may be in: only a single one spares the detection."""
-    one = _known_language("language", _one(form, "language"))
-    several = {_known_language("languages", name) for name in _many(form, "languages")}
-    return one or (several.pop() if len(several) == 1 else None)
-
-
-def _known_language(param: str, text: str | None) -> str | None:
-    try:
-        return parse_language(text)
-    except BadRequest as error:
-        raise BadParameter(param, str(error)) from error
 
 
 def _check_chunking(form: Form) -> None:

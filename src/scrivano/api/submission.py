@@ -17,7 +17,7 @@ from scrivano.api.uploads import Upload
 from scrivano.blobs import Blob
 from scrivano.errors import BadParameter, BadRequest, ModelNotFound, WorkerGone
 from scrivano.jobs import Job, JobOptions, JobStatus, Task
-from scrivano.languages import parse_language
+from scrivano.languages import parse_choice, parse_language
 
 __all__ = ["MAX_BEAM_SIZE", "Wish", "accept", "flag", "parse_wish"]
 
@@ -62,18 +62,19 @@ async def accept(
     return await run_sync(_store, services, _job(services, upload, wish), blob, idempotency_key, twins_since)
 
 
-def parse_wish(fields: Fields, filename: str | None, models: Sequence[str]) -> Wish:
-    """The form of `POST /jobs`; `models`: those that are served, the usual one first. Unknown fields are ignored.
+def parse_wish(fields: Fields, filename: str | None, models: Sequence[str], languages: Sequence[str] = ()) -> Wish:
+    """The form of `POST /jobs`. Raises `BadRequest` with what to write instead. Unknown fields are ignored.
 
-    Raises `BadRequest` with what to write instead.
+    `models`: those that are served, the usual one first. `languages`: values of the field that may come several times.
     """
     task = fields.get("task", Task.TRANSCRIBE.value)
     if task not in list(Task):
         raise BadRequest("task must be 'transcribe' or 'translate'")
     flag(fields, "queue")
+    language, allowed = parse_choice(fields.get("language"), languages)
     return Wish(
         task=Task(task),
-        language=parse_language(fields.get("language")),
+        language=language,
         model=_model(_text(fields, "model"), models),
         options=JobOptions(
             prompt=_text(fields, "prompt"),
@@ -82,6 +83,8 @@ def parse_wish(fields: Fields, filename: str | None, models: Sequence[str]) -> W
             vad=flag(fields, "vad"),
             beam_size=_beam_size(_text(fields, "beam_size")),
             temperature=_temperature(_text(fields, "temperature")),
+            languages=allowed,
+            multilingual=_multilingual(fields, language),
         ),
         webhook_url=http_url(fields.get("webhook_url"), "webhook_url"),
         filename=filename,
@@ -96,6 +99,15 @@ def flag(fields: Fields, name: str) -> bool | None:
     if value is None or value.lower() in TRUE + FALSE:
         return None if value is None else value.lower() in TRUE
     raise BadParameter(name, f"{name} must be 'true' or 'false'")
+
+
+def _multilingual(fields: Fields, language: str | None) -> bool | None:
+    """None where it makes no difference: one language is all that there is."""
+    wanted = flag(fields, "multilingual")
+    if wanted and parse_language(fields.get("language")):
+        message = "multilingual=true finds the languages itself: leave out language, or name several in languages"
+        raise BadParameter("multilingual", message)
+    return True if wanted and language is None else None
 
 
 def _text(fields: Fields, name: str) -> str | None:

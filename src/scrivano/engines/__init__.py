@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from scrivano.transcript import Segment
@@ -37,20 +37,29 @@ class DecodingOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioChunk:
-    """`audio` is 16 kHz mono float32 in [-1, 1], at most 30 s. `language` is ISO 639-1; None: detect it."""
+    """`audio` is 16 kHz mono float32 in [-1, 1], at most 30 s. `language` is ISO 639-1; None: detect it.
+
+    `languages`: it is one of these; empty: any that the model knows.
+    """
 
     audio: NDArray[np.float32]
     language: str | None
     task: str = "transcribe"
+    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkResult:
-    """`segments` have times from the chunk's first sample, ascending. `language_probability` is 1 when it was given."""
+    """`segments` have times from the chunk's first sample, ascending. `language_probability` is 1 when it was given.
+
+    `language_probabilities`: of the likeliest languages, where it was detected. Where only some were allowed, those of
+    all of these sum to 1.
+    """
 
     language: str
     language_probability: float
     segments: tuple[Segment, ...]
+    language_probabilities: Mapping[str, float] = field(default_factory=dict)
 
 
 class Engine(Protocol):

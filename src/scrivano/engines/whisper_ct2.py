@@ -22,6 +22,7 @@ from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_suppressed_tokens, pad_or_trim
 
+from scrivano.detection import likeliest
 from scrivano.engines import AudioChunk, ChunkResult, DecodingOptions
 from scrivano.engines.failures import classify
 from scrivano.engines.whisper_rules import (
@@ -58,6 +59,9 @@ BEST_OF = 5
 FIRST_TIMESTAMP_INDEX = 50
 """The first timestamp is at most 1.00 s (Whisper's `max_initial_timestamp`)."""
 
+RANKED = 5
+"""Languages of which a detection tells the probability."""
+
 NEEDED_FILES = ("model.bin", "config.json", "tokenizer.json")
 
 
@@ -80,6 +84,7 @@ class _Window:
     features: NDArray[np.float32]
     offset: int
     language: str | None
+    languages: tuple[str, ...]
     task: str
     seed: int
 
@@ -124,13 +129,20 @@ class _Progress:
 
     language: str = ""
     language_probability: float = 0.0
+    language_probabilities: Mapping[str, float] = field(default_factory=dict)
     segments: list[Segment] = field(default_factory=list)
+
+    def begin(self, detected: Mapping[str, float], given: str | None) -> None:
+        """The first window tells the language; `detected` begins with the likeliest one."""
+        self.language, self.language_probability = next(iter(detected.items()))
+        self.language_probabilities = {} if given else detected
 
     def result(self) -> ChunkResult:
         return ChunkResult(
             language=self.language,
             language_probability=self.language_probability,
             segments=tuple(self.segments),
+            language_probabilities=self.language_probabilities,
         )
 
 
@@ -207,6 +219,8 @@ class WhisperCt2:
         language = chunk.language if self.multilingual else "en"
         if language is not None and language not in self.languages:
             raise EngineInput(f"this model does not know the language {language!r}")
+        if chunk.languages and self.multilingual and not set(chunk.languages) & set(self.languages):
+            raise EngineInput(f"this model knows none of the languages {', '.join(chunk.languages)}")
         # The extractor appends one frame of silence; faster-whisper drops it as well.
         features = self._whisper.feature_extractor(chunk.audio)[..., :-1]
         return _Window(
@@ -214,6 +228,7 @@ class WhisperCt2:
             features=features.astype(np.float32),
             offset=0,
             language=language,
+            languages=chunk.languages,
             task=chunk.task,
             seed=zlib.crc32(chunk.audio.tobytes()),
         )
@@ -223,12 +238,11 @@ class WhisperCt2:
     ) -> list[_Window]:
         """Decode the windows into `progress`; the windows that are left to decode."""
         encoded = self._encode(windows)
-        languages = self._languages(encoded, windows)
-        for window, (language, probability) in zip(windows, languages, strict=True):
+        detected = self._languages(encoded, windows)
+        for window, ranked in zip(windows, detected, strict=True):
             if window.offset == 0:
-                progress[window.chunk].language = language
-                progress[window.chunk].language_probability = probability
-        heard = self._texts(encoded, windows, [language for language, _ in languages], options)
+                progress[window.chunk].begin(ranked, window.language)
+        heard = self._texts(encoded, windows, [next(iter(ranked)) for ranked in detected], options)
         timed = self._timed(encoded, heard, options)
         left = []
         for one, texts in zip(heard, timed, strict=True):
@@ -248,15 +262,15 @@ class WhisperCt2:
             output = output.to(ctranslate2.DataType.float32)
         return np.array(output)
 
-    def _languages(self, encoded: NDArray[Any], windows: Sequence[_Window]) -> list[tuple[str, float]]:
-        """Language and probability of each window; only those that have none yet are asked about."""
+    def _languages(self, encoded: NDArray[Any], windows: Sequence[_Window]) -> list[Mapping[str, float]]:
+        """The likeliest languages of each window, in order; only those that have none yet are asked about."""
         unknown = [i for i, window in enumerate(windows) if window.language is None]
         found = {}
         if unknown:
             for i, ranked in zip(unknown, self._whisper.model.detect_language(_part(encoded, unknown)), strict=True):
-                token, probability = ranked[0]
-                found[i] = (token.strip("<|>"), float(probability))
-        return [found.get(i) or (str(window.language), 1.0) for i, window in enumerate(windows)]
+                every = {token.strip("<|>"): float(probability) for token, probability in ranked}
+                found[i] = likeliest(every, windows[i].languages, RANKED)
+        return [found.get(i) or {str(window.language): 1.0} for i, window in enumerate(windows)]
 
     def _tokenizer(self, language: str, task: str) -> Tokenizer:
         key = (language, task)

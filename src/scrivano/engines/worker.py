@@ -144,6 +144,7 @@ def result_to_dict(result: ChunkResult) -> dict[str, Any]:
         "language": result.language,
         "language_probability": result.language_probability,
         "segments": [segment_to_dict(segment) for segment in result.segments],
+        "language_probabilities": dict(result.language_probabilities),
     }
 
 
@@ -164,6 +165,7 @@ def _chunk(chunk: Mapping[str, Any]) -> AudioChunk:
         audio=read_audio(Path(chunk["path"]), chunk["pieces"]),
         language=chunk.get("language"),
         task=chunk.get("task", Task.TRANSCRIBE),
+        languages=tuple(chunk.get("languages", ())),
     )
 
 
