@@ -143,11 +143,12 @@ class Languages:
         if language != detection.language:
             self._again[index] = language
 
-    def forget(self, index: int) -> None:
-        """The chunk is none any more."""
+    def forget(self, index: int, language: str | None) -> None:
+        """What was detected in a chunk is void, and all that was decided by it; `language` stands, the job's."""
         self.detections.pop(index, None)
         self._again.pop(index, None)
-        del self._settled[index:]
+        self._settled.clear()
+        self.choice = Choice(language, 1.0) if language else None
 
     def settle(self, chunks_total: int | None) -> None:
         """Decide what can be decided. `chunks_total` None: there may be more."""

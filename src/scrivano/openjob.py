@@ -89,22 +89,21 @@ class OpenJob:
             self.done_secs += self.chunks[index].seconds
 
     def mark_undone(self, index: int) -> None:
+        """A chunk's result could not be stored: as if it had never come, or a restart would find other languages."""
         if index in self.done:
             self.done.remove(index)
             self.done_secs -= self.chunks[index].seconds
-        self.forget(index)
-
-    def forget(self, index: int) -> None:
-        """A chunk's text is lost. What was detected in it stays: it would be the same again."""
         for known in (self.heard, self.spoken, self.held):
             known.pop(index, None)
+        self.languages.forget(index, self.language)
+        self.languages.settle(self.chunks_total)
 
     def replan(self, index: int) -> None:
         """From this chunk on the audio is cut otherwise than before: what was known of the former chunks is void."""
         for void in [known for known in self.stored if known >= index]:
             del self.stored[void]
             self.spoken.pop(void, None)
-            self.languages.forget(void)
+            self.languages.forget(void, self.language)
 
     def hold(self, item: WorkItem) -> list[WorkItem]:
         """A chunk to be decoded, or one that is stored already; returns what may be decoded now."""

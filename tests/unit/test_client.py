@@ -136,6 +136,14 @@ def test_a_file_is_submitted_with_what_was_said_of_it(tmp_path: Path) -> None:
     assert b'filename="talk.mp3"' in server.bodies[0]
 
 
+def test_several_languages_are_sent_as_one_field() -> None:
+    server = Server(answer(ACCEPTED, 202))
+
+    server.client().submit(io.BytesIO(b"sound"), languages=["de", "en"], multilingual=True)
+
+    assert server.form() == {"languages": "de,en", "multilingual": "true", "audio": "sound"}
+
+
 def test_what_was_not_said_is_not_sent() -> None:
     server = Server(answer(ACCEPTED, 202))
 

@@ -86,7 +86,7 @@ TRANSCRIPTION_BODY = _form(
     **{
         "timestamp_granularities[]": _list("Word times at the top level; also beside json.", enum=["word", "segment"]),
         "include[]": _list("Log probabilities of the words.", enum=["logprobs"]),
-        "languages[]": _list("The languages that it may be in; one alone spares the detection."),
+        "languages[]": _list("The languages that it may be in: it is detected among them; one alone spares that."),
         "keywords[]": _list("Names and terms to expect."),
     },
     stream={"type": "boolean", "default": False, "description": "Server-Sent Events as the text becomes known."},
