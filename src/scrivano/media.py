@@ -2,6 +2,7 @@
 
 `python -m scrivano.media` reads one request (a JSON line) from stdin, decodes the file that it names frame by frame
 into the target file, and sends each chunk as soon as it is certain, while it still decodes. Its memory is flat.
+One thread decodes, cuts and sends; others help to find the speech in what it has decoded.
 
 The file is untrusted. FFmpeg may open nothing but that one file (protocol and format whitelists: without them a
 playlist of 37 bytes reads other files or calls addresses), and this process has limits on memory, CPU time,
@@ -39,7 +40,8 @@ from numpy.typing import NDArray
 from scrivano.chunking import WINDOW, Chunker, ChunkingOptions
 from scrivano.errors import MediaError
 from scrivano.jobs import SAMPLE_RATE, Chunk
-from scrivano.vad import SileroVad, loudness, model_path
+from scrivano.lanes import Lanes, spare_cores
+from scrivano.vad import Hear, SileroVad, loudness, model_path
 
 FORMATS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dss,dts,dtshd,eac3,flac,flv,loas,matroska,mlp,mov,mp3,mpc,mpc8,mpeg,"
@@ -91,8 +93,6 @@ class Request:
 
 
 Send = Callable[[Mapping[str, Any]], None]
-Hear = Callable[[NDArray[np.int16]], NDArray[np.float32]]
-"""Whole windows of 16 kHz mono → how likely each is speech: a `SileroVad`, or `loudness` in its place."""
 
 
 class Recording:
@@ -237,6 +237,11 @@ class Target:
         self._left = self._length
         self._size = 0
 
+    @property
+    def samples(self) -> int:
+        """Written so far."""
+        return self._size // 2
+
     def write(self, audio: NDArray[np.int16]) -> None:
         hole = self._size >= self._left and not audio.any()
         data = b"" if hole else audio.astype("<i2", copy=False).tobytes()
@@ -313,20 +318,26 @@ def prepare(request: Request, hear: Hear, send: Send) -> None:
     ):
         send({"type": "probe", "duration": recording.duration, "format": recording.format})
         chunker = Chunker(ChunkingOptions(max_chunk_secs=request.max_chunk_secs))
-        samples = chunks = 0
-        reported = 0.0
-        for block in _blocks(recording.audio()):
-            samples += len(block)
-            if samples > request.max_audio_secs * SAMPLE_RATE:
-                raise _too_long(request.max_audio_secs)
-            target.write(block)
-            chunks += _send_chunks(chunker.feed(hear(_whole_windows(block)).tolist()), target, send)
-            if samples / SAMPLE_RATE - reported >= PROGRESS_SECS:
-                reported = samples / SAMPLE_RATE
-                send({"type": "progress", "seconds": reported})
-        chunks += _send_chunks(chunker.finish(samples), target, send)
+        chunks = 0
+        heard_secs = reported_secs = 0.0
+        for heard in hear(_written(recording.audio(), target, request.max_audio_secs)):
+            chunks += _send_chunks(chunker.feed(heard.tolist()), target, send)
+            heard_secs += len(heard) * WINDOW / SAMPLE_RATE
+            if heard_secs - reported_secs >= PROGRESS_SECS:
+                reported_secs = heard_secs
+                send({"type": "progress", "seconds": heard_secs})
+        chunks += _send_chunks(chunker.finish(target.samples), target, send)
         target.sync()
-        send({"type": "end", "duration": samples / SAMPLE_RATE, "chunks": chunks})
+        send({"type": "end", "duration": target.samples / SAMPLE_RATE, "chunks": chunks})
+
+
+def _written(audio: Iterable[NDArray[np.int16]], target: Target, max_audio_secs: float) -> Iterator[NDArray[np.int16]]:
+    """The audio in blocks of whole windows, each given out when it is in the target."""
+    for block in _blocks(audio):
+        if target.samples + len(block) > max_audio_secs * SAMPLE_RATE:
+            raise _too_long(max_audio_secs)
+        target.write(block)
+        yield _whole_windows(block)
 
 
 def _send_chunks(chunks: Sequence[Chunk], target: Target, send: Send) -> int:
@@ -357,7 +368,7 @@ def _blocks(audio: Iterable[NDArray[np.int16]]) -> Iterator[NDArray[np.int16]]:
             part = part[len(taken) :]
             if filled == BLOCK:
                 yield block
-                filled = 0
+                block, filled = np.empty(BLOCK, np.int16), 0
     if filled:
         yield block[:filled]
 
@@ -376,7 +387,8 @@ def main() -> int:
     """The child: one request, its answers, exit code 0 (also after an `error` answer)."""
     send = _answers()
     _die_with_parent()
-    vad = SileroVad(model_path())
+    lanes = Lanes(spare_cores())
+    vad = SileroVad(model_path(), lanes.map)
     import_module("av.subtitles.stream")  # PyAV itself does so at the first file, where the limits might forbid it.
     send({"type": "ready"})
     line = _read_line()
@@ -386,7 +398,8 @@ def main() -> int:
     request = Request(**json.loads(line))
     try:
         _limit(request)
-        prepare(request, vad if request.vad else loudness, send)
+        with lanes:
+            prepare(request, vad if request.vad else loudness, send)
     except MediaError as error:
         send({"type": "error", "code": error.code, "message": str(error)})
     except MemoryError:

@@ -29,12 +29,15 @@ from media_files import (
     write,
     write_long_silence,
 )
+from numpy.typing import NDArray
+from onnxruntime import InferenceSession
 
 from scrivano.chunking import WINDOW, ChunkingOptions, SpanFinder
 from scrivano.errors import MediaError
 from scrivano.jobs import SAMPLE_RATE
-from scrivano.media import Hear, Request, prepare
-from scrivano.vad import SileroVad, loudness, model_path
+from scrivano.lanes import LEAD, Lanes
+from scrivano.media import BLOCK, Request, prepare
+from scrivano.vad import Hear, SileroVad, loudness, model_path
 
 DEADLINE_S = 20.0
 HOUR = 3600
@@ -126,13 +129,18 @@ def test_a_child_that_is_told_so_leaves_nothing_out(tmp_path: Path) -> None:
 # --- speech is found ---
 
 
+def hear(audio: Audio, block: int, vad: Hear | None = None) -> NDArray[np.float32]:
+    """The probabilities of all of it, heard in blocks of so many windows."""
+    blocks = (audio[at : at + block * WINDOW] for at in range(0, len(audio), block * WINDOW))
+    return np.concatenate(list((vad or SileroVad(model_path()))(blocks)))
+
+
 def test_the_streaming_vad_hears_what_the_whole_file_vad_hears(audio: Audio) -> None:
     whole = audio[: len(audio) // WINDOW * WINDOW]
     # faster-whisper blanks the end of the last window, hence one more.
     reference = get_vad_model()(np.pad(whole.astype(np.float32) / 32768, (0, WINDOW)))[:-1]
-    streaming = SileroVad(model_path())
 
-    heard = np.concatenate([streaming(whole[at : at + 7 * WINDOW]) for at in range(0, len(whole), 7 * WINDOW)])
+    heard = hear(whole, 7)
 
     np.testing.assert_allclose(heard, reference.reshape(-1), atol=1e-4)
 
@@ -149,7 +157,7 @@ def test_spans_are_those_of_the_reference_algorithm() -> None:
     )
     finder = SpanFinder(options)
 
-    spans = [span for probability in SileroVad(model_path())(audio) if (span := finder.push(float(probability)))]
+    spans = [span for probability in hear(audio, len(audio) // WINDOW) if (span := finder.push(float(probability)))]
 
     assert [(span.start, span.end) for span in spans] == [(one["start"], one["end"]) for one in reference]
 
@@ -158,12 +166,33 @@ def test_spans_are_those_of_the_reference_algorithm() -> None:
 def test_speech_after_digital_silence_is_heard_as_if_it_came_first(block: int, audio: Audio) -> None:
     begun = audio[5000 : 5000 + 100 * WINDOW]
     whole = np.concatenate([begun, np.zeros(2000 * WINDOW, np.int16), begun])
-    vad = SileroVad(model_path())
 
-    heard = np.concatenate([vad(whole[at : at + block * WINDOW]) for at in range(0, len(whole), block * WINDOW)])
+    heard = hear(whole, block)
 
     assert not heard[133:2100].any()
     np.testing.assert_allclose(heard[2100:], heard[:100], atol=1e-4)
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_lanes_hear_what_one_thread_hears_to_the_last_bit(lanes: int, audio: Audio) -> None:
+    whole = np.concatenate([audio, np.zeros(3 * SAMPLE_RATE, np.int16), audio, audio])
+    whole = whole[: len(whole) // WINDOW * WINDOW]
+
+    with Lanes(lanes) as threads:
+        heard = hear(whole, 16, SileroVad(model_path(), threads.map))
+
+    np.testing.assert_array_equal(heard, hear(whole, 16))
+
+
+def test_the_halves_of_the_network_hear_what_the_whole_one_hears(audio: Audio) -> None:
+    windows = audio[: len(audio) // WINDOW * WINDOW].reshape(-1, WINDOW).astype(np.float32) / 32768
+    before = np.pad(windows[:-1, -64:], ((1, 0), (0, 0)))
+    state = np.zeros((1, 1, 128), np.float32)
+    whole = InferenceSession(str(model_path()), providers=["CPUExecutionProvider"])
+
+    heard = whole.run(None, {"input": np.hstack([before, windows]), "h": state, "c": state})[0]
+
+    np.testing.assert_allclose(hear(audio[: windows.size], len(windows)), heard.reshape(-1), atol=1e-6)
 
 
 @pytest.mark.parametrize("recording", recordings(), ids=lambda recording: recording.path.stem)
@@ -188,7 +217,38 @@ def test_the_same_file_gives_the_same_chunks(tmp_path: Path) -> None:
     source = tmp_path / "upload"
     source.symlink_to(spoken("en-it-mixed-0").path)
 
-    assert prepared(source).sent == prepared(source).sent
+    with Lanes(1) as one, Lanes(3) as three:
+        alone, *others = [
+            prepared(source, hear=SileroVad(model_path(), spread)).sent for spread in (map, map, one.map, three.map)
+        ]
+
+    assert all(sent == alone for sent in others)
+
+
+def test_the_first_chunk_is_sent_long_before_the_end(audio: Audio, tmp_path: Path) -> None:
+    source = write(tmp_path / "long.wav", np.tile(audio, 25))
+    target = tmp_path / "prepared.s16"
+    decoded: list[float] = []
+
+    def send(body: Mapping[str, Any]) -> None:
+        if body["type"] == "chunk":
+            decoded.append(target.stat().st_size / 2 / SAMPLE_RATE)
+
+    with Lanes(3) as lanes:
+        request = Request(source=str(source), target=str(target), max_audio_secs=86400)
+        prepare(request, SileroVad(model_path(), lanes.map), send)
+
+    assert len(audio) * 25 / SAMPLE_RATE > 170
+    # A chunk, the speech that did not fit into it any more, and what is decoded ahead.
+    assert decoded[0] <= 30 + 10 + (LEAD + 1) * BLOCK / SAMPLE_RATE
+
+
+def test_an_error_in_a_lane_fails_the_preparation(audio: Audio, tmp_path: Path) -> None:
+    def broken(block: Audio) -> NDArray[np.float32]:
+        raise MemoryError("no room in the lane")
+
+    with pytest.raises(MemoryError, match="no room in the lane"), Lanes(2) as lanes:
+        prepared(write(tmp_path / "a.wav", audio), hear=lambda blocks: lanes.map(broken, blocks))
 
 
 # --- every kind of file ---
