@@ -153,6 +153,8 @@ GPU_BATCH = 16
 def _device(settings: Settings, memory: MemoryReader) -> _Device:
     on_gpu = settings.device == "cuda" or (settings.device == "auto" and memory.read() is not None)
     default_type, default_batch = ("float16", GPU_BATCH) if on_gpu else ("int8", CPU_BATCH)
+    if settings.whisper_model_path is not None and settings.whisper_model_path.is_file():
+        default_batch = 1  # whisper.cpp decodes one after the other
     return _Device(
         name="cuda" if on_gpu else "cpu",
         compute_type=default_type if settings.compute_type == "auto" else settings.compute_type,
@@ -163,7 +165,8 @@ def _device(settings: Settings, memory: MemoryReader) -> _Device:
 def _model_name(settings: Settings, memory: MemoryReader) -> str:
     """Raises `StartError` for a name that means nothing."""
     if settings.whisper_model_path is not None:
-        return settings.whisper_model or settings.whisper_model_path.name
+        path = settings.whisper_model_path
+        return settings.whisper_model or (path.stem if path.is_file() else path.name)
     gpu = memory.read() if settings.device != "cpu" else None
     name = settings.whisper_model or default_model(gpu.total_mb if gpu else None)
     try:
