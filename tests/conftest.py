@@ -19,3 +19,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("gpu"):
                 item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture(scope="session")
+def nano_ggml(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled model as whisper.cpp reads it."""
+    from nano_ggml import write_nano  # half a second of imports, for a few tests
+
+    return write_nano(tmp_path_factory.mktemp("ggml") / "ggml-nano-q8_0.bin")

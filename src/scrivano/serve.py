@@ -185,7 +185,8 @@ def _model_names(settings: Settings, memory: MemoryReader) -> tuple[str, ...]:
 
 def _first_model(settings: Settings, memory: MemoryReader) -> str:
     if settings.whisper_model_path is not None:
-        return settings.whisper_model or settings.whisper_model_path.name
+        path = settings.whisper_model_path
+        return settings.whisper_model or (path.stem if path.is_file() else path.name)
     gpu = memory.read(settings.cuda_device[0]) if settings.device != "cpu" else None
     return settings.whisper_model or default_model(gpu.total_mb if gpu else None)
 

@@ -108,7 +108,7 @@ def test_a_decode_before_a_load_is_told(recording: dict[str, Any]) -> None:
     [
         ({"model": "large-v9"}, "WHISPER_MODEL may be one of nano, tiny.en"),
         ({"path": "/nowhere/model"}, "does not exist"),
-        ({"path": str(NANO_FOLDER / "model.bin")}, "is a file"),
+        ({"path": "/nowhere/ggml-base.bin"}, "does not exist"),
         ({"path": str(NANO_FOLDER.parent)}, "lacks model.bin"),
         ({"compute_type": "float13"}, "float13"),
         ({"device": "abacus"}, "abacus"),

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["TEMPERATURES", "AudioChunk", "ChunkResult", "DecodingOptions", "Engine"]
+__all__ = ["RANKED", "TEMPERATURES", "AudioChunk", "ChunkResult", "DecodingOptions", "Engine"]
+
+RANKED = 5
+"""Languages of which a detection tells the probability."""
 
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Whisper's fallback ladder: the next one is tried when a window's text fails the quality gates."""

@@ -144,7 +144,12 @@ def default_model(gpu_total_mb: int | None) -> str:
 
 
 def vram_needed_mb(name: str, *, path: Path | None = None, compute_type: str = "float16") -> int | None:
-    """Device memory that a load needs, in MB: weights plus `WORK_MB`. None where the size cannot be told."""
+    """Device memory that a load needs, in MB: weights plus `WORK_MB`. None where the size cannot be told.
+
+    A file, whisper.cpp's, is loaded as it is, whatever the compute type.
+    """
+    if path is not None and path.is_file():
+        return round(path.stat().st_size / 1e6) + WORK_MB
     millions = _millions_on_disk(path) if path is not None else _millions_by_name(name)
     if millions is None:
         return None

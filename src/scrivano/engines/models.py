@@ -51,8 +51,10 @@ def fetch(source: ModelSource, on_bytes: OnBytes) -> Path:
 def _existing(folder: Path) -> Path:
     if folder.is_dir():
         return folder
-    found = "is a file" if folder.exists() else "does not exist"
-    raise ModelUnavailable(f"{folder} {found}; WHISPER_MODEL_PATH is a folder with a CTranslate2 Whisper model")
+    raise ModelUnavailable(
+        f"{folder} does not exist; WHISPER_MODEL_PATH is a folder with a CTranslate2 Whisper model, "
+        "or a GGML file of whisper.cpp"
+    )
 
 
 def _cached(repository: str) -> Path | None:

@@ -23,13 +23,14 @@ from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_suppressed_tokens, pad_or_trim
 
 from scrivano.detection import likeliest
-from scrivano.engines import AudioChunk, ChunkResult, DecodingOptions
+from scrivano.engines import RANKED, AudioChunk, ChunkResult, DecodingOptions
 from scrivano.engines.failures import classify
 from scrivano.engines.whisper_rules import (
     Attempt,
     Split,
     Spoken,
     best_attempt,
+    checked_language,
     compression_ratio,
     is_silence,
     needs_fallback,
@@ -37,8 +38,8 @@ from scrivano.engines.whisper_rules import (
     split_by_timestamps,
     token_cap,
 )
-from scrivano.engines.words import TimedText, place_words, token_times
-from scrivano.errors import EngineInput, ModelUnavailable
+from scrivano.engines.words import TimedText, place_words, timed_segments, token_times
+from scrivano.errors import ModelUnavailable
 from scrivano.jobs import SAMPLE_RATE, Task
 from scrivano.transcript import Segment
 
@@ -49,7 +50,6 @@ K = TypeVar("K")
 
 logger = logging.getLogger(__name__)
 
-WINDOW_SAMPLES = 30 * SAMPLE_RATE
 FRAMES_PER_SECOND = 100
 """Log-mel frames."""
 
@@ -58,9 +58,6 @@ BEST_OF = 5
 
 FIRST_TIMESTAMP_INDEX = 50
 """The first timestamp is at most 1.00 s (Whisper's `max_initial_timestamp`)."""
-
-RANKED = 5
-"""Languages of which a detection tells the probability."""
 
 NEEDED_FILES = ("model.bin", "config.json", "tokenizer.json")
 
@@ -212,15 +209,7 @@ class WhisperCt2:
         return [one.result() for one in progress]
 
     def _window(self, index: int, chunk: AudioChunk) -> _Window:
-        if len(chunk.audio) > WINDOW_SAMPLES:
-            raise EngineInput(f"a chunk has at most 30 s of audio; this one has {len(chunk.audio) / SAMPLE_RATE:.2f} s")
-        if chunk.task not in (Task.TRANSCRIBE, Task.TRANSLATE):
-            raise EngineInput(f"unknown task {chunk.task!r}")
-        language = chunk.language if self.multilingual else "en"
-        if language is not None and language not in self.languages:
-            raise EngineInput(f"this model does not know the language {language!r}")
-        if chunk.languages and self.multilingual and not set(chunk.languages) & set(self.languages):
-            raise EngineInput(f"this model knows none of the languages {', '.join(chunk.languages)}")
+        language = checked_language(chunk, self.languages, multilingual=self.multilingual)
         # The extractor appends one frame of silence; faster-whisper drops it as well.
         features = self._whisper.feature_extractor(chunk.audio)[..., :-1]
         return _Window(
@@ -506,23 +495,7 @@ def _with_words(heard: _Heard, result: Any) -> list[TimedText]:
 
 
 def _segments(heard: _Heard, timed: Sequence[TimedText]) -> list[Segment]:
-    """On the chunk's clock. A segment that takes no time is one that Whisper made up; it drops them, too."""
-    offset = heard.window.offset / FRAMES_PER_SECOND
-    return [
-        Segment(
-            start=text.start,
-            end=text.end,
-            text=text.text,
-            avg_logprob=heard.attempt.avg_logprob,
-            no_speech_prob=heard.attempt.no_speech_prob,
-            compression_ratio=heard.attempt.compression_ratio,
-            temperature=heard.attempt.temperature,
-            words=text.words,
-            tokens=spoken.tokens,
-        ).shifted(offset)
-        for spoken, text in zip(heard.spoken, timed, strict=True)
-        if text.end > text.start
-    ]
+    return timed_segments(heard.attempt, heard.spoken, timed, offset=heard.window.offset / FRAMES_PER_SECOND)
 
 
 def _rest(heard: _Heard, timed: Sequence[TimedText]) -> float | None:

@@ -11,7 +11,11 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scrivano.engines import DecodingOptions
+from scrivano.engines import AudioChunk, DecodingOptions
+from scrivano.errors import EngineInput
+from scrivano.jobs import SAMPLE_RATE, Task
+
+WINDOW_SAMPLES = 30 * SAMPLE_RATE
 
 TIMESTAMP_SECONDS = 0.02
 """Seconds that one timestamp token stands for."""
@@ -70,6 +74,20 @@ class Split:
     rest: float | None = None
     unfinished: Spoken | None = None
     open_end: bool = False
+
+
+def checked_language(chunk: AudioChunk, known: Sequence[str], *, multilingual: bool) -> str | None:
+    """The language to decode in, None where it must be detected. Raises `EngineInput` for what no model decodes."""
+    if len(chunk.audio) > WINDOW_SAMPLES:
+        raise EngineInput(f"a chunk has at most 30 s of audio; this one has {len(chunk.audio) / SAMPLE_RATE:.2f} s")
+    if chunk.task not in (Task.TRANSCRIBE, Task.TRANSLATE):
+        raise EngineInput(f"unknown task {chunk.task!r}")
+    language = chunk.language if multilingual else "en"
+    if language is not None and language not in known:
+        raise EngineInput(f"this model does not know the language {language!r}")
+    if chunk.languages and multilingual and not set(chunk.languages) & set(known):
+        raise EngineInput(f"this model knows none of the languages {', '.join(chunk.languages)}")
+    return language
 
 
 def compression_ratio(text: str) -> float:

@@ -10,8 +10,8 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from scrivano.engines.whisper_rules import Spoken
-from scrivano.transcript import Word
+from scrivano.engines.whisper_rules import Attempt, Spoken
+from scrivano.transcript import Segment, Word
 
 TOKENS_PER_SECOND = 50
 """Encoder positions, which tokens are aligned to."""
@@ -25,7 +25,7 @@ OPENING = frozenset("\"'“¿([{-")
 CLOSING = frozenset("\"'.。,，!！?？:：”)]}、")  # noqa: RUF001
 
 SplitWords = Callable[[list[int]], tuple[list[str], list[list[int]]]]
-"""faster-whisper's `Tokenizer.split_to_word_tokens`: word texts and the tokens of each."""
+"""As faster-whisper's `Tokenizer.split_to_word_tokens`: word texts and the tokens of each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +84,30 @@ def place_words(
         silent_until = end
         placed.append(_finished(words, text, start, end, seconds))
     return placed
+
+
+def timed_segments(
+    attempt: Attempt, spoken: Sequence[Spoken], timed: Sequence[TimedText], *, offset: float
+) -> list[Segment]:
+    """A window's segments on the chunk's clock; `offset`: the window's start on it, in seconds.
+
+    A segment that takes no time is one that Whisper made up; it drops them, too.
+    """
+    return [
+        Segment(
+            start=text.start,
+            end=text.end,
+            text=text.text,
+            avg_logprob=attempt.avg_logprob,
+            no_speech_prob=attempt.no_speech_prob,
+            compression_ratio=attempt.compression_ratio,
+            temperature=attempt.temperature,
+            words=text.words,
+            tokens=one.tokens,
+        ).shifted(offset)
+        for one, text in zip(spoken, timed, strict=True)
+        if text.text and text.end > text.start
+    ]
 
 
 def _timed(spoken: Sequence[Spoken], times: TokenTimes, split: SplitWords) -> list[list[_Timed]]:

@@ -202,9 +202,31 @@ def open_engine(request: Mapping[str, Any], send: Send) -> LoadedEngine:
     from scrivano.engines.catalog import find_model
     from scrivano.engines.models import fetch
 
-    path = request.get("path")
-    source = find_model(str(request["model"]), Path(path) if path else None)
-    return _open_ct2(fetch(source, _download_reporter(send)), request)
+    path = Path(request["path"]) if request.get("path") else None
+    if path is not None and path.is_file():
+        return _open_cpp(path, request)
+    return _open_ct2(fetch(find_model(str(request["model"]), path), _download_reporter(send)), request)
+
+
+def _open_cpp(file: Path, request: Mapping[str, Any]) -> LoadedEngine:
+    # Else a thread that waits for another one keeps a core busy: on busy cores, windows take up to ten times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    try:
+        from scrivano.engines.whisper_cpp import LoadOptions, WhisperCpp
+    except ImportError as error:
+        raise ModelUnavailable(
+            f"{file} is a file, which whisper.cpp would read, and that cannot be imported ({error}): "
+            "pip install 'scrivano[whispercpp]', or set WHISPER_MODEL_PATH to a folder"
+        ) from error
+    logger.info("loading %s on %s", file, request["device"])
+    return WhisperCpp(
+        LoadOptions(
+            file=file,
+            device=request["device"],
+            device_index=request.get("device_index", 0),
+            cpu_threads=request.get("cpu_threads", 0),
+        )
+    )
 
 
 def _open_ct2(folder: Path, request: Mapping[str, Any]) -> LoadedEngine:

@@ -1,0 +1,53 @@
+"""What only the CTranslate2 adapter has: a folder, compute types, and a model that is replaced to sample anew."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from engine_support import NANO_FOLDER, described, samples
+
+from scrivano.engines import AudioChunk, DecodingOptions
+from scrivano.engines.whisper_ct2 import LoadOptions, WhisperCt2
+from scrivano.errors import EngineInput, ModelUnavailable
+
+NAME = "en-exact-0.flac"
+LOAD = LoadOptions(folder=NANO_FOLDER, compute_type="int8", cpu_threads=2)
+NEVER_GOOD = DecodingOptions(temperatures=(0.0, 0.4, 1.0), logprob_threshold=0.5, no_speech_threshold=1.0)
+
+
+def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailable, match=r"lacks model.bin, config.json, tokenizer.json"):
+        WhisperCt2(replace(LOAD, folder=tmp_path))
+
+
+def test_a_broken_model_is_told(tmp_path: Path) -> None:
+    shutil.copytree(NANO_FOLDER, tmp_path / "model")
+    (tmp_path / "model" / "model.bin").write_bytes(b"nonsense")
+
+    with pytest.raises(ModelUnavailable):
+        WhisperCt2(replace(LOAD, folder=tmp_path / "model"))
+
+
+def test_a_compute_type_that_the_device_lacks_is_told() -> None:
+    with pytest.raises(ModelUnavailable, match="float16"):
+        WhisperCt2(replace(LOAD, compute_type="float16"))
+
+
+def test_a_replacement_that_failed_is_tried_again(tmp_path: Path) -> None:
+    """A window that is sampled after another needs the model anew; here its file is away for a while."""
+    folder = tmp_path / "model"
+    shutil.copytree(NANO_FOLDER, folder)
+    engine = WhisperCt2(replace(LOAD, folder=folder))
+    engine.decode([AudioChunk(audio=samples(NAME), language=None)], NEVER_GOOD)
+    (folder / "model.bin").rename(folder / "away")
+    with pytest.raises(EngineInput):
+        engine.decode([AudioChunk(audio=samples(NAME), language=None)], NEVER_GOOD)
+    (folder / "away").rename(folder / "model.bin")
+
+    [result] = engine.decode([AudioChunk(audio=samples(NAME), language=None)], DecodingOptions())
+
+    assert " ".join(segment.text for segment in result.segments) == described()[NAME]["text"]
+    engine.close()
