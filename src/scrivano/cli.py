@@ -75,7 +75,7 @@ def serve(
     port: Annotated[int | None, typer.Option(help="0: any free one.  [default: 8080]")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where jobs and recordings are kept.")] = None,
     model: Annotated[str | None, typer.Option(help="A name of `scrivano models`, or a Hugging Face id.")] = None,
-    model_path: Annotated[Path | None, typer.Option(help="A model folder on disk.")] = None,
+    model_path: Annotated[Path | None, typer.Option(help="A model folder, or a GGML file, on disk.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.  [default: auto]")] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file with settings; flags and environment win.")] = None,
     while_stdin_is_open: Annotated[bool, typer.Option(hidden=True)] = False,
@@ -100,7 +100,7 @@ def wyoming(
     ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where jobs and recordings are kept.")] = None,
     model: Annotated[str | None, typer.Option(help="A name of `scrivano models`, or a Hugging Face id.")] = None,
-    model_path: Annotated[Path | None, typer.Option(help="A model folder on disk.")] = None,
+    model_path: Annotated[Path | None, typer.Option(help="A model folder, or a GGML file, on disk.")] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file with settings; flags and environment win.")] = None,
 ) -> None:
     """Run the server with Wyoming, Home Assistant's protocol, beside HTTP. As `WYOMING_PORT` does for `serve`."""

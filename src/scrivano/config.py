@@ -101,7 +101,9 @@ class Settings(BaseModel):
     whisper_model: str | None = Field(
         None, description="Name of a model, or a Hugging Face repository id. Unset: chosen by what the machine has."
     )
-    whisper_model_path: HomePath | None = Field(None, description="A model on disk; nothing is downloaded then.")
+    whisper_model_path: HomePath | None = Field(
+        None, description="A model on disk, as a folder or a GGML file; nothing is downloaded then."
+    )
     models: Annotated[Names | None, BeforeValidator(_names)] = Field(
         None, description="More models, by name or repository id, that a request may ask for. Unset: none."
     )

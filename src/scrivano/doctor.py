@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from importlib.resources import as_file, files
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
@@ -26,6 +27,9 @@ from scrivano.gpu import GpuMemory, NvmlReader
 from scrivano.ownserver import own_server
 
 LIBRARIES = ("ctranslate2", "faster-whisper", "av", "onnxruntime", "sqlalchemy", "fastapi", "uvicorn")
+
+WHISPER_CPP = "pywhispercpp"
+GET_WHISPER_CPP = "pip install 'scrivano[whispercpp]'"
 
 CUDA_PROBE = "import ctranslate2; print(ctranslate2.get_cuda_device_count())"
 """In a process of its own: a broken driver may take the process with it."""
@@ -57,16 +61,23 @@ def list_models(console: Console) -> None:
         table.add_row(name, source, f"{needed} MB" if needed else "", "yes" if _is_here(name) else "")
     console.print(table)
     console.print("\nAny other CTranslate2 Whisper: its Hugging Face id (owner/name), or WHISPER_MODEL_PATH=FOLDER.")
+    here = "which is installed" if find_spec(WHISPER_CPP) else f"after {GET_WHISPER_CPP}"
+    console.print(f"A GGML file of whisper.cpp: WHISPER_MODEL_PATH=FILE, through pywhispercpp, {here}.", markup=False)
 
 
 def _checks(model: str) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "Scrivano", lambda: f"{__version__}, Python {platform.python_version()}, {platform.platform()}"
     yield "processor", lambda: f"{os.cpu_count()} cores, {_memory_gb():.1f} GB of memory"
-    yield "libraries", lambda: ", ".join(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES)
+    yield "libraries", _libraries
     yield "GPU", _gpu
     yield "model", _model
     yield "data folder", _data_folder
     yield "proof", lambda: _proof(model)
+
+
+def _libraries() -> str:
+    extra = [WHISPER_CPP] if find_spec(WHISPER_CPP) else []
+    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in (*LIBRARIES, *extra))
 
 
 def _memory_gb() -> float:
@@ -92,8 +103,11 @@ def _first_gpu(settings: Settings) -> GpuMemory | None:
 
 def _model() -> str:
     settings = Settings.load()
-    if settings.whisper_model_path is not None:
-        return f"{settings.whisper_model_path}"
+    path = settings.whisper_model_path
+    if path is not None:
+        if path.is_file() and not find_spec(WHISPER_CPP):
+            raise Bad(f"{path} is a file, which takes whisper.cpp; {GET_WHISPER_CPP}")
+        return f"{path}"
     memory = _first_gpu(settings)
     name = settings.whisper_model or default_model(memory.total_mb if memory else None)
     return f"{name}, {'here already' if _is_here(name) else 'downloaded at its first load'}"

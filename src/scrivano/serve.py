@@ -163,6 +163,8 @@ def _device(settings: Settings, memory: MemoryReader) -> _Device:
     gpus = settings.cuda_device
     seen = settings.device == "auto" and any(memory.read(gpu) is not None for gpu in gpus)
     device = replace(GPU, gpus=gpus) if seen or settings.device == "cuda" else CPU
+    if settings.whisper_model_path is not None and settings.whisper_model_path.is_file():
+        device = replace(device, batch_size=1)  # whisper.cpp decodes one after the other
     return replace(
         device,
         compute_type=device.compute_type if settings.compute_type == "auto" else settings.compute_type,

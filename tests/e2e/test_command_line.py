@@ -158,6 +158,7 @@ def test_models_are_listed_with_what_is_here() -> None:
     assert done.returncode == 0
     assert [line.split()[-1] for line in done.stdout.splitlines() if line.startswith("nano ")] == ["yes"]
     assert "Systran/faster-whisper-large-v3" in done.stdout
+    assert "WHISPER_MODEL_PATH=FILE" in done.stdout
 
 
 def test_the_version_is_told() -> None:

@@ -50,7 +50,7 @@ def test_a_file_that_is_no_model_is_told(tmp_path: Path, data: bytes, message: s
         check_ggml(file_with(tmp_path, data))
 
 
-@pytest.mark.parametrize("part", [0.00001, 0.001, 0.03, 0.5, 0.9999])
+@pytest.mark.parametrize("part", [0.00001, 0.001, 0.03, 0.5, 0.999999])
 def test_a_truncated_model_is_told(tmp_path: Path, nano_ggml: Path, part: float) -> None:
     whole = nano_ggml.read_bytes()
 
@@ -109,6 +109,16 @@ def test_nothing_is_printed_and_the_process_ends_well(nano_ggml: Path) -> None:
     ran = subprocess.run([sys.executable, "-c", code, str(nano_ggml)], capture_output=True, text=True, check=False)
 
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+def test_a_build_without_cuda_takes_the_processor(nano_ggml: Path, caplog: pytest.LogCaptureFixture) -> None:
+    from scrivano.engines.whisper_cpp import LoadOptions, WhisperCpp
+
+    engine = WhisperCpp(LoadOptions(file=nano_ggml, device="cuda", cpu_threads=1))
+    engine.warm_up()
+    engine.close()
+
+    assert "whisper.cpp uses no GPU" in caplog.text
 
 
 def test_silence_after_speech_is_not_the_speech_again(nano_ggml: Path) -> None:

@@ -77,6 +77,13 @@ def test_a_folder_s_need_follows_from_its_size(tmp_path: Path) -> None:
     assert vram_needed_mb("mine", path=tmp_path / "missing") is None
 
 
+def test_a_file_s_need_is_its_size_whatever_the_compute_type(tmp_path: Path) -> None:
+    (tmp_path / "ggml-mine.bin").write_bytes(bytes(4_000_000))
+
+    for compute_type in ("float16", "int8"):
+        assert vram_needed_mb("mine", path=tmp_path / "ggml-mine.bin", compute_type=compute_type) == 4 + 851
+
+
 @pytest.mark.parametrize(
     ("gpu_total_mb", "model"), [(None, "small"), (2048, "small"), (4096, "large-v3-turbo"), (81559, "large-v3-turbo")]
 )

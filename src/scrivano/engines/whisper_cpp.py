@@ -11,6 +11,7 @@ different, and cannot be changed from here:
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -49,6 +50,8 @@ from scrivano.transcript import Segment
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+logger = logging.getLogger(__name__)
+
 LEAST_SECONDS = 0.1
 """whisper.cpp does not decode less; we do not show it less than `PADDED_SECONDS`, for its alignment needs some."""
 
@@ -71,6 +74,9 @@ ALWAYS_UNSURE = 1e9
 
 ERROR_LEVEL = 4
 """GGML_LOG_LEVEL_ERROR."""
+
+NO_GPU = "no GPU found"
+"""What a build without CUDA says, and one with it where there is none; it goes on with the CPU."""
 
 TICKS_PER_SECOND = 100
 """whisper.cpp's times."""
@@ -150,6 +156,7 @@ class WhisperCpp:
         check_ggml(options.file)
         self._options = options
         self._context: Any = None
+        self._on_gpu = False
         self._drawn = False
         self._closed = False
         try:
@@ -191,12 +198,15 @@ class WhisperCpp:
 
     def _load(self) -> None:
         """The binding tells a load that failed by an error line only; what it returns then must not be touched."""
-        with _said() as errors:
+        with _said() as said:
             context = cpp.whisper_init_from_file_with_params(str(self._options.file), self._context_params())
-        if errors:
+        if errors := said.errors:
             raise ModelUnavailable(f"whisper.cpp cannot load {self._options.file}: {'; '.join(errors)}")
         self._context = context
         self._drawn = False
+        self._on_gpu = self._options.device == "cuda" and not said.has(NO_GPU)
+        if self._options.device == "cuda" and not self._on_gpu:
+            logger.warning("whisper.cpp uses no GPU: pywhispercpp was built without CUDA, or there is none")
 
     def _context_params(self) -> Any:
         params = cpp.whisper_context_default_params()
@@ -223,7 +233,7 @@ class WhisperCpp:
         from it. So a model that has drawn is loaded again: 20 ms for the bundled one, as long as reading the file from
         the page cache for others. On a GPU, where that takes longer than a chunk, it is not.
         """
-        if self._context is None or (self._drawn and self._options.device == "cpu"):
+        if self._context is None or (self._drawn and not self._on_gpu):
             self._free()
             self._load()
 
@@ -253,12 +263,12 @@ class WhisperCpp:
         """The likeliest languages, of those that the model knows: whisper.cpp counts one more for models of 99."""
         probabilities = np.zeros(cpp.whisper_lang_max_id() + 1, np.float32)
         audio = window.padded
-        with _said() as errors:
+        with _said() as said:
             failed = cpp.whisper_pcm_to_mel(self._context, audio, len(audio), self._threads)
             if not failed:
                 failed = cpp.whisper_lang_auto_detect(self._context, 0, self._threads, probabilities) < 0
         if failed:
-            raise RuntimeError(f"whisper.cpp cannot tell the language: {'; '.join(errors)}")
+            raise RuntimeError(f"whisper.cpp cannot tell the language: {'; '.join(said.errors)}")
         known = probabilities[: len(self.languages)]
         shares = (known / known.sum()).tolist()
         return likeliest(dict(zip(self.languages, shares, strict=True)), allowed, RANKED)
@@ -358,10 +368,10 @@ class WhisperCpp:
     def _run(self, params: Any, window: _Window) -> list[Any]:
         """The tokens that the window gets; none where whisper.cpp finds no text."""
         audio = window.padded
-        with _said() as errors:
+        with _said() as said:
             code = cpp.whisper_full(self._context, params, audio, len(audio))
         if code:
-            raise RuntimeError(f"whisper.cpp failed ({code}): {'; '.join(errors)}")
+            raise RuntimeError(f"whisper.cpp failed ({code}): {'; '.join(said.errors)}")
         return [
             cpp.whisper_full_get_token_data(self._context, segment, number)
             for segment in range(cpp.whisper_full_n_segments(self._context))
@@ -448,21 +458,33 @@ def _alignment_heads(file: Path) -> tuple[str, int]:
     return name or "N_TOP_MOST", min(math.ceil(layers / 2), most)
 
 
+class _Log:
+    """Lines of whisper.cpp, with their levels."""
+
+    def __init__(self) -> None:
+        self._lines: list[tuple[int, str]] = []
+
+    def listen(self, level: int, text: str) -> None:
+        self._lines.append((level, text.strip()))
+
+    @property
+    def errors(self) -> list[str]:
+        return [text for level, text in self._lines if level == ERROR_LEVEL]
+
+    def has(self, words: str) -> bool:
+        return any(words in text for _, text in self._lines)
+
+
 @contextmanager
-def _said() -> Iterator[list[str]]:
-    """The error lines of whisper.cpp meanwhile; all others are lost.
+def _said() -> Iterator[_Log]:
+    """What whisper.cpp logs meanwhile, instead of printing it.
 
     The callback is taken away again: one that is left at the interpreter's end makes the process abort.
     """
-    errors: list[str] = []
-
-    def listen(level: int, text: str) -> None:
-        if level == ERROR_LEVEL:
-            errors.append(text.strip())
-
-    cpp.whisper_log_set(listen)
+    log = _Log()
+    cpp.whisper_log_set(log.listen)
     try:
-        yield errors
+        yield log
     finally:
         cpp.whisper_log_set(None)
 
