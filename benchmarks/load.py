@@ -19,10 +19,11 @@ def timed(work: Callable[[], object]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """`waits`: each job's seconds from submission to done; `seconds`: until the last one was."""
+    """`waits`: each job's seconds from submission to done; `seconds`: until the last one was. `cpu`: processor time."""
 
     waits: list[float]
     seconds: float
+    cpu: float = 0.0
 
 
 def at_once(jobs: Sequence[Callable[[], object]]) -> Together:
