@@ -23,8 +23,9 @@ check: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	$(PYTEST)
 
+# BENCH=--large for the whole hour, or names: BENCH="w2 w3".
 bench: $(VENV)/dev.stamp
-	$(BIN)/python -m benchmarks.run
+	$(BIN)/python -m benchmarks.run $(BENCH)
 
 # dev.txt has all of run.txt at the same versions, so both live in one environment, and neither takes the other's
 # packages out. Only what the locks name is installed: the package itself with what is installed already.

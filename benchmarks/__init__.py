@@ -1,1 +1,1 @@
-"""Measurements of a running server; `make bench` prints them. Never part of the tests."""
+"""Measurements of running servers, ours and others; `make bench` prints them. No measurement is part of the tests."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -43,6 +44,7 @@ def _encode(path: Path, blocks: Iterator[NDArray[np.int16]]) -> Path:
     codec = {".wav": "pcm_s16le", ".mp3": "libmp3lame", ".flac": "flac"}[path.suffix]
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=SAMPLE_RATE, layout="mono")
+        assert isinstance(stream, av.AudioStream)
         resampler = av.AudioResampler(format=stream.codec_context.format, layout="mono", rate=SAMPLE_RATE)
         for block in blocks:
             frame = av.AudioFrame.from_ndarray(block.reshape(1, -1), format="s16", layout="mono")
@@ -52,4 +54,20 @@ def _encode(path: Path, blocks: Iterator[NDArray[np.int16]]) -> Path:
         for part in resampler.resample(None):
             container.mux(stream.encode(part))
         container.mux(stream.encode(None))
+    return path
+
+
+def clips(folder: Path, count: int, seconds: float = 10.0) -> list[Path]:
+    """So many different stretches of the bundled recording."""
+    once = bundled_speech()
+    length = int(seconds * SAMPLE_RATE)
+    starts = [n * (len(once) - length) // max(1, count - 1) for n in range(count)]
+    return [_encode(folder / f"clip-{n}.wav", iter([once[at : at + length]])) for n, at in enumerate(starts)]
+
+
+def noise(path: Path, size_bytes: int) -> Path:
+    """No recording at all, and nothing that could be made smaller."""
+    with path.open("wb") as file:
+        for _ in range(size_bytes // 1_000_000):
+            file.write(os.urandom(1_000_000))
     return path

@@ -1,0 +1,74 @@
+"""What the measurements ran on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+LIBRARIES = ("ctranslate2", "faster-whisper", "onnxruntime", "av", "numpy")
+
+
+def describe() -> dict[str, Any]:
+    """JSON values; `load` are the averages of the last 1, 5 and 15 minutes, others' work included."""
+    return {
+        "processor": _processor(),
+        "cores": cores(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "libraries": {name: version(name) for name in LIBRARIES},
+        "load": [round(one, 2) for one in os.getloadavg()],
+    }
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _processor() -> str:
+    """Its name, family and model: names alone do not tell generations apart."""
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        known = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        return f"{known.get('model name')} (family {known.get('cpu family')}, model {known.get('model')})"
+    return platform.processor()
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used so far, its children's not counted. Linux: the id of another's clock."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def tree_cpu_seconds(pid: int) -> float:
+    """Processor time of a process and its children, ended ones too, to the clock tick."""
+    own = _stat(pid)
+    living = (one for one in Path("/proc").glob("[0-9]*/stat") if _parent(one) == pid)
+    return _ticks(own[13:17]) + sum(_ticks(_stat(int(one.parent.name))[13:17]) for one in living)
+
+
+def _ticks(fields: Sequence[str]) -> float:
+    return sum(map(int, fields)) / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/<pid>/stat, the first one at 0; none of a process that has ended meanwhile."""
+    with suppress(OSError):
+        head, _, tail = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+        return [head, ")", *tail.split()]
+    return []
+
+
+def _parent(stat: Path) -> int:
+    fields = _stat(int(stat.parent.name))
+    return int(fields[3]) if fields else 0
+
+
+def resident_mb(pid: int) -> float:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6

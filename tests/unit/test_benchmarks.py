@@ -1,0 +1,92 @@
+"""The pure parts of the benchmarks. What they measure is no test's business."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+from benchmarks.accuracy import Errors, Recording, Spoken, add, edits, plain, recordings
+from benchmarks.figures import Figure, at_least, at_most, plot, quantile, ratio, table
+from benchmarks.limit import encoder_work, measure_int8
+from benchmarks.load import at_once, interleaved, with_arrivals
+from benchmarks.shapes import ODDS, SHAPES, chain
+from scrivano.engines.catalog import NANO_FOLDER
+
+FAST = Figure(group="W1", name="speed", value=1.7, goal=at_least(1.6))
+SLOW = Figure(group="W3", name="wait", value=0.3, goal=at_most(0.25))
+INFORMS = Figure(group="W1", name="RTFx", value=21.34, unit="RTFx")
+
+
+def test_quantile_and_ratio() -> None:
+    assert quantile([3, 1, 2], 0.95) == 3
+    assert quantile([1.0], 0.99) == 1
+    assert ratio([2, 9, 4], [1, 3, 4]) == 2
+
+
+def test_the_table_has_ratios_first_and_says_what_was_missed() -> None:
+    lines = table([INFORMS, SLOW, FAST]).splitlines()
+
+    assert [line.split()[1] for line in lines[2:]] == ["wait", "speed", "RTFx"]
+    assert "MISSED" in lines[2]
+    assert "≥ 1.6" in lines[3]
+    assert "met" in lines[3]
+    assert "21.3 RTFx" in lines[4]
+
+
+def test_the_plot_has_a_bar_for_each_goal() -> None:
+    drawn = plot([FAST, SLOW, INFORMS])
+
+    assert drawn.count("<rect") == 3
+    assert drawn.count('fill="#c43"') == 1
+
+
+@pytest.mark.parametrize("tokens", [1, 96])
+def test_the_chain_has_so_many_different_words_and_ends(tokens: int) -> None:
+    places = chain(Tokenizer.from_file(str(NANO_FOLDER / "tokenizer.json")), tokens, seed=1)
+    words = np.array(places[4:-2])
+
+    assert words.shape == (tokens, len(ODDS))
+    assert len(set(words.flat)) == words.size
+    assert places[0] == [50258]
+    assert places[-1] == [50257]
+
+
+def test_the_encoder_of_base_does_the_work_that_is_known_of_it() -> None:
+    layers, rest = encoder_work(SHAPES["base"])
+
+    assert layers + rest == pytest.approx(43.7e9, rel=0.01)
+
+
+def test_onnx_by_hand_can_be_run() -> None:
+    assert measure_int8(64, 64, 64, threads=1, seconds=0.01) > 0
+
+
+def test_load_waits_for_all() -> None:
+    done: list[int] = []
+
+    assert len(at_once([lambda: done.append(1)] * 3).waits) == 3
+    assert interleaved({"a": lambda: "x", "b": lambda: "y"}, 2) == {"a": ["x", "x"], "b": ["y", "y"]}
+    assert with_arrivals(lambda: None, lambda: None, 1.0).waits == []
+    assert len(done) == 3
+
+
+def test_word_errors_and_times() -> None:
+    sentence = (Spoken("good", 0.5, 0.8), Spoken("morning", 0.8, 1.4), Spoken("all", 1.4, 1.6))
+    heard = [{"word": "Good", "start": 0.6, "end": 0.8}, {"word": " evening", "start": 0.8, "end": 1.4}]
+    errors = Errors()
+    add(errors, Recording(Path("a"), "en", (sentence,)), [{"start": 0.25, "end": 2.0, "words": heard}])
+
+    assert (errors.words, errors.wrong) == (3, 2)
+    assert errors.word_times == {("a", 0): pytest.approx(0.1)}
+    assert errors.segment_times == {("a", 0): 0.25}
+
+
+def test_edits() -> None:
+    assert edits(plain("One, two; three."), plain("one TWO four five")) == 2
+
+
+def test_the_recordings_have_times_for_all_their_words() -> None:
+    assert sum(len(one.words) for one in recordings()) > 400
