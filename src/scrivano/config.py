@@ -134,6 +134,10 @@ class Settings(BaseModel):
     ] = Field("auto", description="Number format of the model; `auto`: float16 on CUDA, int8 on a CPU.")
     cpu_threads: int = Field(0, ge=0, description="Threads of the model on a CPU; 0: as many as it has cores.")
     beam_size: int = Field(5, ge=1, le=10, description="Hypotheses kept while decoding; 1 is greedy and fastest.")
+    latency: Annotated[Literal["normal", "fast"], AnyCase] = Field(
+        "normal",
+        description="`fast`: short audio is not filled up to 30 s for the model; what comes out poorly is heard again.",
+    )
     batch_size: int = Field(0, ge=0, le=1024, description="Chunks decoded together; 0: chosen by the device.")
     word_timestamps: bool = Field(True, description="Give every word its own times.")
     engine_malloc: Annotated[Literal["tuned", "default"], AnyCase] = Field(

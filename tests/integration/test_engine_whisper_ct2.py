@@ -51,3 +51,31 @@ def test_a_replacement_that_failed_is_tried_again(tmp_path: Path) -> None:
 
     assert " ".join(segment.text for segment in result.segments) == described()[NAME]["text"]
     engine.close()
+
+
+EXACT = sorted(name for name, entry in described().items() if "-exact-" in name and entry["exact"])
+
+
+def test_short_windows_give_the_same_words_in_any_batch() -> None:
+    engine = WhisperCt2(replace(LOAD, fast=True))
+    batch = [AudioChunk(audio=samples(name), language=None) for name in EXACT]
+
+    together = engine.decode(batch, DecodingOptions())
+    alone = [engine.decode([one], DecodingOptions())[0] for one in reversed(batch)][::-1]
+    engine.close()
+
+    assert [" ".join(segment.text for segment in result.segments) for result in together] == [
+        described()[name]["text"] for name in EXACT
+    ]
+    assert alone == together
+
+
+def test_a_short_window_that_comes_out_poorly_is_heard_in_full() -> None:
+    fast, full = WhisperCt2(replace(LOAD, fast=True)), WhisperCt2(LOAD)
+    doubted = [AudioChunk(audio=samples(EXACT[0]), language=None)]
+
+    assert fast.decode(doubted, DecodingOptions()) != full.decode(doubted, DecodingOptions())
+    assert fast.decode(doubted, NEVER_GOOD) == full.decode(doubted, NEVER_GOOD)
+
+    fast.close()
+    full.close()

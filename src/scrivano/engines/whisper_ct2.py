@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import math
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -47,11 +48,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 K = TypeVar("K")
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
 FRAMES_PER_SECOND = 100
 """Log-mel frames."""
+
+WINDOW_FRAMES = 3000
+FRAMES_STEP, SILENCE_FRAMES = 500, 100
+"""A window that is not heard in full has at least a second of silence behind it, and is whole steps of 5 s."""
 
 BEST_OF = 5
 """Texts sampled at a temperature, of which the most probable counts; Whisper's default."""
@@ -64,18 +70,26 @@ NEEDED_FILES = ("model.bin", "config.json", "tokenizer.json")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadOptions:
-    """What to load, and where: `device` is `cpu` or `cuda`, `compute_type` as in CTranslate2; 0 threads: its choice."""
+    """What to load, and where: `device` is `cpu` or `cuda`, `compute_type` as in CTranslate2; 0 threads: its choice.
+
+    `fast`: the encoder hears a window without most of the silence that fills it up to 30 s. Stock models may then
+    repeat themselves or break off; such a window is heard again in full.
+    """
 
     folder: Path
     device: str = "cpu"
     device_index: int = 0
     compute_type: str = "default"
     cpu_threads: int = 0
+    fast: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Window:
-    """What the encoder hears at once. `features`: log-mel, unpadded; `offset`: frames from the chunk's first."""
+    """What the encoder hears at once. `features`: log-mel, unpadded; `offset`: frames from the chunk's first.
+
+    `full`: the encoder hears 30 s, of which the rest is silence.
+    """
 
     chunk: int
     features: NDArray[np.float32]
@@ -84,6 +98,17 @@ class _Window:
     languages: tuple[str, ...]
     task: str
     seed: int
+    full: bool
+
+    @property
+    def heard_frames(self) -> int:
+        """With the silence behind it, in steps: the same window is heard alike in any batch."""
+        short = FRAMES_STEP * math.ceil((self.frames + SILENCE_FRAMES) / FRAMES_STEP)
+        return WINDOW_FRAMES if self.full else min(short, WINDOW_FRAMES)
+
+    @property
+    def shortened(self) -> bool:
+        return self.heard_frames < WINDOW_FRAMES
 
     @property
     def frames(self) -> int:
@@ -107,6 +132,11 @@ class _Heard:
     tokenizer: Tokenizer
     attempt: Attempt
     split: Split
+
+    def doubtful(self, options: DecodingOptions) -> bool:
+        """Whether to hear the window again in full."""
+        capped = len(self.attempt.tokens) >= token_cap(self.window.seconds)
+        return self.window.shortened and (capped or needs_fallback(self.attempt, options))
 
     @property
     def spoken(self) -> tuple[Spoken, ...]:
@@ -205,7 +235,8 @@ class WhisperCt2:
         progress = [_Progress() for _ in batch]
         windows = [self._window(index, chunk) for index, chunk in enumerate(batch)]
         while windows:
-            windows = self._round(windows, progress, options)
+            alike = _grouped(windows, key=lambda window: window.heard_frames).values()
+            windows = [left for group in alike for left in self._round(group, progress, options)]
         return [one.result() for one in progress]
 
     def _window(self, index: int, chunk: AudioChunk) -> _Window:
@@ -220,20 +251,24 @@ class WhisperCt2:
             languages=chunk.languages,
             task=chunk.task,
             seed=zlib.crc32(chunk.audio.tobytes()),
+            full=not self._options.fast,
         )
 
     def _round(
         self, windows: Sequence[_Window], progress: Sequence[_Progress], options: DecodingOptions
     ) -> list[_Window]:
-        """Decode the windows into `progress`; the windows that are left to decode."""
+        """Decode windows of one length into `progress`; the windows that are left to decode."""
         encoded = self._encode(windows)
         detected = self._languages(encoded, windows)
         for window, ranked in zip(windows, detected, strict=True):
             if window.offset == 0:
                 progress[window.chunk].begin(ranked, window.language)
         heard = self._texts(encoded, windows, [next(iter(ranked)) for ranked in detected], options)
+        left = [replace(one.window, full=True) for one in heard if one.doubtful(options)]
+        if left:
+            kept = [i for i, one in enumerate(heard) if not one.doubtful(options)]
+            encoded, heard = encoded[kept], [heard[i] for i in kept]
         timed = self._timed(encoded, heard, options)
-        left = []
         for one, texts in zip(heard, timed, strict=True):
             progress[one.window.chunk].segments.extend(_segments(one, texts))
             rest = _rest(one, texts)
@@ -245,7 +280,7 @@ class WhisperCt2:
     # a reload of the model, and a window costs 4 MB over the bus, a few per cent of its decoding.
 
     def _encode(self, windows: Sequence[_Window]) -> NDArray[Any]:
-        features = np.stack([pad_or_trim(window.features) for window in windows])
+        features = np.stack([pad_or_trim(window.features, window.heard_frames) for window in windows])
         output = self._whisper.model.encode(ctranslate2.StorageView.from_array(features), to_cpu=True)
         if output.dtype == ctranslate2.DataType.bfloat16:  # NumPy has no such type
             output = output.to(ctranslate2.DataType.float32)
@@ -283,7 +318,8 @@ class WhisperCt2:
             for i, attempt in enumerate(self._search(encoded, windows, prompts, options)):
                 attempts[i].append(attempt)
         for i, window in enumerate(windows):
-            if not attempts[i] or needs_fallback(attempts[i][-1], options):
+            # One that was shortened is searched again first, in full.
+            if not attempts[i] or (needs_fallback(attempts[i][-1], options) and not window.shortened):
                 attempts[i].extend(self._sample(encoded[i : i + 1], window, prompts[i], options))
         return [
             self._heard(window, tokenizer, best_attempt(tried, options), options)
@@ -469,8 +505,8 @@ def _part(encoded: NDArray[Any], members: Sequence[int]) -> ctranslate2.StorageV
     return ctranslate2.StorageView.from_array(chosen)
 
 
-def _grouped(members: Iterable[int], key: Callable[[int], K]) -> Mapping[K, list[int]]:
-    groups: dict[K, list[int]] = {}
+def _grouped(members: Iterable[T], key: Callable[[T], K]) -> Mapping[K, list[T]]:
+    groups: dict[K, list[T]] = {}
     for member in members:
         groups.setdefault(key(member), []).append(member)
     return groups

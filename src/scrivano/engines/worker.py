@@ -240,6 +240,7 @@ def _open_ct2(folder: Path, request: Mapping[str, Any]) -> LoadedEngine:
             device_index=request.get("device_index", 0),
             compute_type=request.get("compute_type", "default"),
             cpu_threads=request.get("cpu_threads", 0),
+            fast=request.get("fast", False),
         )
     )
 
