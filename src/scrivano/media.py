@@ -474,6 +474,7 @@ def _lower(kind: int, soft: int, hard: int | None = None) -> None:
 
 
 def _out_of_time(_signal: int, _frame: FrameType | None) -> None:
+    """PyAV's resampler may swallow the error; but the signal comes again with every second, up to the hard limit."""
     raise MediaError("media_timeout", f"the file takes too long to read; {ADVICE}")
 
 
