@@ -76,6 +76,24 @@ def test_several_files_go_to_a_folder_and_a_bad_one_fails_alone(server: Served, 
         assert document["text"] == CATALOG[name]["text"]
 
 
+def test_no_transcript_replaces_another_one(server: Served, tmp_path: Path) -> None:
+    other = (tmp_path / CLIP).with_suffix(".wav")
+    other.write_bytes(b"something else")
+    into = ["--output-dir", str(tmp_path / "out")]
+
+    done = run("transcribe", str(DATA / CLIP), str(other), "--server", server.url, *into)
+
+    assert (done.returncode, "same name" in done.stderr) == (2, True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_to_is_said_so_before_the_work(server: Served) -> None:
+    done = run("transcribe", str(DATA / CLIP), "--server", server.url, "--output-dir", "/proc/nowhere")
+
+    assert (done.returncode, "cannot write to /proc/nowhere" in done.stderr) == (2, True)
+    assert "submitted" not in done.stderr
+
+
 def test_standard_input_is_a_file_too(server: Served) -> None:
     done = run("transcribe", "-", "--language", "en", stdin=(DATA / CLIP).read_bytes(), SCRIVANO_SERVER=server.url)
 
