@@ -206,6 +206,15 @@ def test_a_port_in_use_is_said_so(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         line = refused("--port", str(taken.getsockname()[1]), "--data-dir", str(tmp_path))
     assert "cannot listen on 127.0.0.1 port" in line
+    assert "(Address already in use): is another server running there?" in line
+
+
+def test_an_address_that_is_not_here_is_said_so(tmp_path: Path) -> None:
+    line = refused("--host", "192.0.2.1", "--port", "0", "--data-dir", str(tmp_path))
+
+    assert "cannot listen on 192.0.2.1" in line
+    assert "--host" in line
+    assert "another server" not in line
 
 
 def test_an_unwritable_folder_is_said_so() -> None:
