@@ -241,7 +241,7 @@ def test_a_term_signal_ends_the_server_in_order(tmp_path: Path) -> None:
     job_id = server.submit("en-it-mixed-0.flac")
     with server.http.stream("GET", f"/jobs/{job_id}/stream"):
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(10) == 0
+        assert server.process.wait(30) == 0
     server.close()
 
     assert not any(Path(f"/proc/{pid}").exists() for pid in children)
