@@ -17,7 +17,7 @@ from served import until
 from scrivano.blobs import Blobs
 from scrivano.gpu import GpuMemory
 from scrivano.jobs import Job, JobStatus, Task
-from scrivano.lifecycle import ModelState, Policy
+from scrivano.lifecycle import Life, ModelState, Policy
 from scrivano.pool import ModelSpec, PoolOptions
 from scrivano.runner import Runner, RunnerOptions
 from scrivano.store import Store
@@ -85,6 +85,11 @@ class Bench:
     @property
     def state(self) -> ModelState:
         return self.runner.model.life.state
+
+    def waiting(self) -> Life | None:
+        """The model's life where it waits for memory: one look, since it may load the next moment."""
+        life = self.runner.model.life
+        return life if life.state is ModelState.WAITING_FOR_GPU else None
 
     @property
     def batches(self) -> list[list[dict[str, Any]]]:

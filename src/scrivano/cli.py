@@ -8,11 +8,12 @@ import signal
 import sys
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -151,6 +152,8 @@ def transcribe(
     """
     from scrivano.transcribing import Wish, transcribe_all
 
+    if output_dir is not None:
+        _check_outputs(files, output_dir)
     with _sources(files) as sources, _server(server, model) as url:
         wish = Wish(
             language=language,
@@ -199,13 +202,31 @@ def _stop_at_end_of_stdin() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def _check_outputs(names: Sequence[str], folder: Path) -> None:
+    """Before hours of work: the folder can be written to, and no transcript would replace another one."""
+    stems = Counter(Path(name).stem for name in names)
+    twice = sorted(stem for stem, count in stems.items() if count > 1)
+    if twice:
+        _refuse(f"several files would be written under the same name in {folder}: {', '.join(twice)}; use two calls")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        _refuse(f"cannot write to {folder} ({error.strerror}): choose another --output-dir")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        _refuse(f"cannot write to {folder}: choose another --output-dir")
+
+
+def _refuse(message: str) -> NoReturn:
+    stderr.print(f"scrivano: {message}", style="bold red", soft_wrap=True, markup=False)
+    raise typer.Exit(USAGE)
+
+
 @contextmanager
 def _sources(names: Sequence[str]) -> Iterator[list[Path]]:
     """The files to send; standard input is spooled to one, since a submission may have to be sent again."""
     missing = [name for name in names if name != "-" and not Path(name).is_file()]
     if missing:
-        stderr.print(f"scrivano: no such file: {', '.join(missing)}", style="bold red", markup=False)
-        raise typer.Exit(USAGE)
+        _refuse(f"no such file: {', '.join(missing)}")
     with tempfile.TemporaryDirectory(prefix="scrivano-stdin-") as folder:
         spool = Path(folder) / "stdin"
         if "-" in names:

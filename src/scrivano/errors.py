@@ -70,9 +70,13 @@ __all__ = [
 
 
 class ScrivanoError(Exception):
-    """Base of all. `code` is public and stable; the message tells the reader what to do."""
+    """Base of all. `code` is public and stable; the message tells the reader what to do.
+
+    `job_id`: the job that a synchronous call had become when it failed.
+    """
 
     code = "error"
+    job_id: str | None = None
 
 
 class BadRequest(ScrivanoError):

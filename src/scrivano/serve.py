@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 import signal
 import socket
 import sys
@@ -305,14 +307,21 @@ def _bind(host: str, port: int, setting: str = "PORT or --port") -> socket.socke
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=512)
     except OSError as error:
-        raise StartError(
-            f"cannot listen on {host} port {port} ({error.strerror}): is another server running there? "
-            f"Set {setting} to a free one (0: any)"
-        ) from error
+        raise StartError(f"cannot listen on {host} port {port} {_why_not(error, setting)}") from error
     # Accepted sockets inherit it. Without it, an answer's head and body are 40 ms apart: asyncio sets it only for
     # sockets that were made with the protocol's number.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
+
+
+def _why_not(error: OSError, setting: str) -> str:
+    """`strerror` of `create_server` repeats the address; that of a name which is not found has no errno of its own."""
+    if error.errno == errno.EADDRINUSE:
+        return f"({os.strerror(error.errno)}): is another server running there? Set {setting} to a free one (0: any)"
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return "(this machine has no such address): set SCRIVANO_HOST or --host to one of its own"
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return f"({reason}): set {setting} to another one (0: any)"
 
 
 def _url(host: str, port: int) -> str:

@@ -12,6 +12,9 @@ from scrivano.config import Settings
 from scrivano.gpu import GpuMemory
 from scrivano.serve import Children, run
 
+POLL_SECS = 4
+"""Long enough for a test to look around before the next try, on a busy machine, too."""
+
 
 class FileMemory:
     def __init__(self, path: Path) -> None:
@@ -34,7 +37,7 @@ def main() -> None:
     engine = [sys.executable, str(Path(__file__).parent / "engine.py"), str(data_dir), orders]
     logs.configure("info")
     settings = Settings.load(
-        {"data_dir": data_dir, "port": 0, "whisper_model": "large-v3", "gpu_poll_interval_secs": 2}
+        {"data_dir": data_dir, "port": 0, "whisper_model": "large-v3", "gpu_poll_interval_secs": POLL_SECS}
     )
     run(settings, Children(engine=engine), FileMemory(memory))
 

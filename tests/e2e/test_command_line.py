@@ -76,6 +76,24 @@ def test_several_files_go_to_a_folder_and_a_bad_one_fails_alone(server: Served, 
         assert document["text"] == CATALOG[name]["text"]
 
 
+def test_no_transcript_replaces_another_one(server: Served, tmp_path: Path) -> None:
+    other = (tmp_path / CLIP).with_suffix(".wav")
+    other.write_bytes(b"something else")
+    into = ["--output-dir", str(tmp_path / "out")]
+
+    done = run("transcribe", str(DATA / CLIP), str(other), "--server", server.url, *into)
+
+    assert (done.returncode, "same name" in done.stderr) == (2, True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_to_is_said_so_before_the_work(server: Served) -> None:
+    done = run("transcribe", str(DATA / CLIP), "--server", server.url, "--output-dir", "/proc/nowhere")
+
+    assert (done.returncode, "cannot write to /proc/nowhere" in done.stderr) == (2, True)
+    assert "submitted" not in done.stderr
+
+
 def test_standard_input_is_a_file_too(server: Served) -> None:
     done = run("transcribe", "-", "--language", "en", stdin=(DATA / CLIP).read_bytes(), SCRIVANO_SERVER=server.url)
 
@@ -188,6 +206,15 @@ def test_a_port_in_use_is_said_so(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         line = refused("--port", str(taken.getsockname()[1]), "--data-dir", str(tmp_path))
     assert "cannot listen on 127.0.0.1 port" in line
+    assert "(Address already in use): is another server running there?" in line
+
+
+def test_an_address_that_is_not_here_is_said_so(tmp_path: Path) -> None:
+    line = refused("--host", "192.0.2.1", "--port", "0", "--data-dir", str(tmp_path))
+
+    assert "cannot listen on 192.0.2.1" in line
+    assert "--host" in line
+    assert "another server" not in line
 
 
 def test_an_unwritable_folder_is_said_so() -> None:
@@ -214,7 +241,7 @@ def test_a_term_signal_ends_the_server_in_order(tmp_path: Path) -> None:
     job_id = server.submit("en-it-mixed-0.flac")
     with server.http.stream("GET", f"/jobs/{job_id}/stream"):
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(10) == 0
+        assert server.process.wait(30) == 0
     server.close()
 
     assert not any(Path(f"/proc/{pid}").exists() for pid in children)

@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from media_files import repeated
 from served import CATALOG, DATA, Served, served, text_of, until, words
 
 UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
@@ -88,6 +90,12 @@ def receiver() -> Iterator[Receiver]:
     receiver.close()
 
 
+@pytest.fixture(scope="module")
+def ten_minutes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """So long that it is still being heard when a test looks, however busy the machine."""
+    return repeated(tmp_path_factory.mktemp("long") / "ten-minutes.wav", seconds=600).read_bytes()
+
+
 # The model -------------------------------------------------------------------------------------------------------
 
 
@@ -105,7 +113,7 @@ def test_a_server_starts_unloaded_and_the_first_submission_loads_the_model(cold:
 
 def test_the_model_loads_tells_unloads_and_loads_again(cold: Served) -> None:
     with ThreadPoolExecutor() as pool, cold.http.stream("GET", "/model/events") as stream:
-        heard = pool.submit(lambda: [event for event, _ in zip(events(stream), range(4), strict=False)])
+        heard = pool.submit(lambda: list(islice(events(stream), 4)))
 
         first = cold.http.post("/model/load")
         assert (first.status_code, first.json()) == (202, {"status": "load_initiated"})
@@ -130,8 +138,10 @@ def test_the_model_loads_tells_unloads_and_loads_again(cold: Served) -> None:
 
 def test_an_idle_model_unloads(tmp_path: Path) -> None:
     with served(tmp_path, IDLE_TIMEOUT_SECS="1") as server:
-        server.load()
-        until(lambda: server.state() == "unloaded")
+        with server.http.stream("GET", "/model/events") as stream:
+            server.http.post("/model/load")
+            heard = [type for type, *_ in islice(events(stream), 3)]
+        assert heard == ["model_loading", "model_ready", "model_unloaded"]
         assert server.children("engine") == []
 
 
@@ -300,8 +310,8 @@ def test_a_failed_jobs_stream_says_error(ready: Served) -> None:
     assert heard[-1][:2] == ("error", {"type": "error", "message": error, "code": "not_media"})
 
 
-def test_a_job_can_be_cancelled_once(ready: Served) -> None:
-    ids = [ready.submit("en-it-mixed-0.flac") for _ in range(6)]
+def test_a_job_can_be_cancelled_once(ready: Served, ten_minutes: bytes) -> None:
+    ids = [ready.submit(CLIP), ready.http.post("/jobs", files={"audio": ("long.wav", ten_minutes)}).json()["job_id"]]
     cancelled = ready.http.delete(f"/jobs/{ids[-1]}")
 
     assert cancelled.status_code == 200
@@ -316,8 +326,8 @@ def test_a_job_can_be_cancelled_once(ready: Served) -> None:
     assert [type for type, *_ in events(ready.http.get(f"/jobs/{ids[-1]}/stream"))] == ["done"]
 
 
-def test_a_running_job_can_be_cancelled(ready: Served) -> None:
-    job_id = ready.submit("en-it-mixed-0.flac")
+def test_a_running_job_can_be_cancelled(ready: Served, ten_minutes: bytes) -> None:
+    job_id = ready.http.post("/jobs", files={"audio": ("long.wav", ten_minutes)}).json()["job_id"]
     until(lambda: ready.job(job_id)["status"] == "running")
 
     assert ready.http.delete(f"/jobs/{job_id}").json()["status"] == "cancelled"
@@ -386,9 +396,11 @@ def test_a_webhook_receives_the_job_and_the_models_events(cold: Served, receiver
     assert set(ready) == {"type", "loaded_at"}
 
 
-def test_failed_and_cancelled_jobs_are_told_too(ready: Served, receiver: Receiver) -> None:
-    failed = ready.http.post("/jobs", files={"audio": ("a", b"no")}, data={"webhook_url": receiver.url})
-    cancelled = ready.submit("en-it-mixed-0.flac", webhook_url=receiver.url)
+def test_failed_and_cancelled_jobs_are_told_too(ready: Served, receiver: Receiver, ten_minutes: bytes) -> None:
+    told = {"webhook_url": receiver.url}
+    failed = ready.http.post("/jobs", files={"audio": ("a", b"no")}, data=told)
+    answer = ready.http.post("/jobs", files={"audio": ("long.wav", ten_minutes)}, data=told)
+    cancelled = answer.json()["job_id"]
     ready.http.delete(f"/jobs/{cancelled}")
 
     until(lambda: len(receiver.bodies("status")) == 2)
@@ -405,8 +417,9 @@ def test_a_refused_webhook_is_tried_again_after_one_and_two_seconds(ready: Serve
 
     times = [at for at, *_ in receiver.calls]
     receiver.close()
-    assert times[1] - times[0] == pytest.approx(1, abs=0.6)
-    assert times[2] - times[1] == pytest.approx(2, abs=0.6)
+    # A busy machine may be late, but never early: what is written down may be cut to the millisecond.
+    assert 0.99 <= times[1] - times[0] < 10
+    assert 1.99 <= times[2] - times[1] < 10
 
 
 # Documentation ---------------------------------------------------------------------------------------------------
@@ -451,9 +464,9 @@ def test_every_route_is_documented_with_an_example(ready: Served) -> None:
 
 
 def test_quiet_streams_are_kept_alive_every_fifteen_seconds(ready: Served) -> None:
+    began = time.monotonic()
     with ready.http.stream("GET", "/model/events") as stream:
-        began = time.monotonic()
         comment = next(line for line in stream.iter_lines() if line)
 
     assert comment.startswith(":")
-    assert time.monotonic() - began == pytest.approx(15, abs=2)
+    assert 14.9 <= time.monotonic() - began < 25

@@ -40,11 +40,11 @@ def test_a_load_waits_for_memory_that_others_hold(tmp_path: Path) -> None:
 
         status = server.http.get("/model/status").json()
         assert (status["vram_needed_mb"], status["vram_free_mb"]) == (3951, 512)
-        assert 0 <= status["retry_in_secs"] <= 2
+        assert 0 <= status["retry_in_secs"] <= 4
         assert (status["vram_used_mb"], status["vram_total_mb"]) == (7488, 8000)
         refused = server.http.post("/jobs", files=FORM)
-        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
-        assert refused.json() == {"error": "model_not_ready", "state": "waiting_for_gpu", "retry_after_secs": 2}
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "4")
+        assert refused.json() == {"error": "model_not_ready", "state": "waiting_for_gpu", "retry_after_secs": 4}
         health = server.http.get("/health").json()
         assert (health["gpu_name"], health["vram_total_mb"], health["model"]) == ("Scripted 8000", 8000, "large-v3")
         assert health["model_state"] == "waiting_for_gpu"
@@ -107,11 +107,7 @@ def test_every_model_event_is_told_with_its_payload(tmp_path: Path) -> None:
                     leave_free(memory, 6000)
 
         assert heard[0] == {"type": "model_loading"}
-        assert heard[1] == {
-            "type": "model_waiting_for_gpu",
-            "vram_needed_mb": 3951,
-            "vram_free_mb": 512,
-            "retry_in_secs": 2,
-        }
+        assert heard[1].pop("retry_in_secs") in (3, 4)  # a busy machine may be a second late
+        assert heard[1] == {"type": "model_waiting_for_gpu", "vram_needed_mb": 3951, "vram_free_mb": 512}
         assert heard[2] == {"type": "model_loading"}
         assert (heard[3]["type"], set(heard[3])) == ("model_ready", {"type", "loaded_at"})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -374,14 +373,13 @@ def test_a_call_that_waits_is_told_when_the_server_ends_and_finds_its_job_again(
         caller = threading.Thread(target=lambda: answers.append(httpx2.post(url, timeout=30, **form())))
         caller.start()
         until(lambda: server.http.get("/health").json()["queue_depth"] == 1)
-        began = time.monotonic()
-    caller.join(10)
+    caller.join(30)
 
-    assert time.monotonic() - began < 4
     assert [answer.status_code for answer in answers] == [503]
     assert answers[0].json()["error"]["code"] == "server_stopping"
     with served(tmp_path) as server:
         job_id = jobs_with(server, CLIP)
+        assert answers[0].headers["X-Job-Id"] == job_id
         assert until(lambda: done(server)) == [job_id]
         assert server.http.get("/health").json()["queue_depth"] == 0
 
@@ -394,4 +392,5 @@ def test_a_call_is_told_why_the_model_cannot_be_loaded(tmp_path: Path) -> None:
         error = answer.json()["error"]
         assert (answer.status_code, error["type"], error["code"]) == (500, "server_error", "model_unavailable")
         assert "WHISPER_MODEL_PATH" in error["message"]
-        assert server.http.get("/jobs").json()["jobs"][0]["status"] == "queued"
+        (job,) = server.http.get("/jobs").json()["jobs"]
+        assert (job["status"], job["id"]) == ("queued", answer.headers["X-Job-Id"])

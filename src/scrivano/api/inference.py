@@ -26,7 +26,7 @@ from scrivano.languages import LANGUAGES, parse_language
 from scrivano.lifecycle import ModelState
 from scrivano.signals import MODEL
 from scrivano.subtitles import Shape
-from scrivano.transcript import Segment, Transcript
+from scrivano.transcript import Segment, Transcript, Word
 
 router = APIRouter(tags=["whisper.cpp"])
 
@@ -164,19 +164,21 @@ def _segment(index: int, segment: Segment) -> dict[str, Any]:
         "start": _seconds(segment.start),
         "end": _seconds(segment.end),
         "tokens": list(segment.tokens),
-        "words": [
-            {
-                "word": word.text,
-                "start": _seconds(word.start),
-                "end": _seconds(word.end),
-                "t_dtw": -1,
-                "probability": word.probability,
-            }
-            for word in segment.words
-        ],
+        "words": [_word(word, first=number == 0) for number, word in enumerate(segment.words)],
         "temperature": segment.temperature,
         "avg_logprob": segment.avg_logprob,
         "no_speech_prob": segment.no_speech_prob,
+    }
+
+
+def _word(word: Word, *, first: bool) -> dict[str, Any]:
+    """As there, the segment's text begins with a space: so does its first word, or joined they would not be it."""
+    return {
+        "word": f" {word.text}" if first else word.text,
+        "start": _seconds(word.start),
+        "end": _seconds(word.end),
+        "t_dtw": -1,
+        "probability": word.probability,
     }
 
 

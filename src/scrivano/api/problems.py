@@ -10,10 +10,8 @@ from fastapi.responses import JSONResponse, Response
 
 from scrivano.errors import (
     HTTP_STATUS,
-    JobFailed,
     ModelNotReady,
     QueueFull,
-    RecordingRefused,
     ScrivanoError,
     ServerStopping,
 )
@@ -41,7 +39,7 @@ def problem_of(error: ScrivanoError) -> Problem:
     more: dict[str, Any] = {}
     if isinstance(error, ModelNotReady | QueueFull | ServerStopping):
         headers["Retry-After"] = str(error.retry_after_secs)
-    if isinstance(error, JobFailed | RecordingRefused):
+    if error.job_id is not None:
         headers[JOB_ID_HEADER] = error.job_id
     if isinstance(error, ModelNotReady):
         more = {"state": error.state, "retry_after_secs": error.retry_after_secs}

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
@@ -29,6 +29,7 @@ from scrivano.errors import (
     JobTerminal,
     ModelUnavailable,
     RecordingRefused,
+    ScrivanoError,
     ServerStopping,
     WorkerGone,
 )
@@ -196,7 +197,7 @@ async def follow(services: Services, job_id: str) -> AsyncIterator[Event]:
     Raises `JobNotFound`, and what `check_going_on` does.
     """
     seq = 0
-    with services.signals.watch(job_id) as news:
+    with services.signals.watch(job_id) as news, _about(job_id):
         while True:
             news.clear()
             # The job before its log: the log of a job that has ended is complete.
@@ -209,6 +210,16 @@ async def follow(services: Services, job_id: str) -> AsyncIterator[Event]:
             check_going_on(services, job.model)
             with suppress(TimeoutError):
                 await asyncio.wait_for(news.wait(), LOOK_SECS)
+
+
+@contextmanager
+def _about(job_id: str) -> Iterator[None]:
+    """Whatever ends the wait, the caller is told which job it waited for."""
+    try:
+        yield
+    except ScrivanoError as error:
+        error.job_id = job_id
+        raise
 
 
 def check_going_on(services: Services, model: str | None) -> None:
