@@ -32,11 +32,13 @@ def encoder(bench: Bench) -> Iterator[Figure]:
         layers, rest = limit.encoder_work(shape)
         least = layers / peak.int8 + rest / peak.float32
         for malloc, times in took.items():
+            share = least / min(times)
+            # Above 1: the machine was busier while the limit was measured, and nothing can be said.
             yield Figure(
                 group="limit",
                 name=f"{name} encoder, {malloc} malloc: int8 and float32 limits / measured",
-                value=least / min(times),
-                goal=at_least(0.75) if malloc == "tuned" else None,
+                value=share,
+                goal=at_least(0.75) if malloc == "tuned" and share <= 1 else None,
                 detail=f"{1000 * min(times):.0f} ms a window, the best of {len(times)}; layers at"
                 f" {peak.int8 / 1e9:.0f} G multiplications a second, attention and convolutions at"
                 f" {peak.float32 / 1e9:.0f} G",

@@ -9,6 +9,7 @@ misses some.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -42,6 +43,7 @@ BENCHMARKS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
 
 def main() -> None:
     args = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end, too
     measured: list[Figure] = []
     failed: list[str] = []
     about = machine.describe()
@@ -60,6 +62,9 @@ def main() -> None:
             print(f"... {name}: {time.monotonic() - began:.0f} s, load {load}", flush=True)
             write(args.out, measured, {**about, "scale": asdict(bench.scale)}, bench.samples)
     print(table(measured))
+    busy = max(load[0] for name, load in bench.samples.items() if name.startswith("load after"))
+    if busy > 2 * about["cores"]:
+        print(f"the load rose to {busy}: others were at work, and wall-clock figures, ratios too, mean little")
     print(f"written to {args.out}: bench.txt, bench.json, bench.svg")
     if failed:
         sys.exit(f"could not be measured: {', '.join(failed)}")
