@@ -204,7 +204,9 @@ def _follow(client: Client, file: Path, job_id: str, show: _Show) -> Transcript 
         for event in client.stream(job_id):
             if event.type == "progress":
                 show.percent(file, event.data["percent"])
-        return client.wait(job_id).transcript
+        transcript = client.wait(job_id).transcript
+        show.percent(file, 100)  # a stream that began after the job's end tells no progress
+        return transcript
     except ClientError as error:
         show.step(file, f"failed: {error}")
         return None
