@@ -117,10 +117,18 @@ class BlobWriter:
 
     def write(self, data: bytes) -> None:
         """Raises `StorageFull`; then `abort`."""
+        self.store(data)
+        self.digest(data)
+
+    def store(self, data: bytes) -> None:
+        """Half of `write`: its two halves may run in two threads at once. Raises `StorageFull`; then `abort`."""
         with _disk_errors(self._path.parent):
             self._file.write(data)
-        self._hash.update(data)
         self._size += len(data)
+
+    def digest(self, data: bytes) -> None:
+        """The other half."""
+        self._hash.update(data)
 
     def commit(self) -> Blob:
         """Put the file in its place; when this returns, it survives a power cut. Raises `StorageFull`; then `abort`."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 from anyio.to_thread import run_sync
@@ -45,6 +47,7 @@ class Upload:
         self._max_bytes = max_bytes
         self._writer: BlobWriter | None = None
         self._pending = bytearray(prefix)
+        self._writing: asyncio.Future[tuple[None, None]] | None = None
         self._parts = 0
         self._header = b""
         self._headers: dict[bytes, bytes] = {}
@@ -57,6 +60,8 @@ class Upload:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        with suppress(Exception):  # what made the caller leave was told already, or is told by `exc`
+            await self._written()
         if self._writer is not None:
             await run_sync(self._writer.abort)
 
@@ -109,6 +114,7 @@ class Upload:
         """Commit the file: from now on it survives a power cut. Raises `BadRequest` where there is none."""
         self.check()
         await self._flush()
+        await self._written()
         assert self._writer is not None
         blob = await run_sync(self._writer.commit)
         self._writer = None
@@ -122,14 +128,20 @@ class Upload:
             raise BadRequest(f"{self._file_field} field is empty")
 
     async def _flush(self) -> None:
-        data, self._pending = self._pending, bytearray()
-        if data:
-            await run_sync(self._write, data)
-
-    def _write(self, data: bytearray) -> None:
+        """Begin to write what has come, once what came before is written: more can be received meanwhile."""
+        await self._written()
+        data, self._pending = bytes(self._pending), bytearray()
+        if not data:
+            return
         if self._writer is None:
-            self._writer = self._blobs.create(self._blob_id)
-        self._writer.write(bytes(data))
+            self._writer = await run_sync(self._blobs.create, self._blob_id)
+        self._writing = asyncio.gather(run_sync(self._writer.store, data), run_sync(self._writer.digest, data))
+
+    async def _written(self) -> None:
+        """Raises `StorageFull`."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await writing
 
     # The parser's callbacks: pure memory, called between two reads of the socket -----------------------------------
 
