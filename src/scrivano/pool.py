@@ -15,7 +15,6 @@ from typing import Any, Protocol
 from scrivano import lifecycle
 from scrivano.enginehost import EngineHost, EngineLimits
 from scrivano.gpu import MemoryReader
-from scrivano.jobs import Priority
 from scrivano.lifecycle import Life, ModelState, Policy
 from scrivano.processes import Child, Exited, Message
 from scrivano.scheduler import Scheduler, WorkItem
@@ -161,7 +160,7 @@ class EnginePool:
         self._now = now
         self._wants = wants
         self._default = options.models[0].name
-        self._schedulers = {spec.name: Scheduler() for spec in options.models}
+        self._schedulers = {spec.name: Scheduler(apart=not options.gpus) for spec in options.models}
         self._engines = [self._engine(spec, gpu, deliver) for spec in options.models for gpu in options.gpus or (None,)]
         self._hurry_until = 0.0
         self.status: Mapping[str, ModelStatus] = {}
@@ -194,11 +193,12 @@ class EnginePool:
     def dispatch(self, order: Callable[[Sequence[WorkItem]], tuple[Mapping[str, Any], list[dict[str, Any]]]]) -> None:
         """Give every engine that has room its next batch. `order`: the options and the chunks as the wire has them."""
         for engine in self._engines:
+            scheduler = self._schedulers[engine.spec.name]
             while engine.ready and len(engine.host.batches) < self._options.in_flight:
-                batch = self._schedulers[engine.spec.name].next_batch(self._limit(engine))
+                batch = scheduler.next_batch(self._limit(engine))
                 if not batch:
                     break
-                if any(item.priority is Priority.INTERACTIVE for item in batch):
+                if scheduler.is_urgent(batch):
                     self._hurry_until = time.monotonic() + HURRY_SECS
                 engine.host.decode(batch, *order(batch))
 

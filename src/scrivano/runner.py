@@ -341,7 +341,6 @@ class Runner:
                 open_job.preparation = None
                 open_job.duration = body["duration"]
                 open_job.chunks_total = body["chunks"]
-                self._pool.complete(self._model_of(job), job.id)
                 self._store.plan_complete(
                     job.id, job.attempt, chunks_total=body["chunks"], duration_secs=body["duration"]
                 )
@@ -429,9 +428,10 @@ class Runner:
             told = {"language": choice.language, "probability": round(choice.probability, 4)}
             with suppress(StorageFull):  # an event is no loss, the chunks that wait for the language would be
                 self._store.append_event(open_job.job.id, open_job.job.attempt, "language", told)
-        self._pool.put_back(
-            self._model_of(open_job.job), open_job.due()
-        )  # ahead of later chunks, for text is told in order
+        model = self._model_of(open_job.job)
+        self._pool.put_back(model, open_job.due())  # ahead of later chunks, for text is told in order
+        if open_job.chunks_total is not None and not open_job.held:
+            self._pool.complete(model, open_job.job.id)
 
     def _store_results(self, model: str, decoded: Sequence[tuple[WorkItem, Mapping[str, Any]]]) -> list[bool]:
         rows = []

@@ -4,7 +4,7 @@ same batches."""
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -102,9 +102,15 @@ class Scheduler:
     batch, never for somebody's ten-hour recording. The first job of the class whose turn it is says of which group the
     batch is; jobs of other groups keep their places. Within a job, chunks leave in the order in which they came.
     Jobs that are nearly done go first, a few batches in a row at most.
+
+    `apart`: clips, and interactive jobs, get batches of their own, which are not filled up with others. On a CPU each
+    chunk more makes a batch as much longer.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, apart: bool = False) -> None:
+        self._apart = apart
+        self._urgent: frozenset[str] = frozenset()
+        self._company: frozenset[str] | None = None
         self._lanes: dict[str, _Lane] = {}
         self._complete: set[str] = set()
         self._favoured: frozenset[str] = frozenset()
@@ -124,6 +130,10 @@ class Scheduler:
         for item in reversed(list(items)):
             self._lane(item).items.appendleft(item)
 
+    def is_urgent(self, batch: Sequence[WorkItem]) -> bool:
+        """Whether the last batch, which this is, has chunks that somebody waits for."""
+        return any(item.job_id in self._urgent for item in batch)
+
     def complete(self, job_id: str) -> None:
         """All chunks of the job have been added, or come back by `put_back`."""
         self._complete.add(job_id)
@@ -137,7 +147,10 @@ class Scheduler:
         """Take up to `limit` chunks. Empty when nothing waits."""
         waiting = [kind for kind in Priority if self._turns[kind]]
         short, long = self._short_and_long()
-        self._favoured = frozenset(short if self._overtaken < SHORT_PATIENCE else long)
+        patient = self._overtaken < SHORT_PATIENCE
+        self._favoured = frozenset(short if patient else long)
+        self._urgent = frozenset(self._brief(short).union(self._turns[Priority.INTERACTIVE]) if patient else ())
+        self._company = None
         fronts = {kind: self._next(kind, None) for kind in waiting}
         batch: list[WorkItem] = []
         for kind in self._patience.order(waiting):
@@ -159,6 +172,10 @@ class Scheduler:
         }
         return short, self._lanes.keys() - short
 
+    def _brief(self, short: Collection[str]) -> set[str]:
+        """Of the jobs that are nearly done those that never had more: clips, for which somebody waits."""
+        return {job_id for job_id in short if self._lanes[job_id].items[-1].index < SHORT_CHUNKS}
+
     def _drop(self, job_id: str) -> None:
         if self._lanes.pop(job_id, None) is not None:
             for turns in self._turns.values():
@@ -174,6 +191,8 @@ class Scheduler:
     def _in_turn(self, kind: Priority, room: int, like: WorkItem | None) -> Iterator[WorkItem]:
         """Up to `room` chunks of a class that may share a batch with `like`; None: with the first one."""
         while room > 0 and (job_id := self._next(kind, like)) is not None:
+            if like is None and self._apart and job_id in self._urgent:
+                self._company = self._urgent
             lane = self._lanes[job_id]
             if lane.credit <= 0:
                 lane.credit += QUANTUM_SECS
@@ -191,7 +210,9 @@ class Scheduler:
 
     def _next(self, kind: Priority, like: WorkItem | None) -> str | None:
         """The job whose turn it is among those that fit, the favoured ones first."""
-        fitting = [job_id for job_id in self._turns[kind] if _fits(self._lanes[job_id].items[0], like)]
+        company = self._company
+        jobs = [job_id for job_id in self._turns[kind] if company is None or job_id in company]
+        fitting = [job_id for job_id in jobs if _fits(self._lanes[job_id].items[0], like)]
         return min(fitting, key=lambda job_id: job_id not in self._favoured, default=None)
 
 

@@ -278,3 +278,33 @@ def test_a_long_job_waits_a_bounded_time_behind_jobs_that_are_nearly_done(clips:
         waits.append(waited)
 
     assert max(waits) <= SHORT_PATIENCE
+
+
+def test_urgent_chunks_are_kept_apart_where_company_costs_them_time() -> None:
+    scheduler = Scheduler(apart=True)
+    scheduler.add(items("long", 100))
+    scheduler.add(items("clip", 1, seconds=5))
+    scheduler.complete("clip")
+    scheduler.add(items("call", 1, seconds=5, priority=INTERACTIVE))
+
+    first = scheduler.next_batch(4)
+    assert {item.job_id for item in first} == {"call", "clip"}
+    assert scheduler.is_urgent(first)
+    second = scheduler.next_batch(4)
+    assert [item.job_id for item in second] == ["long"] * 4
+    assert not scheduler.is_urgent(second)
+
+
+@given(limit=st.integers(1, 4), calls=st.booleans())
+def test_a_long_job_has_its_share_beside_urgent_ones_that_are_kept_apart(limit: int, calls: bool) -> None:
+    scheduler = Scheduler(apart=True)
+    scheduler.add(items("long", 1000))
+    waited, longest = 0, 0
+    for step in range(60):
+        for n in range(limit):
+            scheduler.add(items(f"{step}.{n}", 1, priority=INTERACTIVE if calls else NORMAL))
+            scheduler.complete(f"{step}.{n}")
+        waited = 0 if "long" in {item.job_id for item in scheduler.next_batch(limit)} else waited + 1
+        longest = max(longest, waited)
+
+    assert longest <= max(SHORT_PATIENCE, PATIENCE[NORMAL])
