@@ -55,8 +55,8 @@ class PoolOptions:
 
     `models`: the first is the one that is meant where none is named. `gpus`: indices of the devices, each of which gets
     an engine of a model's; empty: one engine a model, on the CPU.
-    `batch_secs`: how long a batch may take while there is urgent work. `in_flight`: batches that an engine is given at
-    once, so that it need not wait for its next one.
+    `batch_secs`: how long a batch of other work may take while there is urgent work. `in_flight`: batches that an engine
+    is given at once, so that it need not wait for its next one.
     """
 
     engine_command: Sequence[str]
@@ -195,14 +195,15 @@ class EnginePool:
         for engine in self._engines:
             scheduler = self._schedulers[engine.spec.name]
             while engine.ready and len(engine.host.batches) < self._options.in_flight:
-                batch = scheduler.next_batch(self._limit(engine))
+                batch = scheduler.next_batch(engine.batch_limit, self._calm_limit(engine))
                 if not batch:
                     break
                 if scheduler.is_urgent(batch):
                     self._hurry_until = time.monotonic() + HURRY_SECS
                 engine.host.decode(batch, *order(batch))
 
-    def _limit(self, engine: Engine) -> int:
+    def _calm_limit(self, engine: Engine) -> int:
+        """How many chunks may be decoded together where nobody waits for them, while urgent ones may come."""
         if not engine.pace_secs or time.monotonic() > self._hurry_until:
             return engine.batch_limit
         return max(1, min(engine.batch_limit, int(self._options.batch_secs / engine.pace_secs)))

@@ -143,8 +143,11 @@ class Scheduler:
         self._complete.discard(job_id)
         self._drop(job_id)
 
-    def next_batch(self, limit: int) -> list[WorkItem]:
-        """Take up to `limit` chunks. Empty when nothing waits."""
+    def next_batch(self, limit: int, calm_limit: int | None = None) -> list[WorkItem]:
+        """Take up to `limit` chunks. Empty when nothing waits.
+
+        `calm_limit`: for a batch that does not begin with urgent ones, which may come while it is decoded.
+        """
         waiting = [kind for kind in Priority if self._turns[kind]]
         short, long = self._short_and_long()
         patient = self._overtaken < SHORT_PATIENCE
@@ -152,8 +155,11 @@ class Scheduler:
         self._urgent = frozenset(self._brief(short).union(self._turns[Priority.INTERACTIVE]) if patient else ())
         self._company = None
         fronts = {kind: self._next(kind, None) for kind in waiting}
+        order = self._patience.order(waiting)
+        if calm_limit is not None and order and fronts[order[0]] not in self._urgent:
+            limit = calm_limit
         batch: list[WorkItem] = []
-        for kind in self._patience.order(waiting):
+        for kind in order:
             batch.extend(self._in_turn(kind, limit - len(batch), batch[0] if batch else None))
             if batch[0].alone:
                 break
