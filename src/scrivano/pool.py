@@ -27,6 +27,9 @@ ROOM_SECS = 2.0
 HURRY_SECS = 120.0
 """So long after urgent work batches stay short, since more of it may come."""
 
+CALM_SECS = 6.0
+"""How long a batch may take when there was no urgent work lately: the first caller waits for it."""
+
 PACE_WEIGHT = 0.3
 """Of the newest batch, in the running mean of seconds a chunk."""
 
@@ -55,8 +58,8 @@ class PoolOptions:
 
     `models`: the first is the one that is meant where none is named. `gpus`: indices of the devices, each of which gets
     an engine of a model's; empty: one engine a model, on the CPU.
-    `batch_secs`: how long a batch of other work may take while there is urgent work. `in_flight`: batches that an engine
-    is given at once, so that it need not wait for its next one.
+    `batch_secs`: how long a batch of other work may take while there is urgent work. `in_flight`: batches that an
+    engine is given at once, so that it need not wait for its next one.
     """
 
     engine_command: Sequence[str]
@@ -203,10 +206,11 @@ class EnginePool:
                 engine.host.decode(batch, *order(batch))
 
     def _calm_limit(self, engine: Engine) -> int:
-        """How many chunks may be decoded together where nobody waits for them, while urgent ones may come."""
-        if not engine.pace_secs or time.monotonic() > self._hurry_until:
+        """How many chunks may be decoded together where nobody waits for them; somebody may come."""
+        if not engine.pace_secs:
             return engine.batch_limit
-        return max(1, min(engine.batch_limit, int(self._options.batch_secs / engine.pace_secs)))
+        seconds = self._options.batch_secs if time.monotonic() < self._hurry_until else CALM_SECS
+        return max(1, min(engine.batch_limit, int(seconds / engine.pace_secs)))
 
     # Models ----------------------------------------------------------------------------------------------------
 

@@ -157,7 +157,7 @@ class _Device:
 
 # On a CPU only the decoder gains from batches. On a GPU the next batch waits in the engine's pipe, so that urgent work
 # waits for two of them.
-CPU = _Device(compute_type="int8", batch_size=4, batch_secs=1.5, in_flight=1)
+CPU = _Device(compute_type="int8", batch_size=8, batch_secs=1.5, in_flight=1)
 GPU = _Device(compute_type="float16", batch_size=16, batch_secs=0.2, in_flight=2)
 
 

@@ -6,7 +6,7 @@ Arguments: a folder that outlives it, and a JSON object of orders:
 nonsense, few, input, memory, device.
 `heard`: languages and their probabilities, by a chunk's first sample; English elsewhere, with certainty.
 `poison`: pieces of which a chunk's presence makes the process crash, as [start, end].
-`secs`: how long each batch took, as it says.
+`secs`: how long each chunk took, as it says.
 """
 
 import json
@@ -85,7 +85,7 @@ def main() -> None:
                 time.sleep(0.1)
             if what in ("ok", "slow"):
                 results = [result(chunk, orders.get("heard", {})) for chunk in message["chunks"]]
-                say(type="result", id=message["id"], results=results, secs=orders.get("secs", 0.0))
+                say(type="result", id=message["id"], results=results, secs=len(results) * orders.get("secs", 0.0))
             else:
                 disobey(what, message["id"])
 
