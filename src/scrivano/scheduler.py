@@ -118,9 +118,6 @@ class Scheduler:
         self._turns: dict[Priority, deque[str]] = {kind: deque() for kind in Priority}
         self._patience = _Patience()
 
-    def __len__(self) -> int:
-        return sum(len(lane.items) for lane in self._lanes.values())
-
     def add(self, items: Iterable[WorkItem]) -> None:
         for item in items:
             self._lane(item).items.append(item)
