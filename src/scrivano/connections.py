@@ -55,7 +55,8 @@ class _Connection(HttpToolsProtocol):
         super().__init__(*args, **named)
         self._in_head = False
         self._in_body = False
-        self._head_bytes = 0
+        self._head_bytes = 0  # of packets, while no end of the head is in sight
+        self._parsed_bytes = 0  # of what the parser made of them
         self._unread_bytes = 0
         self._refusal = 400
         self._timer: asyncio.TimerHandle | None = None
@@ -80,9 +81,9 @@ class _Connection(HttpToolsProtocol):
         self._unread_bytes += len(data)
         super().data_received(data)
         if wholly_head and self._in_head:
-            self._count_head(len(data))
-            if self._refusal != 400:
-                self._refuse(self._refusal)
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse(431)
 
     # The parser's callbacks
 
@@ -107,7 +108,6 @@ class _Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._in_body = False
-        self._head_bytes = 0
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -123,7 +123,7 @@ class _Connection(HttpToolsProtocol):
 
     def _head_begins(self) -> None:
         self._in_head = True
-        self._head_bytes = 0
+        self._head_bytes = self._parsed_bytes = 0
         self._start_timer(self.limits.head_secs, self._head_timed_out)
 
     def _head_timed_out(self) -> None:
@@ -134,14 +134,10 @@ class _Connection(HttpToolsProtocol):
             self._refuse(408)
 
     def _count_parsed(self, size_bytes: int) -> None:
-        self._count_head(size_bytes)
-        if self._refusal != 400:
-            raise ValueError("too large")  # the parser stops, and asks for `send_400_response`
-
-    def _count_head(self, size_bytes: int) -> None:
-        self._head_bytes += size_bytes
-        if self._head_bytes > MAX_HEAD_BYTES:
+        self._parsed_bytes += size_bytes
+        if self._parsed_bytes > MAX_HEAD_BYTES:
             self._refusal = 431
+            raise ValueError("too large")  # the parser stops, and asks for `send_400_response`
 
     def _linger(self) -> None:
         self._unread_bytes = 0

@@ -15,7 +15,7 @@ import secrets
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -27,6 +27,7 @@ from scrivano.errors import StartError
 
 __all__ = [
     "ANYBODY",
+    "UNLIMITED",
     "Caller",
     "Key",
     "Limits",
@@ -65,6 +66,9 @@ class Limits:
     streams: Annotated[int, Field(ge=1)] | None = None
 
 
+UNLIMITED = Limits()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
     """`id` is what its jobs are known by; it is never used again. `sha256` is of the secret, in hexadecimal."""
@@ -74,7 +78,7 @@ class Key:
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     scopes: frozenset[Scope]
     created_at: datetime
-    limits: Limits = Limits()
+    limits: Limits = UNLIMITED
 
     def may(self, scopes: Iterable[Scope]) -> bool:
         """Whether it has one of these; an admin's key may do everything."""
@@ -88,7 +92,7 @@ class Caller:
 
     owner: str | None = None
     sees: str | None = None
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = UNLIMITED
 
     @classmethod
     def with_key(cls, key: Key) -> Caller:

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 __all__ = ["Limiter"]
 
+ROUNDING = 1e-6
+"""Who waited as long as was said must not be sent away for the last digit of a sum."""
+
 
 @dataclass(slots=True)
 class _Bucket:
@@ -37,7 +40,7 @@ class Limiter:
         bucket = self._buckets.setdefault(key_id, _Bucket(per_minute, now))
         filled = bucket.tokens + (now - bucket.filled_at) * per_minute / 60
         bucket.tokens, bucket.filled_at = min(float(per_minute), filled), now
-        if bucket.tokens < 1:
+        if bucket.tokens < 1 - ROUNDING:
             return (1 - bucket.tokens) * 60 / per_minute
         bucket.tokens -= 1
         return 0.0

@@ -13,7 +13,7 @@ from scrivano.api.problems import answer, problem_of
 from scrivano.api.rules import takes_recording
 from scrivano.errors import ScrivanoError, TooLarge, UploadStalled
 
-__all__ = ["MAX_SMALL_BYTES", "LimitedBodies", "Pace", "Patience"]
+__all__ = ["ANY_PACE", "MAX_SMALL_BYTES", "LimitedBodies", "Pace", "Patience"]
 
 MAX_SMALL_BYTES = 1024 * 1024
 """Of a body that brings no recording: those are read into memory."""
@@ -25,6 +25,9 @@ class Pace:
 
     idle_secs: float = math.inf
     bytes_per_sec: float = 0
+
+
+ANY_PACE = Pace()
 
 
 class Patience:
@@ -79,7 +82,8 @@ class _Body:
         began = asyncio.get_running_loop().time()
         left_s = None if self._patience.left_s == math.inf else max(0.0, self._patience.left_s)
         try:
-            message = await asyncio.wait_for(self._receive(), left_s)
+            async with asyncio.timeout(left_s):
+                message = await self._receive()
         except TimeoutError:
             return await self._refuse(UploadStalled())
         size_bytes = len(message.get("body", b""))
