@@ -53,6 +53,7 @@ class _Connection(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
+        self._heard = False
         self._in_head = False
         self._in_body = False
         self._head_bytes = 0  # of packets, while no end of the head is in sight
@@ -75,6 +76,7 @@ class _Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
+        self._heard = True
         wholly_head = self._in_head
         if not self._in_head and not self._in_body:
             self._head_begins()  # before the parser says so: empty lines ahead of a request keep it waiting, too
@@ -130,8 +132,10 @@ class _Connection(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             # An answer is being worked on. Whatever comes ahead of its time must not cost it.
             self._start_timer(self.limits.head_secs, self._head_timed_out)
-        else:
+        elif self._heard:
             self._refuse(408)
+        else:
+            self.transport.close()  # opened ahead of need, as browsers do: nobody waits for an answer
 
     def _count_parsed(self, size_bytes: int) -> None:
         self._parsed_bytes += size_bytes

@@ -21,7 +21,14 @@ __all__ = ["keys"]
 keys = typer.Typer(name="keys", help="Make, list and revoke API keys.", no_args_is_help=True)
 
 KeysFile = Annotated[
-    Path, typer.Option("--file", envvar="API_KEYS_FILE", help="The server's API_KEYS_FILE.", show_default=False)
+    Path,
+    typer.Option(
+        "--file",
+        envvar="API_KEYS_FILE",
+        help="The server's API_KEYS_FILE.",
+        show_default=False,
+        callback=lambda path: path.expanduser(),  # as the server does
+    ),
 ]
 
 WRONG = 2

@@ -32,10 +32,6 @@ class KeyRing:
         self._changed = asyncio.Event()
         self._keys: Mapping[str, Key] = _by_hash(read_keys(path))
 
-    @property
-    def ids(self) -> set[str]:
-        return {key.id for key in self._keys.values()}
-
     def find(self, secret: str) -> Key | None:
         return prove(self._keys, secret)
 

@@ -6,7 +6,7 @@ What must outlast a restart, jobs and hours of audio, is counted in the store.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 
 __all__ = ["Limiter"]
@@ -56,8 +56,3 @@ class Limiter:
         self._streams[key_id] -= 1
         if not self._streams[key_id]:
             del self._streams[key_id]
-
-    def forget(self, known: Collection[str]) -> None:
-        """Drop what is remembered of keys that are no longer there."""
-        for key_id in self._buckets.keys() - set(known):
-            del self._buckets[key_id]

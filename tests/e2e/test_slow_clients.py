@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from served import Served, served, until
 
-IDLE_SECS, HEAD_SECS, MIN_RATE, CONNECTIONS = 1.0, 1.0, 1000, 40
+IDLE_SECS, HEAD_SECS, MIN_RATE, CONNECTIONS = 1.0, 0.5, 1000, 40
 LATE_SECS = 8.0
 """A busy machine may be this late."""
 
@@ -77,7 +77,7 @@ def test_a_head_that_does_not_end_is_cut(server: Served, head: bytes) -> None:
         began = time.monotonic()
         status, _ = answer(sock)
 
-    assert status == 408
+    assert status == (408 if head else 0)
     assert HEAD_SECS * 0.9 <= time.monotonic() - began < HEAD_SECS + LATE_SECS
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 from store_support import Clock, add, new_job
 
+from scrivano import migrations
+from scrivano.database import Database
 from scrivano.errors import JobNotFound, JobTerminal, LimitReached
 from scrivano.jobs import JobStatus
 from scrivano.keys import Limits
@@ -91,6 +94,25 @@ def test_the_same_recording_of_somebody_else_is_no_twin(store: Store, clock: Clo
 
     for job_id, owner in [("a", "one"), ("b", "two"), ("c", None)]:
         assert add(store, new_job("x", clock, owner=owner), twins_since=since) == job_id
+
+
+def test_jobs_from_before_there_were_keys_belong_to_nobody(tmp_path: Path, clock: Clock) -> None:
+    schema = tmp_path / "schema"
+    later = [f"{name}.py" for name in migrations.revisions()[1:]]
+    shutil.copytree(migrations.FOLDER, schema, ignore=shutil.ignore_patterns("__pycache__", *later))
+    path = tmp_path / "old.db"
+    Database.open(path, schema).close()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(
+            "INSERT INTO jobs (id, status, task, progress, options, created_at, attempt, audio_sha256, audio_bytes,"
+            " idempotency_key, request_sha256) VALUES ('a', 'queued', 'transcribe', 0, '{}', '2030-01-01 00:00:00', 0,"
+            " '', 0, 'k', '')"
+        )
+
+    with closing(Store.open(path, clock)) as store:
+        assert store.get_job("a").owner is None
+        assert store.list_jobs(9, owner="one") == []
+        assert add(store, new_job("b", clock, owner="one"), idempotency_key="k") == "b"
 
 
 # Limits
