@@ -50,8 +50,15 @@ logger = logging.getLogger(__name__)
 SHUTDOWN_S = 5
 """What open requests get to end by themselves."""
 
-OWN_DESCRIPTORS = 256
-"""What the store, the jobs, their children and their webhooks need beside the connections."""
+OWN_DESCRIPTORS = 512
+"""What the store, the jobs, their children and their webhooks need beside the connections, and those connections that
+are accepted only to be refused."""
+
+ACCEPTED_AT_ONCE = 64
+"""asyncio takes as many connections in a row before it lets the first of them be refused."""
+
+BACKLOG = 512
+"""Connections that wait for that in the kernel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +88,7 @@ def run(settings: Settings, children: Children = Children(), memory: MemoryReade
             app,
             http=connection_class(_connection_limits(settings)),
             ws="none",
+            backlog=ACCEPTED_AT_ONCE,
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=SHUTDOWN_S,
@@ -93,11 +101,17 @@ def run(settings: Settings, children: Children = Children(), memory: MemoryReade
 
 
 class _Server(uvicorn.Server):
-    """Tells the calls that wait for a job, or they would hold up the server's end."""
+    """Tells the calls that wait for a job, or they would hold up the server's end.
+    Accepts a few connections at a time."""
 
     def __init__(self, config: uvicorn.Config, signals: Signals) -> None:
         super().__init__(config)
         self._signals = signals
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(BACKLOG)  # asyncio has one figure for both, and has set this to its own
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
@@ -351,7 +365,7 @@ def _bind(host: str, port: int, setting: str = "PORT or --port") -> socket.socke
     """A listening socket, before anything else is begun. Raises `StartError`."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((host, port), family=family, backlog=512)
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise StartError(f"cannot listen on {host} port {port} {_why_not(error, setting)}") from error
     # Accepted sockets inherit it. Without it, an answer's head and body are 40 ms apart: asyncio sets it only for
