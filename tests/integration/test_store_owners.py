@@ -38,7 +38,7 @@ def run(store: Store, job_id: str, duration_secs: float, percent: int | None = N
     """To its end, or to a percentage."""
     job = store.claim(job_id, 60)
     assert job is not None
-    assert store.set_duration(job_id, job.attempt, duration_secs)
+    assert store.plan_complete(job_id, job.attempt, chunks_total=2, duration_secs=duration_secs)
     if percent is None:
         assert store.publish_done(job_id, job.attempt, b"[]", language="en", duration_secs=duration_secs)
     else:
