@@ -17,7 +17,7 @@ from scrivano.keys import Caller, Key, Scope, new_secret, prove, sha256_of
 from scrivano.limiter import Limiter
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
-SECRET = new_secret()
+SECRET = "scv_" + "aB3-" * 10 + "xYz"
 KEY = Key(id="a1", name="one", sha256=sha256_of(SECRET), scopes=frozenset({Scope.READ}), created_at=NOW)
 
 
