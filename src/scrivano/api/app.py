@@ -16,7 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from scrivano import __version__
-from scrivano.api import asr, audio, health, inference, job_stream, jobs, model, openai, transcripts
+from scrivano.api import asr, audio, health, inference, job_stream, jobs, model, openai, transcripts, tus
 from scrivano.api.documents import ErrorView
 from scrivano.api.problems import Problem, answer, problem_of
 from scrivano.api.services import Services
@@ -48,6 +48,7 @@ def create_app(services: Services, lifespan: Lifespan | None = None) -> FastAPI:
     app.state.services = services
     for router in (
         jobs.router,
+        tus.router,
         job_stream.router,
         audio.router,
         transcripts.router,

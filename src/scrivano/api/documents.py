@@ -23,6 +23,15 @@ class SubmittedView(BaseModel):
     job_id: str = Field(examples=[_JOB_ID])
 
 
+class UploadView(BaseModel):
+    id: str = Field(examples=[_JOB_ID])
+    size_bytes: int = Field(description="As its beginning said.", examples=[1048576])
+    offset_bytes: int = Field(description="So many are on disk.", examples=[524288])
+    created_at: str = Field(examples=["2026-01-31T12:00:00.000Z"])
+    expires_at: str = Field(description="When it is deleted, unless more comes.", examples=["2026-02-01T12:00:00.000Z"])
+    job_id: str | None = Field(description="Null until it is whole.", examples=[_JOB_ID])
+
+
 class WordView(BaseModel):
     text: str = Field(
         description="With the space before it; joined words are the segment's text.", examples=[" director"]

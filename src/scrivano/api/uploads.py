@@ -108,7 +108,7 @@ class Upload:
     def check_size(self, size_bytes: int) -> None:
         """Raises `TooLarge` where a file of this size may not be kept."""
         if self._max_bytes is not None and size_bytes > self._max_bytes:
-            raise TooLarge(f"the file is larger than {self._max_bytes} bytes, this server's MAX_UPLOAD_BYTES")
+            raise too_large(self._max_bytes)
 
     async def keep(self) -> Blob:
         """Commit the file: from now on it survives a power cut. Raises `BadRequest` where there is none."""
@@ -204,6 +204,10 @@ class Upload:
 
     def _form_ended(self) -> None:
         self._ended = True
+
+
+def too_large(max_bytes: int) -> TooLarge:
+    return TooLarge(f"the file is larger than {max_bytes} bytes, this server's MAX_UPLOAD_BYTES")
 
 
 def _boundary(request: Request) -> bytes:
