@@ -13,12 +13,16 @@ PIECE = 16 * 1024
 
 class CuttingProxy:
     """Forwards to `target`. Each connection takes the next of `budgets`, and is cut, in both directions, when it has
-    sent so many bytes; without one it is not. `on_cut` is called first."""
+    sent so many bytes; without one it is not. `on_cut` is called first.
+
+    `resets`: what the server has not read yet is lost with the connection, as when a machine vanishes; else it is not.
+    """
 
     def __init__(self, target: tuple[str, int]) -> None:
         self.target = target
         self.budgets: Iterator[int] = iter(())
         self.on_cut: Callable[[], object] = lambda: None
+        self.resets = True
         self.cuts = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -53,6 +57,9 @@ class CuttingProxy:
             budget = None if budget is None else budget - len(data)
         self.cuts += 1
         self.on_cut()
+        if not self.resets:
+            server.shutdown(socket.SHUT_WR)
+            return
         for end in (client, server):
             end.shutdown(socket.SHUT_RD)  # wakes whoever reads from it
             end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
