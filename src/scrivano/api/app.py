@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 
 from scrivano import __version__
 from scrivano.api import asr, audio, health, inference, job_stream, jobs, model, openai, transcripts, tus
-from scrivano.api.documents import ErrorView
+from scrivano.api.openapi import DescribedApp
 from scrivano.api.problems import Problem, answer, problem_of
 from scrivano.api.services import Services
 from scrivano.errors import ScrivanoError
@@ -35,14 +35,13 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
 def create_app(services: Services, lifespan: Lifespan | None = None) -> FastAPI:
-    app = FastAPI(
+    app = DescribedApp(
         title="Scrivano",
         version=__version__,
         description=DESCRIPTION,
         license_info={"name": "MIT", "identifier": "MIT"},
         docs_url=None,
         redoc_url=None,
-        responses={"default": {"model": ErrorView, "description": "What went wrong and what to do."}},
         lifespan=lifespan,
     )
     app.state.services = services

@@ -24,6 +24,7 @@ from scrivano.api.documents import (
     JobView,
     NotReadyView,
     SubmittedView,
+    refusals,
 )
 from scrivano.api.openai_form import many
 from scrivano.api.services import Services, ServicesDep
@@ -141,7 +142,7 @@ async def get(
     summary="Cancel a job, or delete one that has ended",
     response_model=JobView,
     responses={
-        404: {"model": ErrorView},
+        **refusals(404, 507),
         409: {"model": ErrorView, "description": "The job has ended already; to be deleted, it has not yet."},
     },
 )
@@ -171,7 +172,7 @@ def cancel(
     summary="Try a failed or cancelled job again",
     response_model=JobView,
     responses={
-        404: {"model": ErrorView},
+        **refusals(404, 507),
         409: {"model": ErrorView, "description": "The job has not failed, or its recording is not kept."},
     },
 )
