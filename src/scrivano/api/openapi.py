@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 __all__ = ["DescribedApp"]
 
+_JSON = "application/json"
 _BAD_PARAMETER = "A parameter cannot be used; the message names it."
 
 
@@ -33,10 +34,15 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
 
 def _tell_refusals(path: str, responses: dict[str, Any]) -> None:
     """FastAPI says 422 of what is a 400 here (see `app`)."""
-    unusable = responses.get("422", {}).get("content", {}).get("application/json", {})
+    unusable = responses.get("422", {}).get("content", {}).get(_JSON, {})
     if "HTTPValidationError" in str(unusable):
         del responses["422"]
         responses.setdefault("400", {"description": _BAD_PARAMETER, **_error(path)})
+    for response in responses.values():
+        # FastAPI puts a model under the media type of the route's good answers.
+        for kind, body in list(response.get("content", {}).items()):
+            if kind != _JSON and body.get("schema", {}).get("$ref", "").endswith("ErrorView"):
+                response["content"] = {_JSON: body}
 
 
 def _error(path: str) -> dict[str, Any]:
@@ -44,4 +50,4 @@ def _error(path: str) -> dict[str, Any]:
     if path in ("/asr", "/detect-language"):
         return {}
     name = "OpenAIErrorView" if path.startswith("/v1/") else "ErrorView"
-    return {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}}
+    return {"content": {_JSON: {"schema": {"$ref": f"#/components/schemas/{name}"}}}}
