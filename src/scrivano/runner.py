@@ -45,9 +45,6 @@ FAULTS_ALLOWED = 1
 KILLS_ALLOWED = 5
 """Deaths by SIGKILL or SIGTERM come from outside, and rarely mean the chunk."""
 
-WARM_AFTER_SECS = 1.0
-"""A new spare media child starts so long after the last one went to work: starting takes a core from a short clip."""
-
 FULL_DISK_PAUSE_SECS = 5.0
 
 LOOK_SECS = 1.0
@@ -96,7 +93,6 @@ class Runner:
         self._uploads = 0
         self._renew_at = 0.0
         self._pause_until = 0.0
-        self._warm_at = 0.0
         self._media = MediaPool(options.media_command, options.media, self._deliver)
         self._pool = EnginePool(options.pool, memory, announce, now, self._deliver, self._wants)
 
@@ -173,9 +169,9 @@ class Runner:
         finally:
             self._alive = False
             self._pool.stop()
-            self._media.cool()
             for job_id in list(self._open):
                 self._close(job_id, keep_files=True)
+            self._media.close()
 
     def _turn_with_room(self) -> None:
         """A full disk stops the work, not the runner: what was not stored is decoded again once there is room."""
@@ -202,19 +198,19 @@ class Runner:
         ready = self._pool.ready_models()
         self._claim(ready)
         self._dispatch()
-        self._keep_spare(bool(ready))
+        self._keep_media(bool(ready))
         self._enforce_deadlines()
         self._renew_leases()
 
     def _has_work(self, model: str) -> bool:
         return bool(self._waiting[model]) or any(self._model_of(item.job) == model for item in self._open.values())
 
-    def _keep_spare(self, ready: bool) -> None:
-        """A media child stands ready while a model does, or soon will; else its memory is for others."""
-        if not ready and not self._pool.loading:
-            self._media.cool()
-        elif time.monotonic() > self._warm_at:
+    def _keep_media(self, ready: bool) -> None:
+        """What begins preparations stands ready while a model does, or soon will; else its memory is for others."""
+        if ready or self._pool.loading:
             self._media.warm()
+        else:
+            self._media.cool()
 
     def _stop(self) -> None:
         self._stopping = True
@@ -325,7 +321,6 @@ class Runner:
         target = self._blobs.prepared_path(job.id, job.attempt)
         vad = job.decoding.vad is not False
         open_job.preparation = self._media.start(job.id, source, target, vad=vad)
-        self._warm_at = time.monotonic() + WARM_AFTER_SECS
 
     def _media_said(self, open_job: OpenJob, body: Mapping[str, Any]) -> None:
         job = open_job.job
@@ -510,7 +505,7 @@ class Runner:
         open_job = self._open.pop(job_id, None)
         self._pool.remove(job_id)
         if open_job is not None and open_job.preparation is not None:
-            open_job.preparation.child.kill()
+            self._media.stop(open_job.preparation)
         if not keep_files:
             for line in self._waiting.values():
                 line.remove(job_id)
