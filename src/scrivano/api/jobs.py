@@ -7,7 +7,7 @@ import base64
 import json
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated
 
@@ -243,8 +243,8 @@ def _parse_cursor(text: str | None) -> tuple[datetime, str] | None:
     try:
         created_at, _, job_id = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().partition(" ")
         when = datetime.fromisoformat(created_at)
-    except ValueError as error:
+        if when.tzinfo is None:
+            raise ValueError("a time without a zone")
+        return when.astimezone(UTC), job_id
+    except (ValueError, OverflowError) as error:
         raise BadParameter("cursor", "cursor must be the next_cursor of an earlier page") from error
-    if when.tzinfo is None:
-        raise BadParameter("cursor", "cursor must be the next_cursor of an earlier page")
-    return when, job_id

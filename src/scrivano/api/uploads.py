@@ -71,9 +71,9 @@ class Upload:
 
         Raises `MultipartError`, `TooLarge`, `StorageFull`.
         """
-        parser = MultipartParser(_boundary(request), self._callbacks())
         long_at, told = time.monotonic() + LONG_SECS, False
         try:
+            parser = MultipartParser(_boundary(request), self._callbacks())
             async for data in request.stream():
                 parser.write(data)
                 if self.size_bytes and not told and (self.size_bytes > FLUSH_BYTES or time.monotonic() > long_at):
