@@ -96,10 +96,10 @@ class Served:
     def children(self, name: str) -> list[int]:
         """The process ids of its `media` or `engine` children."""
         marks = {"media": "scrivano.media", "engine": "scrivano.engines.worker"}
-        return [pid for pid, command in _children(self.process.pid).items() if marks[name] in command]
+        return [pid for pid, command in children_of(self.process.pid).items() if marks[name] in command]
 
 
-def _children(parent: int) -> dict[int, str]:
+def children_of(parent: int) -> dict[int, str]:
     """Process ids and command lines of a process's children, as Linux lists them."""
     found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):

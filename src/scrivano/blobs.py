@@ -132,9 +132,13 @@ class Blobs:
         """Where an attempt's prepared audio goes; each attempt has its own, so a late child spoils nothing."""
         return self._prepared / f"{_checked(job_id)}.{attempt}.pcm"
 
-    def delete_prepared(self, job_id: str) -> None:
-        """The prepared audio of every attempt."""
-        for path in self._prepared.glob(f"{_checked(job_id)}.*.pcm"):
+    def delete_prepared(self, job_id: str, attempts: int | None = None) -> None:
+        """The prepared audio of every attempt. Where their number is known, no other job's files are looked at."""
+        if attempts is None:
+            paths = list(self._prepared.glob(f"{_checked(job_id)}.*.pcm"))
+        else:
+            paths = [self.prepared_path(job_id, attempt) for attempt in range(1, attempts + 1)]
+        for path in paths:
             path.unlink(missing_ok=True)
 
     def sweep(self, keep: Collection[str], unfinished: Collection[str] = ()) -> int:
