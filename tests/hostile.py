@@ -30,9 +30,8 @@ class Trap:
         return f"http://127.0.0.1:{self.port}/x"
 
 
-def hostile_files(trap: Trap, folder: Path) -> Iterator[tuple[str, bytes]]:
+def hostile_files(folder: Path) -> Iterator[tuple[str, bytes]]:
     """A name and the bytes of each; the name is what it is uploaded as."""
-    yield from _references(trap)
     yield from _absurd_headers()
     yield from _bombs(folder)
     yield from _structures()
@@ -64,7 +63,7 @@ def damaged_files(audio: Audio, folder: Path, places: int, seed: int) -> Iterato
 # What leads elsewhere
 
 
-def _references(trap: Trap) -> Iterator[tuple[str, bytes]]:
+def references(trap: Trap) -> Iterator[tuple[str, bytes]]:
     secret, url = trap.secret, trap.url
     for name, target in {
         "file": f"file://{secret}",

@@ -102,7 +102,10 @@ class Blobs:
         return BlobWriter(self.path(job_id), self._fsync, self._rename)
 
     def extend(self, job_id: str, offset_bytes: int, running: RunningHash) -> PartWriter:
-        """A writer for more of an upload that comes in several requests, for a `with` block."""
+        """A writer for more of an upload that comes in several requests, for a `with` block.
+
+        Raises `FileNotFoundError` where the file should be there and is not, `StorageFull`.
+        """
         return PartWriter(_part(self.path(job_id)), offset_bytes, running, self._fsync)
 
     def settle(self, job_id: str, running: RunningHash) -> Blob:
@@ -220,7 +223,7 @@ class PartWriter:
         self._hashed = offset_bytes
         self._fsync = fsync
         with _disk_errors(self._folder):
-            fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = os.open(part, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if self._new else 0), 0o600)
         self._file = open(fd, "r+b", buffering=0)  # noqa: SIM115  closed by close
 
     def store(self, data: bytes) -> None:

@@ -30,7 +30,7 @@ EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "0"))
 
 CONFIG = schemathesis.Config.from_dict(
     {
-        "generation": {"max-examples": EXAMPLES or 6, "deterministic": True, "database": "none", "no-shrink": True},
+        "generation": {"max-examples": EXAMPLES or 3, "deterministic": True, "database": "none", "no-shrink": True},
         "phases": {"coverage": {"enabled": EXAMPLES > 0}, "stateful": {"enabled": False}},
     }
 )

@@ -328,6 +328,7 @@ BAD_BEGINNINGS = {
     "model": ({"Upload-Metadata": metadata(model="none")}, 400, "does not exist here"),
     "webhook": ({"Upload-Metadata": metadata(webhook_url="ftp://a.test")}, 400, "webhook_url"),
     "metadata": ({"Upload-Metadata": metadata(metadata="[1]")}, 400, "JSON object"),
+    "no-ascii": ({"Upload-Metadata": "filename \xe9\xe9\xe9\xe9"}, 400, "base64"),
     "no-base64": ({"Upload-Metadata": "filename ???"}, 400, "base64"),
     "twice": ({"Upload-Metadata": "a AAAA,a AAAA"}, 400, "each name once"),
     "no-version": ({"Tus-Resumable": ""}, 412, "Tus-Resumable: 1.0.0"),
@@ -338,7 +339,10 @@ BAD_BEGINNINGS = {
 def test_what_cannot_become_a_job_is_refused_before_a_byte_is_sent(server: Served, name: str) -> None:
     headers, status, part = BAD_BEGINNINGS[name]
 
-    answer = server.http.post("/uploads", headers={**TUS, "Upload-Length": "10", **headers})
+    given = {
+        name.encode(): value.encode("latin-1") for name, value in {**TUS, "Upload-Length": "10", **headers}.items()
+    }
+    answer = server.http.post("/uploads", headers=given)
 
     refused(answer, status, part)
     assert "Location" not in answer.headers

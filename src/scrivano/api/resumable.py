@@ -7,7 +7,6 @@ enough for cut connections, killed servers, power cuts, checksums that do not ma
 from __future__ import annotations
 
 import asyncio
-import binascii
 import hashlib
 import time
 from base64 import b64decode
@@ -30,7 +29,8 @@ __all__ = ["ALGORITHMS", "Checksum", "PartialUploads", "parse_checksum", "parse_
 ALGORITHMS = ("sha256", "sha1", "md5")
 
 CHECKPOINT_BYTES = 16 * 1024 * 1024
-"""So much is sent again at most after the server was killed."""
+CHECKPOINT_SECS = 5.0
+"""So often what has come is made to count while more of it comes: no more is sent again after the server was killed."""
 
 HASHES_KEPT = 256
 """Running hashes of uploads that wait for more. One that is missing costs a second reading of the file."""
@@ -71,7 +71,7 @@ def parse_metadata(text: str) -> dict[str, str]:
         name, _, value = pair.strip().partition(" ")
         try:
             decoded = b64decode(value, validate=True).decode(errors="replace")
-        except binascii.Error as error:
+        except ValueError as error:
             raise BadRequest(f"the value of '{name}' in Upload-Metadata must be base64") from error
         if not name or name in fields:
             raise BadRequest("Upload-Metadata must be pairs of a name and a value in base64, each name once")
@@ -134,10 +134,13 @@ class PartialUploads:
             await receiving.go_after(earlier)
             upload = await self.get(upload_id)
             _check_offset(upload, offset_bytes)
-            running = self._running(upload)
-            with await run_sync(self._blobs.extend, upload_id, offset_bytes, running) as writer:
+            if upload.whole:
+                return upload
+            with await run_sync(self._blobs.extend, upload_id, offset_bytes, self._running(upload)) as writer:
                 await receiving.run(body, writer, upload.size_bytes, on_long)
             return await self.get(upload_id)
+        except FileNotFoundError as error:
+            raise UploadNotFound(upload_id) from error
         finally:
             if self._receiving.get(upload_id) is receiving:
                 del self._receiving[upload_id]
@@ -194,6 +197,7 @@ class _Receiving:
         self._sum = hashlib.new(checksum.algorithm, usedforsecurity=False) if checksum else None
         self._pending = bytearray()
         self._saved = 0
+        self._saved_at = time.monotonic()
         self._stopped = False
         self._working: asyncio.Task[None] | None = None
 
@@ -252,9 +256,13 @@ class _Receiving:
 
     async def _write(self, data: bytes, writer: PartWriter) -> None:
         await asyncio.gather(run_sync(writer.store, data), run_sync(self._digest, data, writer))
-        if self._checksum is None and writer.position >= self._saved + CHECKPOINT_BYTES:
+        if self._checksum is None and self._is_due(writer):
             await self._save(writer)
-            self._saved = writer.position
+            self._saved, self._saved_at = writer.position, time.monotonic()
+
+    def _is_due(self, writer: PartWriter) -> bool:
+        much = writer.position >= self._saved + CHECKPOINT_BYTES
+        return much or time.monotonic() >= self._saved_at + CHECKPOINT_SECS
 
     def _digest(self, data: bytes, writer: PartWriter) -> None:
         writer.digest(data)
