@@ -195,7 +195,6 @@ def _chunk(name: bytes, data: bytes) -> bytes:
 def _bombs(folder: Path) -> Iterator[tuple[str, bytes]]:
     hour = np.zeros(3600 * SAMPLE_RATE, np.int16)
     yield "hour-of-silence.flac", write(folder / "bomb.flac", hour, Kind(codec="flac")).read_bytes()
-    yield "hour-of-silence.ogg", write(folder / "bomb.oga", hour, Kind(codec="flac")).read_bytes()
     zeros = bytes(64 * 1024 * 1024)
     yield "bomb.wav.gz", gzip.compress(zeros, 9)
     packed = io.BytesIO()

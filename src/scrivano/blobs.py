@@ -171,18 +171,18 @@ class BlobWriter:
         with _disk_errors(path.parent):
             self._file = open(self._part, "xb", opener=_private)  # noqa: SIM115  closed by commit or abort
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Raises `StorageFull`; then `abort`."""
         self.store(data)
         self.digest(data)
 
-    def store(self, data: bytes) -> None:
+    def store(self, data: bytes | memoryview) -> None:
         """Half of `write`: its two halves may run in two threads at once. Raises `StorageFull`; then `abort`."""
         with _disk_errors(self._path.parent):
             self._file.write(data)
         self._size += len(data)
 
-    def digest(self, data: bytes) -> None:
+    def digest(self, data: bytes | memoryview) -> None:
         """The other half."""
         self._hash.update(data)
 

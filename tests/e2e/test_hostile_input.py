@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 from hostile import Trap, damaged_files, hostile_files, references, truncated_files
 from media_files import repeated, samples, spoken
-from served import CATALOG, DATA, Served, children_of, served, text_of, until
+from served import CATALOG, DATA, Served, served, text_of, until
 
 CLIP = "en-exact-0.flac"
 ALL = os.environ.get("HOSTILE") == "all"
@@ -47,11 +47,9 @@ class Watch:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stopped.wait(0.02):
+        while not self._stopped.wait(0.05):
             self.server_mb = max(self.server_mb, peak_mb(self._server.process.pid))
-            # Those at work are forks of the one that has loaded what they need.
-            forks = [pid for media in self._server.children("media") for pid in children_of(media)]
-            self.child_mb = max([self.child_mb, *map(peak_mb, forks)])
+            self.child_mb = max([self.child_mb, *map(peak_mb, self._server.children("media"))])
 
 
 def peak_mb(pid: int) -> int:
