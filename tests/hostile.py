@@ -8,7 +8,7 @@ import random
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,27 +37,22 @@ def hostile_files(folder: Path) -> Iterator[tuple[str, bytes]]:
     yield from _structures()
 
 
-def truncated_files(audio: Audio, folder: Path, places: int, seed: int) -> Iterator[tuple[str, bytes]]:
-    """Every kind of recording, each cut off at so many places."""
+def spoiled_files(
+    audio: Audio, folder: Path, suffixes: Iterable[str], places: int, seed: int
+) -> Iterator[tuple[str, bytes]]:
+    """Recordings of these kinds, each cut off at so many places, and each as often with other bytes at its beginning."""
     lot = random.Random(seed)
-    for suffix, kind in KINDS.items():
-        whole = write(folder / f"whole.{suffix}", audio, kind).read_bytes()
+    for suffix in suffixes:
+        whole = write(folder / f"whole.{suffix}", audio, KINDS[suffix]).read_bytes()
+        head = min(len(whole), 2000)
         for number in range(places):
-            # The beginning, where the headers are, is cut as often as all the rest.
-            cut = lot.randrange(1, min(len(whole), 2000)) if number % 2 else lot.randrange(1, len(whole))
+            # The headers are cut as often as all the rest.
+            cut = lot.randrange(1, head if number % 2 else len(whole))
             yield f"cut-{cut}.{suffix}", whole[:cut]
-
-
-def damaged_files(audio: Audio, folder: Path, places: int, seed: int) -> Iterator[tuple[str, bytes]]:
-    """Every kind of recording, with a handful of other bytes in its first thousand."""
-    lot = random.Random(seed)
-    for suffix, kind in KINDS.items():
-        whole = write(folder / f"whole.{suffix}", audio, kind).read_bytes()
-        for number in range(places):
-            data = bytearray(whole)
+            damaged = bytearray(whole)
             for _ in range(lot.randrange(1, 20)):
-                data[lot.randrange(min(len(data), 1000))] = lot.randrange(256)
-            yield f"damaged-{number}.{suffix}", bytes(data)
+                damaged[lot.randrange(head)] = lot.randrange(256)
+            yield f"damaged-{number}.{suffix}", bytes(damaged)
 
 
 # What leads elsewhere

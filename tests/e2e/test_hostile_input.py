@@ -16,13 +16,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from hostile import Trap, damaged_files, hostile_files, references, truncated_files
-from media_files import repeated, samples, spoken
+from hostile import Trap, hostile_files, references, spoiled_files
+from media_files import KINDS, repeated, samples, spoken
 from served import CATALOG, DATA, Served, served, text_of, until
 
 CLIP = "en-exact-0.flac"
 ALL = os.environ.get("HOSTILE") == "all"
-PLACES = 40 if ALL else 1
+PLACES, STEP = (40, 1) if ALL else (1, 4)
 CODES = {"not_media", "no_audio", "too_long", "media_timeout", "media_crashed"}
 MB = 1024 * 1024
 CHILD_MB = 1024
@@ -84,10 +84,8 @@ def still_transcribes(server: Served) -> None:
 
 def test_hostile_files_fail_alone(server: Served, trap: tuple[Trap, socket.socket], tmp_path: Path) -> None:
     audio = samples(spoken("en-exact-0").path)
-    silent = [*[*references(trap[0])][:: 1 if ALL else 4], *hostile_files(tmp_path)]
-    spoiled = [*truncated_files(audio, tmp_path, PLACES, seed=3), *damaged_files(audio, tmp_path, PLACES, seed=4)]
-    if not ALL:
-        spoiled = spoiled[::3]
+    silent = [*[*references(trap[0])][::STEP], *hostile_files(tmp_path)]
+    spoiled = [*spoiled_files(audio, tmp_path, [*KINDS][::STEP], PLACES, seed=3)]
 
     with Watch(server) as watch:
         jobs: dict[tuple[str, str], bool] = {}
