@@ -40,7 +40,7 @@ def hostile_files(folder: Path) -> Iterator[tuple[str, bytes]]:
 def spoiled_files(
     audio: Audio, folder: Path, suffixes: Iterable[str], places: int, seed: int
 ) -> Iterator[tuple[str, bytes]]:
-    """Recordings of these kinds, each cut off at so many places, and each as often with other bytes at its beginning."""
+    """Recordings of these kinds, each cut off at so many places, and as often with other bytes at its beginning."""
     lot = random.Random(seed)
     for suffix in suffixes:
         whole = write(folder / f"whole.{suffix}", audio, KINDS[suffix]).read_bytes()
