@@ -54,10 +54,31 @@ UploadChecksum = Annotated[
 ]
 
 
+_EXAMPLES = {
+    "Tus-Resumable": TUS_VERSION,
+    "Tus-Version": TUS_VERSION,
+    "Tus-Extension": ",".join(EXTENSIONS),
+    "Tus-Max-Size": "1073741824",
+    "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
+    "Location": "/uploads/6f9619ff-8b86-4d01-b42d-00cf4fc964ff",
+    "Upload-Offset": "524288",
+    "Upload-Length": "1048576",
+    "Upload-Metadata": "filename bWVldGluZy5tcDM=,language ZW4=",
+    "Upload-Expires": "Sun, 01 Feb 2026 12:00:00 GMT",
+    JOB_ID_HEADER: "6f9619ff-8b86-4d01-b42d-00cf4fc964ff",
+}
+
+
 def _headers(**descriptions: str) -> dict[str, Any]:
+    """For a route's `responses`."""
+    told = {"Tus_Resumable": "The protocol's version."} | descriptions
     return {
-        name.replace("_", "-"): {"description": text, "schema": {"type": "string"}}
-        for name, text in ({"Tus_Resumable": TUS_VERSION} | descriptions).items()
+        (header := name.replace("_", "-")): {
+            "description": text,
+            "schema": {"type": "string"},
+            "example": _EXAMPLES[header],
+        }
+        for name, text in told.items()
     }
 
 
