@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import socket
+import time
 import wave
 from base64 import b64encode
 from collections.abc import Iterator
@@ -377,6 +378,26 @@ def test_of_two_requests_at_once_the_later_goes_on(server: Served) -> None:
 
     assert b" 423 " in answer.partition(b"\r\n")[0]
     assert text_of(server.ended(job_id)) == CATALOG[CLIP]["text"]
+
+
+def test_a_server_that_stops_keeps_what_has_come_and_waits_for_no_more(tmp_path: Path) -> None:
+    server = Served(start(tmp_path))
+    where = begin(server, size=4 * MB)
+    with socket.create_connection(address(server)) as stalled:
+        lines = [f"PATCH {where} HTTP/1.1", "Host: a", "Tus-Resumable: 1.0.0", f"Content-Length: {4 * MB}"]
+        lines += ["Content-Type: application/offset+octet-stream", "Upload-Offset: 0", "", ""]
+        stalled.sendall("\r\n".join(lines).encode() + bytes(3 * MB))
+        until(lambda: _reads(server, where, stalled))
+        began = time.monotonic()
+        server.close()
+        answer = stalled.recv(1000)
+
+    assert b" 204 " in answer.partition(b"\r\n")[0]
+    assert f"upload-offset: {3 * MB}".encode() in answer
+    assert time.monotonic() - began < 4
+    assert not [line for line in server.log if line["level"] == "error"]
+    with served(tmp_path) as again:
+        assert offset(again, where) == 3 * MB
 
 
 def _reads(server: Served, where: str, stale: socket.socket) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import AsyncIterator
 from email.utils import format_datetime
 from functools import partial
 from typing import Annotated, Any
@@ -10,6 +12,7 @@ from typing import Annotated, Any
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
 
 from scrivano.api.documents import ErrorView, UploadView
 from scrivano.api.openai_form import many
@@ -20,6 +23,7 @@ from scrivano.api.submission import Wish, admit, new_job, parse_wish, store_uplo
 from scrivano.api.uploads import too_large
 from scrivano.errors import BadRequest, ScrivanoError, TooLarge, WrongContentType, WrongTusVersion
 from scrivano.jobs import utc
+from scrivano.signals import Signals
 from scrivano.store import PartialUpload
 
 __all__ = ["finish_pending", "router"]
@@ -333,13 +337,39 @@ async def _receive(
         upload = await services.partial_uploads.receive(
             upload.id,
             offset_bytes,
-            request.stream(),
+            _until_stop(request, services.signals),
             checksum=checksum,
             on_long=partial(services.runner.load, _wish(services, upload.metadata).model),
         )
         return await _finished(services, upload)
     finally:
         services.runner.upload_ended()
+
+
+async def _until_stop(request: Request, signals: Signals) -> AsyncIterator[bytes]:
+    """The body. When the server stops, it is as if it were cut off: what has come counts, and nobody waits for more."""
+    body = aiter(request.stream())
+    with signals.watch(request.url.path) as news:
+        stopping = asyncio.create_task(news.wait())
+        try:
+            while not signals.stopping:
+                async with asyncio.timeout(None) as patience:
+                    stopping.add_done_callback(end := partial(_end, patience))
+                    data = await anext(body, None)
+                stopping.remove_done_callback(end)
+                if data is None:
+                    return
+                yield data
+        except TimeoutError:
+            pass
+        finally:
+            stopping.cancel()
+    raise ClientDisconnect
+
+
+def _end(patience: asyncio.Timeout, stopping: asyncio.Task[Any]) -> None:
+    if not stopping.cancelled():
+        patience.reschedule(0)
 
 
 async def _finished(services: Services, upload: PartialUpload) -> PartialUpload:
