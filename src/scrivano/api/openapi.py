@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-__all__ = ["DescribedApp"]
+__all__ = ["DescribedApp", "error_body"]
 
 _JSON = "application/json"
 _BAD_PARAMETER = "A parameter cannot be used; the message names it."
@@ -37,7 +37,7 @@ def _tell_refusals(path: str, responses: dict[str, Any]) -> None:
     unusable = responses.get("422", {}).get("content", {}).get(_JSON, {})
     if "HTTPValidationError" in str(unusable):
         del responses["422"]
-        responses.setdefault("400", {"description": _BAD_PARAMETER, **_error(path)})
+        responses.setdefault("400", {"description": _BAD_PARAMETER, **error_body(path)})
     for response in responses.values():
         # FastAPI puts a model under the media type of the route's good answers.
         for kind, body in list(response.get("content", {}).items()):
@@ -45,7 +45,7 @@ def _tell_refusals(path: str, responses: dict[str, Any]) -> None:
                 response["content"] = {_JSON: body}
 
 
-def _error(path: str) -> dict[str, Any]:
+def error_body(path: str) -> dict[str, Any]:
     """The body of an error, as each protocol's clients have it (see `problems`)."""
     if path in ("/asr", "/detect-language"):
         return {}

@@ -94,7 +94,7 @@ class PartialUploads:
         self._hashes: dict[str, RunningHash] = {}
         self._finishing: dict[str, asyncio.Task[str]] = {}
 
-    async def begin(self, upload_id: str, size_bytes: int, metadata: str) -> PartialUpload:
+    async def begin(self, upload_id: str, size_bytes: int, metadata: str, owner: str | None = None) -> PartialUpload:
         """Raises `StorageFull`."""
         upload = PartialUpload(
             id=upload_id,
@@ -103,13 +103,14 @@ class PartialUploads:
             metadata=metadata,
             created_at=self._now(),
             expires_at=self._now() + self._expiry,
+            owner=owner,
         )
         await run_sync(self._store.add_upload, upload)
         return upload
 
-    async def get(self, upload_id: str) -> PartialUpload:
-        """Raises `UploadNotFound`."""
-        return await run_sync(self._store.get_upload, upload_id)
+    async def get(self, upload_id: str, owner: str | None = None) -> PartialUpload:
+        """`owner`: only if it is this API key's. Raises `UploadNotFound`."""
+        return await run_sync(partial(self._store.get_upload, upload_id, owner=owner))
 
     async def receive(
         self,

@@ -53,7 +53,7 @@ async def accept(
     """Keep the recording, store the job, tell the runner; returns the job's id.
 
     With a key, or `twins_since`, it may be an earlier job's (see `Store.add_job`). Raises `BadRequest` where there is
-    no recording, `WorkerGone`, `KeyReused`, `QueueFull`, `StorageFull`.
+    no recording, `WorkerGone`, `KeyReused`, `QueueFull`, `LimitReached`, `StorageFull`.
     """
     upload.check()
     if not services.runner.alive:
@@ -65,11 +65,11 @@ async def accept(
 async def admit(services: Services, wish: Wish) -> None:
     """Before a recording is sent in several requests, and again when it is here: whether the job would be accepted.
 
-    The model's state does not matter. Raises `WorkerGone`, `QueueFull`.
+    The model's state does not matter. Raises `WorkerGone`, `QueueFull`, `LimitReached`.
     """
     if not services.runner.alive:
         raise WorkerGone
-    await run_sync(services.store.check_room, services.max_queue)
+    await run_sync(services.store.check_room, services.max_queue, services.caller.owner, services.caller.limits)
     if wish.webhook_url:
         services.webhooks.register(wish.webhook_url)
 
@@ -195,6 +195,7 @@ def new_job(services: Services, job_id: str, wish: Wish) -> Job:
         webhook_url=wish.webhook_url,
         filename=wish.filename,
         options=options,
+        owner=services.caller.owner,
     )
 
 
@@ -209,6 +210,7 @@ def _store(services: Services, job: Job, blob: Blob, key: str | None, twins_sinc
             idempotency_key=key,
             twins_since=twins_since,
             max_queue=services.max_queue,
+            limits=services.caller.limits,
         )
     finally:
         if job_id != job.id:
@@ -228,6 +230,7 @@ def store_upload(services: Services, job: Job, blob: Blob) -> str:
         audio_sha256=blob.sha256,
         audio_bytes=blob.size_bytes,
         max_queue=services.max_queue,
+        limits=services.caller.limits,
         upload_id=job.id,
     )
     services.runner.submit(job)

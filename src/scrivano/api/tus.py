@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from email.utils import format_datetime
 from functools import partial
 from typing import Annotated, Any
@@ -185,7 +186,7 @@ async def create(
         _check_type(request)
         _check_fits(request, size_bytes)
     await admit(services, _wish(services, upload_metadata))
-    upload = await services.partial_uploads.begin(services.new_id(), size_bytes, upload_metadata)
+    upload = await services.partial_uploads.begin(services.new_id(), size_bytes, upload_metadata, services.caller.owner)
     headers = {"Location": f"{request.scope.get('root_path', '')}/uploads/{upload.id}"}
     if has_body:
         upload = await _receive(request, services, upload, 0, checksum)
@@ -211,7 +212,7 @@ _SHOWN = _headers(
 )
 async def look(upload_id: UploadId, services: ServicesDep) -> Response:
     """Where to go on after a cut connection. Of an upload that is whole and not a job yet, the job is made now."""
-    upload = await _finished(services, await services.partial_uploads.get(upload_id))
+    upload = await _finished(services, await services.partial_uploads.get(upload_id, services.caller.sees))
     headers = _state(upload) | {
         "Upload-Offset": str(upload.offset_bytes),
         "Upload-Length": str(upload.size_bytes),
@@ -230,7 +231,7 @@ async def look(upload_id: UploadId, services: ServicesDep) -> Response:
 )
 async def show(upload_id: UploadId, services: ServicesDep) -> Response:
     """For people and scripts: tus clients ask with HEAD."""
-    upload = await _finished(services, await services.partial_uploads.get(upload_id))
+    upload = await _finished(services, await services.partial_uploads.get(upload_id, services.caller.sees))
     body = {
         "id": upload.id,
         "size_bytes": upload.size_bytes,
@@ -269,7 +270,7 @@ async def append(
     _check_type(request)
     offset_bytes = _number(upload_offset, "Upload-Offset")
     checksum = parse_checksum(upload_checksum)
-    upload = await services.partial_uploads.get(upload_id)
+    upload = await services.partial_uploads.get(upload_id, services.caller.sees)
     _check_fits(request, upload.size_bytes - offset_bytes)
     upload = await _receive(request, services, upload, offset_bytes, checksum)
     return Response(status_code=204, headers=_state(upload) | {"Upload-Offset": str(upload.offset_bytes)})
@@ -285,7 +286,8 @@ async def append(
 )
 async def terminate(upload_id: UploadId, services: ServicesDep) -> Response:
     """What has come is deleted. A job that it has become stays: cancel that at `/jobs/{id}`."""
-    await services.partial_uploads.delete(upload_id)
+    upload = await services.partial_uploads.get(upload_id, services.caller.sees)
+    await services.partial_uploads.delete(upload.id)
     return Response(status_code=204, headers=TUS_HEADERS)
 
 
@@ -387,7 +389,8 @@ async def _make_job(services: Services, upload_id: str) -> str:
     wish = _wish(services, upload.metadata)
     await admit(services, wish)
     blob = await services.partial_uploads.settle(upload)
-    job = new_job(services, upload.id, wish)
+    # Whoever asks: the job is of the key that began the upload.
+    job = replace(new_job(services, upload.id, wish), owner=upload.owner)
     return await run_sync(store_upload, services, job, blob)
 
 
