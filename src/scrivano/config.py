@@ -177,6 +177,9 @@ class Settings(BaseModel):
     max_queue: int | None = Field(
         None, ge=1, description="While so many jobs wait, more are refused with 429. Unset: no limit."
     )
+    upload_expiry_hours: float = Field(
+        24, gt=0, description="A resumable upload is deleted so long after its last bytes."
+    )
     wyoming_port: int | None = Field(
         None,
         ge=0,

@@ -11,6 +11,12 @@ ScrivanoError
 ├── UploadStalled         a body that came too slowly, or no more
 ├── KeyReused             an Idempotency-Key that stands for another submission
 ├── TooLarge              an upload over this server's limit
+├── UploadNotFound        an upload that never was, is over, or was deleted
+├── UploadConflict        an upload is not where the client believes it to be
+├── UploadTaken           a later request goes on with this upload
+├── ChecksumMismatch      what arrived is not what was sent
+├── WrongContentType      a body of a kind that the route does not take
+├── WrongTusVersion       another version of the tus protocol
 ├── JobNotFound
 ├── ModelNotFound         a model that this server does not serve
 ├── JobTerminal           the job has ended already
@@ -44,6 +50,7 @@ __all__ = [
     "AudioGone",
     "BadParameter",
     "BadRequest",
+    "ChecksumMismatch",
     "EngineDevice",
     "EngineError",
     "EngineInput",
@@ -72,8 +79,13 @@ __all__ = [
     "StorageFull",
     "TooLarge",
     "TranscriptNotReady",
+    "UploadConflict",
+    "UploadNotFound",
     "UploadStalled",
+    "UploadTaken",
     "WorkerGone",
+    "WrongContentType",
+    "WrongTusVersion",
 ]
 
 
@@ -169,6 +181,42 @@ class KeyReused(ScrivanoError):
 
 class TooLarge(ScrivanoError):
     code = "too_large"
+
+
+class UploadNotFound(ScrivanoError):
+    code = "upload_not_found"
+
+    def __init__(self, upload_id: str) -> None:
+        super().__init__(f"upload {upload_id} not found: it was deleted, or its time is over; begin a new one")
+
+
+class UploadConflict(ScrivanoError):
+    code = "upload_conflict"
+
+    def __init__(self, offset_bytes: int, given: int) -> None:
+        super().__init__(f"Upload-Offset must be {offset_bytes}, not {given}: ask with HEAD where to go on")
+
+
+class UploadTaken(ScrivanoError):
+    code = "upload_taken"
+
+    def __init__(self) -> None:
+        super().__init__("a later request goes on with this upload; ask with HEAD where it is")
+
+
+class ChecksumMismatch(ScrivanoError):
+    code = "checksum_mismatch"
+
+    def __init__(self) -> None:
+        super().__init__("what arrived does not match Upload-Checksum, and was thrown away; send it again")
+
+
+class WrongContentType(ScrivanoError):
+    code = "wrong_content_type"
+
+
+class WrongTusVersion(ScrivanoError):
+    code = "wrong_tus_version"
 
 
 class JobNotFound(ScrivanoError):
@@ -312,6 +360,7 @@ class ModelUnavailable(EngineError):
 
 HTTP_STATUS: dict[type[ScrivanoError], int] = {
     BadRequest: 400,
+    ChecksumMismatch: 460,
     JobCancelled: 410,
     AudioGone: 404,
     JobNotFound: 404,
@@ -329,7 +378,12 @@ HTTP_STATUS: dict[type[ScrivanoError], int] = {
     StorageFull: 507,
     TooLarge: 413,
     TranscriptNotReady: 409,
+    UploadConflict: 409,
+    UploadNotFound: 404,
+    UploadTaken: 423,
     UploadStalled: 408,
     WorkerGone: 500,
+    WrongContentType: 415,
+    WrongTusVersion: 412,
 }
 """A subclass has its nearest ancestor's status; what is not named here is a 500."""

@@ -35,9 +35,9 @@ def forget(store: Store, blobs: Blobs, job_id: str) -> None:
 
 
 class Retention:
-    """Keeps each ended job for `keep`."""
+    """Keeps each ended job for `keep` (None: for ever), and each unfinished upload until its time is over."""
 
-    def __init__(self, store: Store, blobs: Blobs, keep: timedelta, now: Callable[[], datetime]) -> None:
+    def __init__(self, store: Store, blobs: Blobs, keep: timedelta | None, now: Callable[[], datetime]) -> None:
         self._store = store
         self._blobs = blobs
         self._keep = keep
@@ -50,10 +50,26 @@ class Retention:
                 await asyncio.sleep(INTERVAL_S)
 
     def sweep(self) -> int:
-        """Forget the jobs whose time is over, longest ended first, at most `BATCH`; returns how many went.
+        """Forget the uploads and jobs whose time is over, longest ended first, at most `BATCH` of each.
+
+        Returns how many went of the one of which more went: with `BATCH`, there may be more.
 
         What was told of the model so long ago goes too.
         """
+        return max(self._sweep_uploads(), self._sweep_jobs())
+
+    def _sweep_uploads(self) -> int:
+        over = self._store.expire_uploads(BATCH)
+        unfinished = [upload.id for upload in over if upload.job_id is None]
+        for upload_id in unfinished:
+            self._blobs.delete(upload_id)
+        if unfinished:
+            logger.info("unfinished uploads deleted", extra={"uploads": len(unfinished)})
+        return len(over)
+
+    def _sweep_jobs(self) -> int:
+        if self._keep is None:
+            return 0
         gone, before = 0, self._now() - self._keep
         self._store.purge_deliveries(before)
         for job_id in self._store.expired(before, BATCH):

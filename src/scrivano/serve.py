@@ -26,6 +26,8 @@ from anyio.to_thread import run_sync
 from fastapi import FastAPI
 
 from scrivano.api import Edge, Pace, Services, create_app
+from scrivano.api.resumable import PartialUploads
+from scrivano.api.tus import finish_pending
 from scrivano.blobs import Blobs, DataDirLock
 from scrivano.config import Settings
 from scrivano.connections import ConnectionLimits, connection_class
@@ -134,7 +136,8 @@ def build(
     cleanup.callback(store.close)
     store.on_change = signals.fire
     store.on_delivery = lambda: signals.fire(DELIVERIES)
-    blobs.sweep(store.with_audio(ended=settings.keep_audio))
+    unfinished = [upload.id for upload in store.pending_uploads()]
+    blobs.sweep(store.with_audio(ended=settings.keep_audio), unfinished)
     model_log = ModelLog(lambda: signals.fire(MODEL))
     ring = KeyRing(settings.api_keys_file) if settings.api_keys_file is not None else None
     calls = policy(settings.allow_networks, strict=ring is not None)
@@ -152,6 +155,7 @@ def build(
         runner=runner,
         webhooks=webhooks,
         downloads=Downloads(GuardedTransport(calls), settings.fetch_timeout_secs),
+        partial_uploads=PartialUploads(store, blobs, _now, timedelta(hours=settings.upload_expiry_hours)),
         signals=signals,
         model_log=model_log,
         memory=memory,
@@ -293,22 +297,20 @@ def _connection_limits(settings: Settings) -> ConnectionLimits:
     )
 
 
-def _retention(settings: Settings, store: Store, blobs: Blobs) -> Retention | None:
-    if settings.retention_hours is None:
-        return None
-    return Retention(store, blobs, timedelta(hours=settings.retention_hours), _now)
+def _retention(settings: Settings, store: Store, blobs: Blobs) -> Retention:
+    keep = None if settings.retention_hours is None else timedelta(hours=settings.retention_hours)
+    return Retention(store, blobs, keep, _now)
 
 
 def _lifespan(
-    services: Services, retention: Retention | None, wyoming: socket.socket | None, ring: KeyRing | None
+    services: Services, retention: Retention, wyoming: socket.socket | None, ring: KeyRing | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         services.signals.attach(asyncio.get_running_loop())
         services.runner.start()
-        tasks = [asyncio.create_task(services.webhooks.run())]
-        if retention is not None:
-            tasks.append(asyncio.create_task(retention.run()))
+        work = (services.webhooks.run(), retention.run(), finish_pending(services))
+        tasks = [asyncio.create_task(one) for one in work]
         if ring is not None:
             tasks.append(asyncio.create_task(ring.run()))
         try:

@@ -17,8 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from scrivano import __version__
-from scrivano.api import asr, audio, health, inference, job_stream, jobs, model, openai, transcripts
-from scrivano.api.documents import ErrorView
+from scrivano.api import asr, audio, health, inference, job_stream, jobs, model, openai, transcripts, tus
 from scrivano.api.edge import METHODS, Application, Edge
 from scrivano.api.headers import page_policy
 from scrivano.api.problems import Problem, answer, problem_of
@@ -49,12 +48,12 @@ def create_app(services: Services, lifespan: Lifespan | None = None, edge: Edge 
         license_info={"name": "MIT", "identifier": "MIT"},
         docs_url=None,
         redoc_url=None,
-        responses={"default": {"model": ErrorView, "description": "What went wrong and what to do."}},
         lifespan=lifespan,
     )
     app.state.services = services
     for router in (
         jobs.router,
+        tus.router,
         job_stream.router,
         audio.router,
         transcripts.router,

@@ -7,7 +7,7 @@ import base64
 import json
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated
 
@@ -24,6 +24,7 @@ from scrivano.api.documents import (
     JobView,
     NotReadyView,
     SubmittedView,
+    refusals,
 )
 from scrivano.api.openai_form import many
 from scrivano.api.services import Services, ServicesDep
@@ -141,7 +142,7 @@ async def get(
     summary="Cancel a job, or delete one that has ended",
     response_model=JobView,
     responses={
-        404: {"model": ErrorView},
+        **refusals(404, 507),
         409: {"model": ErrorView, "description": "The job has ended already; to be deleted, it has not yet."},
     },
 )
@@ -171,7 +172,7 @@ def cancel(
     summary="Try a failed or cancelled job again",
     response_model=JobView,
     responses={
-        404: {"model": ErrorView},
+        **refusals(404, 507),
         409: {"model": ErrorView, "description": "The job has not failed, or its recording is not kept."},
     },
 )
@@ -247,8 +248,8 @@ def _parse_cursor(text: str | None) -> tuple[datetime, str] | None:
     try:
         created_at, _, job_id = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().partition(" ")
         when = datetime.fromisoformat(created_at)
-    except ValueError as error:
+        if when.tzinfo is None:
+            raise ValueError("a time without a zone")
+        return when.astimezone(UTC), job_id
+    except (ValueError, OverflowError) as error:
         raise BadParameter("cursor", "cursor must be the next_cursor of an earlier page") from error
-    if when.tzinfo is None:
-        raise BadParameter("cursor", "cursor must be the next_cursor of an earlier page")
-    return when, job_id

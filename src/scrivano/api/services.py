@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from scrivano.api.resumable import PartialUploads
 from scrivano.blobs import Blobs
 from scrivano.downloads import Downloads
 from scrivano.gpu import MemoryReader
@@ -32,6 +33,7 @@ class Services:
     runner: Runner
     webhooks: WebhookSender
     downloads: Downloads
+    partial_uploads: PartialUploads
     signals: Signals
     model_log: ModelLog
     memory: MemoryReader

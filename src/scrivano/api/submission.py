@@ -19,7 +19,7 @@ from scrivano.errors import BadParameter, BadRequest, ModelNotFound, WorkerGone
 from scrivano.jobs import Job, JobOptions, JobStatus, Task
 from scrivano.languages import parse_choice, parse_language
 
-__all__ = ["MAX_BEAM_SIZE", "Wish", "accept", "flag", "parse_wish"]
+__all__ = ["MAX_BEAM_SIZE", "Wish", "accept", "admit", "flag", "new_job", "parse_wish", "store_upload"]
 
 MAX_BEAM_SIZE = 10
 TRUE = ("1", "true", "yes", "on")
@@ -59,7 +59,19 @@ async def accept(
     if not services.runner.alive:
         raise WorkerGone
     blob = await upload.keep()
-    return await run_sync(_store, services, _job(services, upload, wish), blob, idempotency_key, twins_since)
+    return await run_sync(_store, services, new_job(services, upload.blob_id, wish), blob, idempotency_key, twins_since)
+
+
+async def admit(services: Services, wish: Wish) -> None:
+    """Before a recording is sent in several requests, and again when it is here: whether the job would be accepted.
+
+    The model's state does not matter. Raises `WorkerGone`, `QueueFull`, `LimitReached`.
+    """
+    if not services.runner.alive:
+        raise WorkerGone
+    await run_sync(services.store.check_room, services.max_queue, services.caller.owner, services.caller.limits)
+    if wish.webhook_url:
+        services.webhooks.register(wish.webhook_url)
 
 
 def parse_wish(fields: Fields, filename: str | None, models: Sequence[str], languages: Sequence[str] = ()) -> Wish:
@@ -166,7 +178,7 @@ def _metadata(text: str | None) -> dict[str, str] | None:
     return given
 
 
-def _job(services: Services, upload: Upload, wish: Wish) -> Job:
+def new_job(services: Services, job_id: str, wish: Wish) -> Job:
     options = wish.options.stored()
     if wish.priority != "normal":
         options["priority"] = wish.priority
@@ -175,7 +187,7 @@ def _job(services: Services, upload: Upload, wish: Wish) -> Job:
     if wish.metadata is not None:
         options["metadata"] = dict(wish.metadata)
     return Job(
-        id=upload.blob_id,
+        id=job_id,
         status=JobStatus.QUEUED,
         task=wish.task,
         created_at=services.now(),
@@ -205,4 +217,21 @@ def _store(services: Services, job: Job, blob: Blob, key: str | None, twins_sinc
             services.blobs.delete(job.id)
     if job_id == job.id:
         services.runner.submit(job)
+    return job_id
+
+
+def store_upload(services: Services, job: Job, blob: Blob) -> str:
+    """Commit the job that the upload of the same id has become; an upload that cannot become one yet stays.
+
+    Returns the job's id. Raises `UploadNotFound`, `QueueFull`, `StorageFull`.
+    """
+    job_id = services.store.add_job(
+        job,
+        audio_sha256=blob.sha256,
+        audio_bytes=blob.size_bytes,
+        max_queue=services.max_queue,
+        limits=services.caller.limits,
+        upload_id=job.id,
+    )
+    services.runner.submit(job)
     return job_id

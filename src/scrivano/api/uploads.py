@@ -77,9 +77,9 @@ class Upload:
 
         Raises `MultipartError`, `TooLarge`, `StorageFull`.
         """
-        parser = MultipartParser(_boundary(request), self._callbacks())
         long_at, told = time.monotonic() + LONG_SECS, False
         try:
+            parser = MultipartParser(_boundary(request), self._callbacks())
             async for data in request.stream():
                 parser.write(data)
                 if self.size_bytes and not told and (self.size_bytes > FLUSH_BYTES or time.monotonic() > long_at):
@@ -114,7 +114,7 @@ class Upload:
     def check_size(self, size_bytes: int) -> None:
         """Raises `TooLarge` where a file of this size may not be kept."""
         if self._max_bytes is not None and size_bytes > self._max_bytes:
-            raise TooLarge(f"the file is larger than {self._max_bytes} bytes, this server's MAX_UPLOAD_BYTES")
+            raise too_large(self._max_bytes)
 
     async def keep(self) -> Blob:
         """Commit the file: from now on it survives a power cut. Raises `BadRequest` where there is none."""
@@ -220,6 +220,10 @@ class Upload:
 
     def _form_ended(self) -> None:
         self._ended = True
+
+
+def too_large(max_bytes: int) -> TooLarge:
+    return TooLarge(f"the file is larger than {max_bytes} bytes, this server's MAX_UPLOAD_BYTES")
 
 
 def _boundary(request: Request) -> bytes:
