@@ -91,9 +91,10 @@ class MediaPool:
             self.close()
 
     def close(self) -> None:
-        """End the server, and all children with it."""
-        if self._server is not None:
+        """End the server, and all children with it; their memory is given back then."""
+        if self._server is not None and self._watch is not None:
             self._server.close()
+            self._watch.kill()
         self._server = self._watch = None
 
     def _fork(self) -> Forked:
