@@ -24,7 +24,7 @@ import uvicorn
 from anyio.to_thread import run_sync
 from fastapi import FastAPI
 
-from scrivano.api import Services, create_app
+from scrivano.api import Requests, Services, create_app
 from scrivano.blobs import Blobs, DataDirLock
 from scrivano.config import Settings
 from scrivano.downloads import Downloads
@@ -34,8 +34,11 @@ from scrivano.errors import ModelUnavailable, StartError
 from scrivano.gpu import MemoryReader, NvmlReader
 from scrivano.guard import GuardedTransport, policy
 from scrivano.lifecycle import Policy
+from scrivano.metrics import Metrics
+from scrivano.observations import JobEnded, Observation
 from scrivano.pool import ModelSpec, PoolOptions
 from scrivano.preparation import MediaLimits
+from scrivano.readings import readings
 from scrivano.retention import Retention
 from scrivano.runner import Runner, RunnerOptions
 from scrivano.signals import DELIVERIES, MODEL, ModelLog, Signals
@@ -43,6 +46,9 @@ from scrivano.store import Store
 from scrivano.webhooks import WebhookSender
 
 logger = logging.getLogger(__name__)
+
+BROKEN = 70
+"""The exit code after a fault of the server's own (EX_SOFTWARE), so that a supervisor starts it again."""
 
 SHUTDOWN_S = 5
 """What open requests get to end by themselves."""
@@ -71,13 +77,19 @@ def run(settings: Settings, children: Children = Children(), memory: MemoryReade
         app = build(settings, children, memory or NvmlReader(), cleanup, wyoming)
         host, port = listener.getsockname()[:2]
         lock.announce(host=host, port=port)
+        services: Services = app.state.services
+        requests = Requests(app, services.observe, _new_id, log=settings.access_log, start_span=None)
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, timeout_graceful_shutdown=SHUTDOWN_S, server_header=False
+            requests, log_config=None, access_log=False, timeout_graceful_shutdown=SHUTDOWN_S, server_header=False
         )
         if not ip_address(host).is_loopback:
             logger.warning("whoever can reach %s may use this server: it knows no passwords", host)
         logger.info("listening", extra={"url": _url(host, port), "data_dir": str(settings.data_dir)})
-        _Server(config, app.state.services.signals).run(sockets=[listener])
+        server = _Server(config, services.signals)
+        services.runner.on_broken = server.give_up
+        server.run(sockets=[listener])
+        if services.runner.broken:
+            raise SystemExit(BROKEN)
 
 
 class _Server(uvicorn.Server):
@@ -86,6 +98,11 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, signals: Signals) -> None:
         super().__init__(config)
         self._signals = signals
+
+    def give_up(self) -> None:
+        """End, as after a signal: a server without its runner can do nothing. Callable from any thread."""
+        self.should_exit = True
+        self._signals.stop()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
@@ -118,7 +135,13 @@ def build(
         model_log.append(type, data)
         webhooks.announce(type, data)
 
-    runner = Runner(store, blobs, memory, announce, _now, _runner_options(settings, children, memory, models))
+    def observe(seen: Observation) -> None:
+        metrics.observe(seen)
+
+    options = _runner_options(settings, children, memory, models)
+    runner = Runner(store, blobs, memory, announce, _now, options, observe)
+    metrics = Metrics(readings(store, runner, memory, options.pool.gpus, settings.data_dir))
+    store.on_end = lambda job: observe(JobEnded(job))
     services = Services(
         store=store,
         blobs=blobs,
@@ -128,6 +151,8 @@ def build(
         signals=signals,
         model_log=model_log,
         memory=memory,
+        metrics=metrics,
+        observe=observe,
         now=_now,
         new_id=_new_id,
         gpu=settings.cuda_device[0],

@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy.exc import DatabaseError
 
 from scrivano import migrations
 from scrivano.database import Database, disk_errors
-from scrivano.errors import JobNotFound, JobNotRetriable, JobTerminal, JobUnfinished, KeyReused, QueueFull
-from scrivano.jobs import NEXT, Chunk, Event, Job, JobStatus, Piece
+from scrivano.errors import JobNotFound, JobNotRetriable, JobTerminal, JobUnfinished, KeyReused, QueueFull, StorageFull
+from scrivano.jobs import NEXT, Chunk, Event, Job, JobStatus, Piece, Priority
 from scrivano.tables import chunks, deliveries, events, jobs, results
 
 __all__ = ["Decoded", "Delivery", "Store", "StoredChunk"]
@@ -89,15 +90,16 @@ _DELIVERY = [deliveries.c[name] for name in Delivery.__dataclass_fields__]
 class Store:
     """The database. `serve.py` opens and closes it.
 
-    `on_change` is called with a job's id when its event log has grown, `on_delivery` when a delivery was added;
-    both after the commit, on the thread that wrote, so they must return at once and never raise. They may be
-    replaced before work begins.
+    `on_change` is called with a job's id when its event log has grown, `on_delivery` when a delivery was added,
+    `on_end` with a job that is done, failed or cancelled; all after the commit, on the thread that wrote, so they must
+    return at once and never raise. They may be replaced before work begins.
     """
 
     def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
         """Use `Store.open`."""
         self.on_change: Callable[[str], None] = lambda job_id: None
         self.on_delivery: Callable[[], None] = lambda: None
+        self.on_end: Callable[[Job], None] = lambda job: None
         self._now = now
         self._database = database
         self._readers = database.readers
@@ -117,6 +119,16 @@ class Store:
         """Closing twice is fine. Nothing may be called after it."""
         with self._lock:
             self._database.close()
+
+    def fault(self) -> str | None:
+        """Why nothing can be stored, and what to do; None: it can be. Waits for whoever writes."""
+        if not self._database.in_place:
+            return "the database was deleted or moved: bring DATA_DIR back, then restart the server"
+        try:
+            with self._write():
+                return None
+        except (StorageFull, DatabaseError) as error:
+            return f"the database cannot be written to: {error}"
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:
@@ -140,6 +152,14 @@ class Store:
         """Jobs that wait; running ones do not count."""
         with self._readers.connect() as db:
             return _waiting(db)
+
+    def count_unfinished(self) -> dict[tuple[JobStatus, Priority], int]:
+        """How many jobs wait and run, of each priority; none that has none."""
+        priority = func.coalesce(jobs.c.options["priority"].as_string(), Priority.NORMAL.value)
+        alive = jobs.c.status.in_([status for status in JobStatus if not status.terminal])
+        query = select(jobs.c.status, priority, func.count()).where(alive).group_by(jobs.c.status, priority)
+        with self._readers.connect() as db:
+            return {(status, Priority(kind)): count for status, kind, count in db.execute(query)}
 
     def unfinished(self) -> list[Job]:
         """Queued and running jobs, oldest first."""
@@ -405,6 +425,7 @@ class Store:
         self.on_change(job.id)
         if job.webhook_url is not None:
             self.on_delivery()
+        self.on_end(job)
         return True
 
     # Events ----------------------------------------------------------------------------------------------------
@@ -459,6 +480,11 @@ class Store:
         with self._readers.connect() as db:
             rows = db.execute(select(*_DELIVERY).where(due).order_by(*order).limit(limit))
             return [Delivery(**row._asdict()) for row in rows]
+
+    def count_pending(self) -> int:
+        """Deliveries that were not made yet and are not given up."""
+        with self._readers.connect() as db:
+            return db.scalar(select(func.count()).select_from(deliveries).where(_PENDING)) or 0
 
     def next_due(self) -> datetime | None:
         """When the next pending delivery is due; None: nothing is pending."""

@@ -21,6 +21,9 @@ class NoGpu:
     def read(self, index: int) -> GpuMemory | None:
         return None
 
+    def by_process(self, index: int) -> dict[int, int]:
+        return {}
+
     def host_free_mb(self) -> int | None:
         return None
 

@@ -32,6 +32,8 @@ ORDER = (
     "sse",
     "wyoming",
     "api",
+    "readings",
+    "metrics",
     "webhooks",
     "downloads",
     "retention",
@@ -52,6 +54,7 @@ ORDER = (
     "onnxgraph",
     "forkserver",
     "processes",
+    "observations",
     "assembly",
     "chunking",
     "store",
@@ -67,6 +70,7 @@ ORDER = (
     "detection",
     "languages",
     "config",
+    "correlation",
     "errors",
 )
 """A module imports only what stands below it."""

@@ -20,6 +20,7 @@ from scrivano.api import asr, audio, health, inference, job_stream, jobs, model,
 from scrivano.api.documents import ErrorView
 from scrivano.api.problems import Problem, answer, problem_of
 from scrivano.api.services import Services
+from scrivano.correlation import concerns
 from scrivano.errors import ScrivanoError
 
 logger = logging.getLogger(__name__)
@@ -105,6 +106,8 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _broken(request: Request, error: Exception) -> Response:
+    if job_id := request.path_params.get("job_id"):
+        concerns(job_id)
     logger.error("a request failed: %s %s", request.method, request.url.path, exc_info=error)
     message = "the server failed on this request; its log says why"
     return answer(request.url.path, Problem(status=500, message=message, code="internal"))

@@ -120,6 +120,25 @@ class HealthView(BaseModel):
     model_state: str = Field(examples=["ready"])
 
 
+class ChecksView(BaseModel):
+    status: str = Field(examples=["ok"])
+    checks: dict[str, str] = Field(
+        description="What was looked at: `ok`, or what is wrong and what to do.", examples=[{"runner": "ok"}]
+    )
+
+
+class UnfitView(BaseModel):
+    error: str = Field(examples=["the server is stopping"])
+    checks: dict[str, str] = Field(examples=[{"runner": "ok", "stopping": "the server is stopping"}])
+
+
+METRICS_EXAMPLE = """\
+# HELP scrivano_jobs_ended_total Jobs that ended, by how.
+# TYPE scrivano_jobs_ended_total counter
+scrivano_jobs_ended_total{error_code="",outcome="done"} 42.0
+"""
+
+
 _OPTIONS: dict[str, Any] = {
     "languages": {
         "type": "string",

@@ -12,6 +12,8 @@ from fastapi import Depends, Request
 from scrivano.blobs import Blobs
 from scrivano.downloads import Downloads
 from scrivano.gpu import MemoryReader
+from scrivano.metrics import Metrics
+from scrivano.observations import Observe
 from scrivano.runner import Runner
 from scrivano.signals import ModelLog, Signals
 from scrivano.store import Store
@@ -33,6 +35,8 @@ class Services:
     signals: Signals
     model_log: ModelLog
     memory: MemoryReader
+    metrics: Metrics
+    observe: Observe
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     gpu: int

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,11 +17,15 @@ from scrivano.api.openai_form import served_model
 from scrivano.api.services import Services
 from scrivano.api.uploads import Upload
 from scrivano.blobs import Blob
+from scrivano.correlation import concerns
 from scrivano.errors import BadParameter, BadRequest, ModelNotFound, WorkerGone
 from scrivano.jobs import Job, JobOptions, JobStatus, Task
 from scrivano.languages import parse_choice, parse_language
+from scrivano.observations import Uploaded
 
 __all__ = ["MAX_BEAM_SIZE", "Wish", "accept", "flag", "parse_wish"]
+
+logger = logging.getLogger(__name__)
 
 MAX_BEAM_SIZE = 10
 TRUE = ("1", "true", "yes", "on")
@@ -59,7 +65,8 @@ async def accept(
     if not services.runner.alive:
         raise WorkerGone
     blob = await upload.keep()
-    return await run_sync(_store, services, _job(services, upload, wish), blob, idempotency_key, twins_since)
+    job = _job(services, upload, wish)
+    return await run_sync(_store, services, job, blob, upload.began, idempotency_key, twins_since)
 
 
 def parse_wish(fields: Fields, filename: str | None, models: Sequence[str], languages: Sequence[str] = ()) -> Wish:
@@ -186,7 +193,9 @@ def _job(services: Services, upload: Upload, wish: Wish) -> Job:
     )
 
 
-def _store(services: Services, job: Job, blob: Blob, key: str | None, twins_since: datetime | None) -> str:
+def _store(
+    services: Services, job: Job, blob: Blob, began: float, key: str | None, twins_since: datetime | None
+) -> str:
     """Commit the job; returns the id of the job that the request stands for, this one or an earlier one."""
     job_id = None
     try:
@@ -201,6 +210,9 @@ def _store(services: Services, job: Job, blob: Blob, key: str | None, twins_sinc
     finally:
         if job_id != job.id:
             services.blobs.delete(job.id)
+    concerns(job_id)
     if job_id == job.id:
+        services.observe(Uploaded(job, time.monotonic() - began, blob.size_bytes))
+        logger.info("job accepted")
         services.runner.submit(job)
     return job_id
