@@ -8,6 +8,7 @@ ScrivanoError
 ├── KeyReused             an Idempotency-Key that stands for another submission
 ├── TooLarge              an upload over this server's limit
 ├── JobNotFound
+├── DeliveryNotFound      no webhook delivery has this id
 ├── ModelNotFound         a model that this server does not serve
 ├── JobTerminal           the job has ended already
 ├── JobUnfinished         the job has not ended yet
@@ -40,6 +41,7 @@ __all__ = [
     "AudioGone",
     "BadParameter",
     "BadRequest",
+    "DeliveryNotFound",
     "EngineDevice",
     "EngineError",
     "EngineInput",
@@ -130,6 +132,13 @@ class JobNotFound(ScrivanoError):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"job {job_id} not found")
+
+
+class DeliveryNotFound(ScrivanoError):
+    code = "delivery_not_found"
+
+    def __init__(self, delivery_id: str) -> None:
+        super().__init__(f"delivery {delivery_id} not found; GET /webhooks/deliveries lists them")
 
 
 class ModelNotFound(ScrivanoError):
@@ -268,6 +277,7 @@ HTTP_STATUS: dict[type[ScrivanoError], int] = {
     BadRequest: 400,
     JobCancelled: 410,
     AudioGone: 404,
+    DeliveryNotFound: 404,
     JobNotFound: 404,
     JobNotRetriable: 409,
     JobTerminal: 409,

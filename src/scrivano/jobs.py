@@ -124,7 +124,7 @@ class Job:
     """One recording to transcribe. `progress` is percent, 0 to 100; `language` is None until given or detected.
 
     `options` are JSON values: those of `JobOptions` that were given, `priority` unless it is normal, `model` unless it
-    is the usual one, and `metadata`.
+    is the usual one, and `metadata`. `traceparent`: the span that it was submitted in (W3C Trace Context).
     """
 
     id: str
@@ -142,6 +142,7 @@ class Job:
     attempt: int = 0
     chunks_total: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    traceparent: str | None = None
 
     @property
     def decoding(self) -> JobOptions:

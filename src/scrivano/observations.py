@@ -117,7 +117,8 @@ class WebhookCalled:
     outcome: Literal["delivered", "failed", "given_up", "gone"]
     secs: float
     status: int | None
-    traceparent: str | None = None
+    job_id: str | None
+    traceparent: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,14 +129,15 @@ def build(
     model_log = ModelLog(lambda: signals.fire(MODEL))
     calls = policy(settings.allow_networks)
     secrets = [secret.get_secret_value() for secret in settings.webhook_secret or ()]
-    webhooks = WebhookSender(store, signals, _now, _new_id, GuardedTransport(calls), secrets)
+
+    def observe(seen: Observation) -> None:
+        metrics.observe(seen)
+
+    webhooks = WebhookSender(store, signals, _now, _new_id, GuardedTransport(calls), secrets, observe)
 
     def announce(type: str, data: Mapping[str, Any]) -> None:
         model_log.append(type, data)
         webhooks.announce(type, data)
-
-    def observe(seen: Observation) -> None:
-        metrics.observe(seen)
 
     options = _runner_options(settings, children, memory, models)
     runner = Runner(store, blobs, memory, announce, _now, options, observe)
@@ -293,6 +294,7 @@ def _lifespan(
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+            await services.webhooks.close()
             await services.downloads.close()
 
     return lifespan

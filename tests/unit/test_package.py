@@ -62,6 +62,7 @@ ORDER = (
     "tables",
     "migrations",
     "blobs",
+    "hosts",
     "postprocess",
     "formats",
     "subtitles",

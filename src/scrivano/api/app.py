@@ -16,7 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from scrivano import __version__
-from scrivano.api import asr, audio, health, inference, job_stream, jobs, model, openai, transcripts
+from scrivano.api import asr, audio, deliveries, health, inference, job_stream, jobs, model, openai, transcripts
 from scrivano.api.documents import ErrorView
 from scrivano.api.problems import Problem, answer, problem_of
 from scrivano.api.services import Services
@@ -53,6 +53,7 @@ def create_app(services: Services, lifespan: Lifespan | None = None) -> FastAPI:
         audio.router,
         transcripts.router,
         model.router,
+        deliveries.router,
         health.router,
         openai.router,
         asr.router,
