@@ -43,6 +43,7 @@ from scrivano.retention import Retention
 from scrivano.runner import Runner, RunnerOptions
 from scrivano.signals import DELIVERIES, MODEL, ModelLog, Signals
 from scrivano.store import Store
+from scrivano.tracing import Tracing, tracing
 from scrivano.webhooks import WebhookSender
 
 logger = logging.getLogger(__name__)
@@ -74,11 +75,13 @@ def run(settings: Settings, children: Children = Children(), memory: MemoryReade
         cleanup.callback(lock.release)
         listener = cleanup.enter_context(_bind(settings.host, settings.port))
         wyoming = _wyoming_listener(settings, cleanup)
-        app = build(settings, children, memory or NvmlReader(), cleanup, wyoming)
+        traces = tracing(os.environ)
+        app = build(settings, children, memory or NvmlReader(), cleanup, wyoming, traces)
         host, port = listener.getsockname()[:2]
         lock.announce(host=host, port=port)
         services: Services = app.state.services
-        requests = Requests(app, services.observe, _new_id, log=settings.access_log, start_span=None)
+        start_span = traces.request if traces else None
+        requests = Requests(app, services.observe, _new_id, log=settings.access_log, start_span=start_span)
         config = uvicorn.Config(
             requests, log_config=None, access_log=False, timeout_graceful_shutdown=SHUTDOWN_S, server_header=False
         )
@@ -115,8 +118,11 @@ def build(
     memory: MemoryReader,
     cleanup: ExitStack,
     wyoming: socket.socket | None = None,
+    traces: Tracing | None = None,
 ) -> FastAPI:
     """The application; what must be closed after it has ended is pushed onto `cleanup`. `wyoming`: one more socket."""
+    if traces is not None:
+        cleanup.callback(traces.close)
     cleanup.callback(memory.close)
     models = _model_names(settings, memory)
     signals = Signals()
@@ -132,6 +138,8 @@ def build(
 
     def observe(seen: Observation) -> None:
         metrics.observe(seen)
+        if traces is not None:
+            traces.observe(seen)
 
     webhooks = WebhookSender(store, signals, _now, _new_id, GuardedTransport(calls), secrets, observe)
 

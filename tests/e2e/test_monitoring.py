@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
-from served import Served, served, until
+from served import Served, served, start, until
 
 DOCS = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text()
 
@@ -76,6 +77,23 @@ def exposed(server: Served) -> Mapping[str, str]:
 def test_every_metric_is_documented_and_no_other(tmp_path: Path) -> None:
     with served(tmp_path) as server:
         assert set(exposed(server)) == documented(DOCS)
+
+
+def test_a_runner_that_ends_by_a_fault_ends_the_server(tmp_path: Path) -> None:
+    """So that a supervisor starts another one. The fault: a memory reader that cannot read what it finds."""
+    memory = tmp_path / "free_mb"
+    memory.write_text("8000")
+    script = Path(__file__).parent.parent / "children" / "server.py"
+    server = Served(start(tmp_path / "data", [sys.executable, str(script), str(tmp_path / "data"), str(memory), "{}"]))
+    try:
+        assert server.http.get("/livez").status_code == 200
+        memory.write_text("nonsense")
+        server.http.post("/model/load")
+        server.process.wait(20)
+    finally:
+        server.close()
+    assert server.process.returncode == 70
+    assert [line for line in server.log if line["level"] == "critical" and "exception" in line]
 
 
 def test_a_data_folder_that_is_gone_makes_the_server_not_ready(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ ORDER = (
     "sse",
     "wyoming",
     "api",
+    "tracing",
     "readings",
     "metrics",
     "webhooks",

@@ -61,7 +61,9 @@ class Requests:
             return
         headers = Headers(scope=scope)
         current = Correlation(request_id(headers.get(REQUEST_ID_HEADER)) or self._new_id())
-        span = self._start_span(scope["method"], headers.get("traceparent")) if self._start_span else None
+        span = None
+        if self._start_span is not None and scope["path"] not in PROBES:
+            span = self._start_span(scope["method"], headers.get("traceparent"))
         if span is not None:
             current.traceparent = span.traceparent
         request = _Request(scope, current, span)

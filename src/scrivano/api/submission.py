@@ -17,7 +17,7 @@ from scrivano.api.openai_form import served_model
 from scrivano.api.services import Services
 from scrivano.api.uploads import Upload
 from scrivano.blobs import Blob
-from scrivano.correlation import concerns
+from scrivano.correlation import CURRENT, concerns
 from scrivano.errors import BadParameter, BadRequest, ModelNotFound, WorkerGone
 from scrivano.jobs import Job, JobOptions, JobStatus, Task
 from scrivano.languages import parse_choice, parse_language
@@ -190,6 +190,7 @@ def _job(services: Services, upload: Upload, wish: Wish) -> Job:
         webhook_url=wish.webhook_url,
         filename=wish.filename,
         options=options,
+        traceparent=current.traceparent if (current := CURRENT.get()) else None,
     )
 
 
