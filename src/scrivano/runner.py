@@ -316,7 +316,8 @@ class Runner:
             del self._later[late.id]
             self._line(late).add(late.id, late.priority)
         for model in ready:
-            while (job_id := self._waiting[model].take(self._admitted(model))) is not None:
+            line = self._waiting[model]
+            while line and (job_id := line.take(self._admitted(model))) is not None:
                 self._begin(job_id)
 
     def _begin(self, job_id: str) -> None:
@@ -324,7 +325,8 @@ class Runner:
         if job is None:  # cancelled while it waited
             return
         options = decoding(self._options.decoding, job.decoding)
-        open_job = self._open[job.id] = OpenJob.begin(job, self._store.chunks(job.id), options)
+        stored = self._store.chunks(job.id) if job.attempt > 1 else []
+        open_job = self._open[job.id] = OpenJob.begin(job, stored, options)
         logger.info("job running", extra=_about(open_job))
         waited = (self._now() - job.created_at).total_seconds() if job.attempt == 1 else None
         self._observe(JobBegan(job, None if waited is None else max(0.0, waited)))
@@ -335,7 +337,7 @@ class Runner:
         admitted: list[Priority] = []
         open_jobs: list[OpenJob] = []
         for kind in Priority:
-            open_jobs += [item for item in self._open.values() if item.job.priority is kind]
+            open_jobs += [item for item in self._open.values() if item.priority is kind]
             preparing = sum(item.preparation is not None for item in open_jobs)
             of_model = sum(self._model_of(item.job) == model for item in open_jobs)
             if preparing < PREPARATIONS and of_model < self._options.jobs_open:
@@ -358,8 +360,6 @@ class Runner:
         match body["type"]:
             case "probe":
                 open_job.duration = body["duration"]
-                if open_job.duration is not None:
-                    self._store.set_duration(job.id, job.attempt, open_job.duration)
             case "chunk":
                 pieces = tuple(Piece(start, end) for start, end in body["pieces"])
                 self._add_chunk(open_job, Chunk(body["index"], pieces))
@@ -397,7 +397,7 @@ class Runner:
         job = open_job.job
         known = open_job.stored.get(chunk.index)
         if known is None or known.chunk != chunk:
-            rows = self._store.add_chunks(job.id, job.attempt, [chunk])
+            rows = self._store.add_chunks(job.id, job.attempt, [chunk], duration_secs=open_job.duration)
             if rows is None:
                 self._close(job.id)
                 return
@@ -550,7 +550,8 @@ class Runner:
         if not keep_files:
             for line in self._waiting.values():
                 line.remove(job_id)
-            self._blobs.delete_prepared(job_id)
+            if open_job is not None:
+                self._blobs.delete_prepared(job_id, open_job.job.attempt)
             if self._audio_is_spent(job_id):
                 self._blobs.delete(job_id)
 
@@ -584,6 +585,6 @@ def _work_item(open_job: OpenJob, chunk: Chunk, *, alone: bool) -> WorkItem:
         chunk.seconds,
         alone=alone,
         group=open_job.group,
-        priority=job.priority,
+        priority=open_job.priority,
         attempt=job.attempt,
     )
