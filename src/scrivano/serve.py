@@ -137,9 +137,12 @@ def build(
     secrets = [secret.get_secret_value() for secret in settings.webhook_secret or ()]
 
     def observe(seen: Observation) -> None:
-        metrics.observe(seen)
-        if traces is not None:
-            traces.observe(seen)
+        try:
+            metrics.observe(seen)
+            if traces is not None:
+                traces.observe(seen)
+        except Exception:  # what is measured must not end who does the work
+            logger.exception("an observation was lost: %s", type(seen).__name__)
 
     webhooks = WebhookSender(store, signals, _now, _new_id, GuardedTransport(calls), secrets, observe)
 
