@@ -101,8 +101,9 @@ class Hosts:
         health.probe = call.url
         return True
 
-    def ended(self, call: Call, now: float, *, well: bool) -> float | None:
-        """A call ended; `well`: the host is there and works, whether or not it took this delivery.
+    def ended(self, call: Call, now: float, *, well: bool | None) -> float | None:
+        """A call ended; `well`: the host is there and works, whether or not it took this delivery; None: it was not
+        asked after all.
 
         Returns how long the host's late attempts are to wait now, where a rest begins.
         """
@@ -110,20 +111,29 @@ class Hosts:
         self._calls[call.host] -= 1
         if not self._calls[call.host]:
             del self._calls[call.host]
+        if well is None:
+            self._end_probe(call)
+            return None
         if well:
             self._health.pop(call.host, None)
             return None
         return self._failed(call, now)
 
+    def _end_probe(self, call: Call) -> bool:
+        """Whether the call was its host's probe."""
+        health = self._health.get(call.host)
+        if health is None or health.probe != call.url:
+            return False
+        health.probe = None
+        return True
+
     def _failed(self, call: Call, now: float) -> float | None:
+        probed = self._end_probe(call)
         health = self._health.pop(call.host, None) or _Health()
         self._health[call.host] = health  # the one that failed last is forgotten last
         if len(self._health) > KEPT:
             del self._health[next(iter(self._health))]
         health.failures += 1
-        probed = health.probe == call.url
-        if probed:
-            health.probe = None
         if not probed and (health.rests or health.failures < FAILURES):
             return None
         rest_s = RESTS_S[min(health.rests, len(RESTS_S) - 1)]

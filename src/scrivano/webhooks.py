@@ -141,7 +141,7 @@ class WebhookSender:
 
     async def _deliver(self, delivery: Delivery, news: asyncio.Event) -> None:
         CURRENT.set(Correlation(job_id=delivery.job_id))
-        well = True
+        well = None
         try:
             job, body = await run_sync(self._body, delivery)
             outcome = await self._call(delivery.url, delivery.id, body)

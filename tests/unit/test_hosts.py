@@ -84,6 +84,15 @@ def test_after_a_rest_one_probe_decides() -> None:
     assert len(hosts.begin([late("b"), late("c"), late("d")], now)) == 3
 
 
+def test_a_probe_that_asked_nobody_says_nothing() -> None:
+    """Its job may have been deleted."""
+    hosts = broken()
+    (probe,) = hosts.begin([late("b"), late("c")], RESTS_S[0])
+
+    assert hosts.ended(probe, RESTS_S[0], well=None) is None
+    assert len(hosts.begin([late("b"), late("c")], RESTS_S[0])) == 1
+
+
 def test_a_first_attempt_that_succeeds_ends_the_rest() -> None:
     hosts = broken()
     (call,) = hosts.begin([One("new")], 1)
