@@ -124,7 +124,8 @@ class Job:
     """One recording to transcribe. `progress` is percent, 0 to 100; `language` is None until given or detected.
 
     `options` are JSON values: those of `JobOptions` that were given, `priority` unless it is normal, `model` unless it
-    is the usual one, and `metadata`. `traceparent`: the span that it was submitted in (W3C Trace Context).
+    is the usual one, and `metadata`. `owner` is the id of the API key that it came with; None: it is nobody's.
+    `traceparent`: the span that it was submitted in (W3C Trace Context).
     """
 
     id: str
@@ -143,6 +144,7 @@ class Job:
     chunks_total: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     traceparent: str | None = None
+    owner: str | None = None
 
     @property
     def decoding(self) -> JobOptions:

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -24,15 +25,17 @@ import uvicorn
 from anyio.to_thread import run_sync
 from fastapi import FastAPI
 
-from scrivano.api import Requests, Services, create_app
+from scrivano.api import Edge, Pace, Requests, Services, create_app
 from scrivano.blobs import Blobs, DataDirLock
 from scrivano.config import Settings
+from scrivano.connections import ConnectionLimits, connection_class
 from scrivano.downloads import Downloads
 from scrivano.enginehost import EngineLimits
 from scrivano.engines.catalog import default_model, find_model, vram_needed_mb, window_mb
 from scrivano.errors import ModelUnavailable, StartError
 from scrivano.gpu import MemoryReader, NvmlReader
 from scrivano.guard import GuardedTransport, policy
+from scrivano.keyring import KeyRing
 from scrivano.lifecycle import Policy
 from scrivano.metrics import Metrics
 from scrivano.observations import JobEnded, Observation
@@ -53,6 +56,16 @@ BROKEN = 70
 
 SHUTDOWN_S = 5
 """What open requests get to end by themselves."""
+
+OWN_DESCRIPTORS = 512
+"""What the store, the jobs, their children and their webhooks need beside the connections, and those connections that
+are accepted only to be refused."""
+
+ACCEPTED_AT_ONCE = 64
+"""asyncio takes as many connections in a row before it lets the first of them be refused."""
+
+BACKLOG = 512
+"""Connections that wait for that in the kernel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +96,16 @@ def run(settings: Settings, children: Children = Children(), memory: MemoryReade
         start_span = traces.request if traces else None
         requests = Requests(app, services.observe, _new_id, log=settings.access_log, start_span=start_span)
         config = uvicorn.Config(
-            requests, log_config=None, access_log=False, timeout_graceful_shutdown=SHUTDOWN_S, server_header=False
+            requests,
+            http=connection_class(_connection_limits(settings)),
+            ws="none",
+            backlog=ACCEPTED_AT_ONCE,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=SHUTDOWN_S,
+            server_header=False,
         )
-        if not ip_address(host).is_loopback:
+        if not ip_address(host).is_loopback and settings.api_keys_file is None:
             logger.warning("whoever can reach %s may use this server: it knows no passwords", host)
         logger.info("listening", extra={"url": _url(host, port), "data_dir": str(settings.data_dir)})
         server = _Server(config, services.signals)
@@ -96,7 +116,8 @@ def run(settings: Settings, children: Children = Children(), memory: MemoryReade
 
 
 class _Server(uvicorn.Server):
-    """Tells the calls that wait for a job, or they would hold up the server's end."""
+    """Tells the calls that wait for a job, or they would hold up the server's end.
+    Accepts a few connections at a time."""
 
     def __init__(self, config: uvicorn.Config, signals: Signals) -> None:
         super().__init__(config)
@@ -106,6 +127,11 @@ class _Server(uvicorn.Server):
         """End, as after a signal: a server without its runner can do nothing. Callable from any thread."""
         self.should_exit = True
         self._signals.stop()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(BACKLOG)  # asyncio has one figure for both, and has set this to its own
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
@@ -133,7 +159,8 @@ def build(
     store.on_delivery = lambda: signals.fire(DELIVERIES)
     blobs.sweep(store.with_audio(ended=settings.keep_audio))
     model_log = ModelLog(lambda: signals.fire(MODEL))
-    calls = policy(settings.allow_networks)
+    ring = KeyRing(settings.api_keys_file) if settings.api_keys_file is not None else None
+    calls = policy(settings.allow_networks, strict=ring is not None)
     secrets = [secret.get_secret_value() for secret in settings.webhook_secret or ()]
 
     def observe(seen: Observation) -> None:
@@ -174,7 +201,13 @@ def build(
         max_upload_bytes=settings.max_upload_bytes,
         max_queue=settings.max_queue,
     )
-    return create_app(services, _lifespan(services, _retention(settings, store, blobs), wyoming))
+    edge = Edge(
+        keys=ring,
+        origins=settings.cors_origins or (),
+        docs=settings.docs,
+        pace=Pace(settings.upload_idle_secs, settings.upload_min_bytes_per_sec),
+    )
+    return create_app(services, _lifespan(services, _retention(settings, store, blobs), wyoming, ring), edge)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,6 +313,23 @@ def _model_spec(settings: Settings, device: _Device, name: str, path: Path | Non
     )
 
 
+def _connection_limits(settings: Settings) -> ConnectionLimits:
+    """As many connections as are set, and as the descriptors allow that the process may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.max_connections + OWN_DESCRIPTORS
+    may_have = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+    if soft != resource.RLIM_INFINITY and soft < may_have:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (may_have, hard))
+    if may_have < wanted:
+        logger.warning("only %d open files are allowed, so fewer than MAX_CONNECTIONS are taken", may_have)
+    return ConnectionLimits(
+        connections=max(1, may_have - OWN_DESCRIPTORS),
+        head_secs=settings.header_timeout_secs,
+        linger_secs=settings.upload_idle_secs,
+        linger_bytes=settings.upload_min_bytes_per_sec,
+    )
+
+
 def _retention(settings: Settings, store: Store, blobs: Blobs) -> Retention | None:
     if settings.retention_hours is None:
         return None
@@ -287,7 +337,7 @@ def _retention(settings: Settings, store: Store, blobs: Blobs) -> Retention | No
 
 
 def _lifespan(
-    services: Services, retention: Retention | None, wyoming: socket.socket | None
+    services: Services, retention: Retention | None, wyoming: socket.socket | None, ring: KeyRing | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -296,6 +346,8 @@ def _lifespan(
         tasks = [asyncio.create_task(services.webhooks.run())]
         if retention is not None:
             tasks.append(asyncio.create_task(retention.run()))
+        if ring is not None:
+            tasks.append(asyncio.create_task(ring.run()))
         try:
             async with _wyoming(services, wyoming):
                 yield
@@ -317,8 +369,16 @@ def _wyoming_listener(settings: Settings, cleanup: ExitStack) -> socket.socket |
         return None
     if find_spec("wyoming") is None:
         raise StartError("WYOMING_PORT needs the package wyoming: pip install 'scrivano[wyoming]', or unset it")
-    listener = cleanup.enter_context(_bind(settings.host, settings.wyoming_port, "WYOMING_PORT"))
+    listener = cleanup.enter_context(
+        _bind(settings.wyoming_host or settings.host, settings.wyoming_port, "WYOMING_PORT")
+    )
     host, port = listener.getsockname()[:2]
+    if settings.api_keys_file is not None and not ip_address(host).is_loopback:
+        # A warning would be read by nobody, and the keys would keep out only those who ask for HTTP.
+        raise StartError(
+            f"Wyoming has no keys, so with API_KEYS_FILE it cannot listen on {host}: set WYOMING_HOST=127.0.0.1, or run"
+            " a second server for it"
+        )
     logger.info("listening for Wyoming", extra={"uri": f"tcp://{_authority(host, port)}"})
     return listener
 
@@ -343,7 +403,7 @@ def _bind(host: str, port: int, setting: str = "PORT or --port") -> socket.socke
     """A listening socket, before anything else is begun. Raises `StartError`."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((host, port), family=family, backlog=512)
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise StartError(f"cannot listen on {host} port {port} {_why_not(error, setting)}") from error
     # Accepted sockets inherit it. Without it, an answer's head and body are 40 ms apart: asyncio sets it only for

@@ -42,7 +42,8 @@ def list_deliveries(
     cursor: Annotated[str | None, Query(description="Go on where the page with this `next_cursor` ended.")] = None,
 ) -> dict[str, Any]:
     """What was sent where, how often it was tried, and when it is tried next."""
-    found = services.store.list_deliveries(limit + 1, status=status, job_id=job_id, before=parse_cursor(cursor))
+    place, owner = parse_cursor(cursor), services.caller.sees
+    found = services.store.list_deliveries(limit + 1, status=status, job_id=job_id, before=place, owner=owner)
     last = found[limit - 1] if len(found) > limit else None
     return {
         "deliveries": [_view(one) for one in found[:limit]],

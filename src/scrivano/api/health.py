@@ -20,6 +20,7 @@ RUNNER_STUCK = "the runner has not got on for minutes: restart the server; no jo
 STOPPING = "the server is stopping"
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health", summary="Whether the server is there, and what it runs on", response_model=HealthView)
 def health(services: ServicesDep) -> dict[str, Any]:
     """Never waits for the model."""

@@ -59,7 +59,7 @@ async def accept(
     """Keep the recording, store the job, tell the runner; returns the job's id.
 
     With a key, or `twins_since`, it may be an earlier job's (see `Store.add_job`). Raises `BadRequest` where there is
-    no recording, `WorkerGone`, `KeyReused`, `QueueFull`, `StorageFull`.
+    no recording, `WorkerGone`, `KeyReused`, `QueueFull`, `LimitReached`, `StorageFull`.
     """
     upload.check()
     if not services.runner.alive:
@@ -191,6 +191,7 @@ def _job(services: Services, upload: Upload, wish: Wish) -> Job:
         filename=wish.filename,
         options=options,
         traceparent=current.traceparent if (current := CURRENT.get()) else None,
+        owner=services.caller.owner,
     )
 
 
@@ -207,6 +208,7 @@ def _store(
             idempotency_key=key,
             twins_since=twins_since,
             max_queue=services.max_queue,
+            limits=services.caller.limits,
         )
     finally:
         if job_id != job.id:
