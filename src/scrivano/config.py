@@ -224,6 +224,9 @@ class Settings(BaseModel):
     retention_hours: float | None = Field(
         None, gt=0, description="Ended jobs are deleted after so long, with all that belongs to them. Unset: never."
     )
+    access_log: bool = Field(
+        True, description="Log each request: its id, method, route, status and duration; probes only where they fail."
+    )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], AnyCase] = Field(
         "info", description="Log lines below this level are left out."
     )

@@ -18,6 +18,7 @@ ScrivanoError
 ├── WrongContentType      a body of a kind that the route does not take
 ├── WrongTusVersion       another version of the tus protocol
 ├── JobNotFound
+├── DeliveryNotFound      no webhook delivery has this id
 ├── ModelNotFound         a model that this server does not serve
 ├── JobTerminal           the job has ended already
 ├── JobUnfinished         the job has not ended yet
@@ -51,6 +52,7 @@ __all__ = [
     "BadParameter",
     "BadRequest",
     "ChecksumMismatch",
+    "DeliveryNotFound",
     "EngineDevice",
     "EngineError",
     "EngineInput",
@@ -226,6 +228,13 @@ class JobNotFound(ScrivanoError):
         super().__init__(f"job {job_id} not found")
 
 
+class DeliveryNotFound(ScrivanoError):
+    code = "delivery_not_found"
+
+    def __init__(self, delivery_id: str) -> None:
+        super().__init__(f"delivery {delivery_id} not found; GET /webhooks/deliveries lists them")
+
+
 class ModelNotFound(ScrivanoError):
     code = "model_not_found"
     param = "model"
@@ -363,6 +372,7 @@ HTTP_STATUS: dict[type[ScrivanoError], int] = {
     ChecksumMismatch: 460,
     JobCancelled: 410,
     AudioGone: 404,
+    DeliveryNotFound: 404,
     JobNotFound: 404,
     JobNotRetriable: 409,
     JobTerminal: 409,

@@ -54,6 +54,7 @@ jobs = sa.Table(
     sa.Column("audio_sha256", sa.String(64)),
     sa.Column("audio_bytes", sa.BigInteger),
     sa.Column("idempotency_key", sa.String(255), unique=True),  # of an owner's job: with the owner in it
+    sa.Column("traceparent", sa.String(64)),
     sa.Column("request_sha256", sa.String(64)),  # of what was asked for, `language` before any was detected
     sa.Column("owner", sa.String(32)),  # the API key that it came with; null: nobody's
 )
@@ -101,6 +102,9 @@ deliveries = sa.Table(
     sa.Column("last_error", sa.Text),
     sa.Column("created_at", Utc),
     sa.Column("delivered_at", Utc),
+    sa.Column("host", sa.Text),  # with its port, in lower case
+    sa.Column("last_status", sa.Integer),  # of the last answer; null where the last attempt had none
+    sa.Column("attempted_at", Utc),
 )
 
 uploads = sa.Table(

@@ -34,6 +34,9 @@ ORDER = (
     "wyoming",
     "connections",
     "api",
+    "tracing",
+    "readings",
+    "metrics",
     "webhooks",
     "downloads",
     "retention",
@@ -56,6 +59,7 @@ ORDER = (
     "onnxgraph",
     "forkserver",
     "processes",
+    "observations",
     "assembly",
     "chunking",
     "store",
@@ -63,6 +67,7 @@ ORDER = (
     "tables",
     "migrations",
     "blobs",
+    "hosts",
     "postprocess",
     "formats",
     "subtitles",
@@ -72,6 +77,7 @@ ORDER = (
     "languages",
     "keys",
     "config",
+    "correlation",
     "errors",
 )
 """A module imports only what stands below it."""

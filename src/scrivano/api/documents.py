@@ -154,6 +154,54 @@ class HealthView(BaseModel):
     model_state: str = Field(examples=["ready"])
 
 
+class ChecksView(BaseModel):
+    status: str = Field(examples=["ok"])
+    checks: dict[str, str] = Field(
+        description="What was looked at: `ok`, or what is wrong and what to do.", examples=[{"runner": "ok"}]
+    )
+
+
+class UnfitView(BaseModel):
+    error: str = Field(examples=["the server is stopping"])
+    checks: dict[str, str] = Field(examples=[{"runner": "ok", "stopping": "the server is stopping"}])
+
+
+class DeliveryView(BaseModel):
+    id: str = Field(description="Also the header `webhook-id` of each try.", examples=[f"msg_{_JOB_ID}"])
+    url: str = Field(description="Without user, password and query.", examples=["https://example.com/hook?***"])
+    kind: str = Field(description="`job`, `model_ready` or `model_unloaded`.", examples=["job"])
+    job_id: str | None = Field(examples=[_JOB_ID])
+    status: str = Field(description="`pending`, `delivered`, `failed` or `gone`.", examples=["pending"])
+    attempts: int = Field(
+        description="Calls made, since the delivery or its last redelivery was asked for.", examples=[1]
+    )
+    next_attempt_at: str | None = Field(description="While pending.", examples=["2030-01-02T03:04:06.000Z"])
+    last_error: str | None = Field(examples=["answered 500"])
+    last_status_code: int | None = Field(description="Of the last call's answer; null without one.", examples=[500])
+    created_at: str = Field(examples=["2030-01-02T03:04:05.000Z"])
+    attempted_at: str | None = Field(description="When the last call ended.", examples=["2030-01-02T03:04:05.100Z"])
+    delivered_at: str | None = Field(examples=[None])
+
+
+class DeliveryListView(BaseModel):
+    deliveries: list[DeliveryView] = Field(description="Newest first.")
+    next_cursor: str | None = Field(description="The `cursor` of the next page; null on the last one.", examples=[None])
+
+
+class TestedView(BaseModel):
+    delivered: bool = Field(description="Whether the answer was a 2xx.", examples=[False])
+    status_code: int | None = Field(description="The answer's; null without one.", examples=[404])
+    error: str | None = Field(examples=["answered 404"])
+    duration_ms: int = Field(examples=[31])
+
+
+METRICS_EXAMPLE = """\
+# HELP scrivano_jobs_ended_total Jobs that ended, by how.
+# TYPE scrivano_jobs_ended_total counter
+scrivano_jobs_ended_total{error_code="",outcome="done"} 42.0
+"""
+
+
 _OPTIONS: dict[str, Any] = {
     "languages": {
         "type": "string",

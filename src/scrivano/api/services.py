@@ -14,6 +14,8 @@ from scrivano.blobs import Blobs
 from scrivano.downloads import Downloads
 from scrivano.gpu import MemoryReader
 from scrivano.keys import ANYBODY, Caller
+from scrivano.metrics import Metrics
+from scrivano.observations import Observe
 from scrivano.runner import Runner
 from scrivano.signals import ModelLog, Signals
 from scrivano.store import Store
@@ -37,6 +39,8 @@ class Services:
     signals: Signals
     model_log: ModelLog
     memory: MemoryReader
+    metrics: Metrics
+    observe: Observe
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     gpu: int

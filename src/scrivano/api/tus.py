@@ -391,7 +391,8 @@ async def _make_job(services: Services, upload_id: str) -> str:
     blob = await services.partial_uploads.settle(upload)
     # Whoever asks: the job is of the key that began the upload.
     job = replace(new_job(services, upload.id, wish), owner=upload.owner)
-    return await run_sync(store_upload, services, job, blob)
+    secs = max(0.0, (job.created_at - upload.created_at).total_seconds())
+    return await run_sync(store_upload, services, job, blob, secs)
 
 
 def _wish(services: Services, metadata: str) -> Wish:

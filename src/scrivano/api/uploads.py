@@ -34,7 +34,7 @@ class Upload:
     file part on its way to disk.
 
     Use it as an async context manager; what was not kept is removed at its end. `prefix` is written ahead of the file:
-    the header that a headless recording lacks.
+    the header that a headless recording lacks. `began`: when, monotonic.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Upload:
         self.repeated: dict[str, list[str]] = {}
         self.filename: str | None = None
         self.size_bytes = 0
+        self.began = time.monotonic()
         self._blobs = blobs
         self._blob_id = blob_id
         self._file_field = file_field
