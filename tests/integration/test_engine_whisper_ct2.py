@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from engine_support import NANO_FOLDER, described, samples
 
@@ -79,3 +80,21 @@ def test_a_short_window_that_comes_out_poorly_is_heard_in_full() -> None:
 
     fast.close()
     full.close()
+
+
+def test_elsewhere_than_on_a_cpu_failing_windows_are_sampled_together() -> None:
+    """`auto` takes the CPU, too, but the adapter takes it for a device like a GPU."""
+    engine = WhisperCt2(replace(LOAD, device="auto"))
+    silence = AudioChunk(audio=np.zeros(16_000, np.float32), language="en")
+    speech = [AudioChunk(audio=samples(name), language=None) for name in EXACT[:3]]
+
+    never = engine.decode([*speech, silence], NEVER_GOOD)
+    good = engine.decode(speech, DecodingOptions())
+    engine.close()
+
+    for result in never[:3]:
+        assert {segment.temperature for segment in result.segments} <= {0.0, 0.4, 1.0}
+        assert result.segments
+    assert [" ".join(segment.text for segment in result.segments) for result in good] == [
+        described()[name]["text"] for name in EXACT[:3]
+    ]

@@ -12,6 +12,7 @@ import logging
 import math
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -61,6 +62,13 @@ FRAMES_STEP, SILENCE_FRAMES = 500, 100
 
 BEST_OF = 5
 """Texts sampled at a temperature, of which the most probable counts; Whisper's default."""
+
+WORKERS = 2
+"""CTranslate2's workers on a CPU; they share the weights, and each uses all of the model's threads.
+
+The search for a batch leaves a second core two thirds idle: its matrices are small, and what lies between them is done
+by one thread. Measured with `base`, two cores, 8 windows, beam 5: 3.5 s as one batch, 2.6 s as two halves at once. The
+threads must sleep while they wait (`OMP_WAIT_POLICY`), or those of one worker stand in the other's way (4.7 s)."""
 
 FIRST_TIMESTAMP_INDEX = 50
 """The first timestamp is at most 1.00 s (Whisper's `max_initial_timestamp`)."""
@@ -180,7 +188,9 @@ class WhisperCt2:
         _check_folder(options.folder)
         self._options = options
         self._tokenizers: dict[tuple[str, str], Tokenizer] = {}
-        self._drawn = False
+        self._workers = WORKERS if options.device == "cpu" else 1
+        self._threads = ThreadPoolExecutor(self._workers, "align")
+        self._drawing = False
         self._closed = False
         try:
             self._whisper = WhisperModel(
@@ -189,6 +199,7 @@ class WhisperCt2:
                 device_index=options.device_index,
                 compute_type=options.compute_type,
                 cpu_threads=options.cpu_threads,
+                num_workers=self._workers,
             )
         except Exception as error:
             raise classify(error, loading=True) from error
@@ -223,6 +234,7 @@ class WhisperCt2:
 
     def close(self) -> None:
         self._closed = True
+        self._threads.shutdown()
         self._whisper.model.unload_model()
 
     # One decode: rounds of windows, until every chunk is heard to its end.
@@ -230,8 +242,8 @@ class WhisperCt2:
     def _decode(self, batch: Sequence[AudioChunk], options: DecodingOptions) -> list[ChunkResult]:
         if self._closed:
             raise ModelUnavailable("the model was closed")
-        if not self._whisper.model.model_is_loaded:
-            self._replace()  # a replacement failed before, for lack of memory
+        if self._drawing or not self._whisper.model.model_is_loaded:  # where a replacement failed for lack of memory
+            self._replace(self._workers)
         progress = [_Progress() for _ in batch]
         windows = [self._window(index, chunk) for index, chunk in enumerate(batch)]
         while windows:
@@ -317,10 +329,14 @@ class WhisperCt2:
         if options.temperatures[0] == 0:
             for i, attempt in enumerate(self._search(encoded, windows, prompts, options)):
                 attempts[i].append(attempt)
-        for i, window in enumerate(windows):
-            # One that was shortened is searched again first, in full.
-            if not attempts[i] or (needs_fallback(attempts[i][-1], options) and not window.shortened):
-                attempts[i].extend(self._sample(encoded[i : i + 1], window, prompts[i], options))
+        # One that was shortened is searched again first, in full.
+        failed = [
+            i
+            for i, window in enumerate(windows)
+            if not attempts[i] or (needs_fallback(attempts[i][-1], options) and not window.shortened)
+        ]
+        for i, sampled in self._sample(encoded, windows, prompts, failed, options).items():
+            attempts[i].extend(sampled)
         return [
             self._heard(window, tokenizer, best_attempt(tried, options), options)
             for window, tokenizer, tried in zip(windows, tokenizers, attempts, strict=True)
@@ -346,59 +362,69 @@ class WhisperCt2:
         options: DecodingOptions,
     ) -> list[Attempt]:
         """The beam search of all windows: one call for those that share their token cap."""
-        found: dict[int, Attempt] = {}
         caps = [token_cap(window.seconds) for window in windows]
-        for cap, members in _grouped(range(len(windows)), key=lambda i: caps[i]).items():
-            results = self._generate(
-                _part(encoded, members),
-                [prompts[i] for i in members],
-                cap,
-                beam_size=options.beam_size,
-                patience=1,
-            )
-            found.update((i, self._attempt(result, 0.0)) for i, result in zip(members, results, strict=True))
+        searches: list[tuple[int, Any]] = []
+        for cap, alike in _grouped(range(len(windows)), key=lambda i: caps[i]).items():
+            for members in _divided(alike, self._workers):
+                results = self._generate(
+                    _part(encoded, members),
+                    [prompts[i] for i in members],
+                    cap,
+                    beam_size=options.beam_size,
+                    patience=1,
+                )
+                searches.extend(zip(members, results, strict=True))
+        found = {i: self._attempt(result.result(), 0.0) for i, result in searches}
         return [found[i] for i in range(len(windows))]
 
     def _sample(
-        self, encoded: NDArray[Any], window: _Window, prompt: list[int], options: DecodingOptions
-    ) -> list[Attempt]:
-        """One window at the temperatures above 0, until its text is good. The same window gives the same texts."""
-        attempts: list[Attempt] = []
+        self,
+        encoded: NDArray[Any],
+        windows: Sequence[_Window],
+        prompts: Sequence[list[int]],
+        members: Sequence[int],
+        options: DecodingOptions,
+    ) -> Mapping[int, list[Attempt]]:
+        """These windows at the temperatures above 0, each until its text is good.
+
+        On a CPU one by one: the same window gives the same texts then. On a GPU, where a batch's other windows change
+        the last bits anyway, together.
+        """
+        attempts: dict[int, list[Attempt]] = {i: [] for i in members}
         temperatures = [temperature for temperature in options.temperatures if temperature > 0]
-        if temperatures:
-            self._seed(window.seed + window.offset)
-        for temperature in temperatures:
-            results = self._generate(
-                ctranslate2.StorageView.from_array(encoded),
-                [prompt],
-                token_cap(window.seconds),
-                beam_size=1,
-                num_hypotheses=BEST_OF,
-                sampling_topk=0,
-                sampling_temperature=temperature,
-            )
-            attempts.append(self._attempt(results[0], temperature))
-            if not needs_fallback(attempts[-1], options):
-                break
+        for group in [[i] for i in members] if self._options.device == "cpu" else [list(members)]:
+            if temperatures and group and self._options.device == "cpu":
+                self._seed(windows[group[0]].seed + windows[group[0]].offset)
+            for temperature in temperatures:
+                for cap, alike in _grouped(group, key=lambda i: token_cap(windows[i].seconds)).items():
+                    results = self._generate(
+                        _part(encoded, alike),
+                        [prompts[i] for i in alike],
+                        cap,
+                        beam_size=1,
+                        num_hypotheses=BEST_OF,
+                        sampling_topk=0,
+                        sampling_temperature=temperature,
+                    )
+                    for i, result in zip(alike, results, strict=True):
+                        attempts[i].append(self._attempt(result.result(), temperature))
+                group = [i for i in group if needs_fallback(attempts[i][-1], options)]
         return attempts
 
     def _seed(self, seed: int) -> None:
         """Start the random numbers of CTranslate2 anew.
 
-        Its generator belongs to the model's thread, which reads the seed at its first draw and never again
-        (measured with 4.8.5: unloading and loading the weights does not help). So a model that has drawn is replaced:
-        20 ms for the bundled one, as long as a load from the page cache for others, and only for failing windows.
-        On a GPU, where a batch's other windows change the last bits anyway, nothing is gained by it.
+        Its generator belongs to a worker's thread, which reads the seed at its first draw and never again (measured
+        with 4.8.5: unloading and loading the weights does not help); which of several workers draws is left to chance.
+        So whatever draws is a new model of a single worker: 20 ms for the bundled one, as long as a load from the page
+        cache for others, and only for failing windows.
         """
-        if self._options.device != "cpu":
-            return
-        if self._drawn:
-            self._replace()
+        self._replace(1)
         ctranslate2.set_random_seed(seed % 2**32)
-        self._drawn = True
+        self._drawing = True
 
-    def _replace(self) -> None:
-        """The same model in a new thread. The old weights go first: there may be no room for both."""
+    def _replace(self, workers: int) -> None:
+        """The same model in new threads. The old weights go first: there may be no room for both."""
         self._whisper.model.unload_model()
         self._whisper.model = ctranslate2.models.Whisper(
             str(self._options.folder),
@@ -406,17 +432,20 @@ class WhisperCt2:
             device_index=self._options.device_index,
             compute_type=self._options.compute_type,
             intra_threads=self._options.cpu_threads,
+            inter_threads=workers,
         )
-        self._drawn = False
+        self._drawing = False
 
     def _generate(
         self, features: ctranslate2.StorageView, prompts: list[list[int]], cap: int, **search: Any
     ) -> list[Any]:
-        """At most `cap` new tokens: CTranslate2 takes the lesser of half of `max_length` and what the prompt leaves."""
+        """Begins; each result waits for its end. At most `cap` new tokens: CTranslate2 takes the lesser of half of
+        `max_length` and what the prompt leaves."""
         return list(
             self._whisper.model.generate(
                 features,
                 prompts,
+                asynchronous=True,
                 max_length=max(2 * cap, cap + len(prompts[0]) - 1),
                 return_scores=True,
                 return_no_speech_prob=True,
@@ -469,13 +498,19 @@ class WhisperCt2:
         if not (options.word_timestamps and self._aligns):
             return timed
         talking = [i for i, one in enumerate(heard) if one.spoken]
-        for members in self._aligned_together(talking, heard):
-            results = self._whisper.model.align(
-                _part(encoded, members),
-                heard[members[0]].tokenizer.sot_sequence,
-                [_text_tokens(heard[i]) for i in members],
-                [heard[i].window.frames for i in members],
+
+        def align(members: Sequence[int]) -> list[Any]:
+            return list(
+                self._whisper.model.align(
+                    _part(encoded, members),
+                    heard[members[0]].tokenizer.sot_sequence,
+                    [_text_tokens(heard[i]) for i in members],
+                    [heard[i].window.frames for i in members],
+                )
             )
+
+        groups = list(self._aligned_together(talking, heard))
+        for members, results in zip(groups, self._threads.map(align, groups), strict=True):
             for i, result in zip(members, results, strict=True):
                 timed[i] = _with_words(heard[i], result)
         return timed
@@ -503,6 +538,12 @@ def _check_folder(folder: Path) -> None:
 def _part(encoded: NDArray[Any], members: Sequence[int]) -> ctranslate2.StorageView:
     chosen = encoded if len(members) == len(encoded) else np.ascontiguousarray(encoded[list(members)])
     return ctranslate2.StorageView.from_array(chosen)
+
+
+def _divided(members: Sequence[T], parts: int) -> Iterable[Sequence[T]]:
+    """At most so many parts of about the same size."""
+    size = math.ceil(len(members) / parts)
+    return [members[at : at + size] for at in range(0, len(members), size)]
 
 
 def _grouped(members: Iterable[T], key: Callable[[T], K]) -> Mapping[K, list[T]]:

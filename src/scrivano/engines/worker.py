@@ -331,6 +331,7 @@ def _cpu_info() -> str:
 
 def main() -> None:
     tuned = tune_allocator(os.environ.get("ENGINE_MALLOC", "tuned"))
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when CTranslate2 is loaded; see `WORKERS` there
     die_with_parent()
     send = sender(take_stdout())
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
