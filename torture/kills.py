@@ -49,8 +49,8 @@ class Plan:
     seed: int = 0
     stop_s: float = 30.0
     calm_s: float = 1.0
-    open_jobs: int = 12
-    clients: int = 2
+    open_jobs: int = 32
+    clients: int = 4
 
 
 @dataclass(slots=True)

@@ -6,7 +6,6 @@ Nothing here knows of threads: calls block, and a writer belongs to one caller a
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import json
@@ -20,11 +19,11 @@ from pathlib import Path
 from types import TracebackType
 
 from scrivano.errors import StartError, StorageFull
+from scrivano.room import FULL, Room
 
 __all__ = ["Blob", "BlobWriter", "Blobs", "DataDirLock", "Holder"]
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PART = ".part"
 
 
@@ -52,16 +51,19 @@ def sync(fd: int) -> None:
 class Blobs:
     """`uploads/<id>` and `prepared/<id>.<attempt>.pcm` under `root`; both folders are made here, for this user only.
 
-    `fsync` and `rename` are here for tests, which look at their order.
+    `room` says what may be taken of the disk; None: all of it. `fsync` and `rename` are here for tests, which look at
+    their order.
     """
 
     def __init__(
         self,
         root: Path,
         *,
+        room: Room | None = None,
         fsync: Callable[[int], None] = sync,
         rename: Callable[[Path, Path], object] = os.replace,
     ) -> None:
+        self.room = room or Room(root)
         self._uploads = root / "uploads"
         self._prepared = root / "prepared"
         self._fsync = fsync
@@ -71,7 +73,7 @@ class Blobs:
 
     def create(self, job_id: str) -> BlobWriter:
         """A writer for a new upload; use it in a `with` block, which throws away what was not committed."""
-        return BlobWriter(self.path(job_id), self._fsync, self._rename)
+        return BlobWriter(self.path(job_id), self.room, self._fsync, self._rename)
 
     def path(self, job_id: str) -> Path:
         """Where an upload lies, or would."""
@@ -105,8 +107,11 @@ class Blobs:
 class BlobWriter:
     """One upload on its way to disk, under a `.part` name until `commit`."""
 
-    def __init__(self, path: Path, fsync: Callable[[int], None], rename: Callable[[Path, Path], object]) -> None:
+    def __init__(
+        self, path: Path, room: Room, fsync: Callable[[int], None], rename: Callable[[Path, Path], object]
+    ) -> None:
         self._path = path
+        self._room = room
         self._part = path.with_name(path.name + _PART)
         self._fsync = fsync
         self._rename = rename
@@ -122,6 +127,7 @@ class BlobWriter:
 
     def store(self, data: bytes) -> None:
         """Half of `write`: its two halves may run in two threads at once. Raises `StorageFull`; then `abort`."""
+        self._room.admit(len(data))
         with _disk_errors(self._path.parent):
             self._file.write(data)
         self._size += len(data)
@@ -260,6 +266,6 @@ def _disk_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno not in FULL:
             raise
         raise StorageFull(f"no room left in {folder} ({error.strerror}): free some space and send it again") from error

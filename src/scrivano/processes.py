@@ -35,13 +35,19 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """The child ended; nothing more comes from it. `returncode` as in `subprocess`: negative for a signal."""
+    """The child ended; nothing more comes from it. `returncode` as in `subprocess`: negative for a signal.
+
+    `nonsense`: what it said that cannot be understood; it was killed for that.
+    """
 
     child: Child
     returncode: int
+    nonsense: str | None = None
 
     @property
     def reason(self) -> str:
+        if self.nonsense is not None:
+            return f"nonsense: {self.nonsense}"
         if self.returncode >= 0:
             return f"exit code {self.returncode}"
         with suppress(ValueError):
@@ -51,7 +57,7 @@ class Exited:
     @property
     def killed_from_outside(self) -> bool:
         """SIGKILL and SIGTERM come from an operator or the kernel's memory killer, not from a fault of the child."""
-        return self.returncode in (-signal.SIGKILL, -signal.SIGTERM)
+        return self.nonsense is None and self.returncode in (-signal.SIGKILL, -signal.SIGTERM)
 
 
 class Child:
@@ -98,18 +104,20 @@ class Child:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
+        nonsense = None
         try:
             for body in _messages(self._process.stdout):
                 self._deliver(Message(self, body))
         except ValueError as error:
             logger.error("%s %d answered nonsense: %s", self.name, self.pid, error)
+            nonsense = str(error)
             self.kill()
         self._process.stdout.close()
         returncode = self._process.wait()
         with suppress(OSError):
             if self._process.stdin is not None:
                 self._process.stdin.close()
-        self._deliver(Exited(self, returncode))
+        self._deliver(Exited(self, returncode, nonsense))
 
     def _log(self) -> None:
         assert self._process.stderr is not None
@@ -120,9 +128,14 @@ class Child:
                     logger.info("%s: %s", self.name, text, extra={"child_pid": self.pid})
 
 
+def _no_number(name: str) -> None:
+    """NaN and Infinity: no honest message has them, and no reader of JSON would understand them."""
+    raise ValueError(f"a message with {name}")
+
+
 def _messages(stream: IO[bytes]) -> Any:
     while line := stream.readline(MAX_LINE_BYTES):
-        body = json.loads(line)
+        body = json.loads(line, parse_constant=_no_number)
         if not isinstance(body, dict) or not isinstance(body.get("type"), str):
             raise ValueError("a message is a JSON object with a type")
         yield body

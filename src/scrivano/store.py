@@ -26,7 +26,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func,
 
 from scrivano import migrations
 from scrivano.database import Database, disk_errors
-from scrivano.errors import JobNotFound, JobNotRetriable, JobTerminal, JobUnfinished, KeyReused, QueueFull
+from scrivano.errors import JobNotFound, JobNotRetriable, JobTerminal, JobUnfinished, KeyReused, QueueFull, StorageFull
 from scrivano.jobs import NEXT, Chunk, Event, Job, JobStatus, Piece
 from scrivano.tables import chunks, deliveries, events, jobs, results
 
@@ -90,14 +90,15 @@ class Store:
     """The database. `serve.py` opens and closes it.
 
     `on_change` is called with a job's id when its event log has grown, `on_delivery` when a delivery was added;
-    both after the commit, on the thread that wrote, so they must return at once and never raise. They may be
-    replaced before work begins.
+    both after the commit, on the thread that wrote, so they must return at once and never raise. So must `on_full`,
+    which is called when the disk took no more, before `StorageFull` is raised. They may be replaced before work begins.
     """
 
     def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
         """Use `Store.open`."""
         self.on_change: Callable[[str], None] = lambda job_id: None
         self.on_delivery: Callable[[], None] = lambda: None
+        self.on_full: Callable[[], None] = lambda: None
         self._now = now
         self._database = database
         self._readers = database.readers
@@ -121,8 +122,12 @@ class Store:
     @contextmanager
     def _write(self) -> Iterator[Connection]:
         """A write transaction, committed at the end of the block, or rolled back. Raises `StorageFull`."""
-        with self._lock, disk_errors(), self._writer.begin():
-            yield self._writer
+        try:
+            with self._lock, disk_errors(), self._writer.begin():
+                yield self._writer
+        except StorageFull:
+            self.on_full()
+            raise
 
     # Jobs: reading ---------------------------------------------------------------------------------------------
 
@@ -233,6 +238,10 @@ class Store:
 
     def renew(self, job_id: str, attempt: int, lease_secs: float) -> bool:
         return self._set(job_id, attempt, lease_expires_at=self._now() + timedelta(seconds=lease_secs))
+
+    def release(self, job_id: str, attempt: int) -> bool:
+        """By the attempt itself, when it ends without an end of its job: the next one need not wait for its lease."""
+        return self._set(job_id, attempt, lease_expires_at=None)
 
     def set_duration(self, job_id: str, attempt: int, duration_secs: float) -> bool:
         return self._set(job_id, attempt, duration_secs=duration_secs)

@@ -14,12 +14,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
 
 import httpx2
 from anyio.to_thread import run_sync
 
-from scrivano.errors import JobNotFound
+from scrivano.errors import JobNotFound, StorageFull
 from scrivano.guard import guarded_client
 from scrivano.jobs import job_json
 from scrivano.signals import DELIVERIES, Signals
@@ -39,6 +40,7 @@ JITTER = 0.1
 """Delays of half a minute and more vary by this share, so that a receiver that comes back is not met by all at once."""
 
 TIMEOUT_S = 15.0
+FULL_DISK_PAUSE_S = 5.0
 MAX_RETRY_AFTER_S = 24 * HOUR
 BATCH = 100
 MODEL_KINDS = ("model_ready", "model_unloaded")
@@ -76,8 +78,11 @@ class WebhookSender:
         if kind not in MODEL_KINDS:
             return
         payload = json.dumps(data).encode()
-        for url in list(self._urls):
-            self._store.add_delivery(f"msg_{self._new_id()}", url, kind, payload)
+        try:
+            for url in list(self._urls):
+                self._store.add_delivery(f"msg_{self._new_id()}", url, kind, payload)
+        except StorageFull as error:  # the model goes on, whoever can be told
+            logger.error("webhooks are not told of %s: %s", kind, error)
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -112,11 +117,20 @@ class WebhookSender:
             body = await run_sync(self._body, delivery)
             failure = await self._post(client, delivery, body)
         except JobNotFound as gone:
-            await run_sync(self._store.give_up, delivery.id, str(gone))
+            await self._keep(partial(self._store.give_up, delivery.id, str(gone)))
             return
         except Exception as error:  # whatever a receiver or its address can do must not end the sender
             failure = Failure(f"{type(error).__name__}: {error}")
-        await run_sync(self._record, delivery, failure)
+        await self._keep(partial(self._record, delivery, failure))
+
+    async def _keep(self, record: Callable[[], None]) -> None:
+        """On a full disk, what became of a call waits until it can be stored: nobody is called again for that."""
+        while True:
+            try:
+                return await run_sync(record)
+            except StorageFull as error:
+                logger.error("a webhook's outcome waits: %s", error)
+                await asyncio.sleep(FULL_DISK_PAUSE_S)
 
     async def _post(self, client: httpx2.AsyncClient, delivery: Delivery, body: bytes) -> Failure | None:
         headers = {"Content-Type": "application/json", **signature(delivery.id, self._now(), body, self._secrets)}

@@ -71,6 +71,7 @@ class Upload:
 
         Raises `MultipartError`, `TooLarge`, `StorageFull`.
         """
+        self._blobs.room.admit(_announced_bytes(request))
         parser = MultipartParser(_boundary(request), self._callbacks())
         long_at, told = time.monotonic() + LONG_SECS, False
         try:
@@ -204,6 +205,12 @@ class Upload:
 
     def _form_ended(self) -> None:
         self._ended = True
+
+
+def _announced_bytes(request: Request) -> int:
+    """0 where the length is not told, or is none."""
+    text = request.headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
 
 
 def _boundary(request: Request) -> bytes:
