@@ -222,7 +222,11 @@ class DataDirLock:
 
     def _say(self, holder: Holder) -> None:
         # One write of one length: a reader never meets half of it, nor the rest of a longer one.
-        os.pwrite(self._fd, json.dumps(asdict(holder)).ljust(512).encode(), 0)
+        try:
+            os.pwrite(self._fd, json.dumps(asdict(holder)).ljust(512).encode(), 0)
+        except OSError as error:
+            if error.errno not in FULL:  # the lock is held all the same; nobody is told by whom
+                raise
 
 
 def _why_not(folder: Path, error: OSError) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 import sqlite3
 import stat
 import subprocess
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from store_support import Clock, add, dump, file_size_limit, new_job, plan
+from store_support import Clock, add, dump, file_size_limit, new_job, next_schema, plan
 
 from scrivano import migrations
 from scrivano.errors import StartError, StorageFull
@@ -25,18 +24,6 @@ from scrivano.store import Decoded, Store
 from scrivano.tables import TABLES
 
 WRITER = Path(__file__).parent.parent / "children" / "writer.py"
-ADD_COLUMN = """
-import sqlalchemy as sa
-from alembic import op
-
-revision = "r9999"
-down_revision = "{newest}"
-
-
-def upgrade():
-    op.add_column("jobs", sa.Column("mood", sa.String(16)))
-    {then}
-"""
 
 
 @pytest.fixture
@@ -54,15 +41,6 @@ def store(path: Path, clock: Clock) -> Iterator[Store]:
     store = Store.open(path, clock)
     yield store
     store.close()
-
-
-def next_schema(folder: Path, then: str = "pass") -> Path:
-    """The migrations of a version after this one."""
-    schema = folder / "schema"
-    shutil.copytree(migrations.FOLDER, schema, ignore=shutil.ignore_patterns("__pycache__"))
-    text = ADD_COLUMN.format(newest=migrations.revisions()[-1], then=then)
-    (schema / "versions" / "r9999.py").write_text(text)
-    return schema
 
 
 def query(path: Path, sql: str) -> list[tuple[object, ...]]:
