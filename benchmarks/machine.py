@@ -47,10 +47,18 @@ def cpu_seconds(pid: int) -> float:
 
 
 def tree_cpu_seconds(pid: int) -> float:
-    """Processor time of a process and its children, ended ones too, to the clock tick."""
-    own = _stat(pid)
-    living = (one for one in Path("/proc").glob("[0-9]*/stat") if _parent(one) == pid)
-    return _ticks(own[13:17]) + sum(_ticks(_stat(int(one.parent.name))[13:17]) for one in living)
+    """Processor time of a process and its descendants, ended ones too, to the clock tick."""
+    return sum(_ticks(_stat(one)[13:17]) for one in [pid, *descendants(pid)])
+
+
+def descendants(pid: int) -> list[int]:
+    """A process's children, their children, and so on."""
+    parents = {int(stat.parent.name): _parent(stat) for stat in Path("/proc").glob("[0-9]*/stat")}
+    found, generation = [], [pid]
+    while generation:
+        generation = [child for child, parent in parents.items() if parent in generation]
+        found += generation
+    return found
 
 
 def _ticks(fields: Sequence[str]) -> float:

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 import httpx2
 
-from benchmarks.machine import tree_cpu_seconds
+from benchmarks.machine import descendants, tree_cpu_seconds
 
 PATIENCE_S = 7200.0
 """An hour of speech on two cores may take that long."""
@@ -76,10 +76,9 @@ class Process:
     def children(self) -> dict[int, str]:
         """The command lines of its processes."""
         found = {}
-        for stat in Path("/proc").glob("[0-9]*/stat"):
+        for pid in descendants(self.pid):
             with suppress(OSError):
-                if int(stat.read_text().rpartition(")")[2].split()[1]) == self.pid:
-                    found[int(stat.parent.name)] = (stat.parent / "cmdline").read_text()
+                found[pid] = Path(f"/proc/{pid}/cmdline").read_text()
         return found
 
     def stop(self) -> None:
@@ -155,7 +154,9 @@ class Scrivano(Process):
         return found[0]
 
     def media_children(self) -> list[int]:
-        return [pid for pid, command in self.children().items() if "scrivano.media" in command]
+        """Those at work on a recording: forks of the one that waits for requests."""
+        _, *working = [pid for pid, command in self.children().items() if "scrivano.media" in command] or [0]
+        return working
 
 
 class FasterWhisper:

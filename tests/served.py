@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -94,20 +94,27 @@ class Served:
         until(lambda: self.state() == "ready")
 
     def children(self, name: str) -> list[int]:
-        """The process ids of its `media` or `engine` children."""
+        """The process ids of its `media` or `engine` children, forks included."""
         marks = {"media": "scrivano.media", "engine": "scrivano.engines.worker"}
-        return [pid for pid, command in _children(self.process.pid).items() if marks[name] in command]
+        return [pid for pid, command in _descendants(self.process.pid).items() if marks[name] in command]
 
 
-def _children(parent: int) -> dict[int, str]:
-    """Process ids and command lines of a process's children, as Linux lists them."""
+def _descendants(pid: int) -> dict[int, str]:
+    """Process ids and command lines of a process's children and theirs, as Linux lists them."""
+    parents, found, generation = _parents(), {}, [pid]
+    while generation:
+        generation = [child for child, parent in parents.items() if parent in generation]
+        for child in generation:
+            with suppress(OSError):  # it ended meanwhile
+                found[child] = Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
+    return found
+
+
+def _parents() -> dict[int, int]:
     found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            if int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
-                found[int(stat.parent.name)] = (stat.parent / "cmdline").read_text().replace("\0", " ")
-        except OSError:  # it ended meanwhile
-            continue
+        with suppress(OSError):
+            found[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
     return found
 
 

@@ -87,9 +87,13 @@ class Blobs:
         """Where an attempt's prepared audio goes; each attempt has its own, so a late child spoils nothing."""
         return self._prepared / f"{_checked(job_id)}.{attempt}.pcm"
 
-    def delete_prepared(self, job_id: str) -> None:
-        """The prepared audio of every attempt."""
-        for path in self._prepared.glob(f"{_checked(job_id)}.*.pcm"):
+    def delete_prepared(self, job_id: str, attempts: int | None = None) -> None:
+        """The prepared audio of every attempt. Where their number is known, no other job's files are looked at."""
+        if attempts is None:
+            paths = list(self._prepared.glob(f"{_checked(job_id)}.*.pcm"))
+        else:
+            paths = [self.prepared_path(job_id, attempt) for attempt in range(1, attempts + 1)]
+        for path in paths:
             path.unlink(missing_ok=True)
 
     def sweep(self, keep: Collection[str]) -> int:
@@ -120,19 +124,19 @@ class BlobWriter:
         with _disk_errors(path.parent):
             self._file = open(self._part, "xb", opener=_private)  # noqa: SIM115  closed by commit or abort
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Raises `StorageFull`; then `abort`."""
         self.store(data)
         self.digest(data)
 
-    def store(self, data: bytes) -> None:
+    def store(self, data: bytes | memoryview) -> None:
         """Half of `write`: its two halves may run in two threads at once. Raises `StorageFull`; then `abort`."""
         self._room.admit(len(data))
         with _disk_errors(self._path.parent):
             self._file.write(data)
         self._size += len(data)
 
-    def digest(self, data: bytes) -> None:
+    def digest(self, data: bytes | memoryview) -> None:
         """The other half."""
         self._hash.update(data)
 

@@ -221,9 +221,9 @@ class _Clock:
     """Chunk time to file time through the pieces."""
 
     def __init__(self, chunk: Chunk) -> None:
-        self._pieces = chunk.pieces
         self._ends = list(accumulate(piece.seconds for piece in chunk.pieces))
         self._begins = [0.0, *self._ends[:-1]]
+        self._times = [(piece.start / SAMPLE_RATE, piece.end / SAMPLE_RATE) for piece in chunk.pieces]
 
     def parts(self, segment: Segment, snap_secs: float) -> Iterator[Segment]:
         if not segment.words:
@@ -246,10 +246,7 @@ class _Clock:
         self, segment: Segment, piece: int, words: Sequence[Word], *, start: float, end: float, whole: bool
     ) -> Segment:
         first = replace(words[0], text=words[0].text.lstrip())
-        placed = tuple(
-            replace(word, start=self._at(piece, word.start), end=self._at(piece, word.end))
-            for word in (first, *words[1:])
-        )
+        placed = tuple(word.at(self._at(piece, word.start), self._at(piece, word.end)) for word in (first, *words[1:]))
         return replace(
             segment,
             start=min(self._at(piece, start), placed[0].start),
@@ -288,7 +285,7 @@ class _Clock:
         return min(bisect_right(self._ends, seconds), len(self._ends) - 1)
 
     def _at(self, piece: int, seconds: float) -> float:
-        start, end = self._pieces[piece].start / SAMPLE_RATE, self._pieces[piece].end / SAMPLE_RATE
+        start, end = self._times[piece]
         return min(max(start + seconds - self._begins[piece], start), end)
 
 
@@ -300,8 +297,9 @@ def _not_before(segment: Segment, floor: float) -> Segment:
     for word in segment.words:
         begin = max(word.start, at)
         at = max(word.end, begin)
-        words.append(replace(word, start=begin, end=at))
-    return replace(segment, start=start, end=max(segment.end, at), words=tuple(words))
+        words.append(word.at(begin, at))
+    end = max(segment.end, at)
+    return segment.at(start, end, tuple(words))
 
 
 def _samples(milliseconds: int) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scrivano.processes import Child, Exited, Message
+from scrivano.processes import Child, Exited, Message, Spawned
 from scrivano.scheduler import WorkItem
 
 
@@ -66,7 +66,7 @@ class EngineHost:
 
     def start(self) -> None:
         self._slowest_s = 0.0
-        self.child = Child("engine", self._command, self._deliver, self._environment)
+        self.child = Child("engine", Spawned(self._command, self._environment), self._deliver)
         self.child.send({"type": "load", **self._load})
         self.loading()
 

@@ -2,6 +2,7 @@
 
 `python -m scrivano.media` reads one request (a JSON line) from stdin, decodes the file that it names frame by frame
 into the target file, and sends each chunk as soon as it is certain, while it still decodes. Its memory is flat.
+With `--forks` it does so in a fork for each recording (see `forkserver`).
 One thread decodes, cuts and sends; others help to find the speech in what it has decoded.
 
 The file is untrusted. FFmpeg may open nothing but that one file (protocol and format whitelists: without them a
@@ -11,7 +12,6 @@ file size and open files before it looks at the first byte.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import json
 import logging
@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from types import FrameType
 from typing import Any
@@ -39,6 +40,7 @@ from numpy.typing import NDArray
 
 from scrivano.chunking import WINDOW, Chunker, ChunkingOptions
 from scrivano.errors import MediaError
+from scrivano.forkserver import run
 from scrivano.jobs import SAMPLE_RATE, Chunk
 from scrivano.lanes import Lanes, spare_cores
 from scrivano.vad import Hear, SileroVad, loudness, model_path
@@ -66,8 +68,6 @@ MAX_FAILURES = 32
 OPEN_FILES = 16
 GRACE_SECS = 5
 """CPU seconds between the polite end (SIGXCPU) and the kernel's."""
-
-PR_SET_PDEATHSIG = 1
 
 ADVICE = "submit a WAV, MP3, M4A, FLAC, OGG, MP4 or MKV file"
 
@@ -383,13 +383,15 @@ def _zeros(samples: int) -> Iterator[NDArray[np.int16]]:
         yield np.zeros(min(BLOCK, samples - start), np.int16)
 
 
-def main() -> int:
-    """The child: one request, its answers, exit code 0 (also after an `error` answer)."""
-    send = _answers()
-    _die_with_parent()
-    lanes = Lanes(spare_cores())
-    vad = SileroVad(model_path(), lanes.map)
+def load() -> SileroVad:
+    """What every recording needs; takes all but 20 ms of what starting takes."""
     import_module("av.subtitles.stream")  # PyAV itself does so at the first file, where the limits might forbid it.
+    return SileroVad(model_path())
+
+
+def work(vad: SileroVad) -> int:
+    """One request, its answers, exit code 0 (also after an `error` answer)."""
+    send = _answers()
     send({"type": "ready"})
     line = _read_line()
     if not line:
@@ -398,8 +400,8 @@ def main() -> int:
     request = Request(**json.loads(line))
     try:
         _limit(request)
-        with lanes:
-            prepare(request, vad if request.vad else loudness, send)
+        with Lanes(spare_cores()) as lanes:
+            prepare(request, partial(vad, spread=lanes.map) if request.vad else loudness, send)
     except MediaError as error:
         send({"type": "error", "code": error.code, "message": str(error)})
     except MemoryError:
@@ -424,12 +426,6 @@ def _answers() -> Send:
             os._exit(1)  # Nobody listens: the server died.
 
     return send
-
-
-def _die_with_parent() -> None:
-    """Linux: be killed with the thread that started us. Elsewhere the closed stdin does it, a little later."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _read_line() -> bytes:
@@ -479,4 +475,4 @@ def _out_of_time(_signal: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(load, work))

@@ -10,7 +10,7 @@ from typing import Any
 
 from scrivano.assembly import known_segments
 from scrivano.detection import Choice, Detection, Languages
-from scrivano.jobs import Chunk, Job, JobOptions
+from scrivano.jobs import Chunk, Job, JobOptions, Priority
 from scrivano.preparation import Preparation
 from scrivano.scheduler import WorkItem
 from scrivano.store import StoredChunk
@@ -34,6 +34,7 @@ class OpenJob:
     """
 
     job: Job
+    priority: Priority
     language: str | None
     stored: dict[int, StoredChunk]
     languages: Languages
@@ -57,7 +58,9 @@ class OpenJob:
     def begin(cls, job: Job, stored: Iterable[StoredChunk], decoding: Mapping[str, Any]) -> OpenJob:
         """What earlier attempts decoded is heard; as far as no chunk before it lacked, it is in the log, too."""
         languages = Languages(job.language, multilingual=bool(job.decoding.multilingual))
-        open_job = cls(job, job.language, {item.chunk.index: item for item in stored}, languages, decoding)
+        open_job = cls(
+            job, job.priority, job.language, {item.chunk.index: item for item in stored}, languages, decoding
+        )
         for item in open_job.stored.values():
             if item.result is not None:
                 open_job._recall(item.chunk, json.loads(item.result))

@@ -259,7 +259,4 @@ def _forward(spans: Sequence[Span], low: float, high: float) -> list[Span]:
 def _settled(segment: Segment, start: float, end: float) -> Segment:
     given = [(word.start, word.end) for word in segment.words]
     times = _ascending(given, start, end)
-    if times == given and (start, end) == (segment.start, segment.end):
-        return segment
-    words = tuple(replace(word, start=a, end=b) for word, (a, b) in zip(segment.words, times, strict=True))
-    return replace(segment, start=start, end=end, words=words)
+    return segment.at(start, end, tuple(word.at(a, b) for word, (a, b) in zip(segment.words, times, strict=True)))

@@ -1,4 +1,4 @@
-"""Media children: one prepares one recording. A warm spare takes the cost of starting out of a short clip's wait."""
+"""Media children: one prepares one recording, as a fork of a server that has loaded what it takes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from scrivano.forkserver import Forked, ForkServer
 from scrivano.processes import Child, Exited, Message
 
 
@@ -45,7 +46,7 @@ class Preparation:
 
 
 class MediaPool:
-    """Starts media children, and keeps one spare in readiness while the model is."""
+    """Starts media children. Their fork server stands ready while the model does, and as long as any is at work."""
 
     def __init__(
         self, command: Sequence[str], limits: MediaLimits, deliver: Callable[[Message | Exited], None]
@@ -53,24 +54,25 @@ class MediaPool:
         self._command = command
         self._limits = limits
         self._deliver = deliver
-        self._spare: Child | None = None
+        self._server: ForkServer | None = None
+        self._watch: Child | None = None
+        self._working: set[Child] = set()
 
     def warm(self) -> None:
-        """Have a spare child. Does nothing when there is one."""
-        if self._spare is None:
-            self._spare = Child("media", self._command, self._deliver)
+        """Have the server. Does nothing when there is one."""
+        if self._server is None:
+            self._server = ForkServer(self._command)
+            self._watch = Child("media", self._server.process, self._deliver)
 
     def cool(self) -> None:
-        """Let the spare go; its memory is for others now."""
-        if self._spare is not None:
-            self._spare.kill()
-            self._spare = None
+        """Let the server go once nothing is at work; its memory is for others now."""
+        if self._server is not None and not self._working:
+            self.close()
 
     def start(self, job_id: str, source: Path, target: Path, *, vad: bool = True) -> Preparation:
         """Prepare `source` into `target`; what the child says goes to `deliver`. `vad` False: all of it is speech."""
-        child, self._spare = self._spare, None
-        if child is None:
-            child = Child("media", self._command, self._deliver)
+        child = Child("media", self._fork(), self._deliver)
+        self._working.add(child)
         child.send(
             {
                 "source": str(source),
@@ -82,7 +84,29 @@ class MediaPool:
         )
         return Preparation(job_id, child, self._limits)
 
+    def stop(self, preparation: Preparation) -> None:
+        """End a child. Where the server does not do it, it ends itself, and others' children, which begin again."""
+        if not preparation.child.kill():
+            self.close()
+
     def forget(self, child: Child) -> None:
-        """A child exited; if it was the spare, there is none."""
-        if child is self._spare:
-            self._spare = None
+        """A child exited."""
+        self._working.discard(child)
+        if child is self._watch:
+            self.close()
+
+    def close(self) -> None:
+        """End the server, and all children with it."""
+        if self._server is not None:
+            self._server.close()
+        self._server = self._watch = None
+
+    def _fork(self) -> Forked:
+        self.warm()
+        assert self._server is not None
+        try:
+            return self._server.fork()
+        except OSError:  # it has just died
+            self.close()
+            self.warm()
+            return self._server.fork()

@@ -6,16 +6,18 @@ JSON, not pickle: a child decodes untrusted bytes, so nothing that it writes may
 
 from __future__ import annotations
 
+import ctypes
 import json
 import logging
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +25,46 @@ MAX_LINE_BYTES = 64 * 1024 * 1024
 """Longer lines end the child: no honest message is near this."""
 
 MAX_LOG_CHARS = 2000
+
+PR_SET_PDEATHSIG = 1
+
+
+class Process(Protocol):
+    """What runs a child. `stderr` None: somebody else reads it."""
+
+    @property
+    def stdin(self) -> IO[bytes] | None: ...
+    @property
+    def stdout(self) -> IO[bytes] | None: ...
+    @property
+    def stderr(self) -> IO[bytes] | None: ...
+
+    def wait(self) -> int:
+        """The return code, as in `subprocess`. One thread calls this, once."""
+
+    def kill(self) -> None:
+        """Have it end; does not wait."""
+
+
+class Spawned(subprocess.Popen[bytes]):
+    """A program in a process group of its own, which ends with it."""
+
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str] | None = None, stdin: int = subprocess.PIPE
+    ) -> None:
+        """`environment` is added to this process's own."""
+        super().__init__(
+            command,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            env={**os.environ, **(environment or {})},
+        )
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,32 +103,19 @@ class Exited:
 
 
 class Child:
-    """A running child in its own process group.
+    """A running child.
 
     `deliver` is called from a thread of the child's own, with `Message`s in order and one `Exited` at the end.
     """
 
-    def __init__(
-        self,
-        name: str,
-        command: Sequence[str],
-        deliver: Callable[[Message | Exited], None],
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
-        """`environment` is added to this process's own."""
+    def __init__(self, name: str, process: Process, deliver: Callable[[Message | Exited], None]) -> None:
         self.name = name
+        self._process = process
         self._deliver = deliver
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            env={**os.environ, **(environment or {})},
-        )
-        self.pid = self._process.pid
+        self._ended = threading.Event()
         threading.Thread(target=self._read, name=f"{name}-out", daemon=True).start()
-        threading.Thread(target=self._log, name=f"{name}-err", daemon=True).start()
+        if process.stderr is not None:
+            threading.Thread(target=self._log, name=f"{name}-err", daemon=True).start()
 
     def send(self, body: Mapping[str, Any]) -> None:
         """Write one message. A child that has ended is silent here: its `Exited` tells."""
@@ -95,12 +124,17 @@ class Child:
             self._process.stdin.write(json.dumps(body).encode() + b"\n")
             self._process.stdin.flush()
 
-    def kill(self, wait_s: float = 5.0) -> None:
-        """End the child and its group, and wait until its memory is given back. Killing twice is fine."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(wait_s)
+    def kill(self, wait_s: float = 5.0) -> bool:
+        """End the child, and wait until its memory is given back; False: it was not so far in time.
+
+        Killing twice is fine.
+        """
+        self._process.kill()
+        return self._ended.wait(wait_s)
+
+    @property
+    def ended(self) -> bool:
+        return self._ended.is_set()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -109,11 +143,12 @@ class Child:
             for body in _messages(self._process.stdout):
                 self._deliver(Message(self, body))
         except ValueError as error:
-            logger.error("%s %d answered nonsense: %s", self.name, self.pid, error)
+            logger.error("%s answered nonsense: %s", self.name, error)
             nonsense = str(error)
-            self.kill()
+            self._process.kill()
         self._process.stdout.close()
         returncode = self._process.wait()
+        self._ended.set()
         with suppress(OSError):
             if self._process.stdin is not None:
                 self._process.stdin.close()
@@ -125,7 +160,13 @@ class Child:
             for line in lines:
                 text = line.decode(errors="replace").rstrip()[:MAX_LOG_CHARS]
                 if text:
-                    logger.info("%s: %s", self.name, text, extra={"child_pid": self.pid})
+                    logger.info("%s: %s", self.name, text)
+
+
+def die_with_parent() -> None:
+    """Linux: be killed with the thread that started us. Elsewhere closed pipes do it, a little later."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _no_number(name: str) -> None:

@@ -46,9 +46,6 @@ FAULTS_ALLOWED = 1
 KILLS_ALLOWED = 5
 """Deaths by SIGKILL or SIGTERM come from outside, and rarely mean the chunk."""
 
-WARM_AFTER_SECS = 1.0
-"""A new spare media child starts so long after the last one went to work: starting takes a core from a short clip."""
-
 FULL_DISK_PAUSE_SECS = 5.0
 PUT_OFF_SECS = 10.0
 """How much later a job begins again that met a full disk."""
@@ -104,7 +101,6 @@ class Runner:
         self._uploads = 0
         self._renew_at = 0.0
         self._pause_until = 0.0
-        self._warm_at = 0.0
         self._looked_at = time.monotonic()
         self._drained_by = math.inf
         self._media = MediaPool(options.media_command, options.media, self._deliver)
@@ -188,9 +184,9 @@ class Runner:
         finally:
             self._alive = False
             self._pool.stop()
-            self._media.cool()
             for job_id in list(self._open):
                 self._close(job_id, keep_files=True)
+            self._media.close()
 
     def _turn_with_room(self) -> None:
         """A full disk stops the work, not the runner: what was not stored is decoded again once there is room."""
@@ -217,19 +213,19 @@ class Runner:
         self._blobs.room.restore()
         self._claim(ready)
         self._dispatch()
-        self._keep_spare(bool(ready))
+        self._keep_media(bool(ready))
         self._enforce_deadlines()
         self._renew_leases()
 
     def _has_work(self, model: str) -> bool:
         return bool(self._waiting[model]) or any(self._model_of(item.job) == model for item in self._open.values())
 
-    def _keep_spare(self, ready: bool) -> None:
-        """A media child stands ready while a model does, or soon will; else its memory is for others."""
-        if not ready and not self._pool.loading:
-            self._media.cool()
-        elif time.monotonic() > self._warm_at:
+    def _keep_media(self, ready: bool) -> None:
+        """What begins preparations stands ready while a model does, or soon will; else its memory is for others."""
+        if ready or self._pool.loading:
             self._media.warm()
+        else:
+            self._media.cool()
 
     def _drain(self) -> None:
         self._drained_by = min(self._drained_by, time.monotonic() + self._options.drain_s)
@@ -336,7 +332,8 @@ class Runner:
             del self._later[late.id]
             self._line(late).add(late.id, late.priority)
         for model in ready:
-            while not self._full and (job_id := self._waiting[model].take(self._admitted(model))) is not None:
+            line = self._waiting[model]
+            while line and not self._full and (job_id := line.take(self._admitted(model))) is not None:
                 self._begin(job_id)
 
     @property
@@ -349,7 +346,8 @@ class Runner:
         if job is None:  # cancelled while it waited
             return
         options = decoding(self._options.decoding, job.decoding)
-        open_job = self._open[job.id] = OpenJob.begin(job, self._store.chunks(job.id), options)
+        stored = self._store.chunks(job.id) if job.attempt > 1 else []
+        open_job = self._open[job.id] = OpenJob.begin(job, stored, options)
         logger.info("job running", extra=_about(open_job))
         self._guard(open_job, partial(self._prepare, open_job))
 
@@ -358,7 +356,7 @@ class Runner:
         admitted: list[Priority] = []
         open_jobs: list[OpenJob] = []
         for kind in Priority:
-            open_jobs += [item for item in self._open.values() if item.job.priority is kind]
+            open_jobs += [item for item in self._open.values() if item.priority is kind]
             preparing = sum(item.preparation is not None for item in open_jobs)
             of_model = sum(self._model_of(item.job) == model for item in open_jobs)
             if preparing < PREPARATIONS and of_model < self._options.jobs_open:
@@ -375,15 +373,12 @@ class Runner:
         target = self._blobs.prepared_path(job.id, job.attempt)
         vad = job.decoding.vad is not False
         open_job.preparation = self._media.start(job.id, source, target, vad=vad)
-        self._warm_at = time.monotonic() + WARM_AFTER_SECS
 
     def _media_said(self, open_job: OpenJob, body: Mapping[str, Any]) -> None:
         job = open_job.job
         match body["type"]:
             case "probe":
                 open_job.duration = body["duration"]
-                if open_job.duration is not None:
-                    self._store.set_duration(job.id, job.attempt, open_job.duration)
             case "chunk":
                 pieces = tuple(Piece(start, end) for start, end in body["pieces"])
                 self._add_chunk(open_job, Chunk(body["index"], pieces))
@@ -414,7 +409,7 @@ class Runner:
         job = open_job.job
         known = open_job.stored.get(chunk.index)
         if known is None or known.chunk != chunk:
-            rows = self._store.add_chunks(job.id, job.attempt, [chunk])
+            rows = self._store.add_chunks(job.id, job.attempt, [chunk], duration_secs=open_job.duration)
             if rows is None:
                 self._close(job.id)
                 return
@@ -560,11 +555,12 @@ class Runner:
         open_job = self._open.pop(job_id, None)
         self._pool.remove(job_id)
         if open_job is not None and open_job.preparation is not None:
-            open_job.preparation.child.kill()
+            self._media.stop(open_job.preparation)
         if not keep_files:
             for line in self._waiting.values():
                 line.remove(job_id)
-            self._blobs.delete_prepared(job_id)
+            if open_job is not None:
+                self._blobs.delete_prepared(job_id, open_job.job.attempt)
             if self._audio_is_spent(job_id):
                 self._blobs.delete(job_id)
 
@@ -598,6 +594,6 @@ def _work_item(open_job: OpenJob, chunk: Chunk, *, alone: bool) -> WorkItem:
         chunk.seconds,
         alone=alone,
         group=open_job.group,
-        priority=job.priority,
+        priority=open_job.priority,
         attempt=job.attempt,
     )

@@ -22,13 +22,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Update, and_, bindparam, delete, func, insert, or_, select, update
 
 from scrivano import migrations
 from scrivano.database import Database, disk_errors
 from scrivano.errors import JobNotFound, JobNotRetriable, JobTerminal, JobUnfinished, KeyReused, QueueFull, StorageFull
 from scrivano.jobs import NEXT, Chunk, Event, Job, JobStatus, Piece
-from scrivano.tables import chunks, deliveries, events, jobs, results
+from scrivano.tables import Utc, chunks, deliveries, events, jobs, results
 
 __all__ = ["Decoded", "Delivery", "Store", "StoredChunk"]
 
@@ -207,7 +207,7 @@ class Store:
                 earlier = _twin(db, row["request_sha256"], twins_since)
             if earlier is None:
                 _check_room(db, max_queue)
-                db.execute(insert(jobs), row)
+                db.execute(_ADD_JOB, row)
         return earlier or job.id
 
     def claim(self, job_id: str, lease_secs: float) -> Job | None:
@@ -216,16 +216,9 @@ class Store:
         None when neither is so. The chunks and results of earlier attempts stay.
         """
         now = self._now()
-        void = or_(jobs.c.lease_expires_at.is_(None), jobs.c.lease_expires_at <= now)
-        free = or_(jobs.c.status == JobStatus.QUEUED, and_(jobs.c.status == JobStatus.RUNNING, void))
-        taken = {
-            "status": JobStatus.RUNNING,
-            "attempt": jobs.c.attempt + 1,
-            "lease_expires_at": now + timedelta(seconds=lease_secs),
-        }
+        lease = {"_job_id": job_id, "_now": now, "_until": now + timedelta(seconds=lease_secs)}
         with self._write() as db:
-            accepted = db.execute(update(jobs).where(jobs.c.id == job_id, free).values(taken)).rowcount
-            return _job(db, job_id) if accepted else None
+            return _job(db, job_id) if db.execute(_CLAIM, lease).rowcount else None
 
     def release_leases(self) -> int:
         """At start, when no other process can hold one (the data folder is locked): every lease is void.
@@ -237,48 +230,56 @@ class Store:
             return db.execute(query).rowcount
 
     def renew(self, job_id: str, attempt: int, lease_secs: float) -> bool:
-        return self._set(job_id, attempt, lease_expires_at=self._now() + timedelta(seconds=lease_secs))
+        with self._write() as db:
+            return _set(db, job_id, attempt, lease_expires_at=self._now() + timedelta(seconds=lease_secs))
 
     def release(self, job_id: str, attempt: int) -> bool:
         """By the attempt itself, when it ends without an end of its job: the next one need not wait for its lease."""
-        return self._set(job_id, attempt, lease_expires_at=None)
-
-    def set_duration(self, job_id: str, attempt: int, duration_secs: float) -> bool:
-        return self._set(job_id, attempt, duration_secs=duration_secs)
+        with self._write() as db:
+            return _set(db, job_id, attempt, lease_expires_at=None)
 
     def set_language(self, job_id: str, attempt: int, language: str) -> bool:
         """For a job that has none; a language once known is kept."""
-        return self._set(job_id, attempt, language=func.coalesce(jobs.c.language, language))
-
-    def _set(self, job_id: str, attempt: int, **values: object) -> bool:
         with self._write() as db:
-            return bool(db.execute(update(jobs).where(_runs(job_id, attempt)).values(values)).rowcount)
+            job = _held(db, job_id, attempt)
+            if job is not None and job.language is None:
+                _set(db, job_id, attempt, language=language)
+            return job is not None
 
     # Chunks ----------------------------------------------------------------------------------------------------
 
-    def add_chunks(self, job_id: str, attempt: int, plan: Sequence[Chunk]) -> list[StoredChunk] | None:
+    def add_chunks(
+        self, job_id: str, attempt: int, plan: Sequence[Chunk], *, duration_secs: float | None = None
+    ) -> list[StoredChunk] | None:
         """Store the next chunks of the plan, ascending, and return them as they now stand.
 
+        `duration_secs`: what the recording claims, in seconds.
         A chunk that an earlier attempt cut alike keeps its result. From the first that differs on, the earlier
         plan is void: it and all later chunks are dropped, and the plan is no longer complete.
         """
         with self._write() as db:
-            if not _held(db, job_id, attempt):
+            job = _held(db, job_id, attempt)
+            if job is None:
                 return None
-            known = _chunks(db, job_id, chunks.c.idx.in_([chunk.index for chunk in plan]))
+            known = _chunks(db, job_id, [chunk.index for chunk in plan])
             same = _common(plan, known)
+            news: dict[str, object] = {}
+            if duration_secs is not None and duration_secs != job.duration_secs:
+                news["duration_secs"] = duration_secs
             if same < len(plan):
-                _replace_chunks(db, job_id, plan[same:])
+                _replace_chunks(db, job_id, plan[same:], others=same < len(known))
+                news |= {} if job.chunks_total is None else {"chunks_total": None}
+            if news:
+                _set(db, job_id, attempt, **news)
             return known[:same] + [StoredChunk(chunk, None, 0) for chunk in plan[same:]]
 
     def plan_complete(self, job_id: str, attempt: int, *, chunks_total: int, duration_secs: float) -> bool:
         """No more chunks will come. Those of a longer earlier plan are dropped. `duration_secs` is what was decoded."""
-        values = {"chunks_total": chunks_total, "duration_secs": duration_secs}
         with self._write() as db:
-            accepted = db.execute(update(jobs).where(_runs(job_id, attempt)).values(values)).rowcount
+            accepted = _set(db, job_id, attempt, chunks_total=chunks_total, duration_secs=duration_secs)
             if accepted:
-                db.execute(delete(chunks).where(chunks.c.job_id == job_id, chunks.c.idx >= chunks_total))
-            return bool(accepted)
+                db.execute(_DROP_CHUNKS, {"_job_id": job_id, "_first": chunks_total})
+            return accepted
 
     def chunks(self, job_id: str) -> list[StoredChunk]:
         """The job's chunks in order; none once it has ended."""
@@ -307,7 +308,7 @@ class Store:
         if not db.execute(_SET_RESULT, chunk).rowcount:
             return False
         if job.language is None and decoded.language is not None:
-            db.execute(update(jobs).where(jobs.c.id == job.id).values(language=decoded.language))
+            _set(db, job.id, decoded.attempt, language=decoded.language)
         for segment in decoded.segments:
             self._append(db, job, "segment", segment)
         if decoded.progress is not None:
@@ -335,25 +336,23 @@ class Store:
         if language is not None:
             values["language"] = language
         with self._write() as db:
-            job = self._finish(db, job_id, _runs(job_id, attempt), values)
+            job = self._finish(db, _RUNNING, {"_job_id": job_id, "_attempt": attempt}, values)
             if job is not None:
-                db.execute(insert(results), {"job_id": job_id, "segments": segments_json})
+                db.execute(_ADD_RESULT, {"job_id": job_id, "segments": segments_json})
         return self._finished(job)
 
     def publish_failed(self, job_id: str, attempt: int | None, code: str, message: str) -> bool:
         """End the job with an error. `attempt` None: a job that still waits in the queue."""
-        queued = and_(jobs.c.id == job_id, jobs.c.status == JobStatus.QUEUED)
-        fence = queued if attempt is None else _runs(job_id, attempt)
+        fence = _QUEUED if attempt is None else _RUNNING
         with self._write() as db:
             values = {"status": JobStatus.FAILED, "error": message, "error_code": code}
-            job = self._finish(db, job_id, fence, values)
+            job = self._finish(db, fence, {"_job_id": job_id, "_attempt": attempt}, values)
         return self._finished(job)
 
     def cancel(self, job_id: str) -> Job:
         """End a job that waits or runs, whoever runs it. Raises `JobNotFound`, `JobTerminal`."""
-        may = jobs.c.status.in_([status for status in JobStatus if JobStatus.CANCELLED in NEXT[status]])
         with self._write() as db:
-            job = self._finish(db, job_id, and_(jobs.c.id == job_id, may), {"status": JobStatus.CANCELLED})
+            job = self._finish(db, _CANCELLABLE, {"_job_id": job_id}, {"status": JobStatus.CANCELLED})
             if job is None:
                 raise JobTerminal(job_id, _job(db, job_id).status)
         self._finished(job)
@@ -391,21 +390,20 @@ class Store:
                 raise JobUnfinished(job_id, _job(db, job_id).status)
 
     def _finish(
-        self, db: Connection, job_id: str, fence: ColumnElement[bool], values: Mapping[str, object]
+        self, db: Connection, fence: Update, which: Mapping[str, object], values: Mapping[str, object]
     ) -> Job | None:
         """Whatever ends a job ends it here: its row, its chunks, its last event, its webhook delivery."""
-        now = self._now()
-        ended = update(jobs).where(fence).values(completed_at=now, lease_expires_at=None, **values)
-        if not db.execute(ended).rowcount:
+        now, job_id = self._now(), str(which["_job_id"])
+        if not db.execute(fence, {**which, **values, "completed_at": now, "lease_expires_at": None}).rowcount:
             return None
         job = _job(db, job_id)
-        db.execute(delete(chunks).where(chunks.c.job_id == job_id))
+        db.execute(_DROP_CHUNKS, {"_job_id": job_id, "_first": 0})
         if job.status is JobStatus.FAILED:
             self._append(db, job, "error", {"message": job.error, "code": job.error_code})
         else:
             self._append(db, job, "done", {})
-        if job.webhook_url is not None and not _unwanted(db, job_id):
-            _add_delivery(db, _delivery_id(db, job_id), job.webhook_url, "job", now, job_id=job_id)
+        if job.webhook_url is not None and (delivery_id := _delivery_id(db, job_id)) is not None:
+            _add_delivery(db, delivery_id, job.webhook_url, "job", now, job_id=job_id)
         return job
 
     def _finished(self, job: Job | None) -> bool:
@@ -447,10 +445,10 @@ class Store:
         if kind == "progress":
             data = {**data, "percent": max(data["percent"], job.progress)}
         if kind == "progress" and data["percent"] > job.progress:
-            db.execute(update(jobs).where(jobs.c.id == job.id).values(progress=data["percent"]))
+            db.execute(_SET_JOB, {"_job_id": job.id, "progress": data["percent"]})
         seq = _last_seq(db, job.id) + 1
         row = {"job_id": job.id, "seq": seq, "type": kind, "data": dict(data), "created_at": self._now()}
-        db.execute(insert(events), row)
+        db.execute(_ADD_EVENT, row)
         return seq
 
     # Webhook deliveries ----------------------------------------------------------------------------------------
@@ -507,6 +505,35 @@ _ENDED = jobs.c.status.in_([status for status in JobStatus if status.terminal])
 _GET_JOB = select(*_JOB).where(jobs.c.id == bindparam("_job_id"))
 _HELD = _GET_JOB.with_for_update()
 _LAST_SEQ = select(func.max(events.c.seq)).where(events.c.job_id == bindparam("_job_id"))
+_SET_JOB = update(jobs).where(jobs.c.id == bindparam("_job_id"))
+_QUEUED = _SET_JOB.where(jobs.c.status == JobStatus.QUEUED)
+_CANCELLABLE = _SET_JOB.where(
+    jobs.c.status.in_([status for status in JobStatus if JobStatus.CANCELLED in NEXT[status]])
+)
+# The fence: this attempt is the job's newest, and the job has not ended.
+_RUNNING = _SET_JOB.where(jobs.c.attempt == bindparam("_attempt"), jobs.c.status == JobStatus.RUNNING)
+_CLAIM = _SET_JOB.where(
+    or_(
+        jobs.c.status == JobStatus.QUEUED,
+        and_(
+            jobs.c.status == JobStatus.RUNNING,
+            or_(jobs.c.lease_expires_at.is_(None), jobs.c.lease_expires_at <= bindparam("_now", type_=Utc())),
+        ),
+    )
+).values(status=JobStatus.RUNNING, attempt=jobs.c.attempt + 1, lease_expires_at=bindparam("_until", type_=Utc()))
+_ADD_JOB, _ADD_CHUNK, _ADD_EVENT, _ADD_RESULT = insert(jobs), insert(chunks), insert(events), insert(results)
+_CHUNKS = (
+    select(chunks.c.idx, chunks.c.pieces, chunks.c.result, chunks.c.crashes)
+    .where(chunks.c.job_id == bindparam("_job_id"))
+    .order_by(chunks.c.idx)
+)
+_SOME_CHUNKS = _CHUNKS.where(chunks.c.idx.in_(bindparam("_indices", expanding=True)))
+_DROP_CHUNKS = delete(chunks).where(chunks.c.job_id == bindparam("_job_id"), chunks.c.idx >= bindparam("_first"))
+_DELIVERIES = (
+    select(func.count(), func.count().filter(deliveries.c.status == "gone"))
+    .select_from(deliveries)
+    .where(deliveries.c.job_id == bindparam("_job_id"))
+)
 _SET_RESULT = (
     update(chunks)
     .where(chunks.c.job_id == bindparam("_job_id"), chunks.c.idx == bindparam("_idx"))
@@ -514,9 +541,9 @@ _SET_RESULT = (
 )
 
 
-def _runs(job_id: str, attempt: int) -> ColumnElement[bool]:
-    """The fence: this attempt is the job's newest, and the job has not ended."""
-    return and_(jobs.c.id == job_id, jobs.c.attempt == attempt, jobs.c.status == JobStatus.RUNNING)
+def _set(db: Connection, job_id: str, attempt: int, **values: object) -> bool:
+    """Change the row of a job for its newest attempt. False: this is not it, or the job has ended."""
+    return bool(db.execute(_RUNNING, {"_job_id": job_id, "_attempt": attempt, **values}).rowcount)
 
 
 def _held(db: Connection, job_id: str, attempt: int) -> Job | None:
@@ -566,9 +593,12 @@ def _check_room(db: Connection, max_queue: int | None) -> None:
         raise QueueFull(waiting, QUEUE_RETRY_SECS)
 
 
-def _chunks(db: Connection, job_id: str, *wanted: ColumnElement[bool]) -> list[StoredChunk]:
-    columns = (chunks.c.idx, chunks.c.pieces, chunks.c.result, chunks.c.crashes)
-    rows = db.execute(select(*columns).where(chunks.c.job_id == job_id, *wanted).order_by(chunks.c.idx))
+def _chunks(db: Connection, job_id: str, indices: Sequence[int] | None = None) -> list[StoredChunk]:
+    """All of a job's, or some."""
+    if indices is None:
+        rows = db.execute(_CHUNKS, {"_job_id": job_id})
+    else:
+        rows = db.execute(_SOME_CHUNKS, {"_job_id": job_id, "_indices": indices})
     return [
         StoredChunk(Chunk(index, tuple(Piece(*piece) for piece in pieces)), result, crashes)
         for index, pieces, result, crashes in rows
@@ -583,10 +613,10 @@ def _common(plan: Sequence[Chunk], known: Sequence[StoredChunk]) -> int:
     return min(len(plan), len(known))
 
 
-def _replace_chunks(db: Connection, job_id: str, plan: Sequence[Chunk]) -> None:
-    """`plan` in place of all from its first index on."""
-    db.execute(delete(chunks).where(chunks.c.job_id == job_id, chunks.c.idx >= plan[0].index))
-    db.execute(update(jobs).where(jobs.c.id == job_id).values(chunks_total=None))
+def _replace_chunks(db: Connection, job_id: str, plan: Sequence[Chunk], *, others: bool) -> None:
+    """`plan` in place of all from its first index on; `others`: whether there are any."""
+    if others:
+        db.execute(_DROP_CHUNKS, {"_job_id": job_id, "_first": plan[0].index})
     rows = [
         {
             "job_id": job_id,
@@ -597,7 +627,7 @@ def _replace_chunks(db: Connection, job_id: str, plan: Sequence[Chunk]) -> None:
         }
         for chunk in plan
     ]
-    db.execute(insert(chunks), rows)
+    db.execute(_ADD_CHUNK, rows)
 
 
 def _count_crash(db: Connection, job_id: str, attempt: int, index: int) -> int:
@@ -612,16 +642,12 @@ def _last_seq(db: Connection, job_id: str) -> int:
     return db.scalar(_LAST_SEQ, {"_job_id": job_id}) or 0
 
 
-def _delivery_id(db: Connection, job_id: str) -> str:
-    """A job ends once, unless it is tried again."""
-    earlier = db.scalar(select(func.count()).select_from(deliveries).where(deliveries.c.job_id == job_id)) or 0
+def _delivery_id(db: Connection, job_id: str) -> str | None:
+    """A job ends once, unless it is tried again. None: its receiver said that it is gone for good."""
+    earlier, gone = db.execute(_DELIVERIES, {"_job_id": job_id}).one()
+    if gone:
+        return None
     return f"msg_{job_id}.{earlier + 1}" if earlier else f"msg_{job_id}"
-
-
-def _unwanted(db: Connection, job_id: str) -> bool:
-    """Whether the receiver of an earlier delivery of this job has said that it is gone for good."""
-    gone = and_(deliveries.c.job_id == job_id, deliveries.c.status == "gone")
-    return db.scalar(select(func.count()).select_from(deliveries).where(gone)) != 0
 
 
 def _add_delivery(

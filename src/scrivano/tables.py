@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from scrivano.jobs import JobStatus, Task
 
-__all__ = ["TABLES", "chunks", "deliveries", "events", "jobs", "results"]
+__all__ = ["TABLES", "Utc", "chunks", "deliveries", "events", "jobs", "results"]
 
 
 class Utc(sa.TypeDecorator[datetime]):

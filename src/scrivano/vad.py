@@ -90,22 +90,21 @@ class SileroVad:
     needs the very same bits on every run uses blocks of one size.
     """
 
-    def __init__(self, model: Path, spread: Spread = map) -> None:
+    def __init__(self, model: Path) -> None:
         encoder, memory = halves(model.read_bytes(), "LSTM")
         self._encoder = _session(encoder)
         self._memory = _session(memory)
         self._features = self._memory.get_inputs()[0].name
-        self._spread = spread
         self._zeros = 0
         self._before = np.zeros(CONTEXT, np.int16)
         self._hidden, self._cell = _fresh_state()
 
-    def __call__(self, blocks: Iterable[NDArray[np.int16]]) -> Iterator[NDArray[np.float32]]:
+    def __call__(self, blocks: Iterable[NDArray[np.int16]], spread: Spread = map) -> Iterator[NDArray[np.float32]]:
         """One probability per `WINDOW` samples of 16 kHz mono audio. A block is whole windows, and stays as it is.
 
         With threads, blocks are taken ahead of those that are given out.
         """
-        for runs in self._spread(self._encode, map(self._runs, blocks)):
+        for runs in spread(self._encode, map(self._runs, blocks)):
             yield np.concatenate([self._judge(run) for run in runs])
 
     def _runs(self, audio: NDArray[np.int16]) -> list[_Run]:

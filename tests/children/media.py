@@ -11,36 +11,43 @@ import sys
 import time
 from pathlib import Path
 
+from scrivano.forkserver import run
+
 
 def say(**body: object) -> None:
     print(json.dumps(body), flush=True)
 
 
-say(type="ready")
-line = sys.stdin.readline()
-if line:
-    request = json.loads(line)
-    orders = json.loads(Path(request["source"]).read_bytes())
-    target = Path(request["target"])
-    seconds = max((end for _, end in orders.get("chunks", [])), default=0) / 16000
-    target.write_bytes(b"\0" * int(seconds * 32000))
-    say(type="probe", duration=seconds, format="orders")
-    for index, piece in enumerate(orders.get("chunks", [])):
-        say(type="chunk", index=index, pieces=[piece])
-    starts = target.parent.parent / f"{Path(request['source']).name}.starts"
-    with starts.open("ab") as counter:
-        counter.write(b".")
-    then = orders.get("then", "end")
-    if starts.stat().st_size <= orders.get("crashes", 0):
-        then = "crash"
-    match then:
-        case "end":
-            say(type="end", duration=seconds, chunks=len(orders.get("chunks", [])))
-        case "error":
-            say(type="error", code="not_media", message="told to refuse")
-        case "crash":
-            os.kill(os.getpid(), signal.SIGSEGV)
-        case "hang":
-            time.sleep(600)
-        case "nonsense":
-            print("]", flush=True)
+def work(_: None) -> int:
+    say(type="ready")
+    line = sys.stdin.readline()
+    if line:
+        request = json.loads(line)
+        orders = json.loads(Path(request["source"]).read_bytes())
+        target = Path(request["target"])
+        seconds = max((end for _, end in orders.get("chunks", [])), default=0) / 16000
+        target.write_bytes(b"\0" * int(seconds * 32000))
+        say(type="probe", duration=seconds, format="orders")
+        for index, piece in enumerate(orders.get("chunks", [])):
+            say(type="chunk", index=index, pieces=[piece])
+        starts = target.parent.parent / f"{Path(request['source']).name}.starts"
+        with starts.open("ab") as counter:
+            counter.write(b".")
+        then = orders.get("then", "end")
+        if starts.stat().st_size <= orders.get("crashes", 0):
+            then = "crash"
+        match then:
+            case "end":
+                say(type="end", duration=seconds, chunks=len(orders.get("chunks", [])))
+            case "error":
+                say(type="error", code="not_media", message="told to refuse")
+            case "crash":
+                os.kill(os.getpid(), signal.SIGSEGV)
+            case "hang":
+                time.sleep(600)
+            case "nonsense":
+                print("]", flush=True)
+    return 0
+
+
+sys.exit(run(lambda: None, work))

@@ -6,7 +6,7 @@ import resource
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -44,6 +44,14 @@ def test_an_upload_that_would_leave_too_little_is_refused_before_it_is_sent(tmp_
         assert server.http.get("/health").status_code == 200
 
 
+def limit(pid: int, soft: int) -> int:
+    """How large the files may be that a process writes; returns what held before. One that has ended needs none."""
+    with suppress(ProcessLookupError, PermissionError):  # it may have limited itself just now, or ended
+        hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
+        return resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))[0]
+    return resource.RLIM_INFINITY
+
+
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="no limit can be set on another process")
 def test_no_write_succeeds_for_a_while_and_nothing_is_lost(tmp_path: Path) -> None:
     """The kernel refuses every byte of the server and its children: as on a full disk, with no reserve left."""
@@ -52,17 +60,14 @@ def test_no_write_succeeds_for_a_while_and_nothing_is_lost(tmp_path: Path) -> No
         first = server.submit(LONG, webhook_url=hooks.url)
         until(lambda: server.job(first)["status"] == "running")
         processes = [server.process.pid, *server.children("engine"), *server.children("media")]
-        before = {pid: resource.prlimit(pid, resource.RLIMIT_FSIZE) for pid in processes}
-        for pid, (_, hard) in before.items():
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
+        limits = {pid: limit(pid, 0) for pid in processes}
         refused = post(server)
         cancelled = server.http.delete(f"/jobs/{first}")
         until(lambda: [line for line in server.log if "no room left for the database" in line["message"]])
         assert server.http.get("/health").status_code == 200
         assert server.job(first)["status"] != "failed"
-        for pid, limits in before.items():
-            if Path(f"/proc/{pid}").exists():
-                resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+        for pid, soft in limits.items():
+            limit(pid, soft)
 
         assert refused[0] == cancelled.status_code == 507
         assert "free some space" in refused[1]

@@ -102,7 +102,8 @@ def test_a_full_disk_is_said_so_and_leaves_nothing(tmp_path: Path, size: int) ->
     assert upload(blobs, "a").size_bytes == 5
 
 
-def test_deleting_takes_a_job_s_own_files_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize("attempts", [None, 2])
+def test_deleting_takes_a_job_s_own_files_only(tmp_path: Path, attempts: int | None) -> None:
     blobs = Blobs(tmp_path)
     for job_id in ("a", "a-b"):
         upload(blobs, job_id)
@@ -111,7 +112,7 @@ def test_deleting_takes_a_job_s_own_files_only(tmp_path: Path) -> None:
 
     for _ in range(2):
         blobs.delete("a")
-        blobs.delete_prepared("a")
+        blobs.delete_prepared("a", attempts)
 
     assert files(tmp_path) == {"uploads/a-b", "prepared/a-b.1.pcm", "prepared/a-b.2.pcm"}
 

@@ -10,6 +10,7 @@ import sys
 import time
 import wave
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +180,7 @@ def test_lanes_hear_what_one_thread_hears_to_the_last_bit(lanes: int, audio: Aud
     whole = whole[: len(whole) // WINDOW * WINDOW]
 
     with Lanes(lanes) as threads:
-        heard = hear(whole, 16, SileroVad(model_path(), threads.map))
+        heard = hear(whole, 16, partial(SileroVad(model_path()), spread=threads.map))
 
     np.testing.assert_array_equal(heard, hear(whole, 16))
 
@@ -219,7 +220,8 @@ def test_the_same_file_gives_the_same_chunks(tmp_path: Path) -> None:
 
     with Lanes(1) as one, Lanes(3) as three:
         alone, *others = [
-            prepared(source, hear=SileroVad(model_path(), spread)).sent for spread in (map, map, one.map, three.map)
+            prepared(source, hear=partial(SileroVad(model_path()), spread=spread)).sent
+            for spread in (map, map, one.map, three.map)
         ]
 
     assert all(sent == alone for sent in others)
@@ -236,7 +238,7 @@ def test_the_first_chunk_is_sent_long_before_the_end(audio: Audio, tmp_path: Pat
 
     with Lanes(3) as lanes:
         request = Request(source=str(source), target=str(target), max_audio_secs=86400)
-        prepare(request, SileroVad(model_path(), lanes.map), send)
+        prepare(request, partial(SileroVad(model_path()), spread=lanes.map), send)
 
     assert len(audio) * 25 / SAMPLE_RATE > 170
     # A chunk, the speech that did not fit into it any more, and what is decoded ahead.

@@ -331,7 +331,6 @@ def test_cancelling_ends_waiting_and_running_jobs_once(store: Store, clock: Cloc
 
 WRITES: dict[str, Callable[[Store, str, int], object]] = {
     "renew": lambda store, a, n: store.renew(a, n, 600),
-    "duration": lambda store, a, n: store.set_duration(a, n, 5.0),
     "language": lambda store, a, n: store.set_language(a, n, "it"),
     "chunks": lambda store, a, n: store.add_chunks(a, n, plan(1, first=3)),
     "other chunks": lambda store, a, n: store.add_chunks(a, n, plan(3, length=600)),

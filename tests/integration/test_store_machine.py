@@ -22,6 +22,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from sqlalchemy import bindparam, update
 from store_support import Clock, add, new_job, plan
 
 from scrivano import store, tables
@@ -300,7 +301,7 @@ TestStoreMachine.settings = settings(
 
 def test_without_the_fence_the_machine_finds_the_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one test that takes a part out: were the fence not looked at above, nobody would miss it."""
-    monkeypatch.setattr(store, "_runs", lambda job_id, attempt: tables.jobs.c.id == job_id)
+    monkeypatch.setattr(store, "_RUNNING", update(tables.jobs).where(tables.jobs.c.id == bindparam("_job_id")))
     monkeypatch.setattr(store, "_held", lambda db, job_id, attempt: store._job(db, job_id))
 
     with pytest.raises(AssertionError):

@@ -46,7 +46,9 @@ class Upload:
         self._file_field = file_field
         self._max_bytes = max_bytes
         self._writer: BlobWriter | None = None
-        self._pending = bytearray(prefix)
+        self._buffer, self._other = bytearray(prefix), bytearray()
+        self._filled = len(prefix)
+        self._going = memoryview(b"")
         self._writing: asyncio.Future[tuple[None, None]] | None = None
         self._parts = 0
         self._header = b""
@@ -80,7 +82,7 @@ class Upload:
                 if self.size_bytes and not told and (self.size_bytes > FLUSH_BYTES or time.monotonic() > long_at):
                     told = True
                     on_long()
-                if len(self._pending) >= FLUSH_BYTES:
+                if self._filled >= FLUSH_BYTES:
                     await self._flush()
             parser.finalize()
         except FormParserError as error:
@@ -95,7 +97,7 @@ class Upload:
         self._has_file, self.filename = True, filename
         async for piece in pieces:
             self._take(memoryview(piece))
-            if len(self._pending) >= FLUSH_BYTES:
+            if self._filled >= FLUSH_BYTES:
                 await self._flush()
 
     @property
@@ -131,11 +133,13 @@ class Upload:
     async def _flush(self) -> None:
         """Begin to write what has come, once what came before is written: more can be received meanwhile."""
         await self._written()
-        data, self._pending = bytes(self._pending), bytearray()
-        if not data:
+        if not self._filled:
             return
         if self._writer is None:
             self._writer = await run_sync(self._blobs.create, self._blob_id)
+        # Two buffers in turn: new ones would cost as much again, in pages that the kernel has to clear.
+        self._going = data = memoryview(self._buffer)[: self._filled]
+        self._buffer, self._other, self._filled = self._other, self._buffer, 0
         self._writing = asyncio.gather(run_sync(self._writer.store, data), run_sync(self._writer.digest, data))
 
     async def _written(self) -> None:
@@ -143,6 +147,7 @@ class Upload:
         writing, self._writing = self._writing, None
         if writing is not None:
             await writing
+            self._going.release()  # or the buffer could not grow
 
     # The parser's callbacks: pure memory, called between two reads of the socket -----------------------------------
 
@@ -195,7 +200,11 @@ class Upload:
     def _take(self, data: memoryview) -> None:
         self.check_size(self.size_bytes + len(data))
         self.size_bytes += len(data)
-        self._pending += data
+        end = self._filled + len(data)
+        if end > len(self._buffer):
+            self._buffer.extend(bytes(end - len(self._buffer)))
+        memoryview(self._buffer)[self._filled : end] = data
+        self._filled = end
 
     def _part_ended(self) -> None:
         if self._field is not None and self._field != self._file_field:

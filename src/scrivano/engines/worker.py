@@ -13,7 +13,6 @@ import logging
 import os
 import platform
 import queue
-import signal
 import sys
 import threading
 import time
@@ -25,6 +24,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 from scrivano.engines import AudioChunk, ChunkResult, DecodingOptions, Engine
 from scrivano.errors import EngineError, EngineInput, ModelUnavailable
 from scrivano.jobs import SAMPLE_RATE, Task
+from scrivano.processes import die_with_parent
 from scrivano.transcript import segment_to_dict
 
 # NumPy and the model's libraries start threads when they are imported, and the allocator must be set before the first
@@ -45,7 +45,6 @@ MALLOPT = ((-8, 1), (-3, LARGEST_INT), (-1, LARGEST_INT), (-2, 256 * 1024 * 1024
 window and layer and gives them back each time; kept, they save 150,000 page faults a window (encoder 1.36 to 1.57 times
 as fast on two cores, for 13 % more memory)."""
 
-PR_SET_PDEATHSIG = 1
 
 Send = Callable[[Mapping[str, Any]], None]
 
@@ -277,12 +276,6 @@ def warn_of_mkl(environment: Mapping[str, str], cpu: str) -> None:
     """`cpu`: what /proc/cpuinfo says. Measured on Zen 4: int8 is 2 to 4.5 times slower with MKL."""
     if environment.get("CT2_USE_MKL") == "1" and "AuthenticAMD" in cpu:
         logger.warning("CT2_USE_MKL=1 makes int8 models 2 to 4.5 times slower on AMD processors; unset it")
-
-
-def die_with_parent() -> None:
-    """Linux only: SIGKILL when the server ends, should the end of stdin not be seen."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def take_stdout() -> IO[bytes]:
