@@ -40,14 +40,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """`slope`: growth an hour, after the warm-up, by Theil and Sen: the median of all pairs' slopes."""
+    """`values`: the first after the warm-up, at each quarter of the rest, and the last. `slope`: growth an hour, by
+    Theil and Sen: the median of all pairs' slopes."""
 
-    first: float
-    last: float
+    values: tuple[float, ...]
     slope: float
 
     def __str__(self) -> str:
-        return f"first {self.first:.0f}, last {self.last:.0f}, {self.slope:+.1f} an hour"
+        return f"{' → '.join(f'{value:.0f}' for value in self.values)}, {self.slope:+.1f} an hour"
 
 
 @dataclass(slots=True)
@@ -72,7 +72,8 @@ def trend(points: Sequence[tuple[float, float]]) -> Trend:
     """`points`: seconds and values, in order. The first two tenths only warm up."""
     warm = points[int(WARM_SHARE * len(points)) :]
     slopes = [(b - a) / (t - s) for i, (s, a) in enumerate(warm) for t, b in warm[i + 1 :] if t > s]
-    return Trend(warm[0][1], warm[-1][1], 3600 * statistics.median(slopes) if slopes else 0.0)
+    values = tuple(warm[(len(warm) - 1) * quarter // 4][1] for quarter in range(5))
+    return Trend(values, 3600 * statistics.median(slopes) if slopes else 0.0)
 
 
 def sample(pid: int, seconds: float) -> Sample:

@@ -473,6 +473,15 @@ class Store:
             due: datetime | None = db.scalar(select(func.min(deliveries.c.next_attempt_at)).where(_PENDING))
             return due
 
+    def bring_forward(self, by: timedelta) -> None:
+        """The clock was set back: retries that wait are due as much earlier."""
+        waiting = and_(_PENDING, deliveries.c.next_attempt_at > self._now())
+        with self._write() as db:
+            for delivery_id, due in db.execute(
+                select(deliveries.c.id, deliveries.c.next_attempt_at).where(waiting)
+            ).all():
+                db.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(next_attempt_at=due - by))
+
     def delivered(self, delivery_id: str) -> None:
         self._attempted(delivery_id, status="delivered", delivered_at=self._now(), last_error=None)
 

@@ -20,6 +20,7 @@ from typing import Any
 import httpx2
 from anyio.to_thread import run_sync
 
+from scrivano.clocks import Jumps
 from scrivano.errors import JobNotFound, StorageFull
 from scrivano.guard import guarded_client
 from scrivano.jobs import job_json
@@ -41,6 +42,10 @@ JITTER = 0.1
 
 TIMEOUT_S = 15.0
 FULL_DISK_PAUSE_S = 5.0
+
+LOOK_S = 60.0
+"""The longest rest: how late a clock that was set back is noticed."""
+
 MAX_RETRY_AFTER_S = 24 * HOUR
 BATCH = 100
 MODEL_KINDS = ("model_ready", "model_unloaded")
@@ -68,6 +73,7 @@ class WebhookSender:
         self._transport = transport
         self._secrets = secrets
         self._urls: dict[str, None] = {}
+        self._jumps = Jumps(now)
 
     def register(self, url: str) -> None:
         """From now on, until the server ends, this URL also hears of the model."""
@@ -90,6 +96,7 @@ class WebhookSender:
             with self._signals.watch(DELIVERIES) as news:
                 while True:
                     news.clear()
+                    await self._keep(self._mind_the_clock)
                     if not await self._deliver_due(client):
                         await self._rest(news)
 
@@ -102,9 +109,15 @@ class WebhookSender:
                 group.create_task(self._deliver_in_order(client, list(deliveries)))
         return bool(due)
 
+    def _mind_the_clock(self) -> None:
+        """A clock that is set back makes nobody wait longer."""
+        if (jump_s := self._jumps.look()) < 0:
+            logger.warning("the clock was set back by %.0f s: webhooks are due as much earlier", -jump_s)
+            self._store.bring_forward(timedelta(seconds=-jump_s))
+
     async def _rest(self, news: asyncio.Event) -> None:
         next_due = await run_sync(self._store.next_due)
-        wait_s = None if next_due is None else max(0.0, (next_due - self._now()).total_seconds())
+        wait_s = LOOK_S if next_due is None else min(LOOK_S, max(0.0, (next_due - self._now()).total_seconds()))
         with suppress(TimeoutError):
             await asyncio.wait_for(news.wait(), wait_s)
 

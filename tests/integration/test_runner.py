@@ -11,10 +11,10 @@ import pytest
 from runner_bench import SECOND, TEXTS, THREE, Bench, bench
 from served import until
 
-from scrivano.enginehost import EngineLimits
+from scrivano.enginehost import EngineHost, EngineLimits
 from scrivano.jobs import JobStatus
 from scrivano.lifecycle import ModelState, Policy
-from scrivano.preparation import MediaLimits
+from scrivano.preparation import MediaLimits, Preparation
 
 
 def test_a_job_runs_through_to_its_transcript(tmp_path: Path) -> None:
@@ -131,6 +131,31 @@ def test_an_engine_that_hangs_is_killed_long_before_the_limit_once_its_pace_is_k
     with bench(tmp_path, options={"limits": limits}, decode=["ok", "hang", "ok"], secs=0.01) as it:
         assert it.ended(it.submit()).status is JobStatus.DONE
         assert len(it.batches) > 2
+
+
+def test_whoever_was_stopped_himself_takes_nobody_for_late(tmp_path: Path) -> None:
+    limits = EngineLimits(chunk_s=600)
+    host = EngineHost([], {}, limits, lambda news: None, {})
+    preparation = Preparation("a", None, MediaLimits(stall_s=60, timeout_s=3600))  # type: ignore[arg-type]
+    host.loading()
+    before = (host.deadline or 0, preparation.deadline)
+
+    host.postpone(500)
+    preparation.postpone(500)
+
+    assert (host.deadline, preparation.deadline) == (before[0] + 500, before[1] + 500)
+    host.ready()
+    host.postpone(1)
+    assert host.deadline is None
+
+
+@pytest.mark.parametrize(
+    ("slowest_s", "chunks", "seconds"),
+    [(0, 4, 2400), (0.1, 4, 60), (1.0, 4, 100), (30, 1, 600), (30, 16, 9600)],
+    ids=["nothing known", "fast", "usual", "very slow", "very slow and large"],
+)
+def test_the_deadline_of_a_batch_follows_the_slowest_so_far(slowest_s: float, chunks: int, seconds: float) -> None:
+    assert EngineLimits().batch_s(chunks, slowest_s) == seconds
 
 
 def test_an_engine_that_is_slower_than_ever_is_not_killed(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ ORDER = (
     "processes",
     "assembly",
     "chunking",
+    "clocks",
     "store",
     "database",
     "tables",
