@@ -65,7 +65,6 @@ class EngineHost:
         self.deadline: float | None = None
 
     def start(self) -> None:
-        self._slowest_s = 0.0
         self.child = Child("engine", Spawned(self._command, self._environment), self._deliver)
         self.child.send({"type": "load", **self._load})
         self.loading()
