@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from itertools import product
 from pathlib import Path
@@ -295,7 +295,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=120)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--stop-secs", type=float, default=30.0, help="how long a SIGSTOP lasts")
-    parser.add_argument("--json", type=Path, help="write the figures there, too")
+    parser.add_argument("--json", type=Path, help="write all that was measured there, too")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         plan = Plan(kills=options.kills, seed=options.seed, stop_s=options.stop_secs)
@@ -303,7 +303,8 @@ def main() -> int:
         report = torture(Path(folder), plan, clips())
     print(f"seconds          {time.monotonic() - began:.0f}", *report.lines(), sep="\n")
     if options.json:
-        options.json.write_text(json.dumps({"acknowledged": report.acknowledged, "lines": list(report.lines())}))
+        blows = {" ".join(cell): count for cell, count in report.blows.items()}
+        options.json.write_text(json.dumps({**asdict(replace(report, blows=Counter())), "blows": blows}))
     return 0 if report.good else 1
 
 
