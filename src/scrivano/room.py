@@ -75,9 +75,7 @@ class Room:
         """The disk is full: give up the reserve. Never raises; calling it again is fine."""
         if not self.short and self._reserve_bytes:
             self.short = True
-            logger.error(
-                "the disk is full: the reserve is given up, and no upload taken", extra={"path": str(self._path)}
-            )
+            logger.error("the disk is nearly full: no upload is taken, and the reserve is given up")
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
 
