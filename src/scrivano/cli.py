@@ -20,6 +20,7 @@ from rich.console import Console
 
 from scrivano import __version__
 from scrivano.errors import StartError
+from scrivano.keycommands import keys
 
 app = typer.Typer(
     name="scrivano",
@@ -50,6 +51,7 @@ class Task(StrEnum):
 
 
 def main() -> None:
+    app.add_typer(keys)
     app()
 
 
@@ -78,6 +80,9 @@ def serve(
     model: Annotated[str | None, typer.Option(help="A name of `scrivano models`, or a Hugging Face id.")] = None,
     model_path: Annotated[Path | None, typer.Option(help="A model folder, or a GGML file, on disk.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.  [default: auto]")] = None,
+    api_keys_file: Annotated[
+        Path | None, typer.Option(help="Requests need a key of this file; see `scrivano keys`.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file with settings; flags and environment win.")] = None,
     while_stdin_is_open: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
@@ -89,6 +94,7 @@ def serve(
         "whisper_model": model,
         "whisper_model_path": model_path,
         "device": device,
+        "api_keys_file": api_keys_file,
     }
     _run_server(flags, config, while_stdin_is_open)
 
@@ -145,6 +151,9 @@ def transcribe(
     ] = None,
     server: Annotated[str | None, typer.Option(envvar="SCRIVANO_SERVER", help="URL of a running server.")] = None,
     model: Annotated[str | None, typer.Option(help="The model of a server started for this call.")] = None,
+    api_key: Annotated[
+        str | None, typer.Option(envvar="SCRIVANO_API_KEY", help="For a server that takes keys.")
+    ] = None,
 ) -> None:
     """Transcribe recordings: by a running server, else by one that lives as long as this call.
 
@@ -163,7 +172,7 @@ def transcribe(
             format=format.value,
             output_dir=output_dir,
         )
-        raise typer.Exit(FAILED if transcribe_all(url, sources, wish, stderr) else 0)
+        raise typer.Exit(FAILED if transcribe_all(url, sources, wish, stderr, api_key=api_key) else 0)
 
 
 @app.command()

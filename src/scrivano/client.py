@@ -186,9 +186,9 @@ class Reads(Protocol):
 class Client:
     """One server. Use it in a `with` block, or `close` it.
 
-    `timeout` is in seconds and goes for connecting and for each wait for an answer, not for a whole upload.
-    `transport` and `sleep` are here for tests. Every call raises `ClientError`, nothing else, unless a file that it
-    was given cannot be read (OSError).
+    `timeout` is in seconds and goes for connecting and for each wait for an answer, not for a whole upload. `api_key`
+    is for a server that takes keys. `transport` and `sleep` are here for tests. Every call raises `ClientError`,
+    nothing else, unless a file that it was given cannot be read (OSError).
     """
 
     def __init__(
@@ -196,10 +196,12 @@ class Client:
         base_url: str = "http://127.0.0.1:8080",
         *,
         timeout: float = 60.0,
+        api_key: str | None = None,
         transport: httpx2.BaseTransport | None = None,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        self._http = httpx2.Client(base_url=base_url, timeout=timeout, transport=transport)
+        headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
+        self._http = httpx2.Client(base_url=base_url, timeout=timeout, headers=headers, transport=transport)
         self._sleep = sleep
 
     def close(self) -> None:

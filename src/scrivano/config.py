@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, NewType, get_args
 
 from platformdirs import user_data_path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretBytes, ValidationError
@@ -80,10 +81,23 @@ def _keep_alive(value: object) -> object:
     return {name.strip(): float(seconds) for name, _, seconds in pairs}
 
 
+def _origins(value: object) -> object:
+    """Origins out of a comma list, as browsers write them."""
+    if not isinstance(value, str):
+        return value
+    origins = tuple(text.strip().rstrip("/").lower() for text in value.split(","))
+    if not all(text == "*" or _ORIGIN.fullmatch(text) for text in origins):
+        raise ValueError("an origin has a scheme and a host, and nothing after them")
+    return origins
+
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+")
+
 Names = tuple[Annotated[str, Field(min_length=1)], ...]
 Indices = tuple[Annotated[int, Field(ge=0)], ...]
 KeepAlive = dict[Annotated[str, Field(min_length=1)], Annotated[float, Field(ge=0)]]
 Secrets = tuple[SecretBytes, ...]
+Origins = NewType("Origins", tuple[str, ...])
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
@@ -177,6 +191,27 @@ class Settings(BaseModel):
         le=65535,
         description="Also listen there for Wyoming (Home Assistant; usually 10300). Unset: do not.",
     )
+    wyoming_host: str | None = Field(
+        None, min_length=1, description="Address to listen on for Wyoming. Unset: that of `SCRIVANO_HOST`."
+    )
+    api_keys_file: HomePath | None = Field(
+        None,
+        description="Requests need one of the API keys in this file. Unset: whoever can connect may do everything.",
+    )
+    cors_origins: Annotated[Origins | None, BeforeValidator(_origins)] = Field(
+        None, description="Web pages of these origins may call, `*`: of all. Unset: of none."
+    )
+    docs: bool = Field(True, description="Show `/docs` and `/openapi.json`.")
+    upload_idle_secs: float = Field(
+        60, gt=0, description="An upload that brings nothing for so long is given up, with 408."
+    )
+    upload_min_bytes_per_sec: int = Field(
+        500, ge=0, description="So is one that is slower than this for longer than that; 0: however slow."
+    )
+    header_timeout_secs: float = Field(
+        20, gt=0, description="A connection whose request has not named all its header fields after so long is cut."
+    )
+    max_connections: int = Field(1000, ge=1, description="More connections at once are refused, with 503.")
     fetch_timeout_secs: float = Field(1800, gt=0, description="Longest time that fetching one `audio_url` may take.")
     allow_networks: Annotated[Networks | None, BeforeValidator(_networks)] = Field(
         None,
@@ -240,6 +275,7 @@ _NOUNS: Mapping[Any, str] = {
     bool: "true or false",
     Path: "a path",
     Names: "names, separated by commas",
+    Origins: "origins like https://app.example.org, separated by commas, or *",
     Indices: "whole numbers from 0, separated by commas",
     KeepAlive: "name=seconds, several separated by commas; 0 seconds: for ever",
     Secrets: "base64 of 24 to 64 random bytes, with or without whsec_ before it; several are separated by commas",

@@ -5,6 +5,10 @@ ScrivanoError
 │   ├── MultipartError
 │   ├── AddressRefused    a URL that leads where this server does not call
 │   └── FetchFailed       the recording at a URL could not be had
+├── NoKey                 a request without a key that this server knows
+├── NotAllowed            a key without the scope that the request takes
+├── LimitReached          a key has used up one of its limits; it says when to come back
+├── UploadStalled         a body that came too slowly, or no more
 ├── KeyReused             an Idempotency-Key that stands for another submission
 ├── TooLarge              an upload over this server's limit
 ├── JobNotFound
@@ -52,11 +56,14 @@ __all__ = [
     "JobTerminal",
     "JobUnfinished",
     "KeyReused",
+    "LimitReached",
     "MediaError",
     "ModelNotFound",
     "ModelNotReady",
     "ModelUnavailable",
     "MultipartError",
+    "NoKey",
+    "NotAllowed",
     "QueueFull",
     "RecordingRefused",
     "ScrivanoError",
@@ -65,6 +72,7 @@ __all__ = [
     "StorageFull",
     "TooLarge",
     "TranscriptNotReady",
+    "UploadStalled",
     "WorkerGone",
 ]
 
@@ -112,6 +120,44 @@ class RecordingRefused(BadRequest):
         super().__init__(message)
         self.job_id = job_id
         self.code = code
+
+
+class NoKey(ScrivanoError):
+    """`shown`: there was a key, and it is none of this server's."""
+
+    code = "invalid_api_key"
+
+    def __init__(self, shown: bool) -> None:
+        what = "this API key is not known here, or was revoked" if shown else "this server takes API keys"
+        super().__init__(f"{what}: send one as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'")
+        self.shown = shown
+
+
+class NotAllowed(ScrivanoError):
+    """`scopes`: each of them would do."""
+
+    code = "insufficient_scope"
+
+    def __init__(self, scopes: Sequence[str]) -> None:
+        super().__init__(f"this API key may not do that: it takes a key with the scope {' or '.join(scopes)}")
+        self.scopes = scopes
+
+
+class LimitReached(ScrivanoError):
+    """`retry_after_secs`: whole seconds."""
+
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, retry_after_secs: int) -> None:
+        super().__init__(message)
+        self.retry_after_secs = retry_after_secs
+
+
+class UploadStalled(ScrivanoError):
+    code = "upload_stalled"
+
+    def __init__(self) -> None:
+        super().__init__("the body came too slowly, or no more: send it again, faster than UPLOAD_MIN_BYTES_PER_SEC")
 
 
 class KeyReused(ScrivanoError):
@@ -273,13 +319,17 @@ HTTP_STATUS: dict[type[ScrivanoError], int] = {
     JobTerminal: 409,
     JobUnfinished: 409,
     KeyReused: 422,
+    LimitReached: 429,
     ModelNotFound: 404,
     ModelNotReady: 503,
+    NoKey: 401,
+    NotAllowed: 403,
     QueueFull: 429,
     ServerStopping: 503,
     StorageFull: 507,
     TooLarge: 413,
     TranscriptNotReady: 409,
+    UploadStalled: 408,
     WorkerGone: 500,
 }
 """A subclass has its nearest ancestor's status; what is not named here is a 500."""

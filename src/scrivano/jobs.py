@@ -124,7 +124,7 @@ class Job:
     """One recording to transcribe. `progress` is percent, 0 to 100; `language` is None until given or detected.
 
     `options` are JSON values: those of `JobOptions` that were given, `priority` unless it is normal, `model` unless it
-    is the usual one, and `metadata`.
+    is the usual one, and `metadata`. `owner` is the id of the API key that it came with; None: it is nobody's.
     """
 
     id: str
@@ -142,6 +142,7 @@ class Job:
     attempt: int = 0
     chunks_total: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    owner: str | None = None
 
     @property
     def decoding(self) -> JobOptions:

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -24,15 +25,17 @@ import uvicorn
 from anyio.to_thread import run_sync
 from fastapi import FastAPI
 
-from scrivano.api import Services, create_app
+from scrivano.api import Edge, Pace, Services, create_app
 from scrivano.blobs import Blobs, DataDirLock
 from scrivano.config import Settings
+from scrivano.connections import ConnectionLimits, connection_class
 from scrivano.downloads import Downloads
 from scrivano.enginehost import EngineLimits
 from scrivano.engines.catalog import default_model, find_model, vram_needed_mb, window_mb
 from scrivano.errors import ModelUnavailable, StartError
 from scrivano.gpu import MemoryReader, NvmlReader
 from scrivano.guard import GuardedTransport, policy
+from scrivano.keyring import KeyRing
 from scrivano.lifecycle import Policy
 from scrivano.pool import ModelSpec, PoolOptions
 from scrivano.preparation import MediaLimits
@@ -47,6 +50,16 @@ logger = logging.getLogger(__name__)
 
 SHUTDOWN_S = 5
 """What open requests get to end by themselves."""
+
+OWN_DESCRIPTORS = 512
+"""What the store, the jobs, their children and their webhooks need beside the connections, and those connections that
+are accepted only to be refused."""
+
+ACCEPTED_AT_ONCE = 64
+"""asyncio takes as many connections in a row before it lets the first of them be refused."""
+
+BACKLOG = 512
+"""Connections that wait for that in the kernel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +86,16 @@ def run(settings: Settings, children: Children = Children(), memory: MemoryReade
         host, port = listener.getsockname()[:2]
         lock.announce(host=host, port=port)
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, timeout_graceful_shutdown=SHUTDOWN_S, server_header=False
+            app,
+            http=connection_class(_connection_limits(settings)),
+            ws="none",
+            backlog=ACCEPTED_AT_ONCE,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=SHUTDOWN_S,
+            server_header=False,
         )
-        if not ip_address(host).is_loopback:
+        if not ip_address(host).is_loopback and settings.api_keys_file is None:
             logger.warning("whoever can reach %s may use this server: it knows no passwords", host)
         logger.info("listening", extra={"url": _url(host, port), "data_dir": str(settings.data_dir)})
         _Server(config, app.state.services).run(sockets=[listener])
@@ -83,11 +103,16 @@ def run(settings: Settings, children: Children = Children(), memory: MemoryReade
 
 class _Server(uvicorn.Server):
     """Tells the calls that wait for a job, or they would hold up the server's end, and the runner, whose batches have
-    the time until the calls have ended."""
+    the time until the calls have ended. Accepts a few connections at a time."""
 
     def __init__(self, config: uvicorn.Config, services: Services) -> None:
         super().__init__(config)
         self._services = services
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(BACKLOG)  # asyncio has one figure for both, and has set this to its own
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
@@ -116,7 +141,8 @@ def build(
     store.on_delivery = lambda: signals.fire(DELIVERIES)
     blobs.sweep(store.with_audio(ended=settings.keep_audio))
     model_log = ModelLog(lambda: signals.fire(MODEL))
-    calls = policy(settings.allow_networks)
+    ring = KeyRing(settings.api_keys_file) if settings.api_keys_file is not None else None
+    calls = policy(settings.allow_networks, strict=ring is not None)
     secrets = [secret.get_secret_value() for secret in settings.webhook_secret or ()]
     webhooks = WebhookSender(store, signals, _now, _new_id, GuardedTransport(calls), secrets)
 
@@ -143,7 +169,13 @@ def build(
         max_upload_bytes=settings.max_upload_bytes,
         max_queue=settings.max_queue,
     )
-    return create_app(services, _lifespan(services, _retention(settings, store, blobs), wyoming))
+    edge = Edge(
+        keys=ring,
+        origins=settings.cors_origins or (),
+        docs=settings.docs,
+        pace=Pace(settings.upload_idle_secs, settings.upload_min_bytes_per_sec),
+    )
+    return create_app(services, _lifespan(services, _retention(settings, store, blobs), wyoming, ring), edge)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,6 +281,23 @@ def _model_spec(settings: Settings, device: _Device, name: str, path: Path | Non
     )
 
 
+def _connection_limits(settings: Settings) -> ConnectionLimits:
+    """As many connections as are set, and as the descriptors allow that the process may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.max_connections + OWN_DESCRIPTORS
+    may_have = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+    if soft != resource.RLIM_INFINITY and soft < may_have:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (may_have, hard))
+    if may_have < wanted:
+        logger.warning("only %d open files are allowed, so fewer than MAX_CONNECTIONS are taken", may_have)
+    return ConnectionLimits(
+        connections=max(1, may_have - OWN_DESCRIPTORS),
+        head_secs=settings.header_timeout_secs,
+        linger_secs=settings.upload_idle_secs,
+        linger_bytes=settings.upload_min_bytes_per_sec,
+    )
+
+
 def _retention(settings: Settings, store: Store, blobs: Blobs) -> Retention | None:
     if settings.retention_hours is None:
         return None
@@ -256,7 +305,7 @@ def _retention(settings: Settings, store: Store, blobs: Blobs) -> Retention | No
 
 
 def _lifespan(
-    services: Services, retention: Retention | None, wyoming: socket.socket | None
+    services: Services, retention: Retention | None, wyoming: socket.socket | None, ring: KeyRing | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -265,6 +314,8 @@ def _lifespan(
         tasks = [asyncio.create_task(services.webhooks.run())]
         if retention is not None:
             tasks.append(asyncio.create_task(retention.run()))
+        if ring is not None:
+            tasks.append(asyncio.create_task(ring.run()))
         try:
             async with _wyoming(services, wyoming):
                 yield
@@ -285,8 +336,16 @@ def _wyoming_listener(settings: Settings, cleanup: ExitStack) -> socket.socket |
         return None
     if find_spec("wyoming") is None:
         raise StartError("WYOMING_PORT needs the package wyoming: pip install 'scrivano[wyoming]', or unset it")
-    listener = cleanup.enter_context(_bind(settings.host, settings.wyoming_port, "WYOMING_PORT"))
+    listener = cleanup.enter_context(
+        _bind(settings.wyoming_host or settings.host, settings.wyoming_port, "WYOMING_PORT")
+    )
     host, port = listener.getsockname()[:2]
+    if settings.api_keys_file is not None and not ip_address(host).is_loopback:
+        # A warning would be read by nobody, and the keys would keep out only those who ask for HTTP.
+        raise StartError(
+            f"Wyoming has no keys, so with API_KEYS_FILE it cannot listen on {host}: set WYOMING_HOST=127.0.0.1, or run"
+            " a second server for it"
+        )
     logger.info("listening for Wyoming", extra={"uri": f"tcp://{_authority(host, port)}"})
     return listener
 
@@ -311,7 +370,7 @@ def _bind(host: str, port: int, setting: str = "PORT or --port") -> socket.socke
     """A listening socket, before anything else is begun. Raises `StartError`."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((host, port), family=family, backlog=512)
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise StartError(f"cannot listen on {host} port {port} {_why_not(error, setting)}") from error
     # Accepted sockets inherit it. Without it, an answer's head and body are 40 ms apart: asyncio sets it only for

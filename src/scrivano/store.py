@@ -7,6 +7,8 @@ from then on a power cut loses nothing of it.
 A run of a job is an *attempt*: `claim` numbers it, and every write of a runner carries the number. When another
 attempt has begun, or the job has ended, such a write changes nothing and says so (False or None).
 
+Where a method takes an `owner`, jobs that are not this API key's are not there for it; None: all jobs are.
+
 The statements run on SQLite and PostgreSQL alike; what is SQLite's own stands in `database`.
 """
 
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,18 +25,44 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Update, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from scrivano import migrations
 from scrivano.database import Database, disk_errors
-from scrivano.errors import JobNotFound, JobNotRetriable, JobTerminal, JobUnfinished, KeyReused, QueueFull, StorageFull
+from scrivano.errors import (
+    JobNotFound,
+    JobNotRetriable,
+    JobTerminal,
+    JobUnfinished,
+    KeyReused,
+    LimitReached,
+    QueueFull,
+    StorageFull,
+)
 from scrivano.jobs import NEXT, Chunk, Event, Job, JobStatus, Piece
-from scrivano.tables import Utc, chunks, deliveries, events, jobs, results
+from scrivano.keys import UNLIMITED, Limits
+from scrivano.tables import Utc, chunks, deliveries, events, jobs, results, usage
 
 __all__ = ["Decoded", "Delivery", "Store", "StoredChunk"]
 
 QUEUE_RETRY_SECS = 30
-"""When a client should ask again that a full queue has sent away."""
+"""When a client should ask again that a full queue, or its key's limit of jobs, has sent away."""
+
+DAY = timedelta(hours=24)
+HOUR = timedelta(hours=1)
 
 _JOB = [jobs.c[name] for name in Job.__dataclass_fields__]
 
@@ -131,10 +160,10 @@ class Store:
 
     # Jobs: reading ---------------------------------------------------------------------------------------------
 
-    def get_job(self, job_id: str) -> Job:
+    def get_job(self, job_id: str, *, owner: str | None = None) -> Job:
         """Raises `JobNotFound`."""
         with self._readers.connect() as db:
-            return _job(db, job_id)
+            return _job(db, job_id, owner)
 
     def get_result(self, job_id: str) -> bytes | None:
         """The JSON bytes of the job's `segments`; None unless it is done (or there is no such job)."""
@@ -154,10 +183,15 @@ class Store:
             return [Job(**row._asdict()) for row in rows]
 
     def list_jobs(
-        self, limit: int, *, status: JobStatus | None = None, before: tuple[datetime, str] | None = None
+        self,
+        limit: int,
+        *,
+        status: JobStatus | None = None,
+        before: tuple[datetime, str] | None = None,
+        owner: str | None = None,
     ) -> list[Job]:
         """Newest first; `before`: only those older than the job with this `created_at` and id."""
-        query = select(*_JOB).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit)
+        query = select(*_JOB).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit).where(_of(owner))
         if status is not None:
             query = query.where(jobs.c.status == status)
         if before is not None:
@@ -190,23 +224,28 @@ class Store:
         idempotency_key: str | None = None,
         twins_since: datetime | None = None,
         max_queue: int | None = None,
+        limits: Limits = UNLIMITED,
     ) -> str:
         """Store a new job, of which the audio must lie in its place, fsynced; returns its id.
 
         With a key that an earlier job came with: nothing is stored, and that job's id is returned, or `KeyReused`
         raised where its recording or parameters were others. (The name of the file does not matter.)
         Without a key, and with `twins_since`: so, too, for a job that was accepted since then for the same recording
-        and parameters, unless it failed or was cancelled. Raises `QueueFull` where `max_queue` jobs wait already.
+        and parameters, unless it failed or was cancelled. Both go for jobs of the same owner only: nobody can find
+        out what others have sent. Raises `QueueFull` where `max_queue` jobs wait already, and `LimitReached` where
+        the owner has as many jobs, or has had as much audio, as `limits` allow.
         """
         row = {column.name: getattr(job, column.name) for column in _JOB}
         row |= {"options": dict(job.options), "audio_sha256": audio_sha256, "audio_bytes": audio_bytes}
-        row |= {"idempotency_key": idempotency_key, "request_sha256": _request_sha256(job, audio_sha256)}
+        key = _scoped(job.owner, idempotency_key)
+        row |= {"idempotency_key": key, "request_sha256": _request_sha256(job, audio_sha256)}
         with self._write() as db:
-            earlier = _same_request(db, idempotency_key, row["request_sha256"])
-            if earlier is None and idempotency_key is None and twins_since is not None:
-                earlier = _twin(db, row["request_sha256"], twins_since)
+            earlier = _same_request(db, key, row["request_sha256"])
+            if earlier is None and key is None and twins_since is not None:
+                earlier = _twin(db, row["request_sha256"], twins_since, job.owner)
             if earlier is None:
                 _check_room(db, max_queue)
+                _check_limits(db, job.owner, limits, self._now())
                 db.execute(_ADD_JOB, row)
         return earlier or job.id
 
@@ -349,25 +388,27 @@ class Store:
             job = self._finish(db, fence, {"_job_id": job_id, "_attempt": attempt}, values)
         return self._finished(job)
 
-    def cancel(self, job_id: str) -> Job:
+    def cancel(self, job_id: str, *, owner: str | None = None) -> Job:
         """End a job that waits or runs, whoever runs it. Raises `JobNotFound`, `JobTerminal`."""
         with self._write() as db:
-            job = self._finish(db, _CANCELLABLE, {"_job_id": job_id}, {"status": JobStatus.CANCELLED})
+            fence = _CANCELLABLE.where(_of(owner))
+            job = self._finish(db, fence, {"_job_id": job_id}, {"status": JobStatus.CANCELLED})
             if job is None:
-                raise JobTerminal(job_id, _job(db, job_id).status)
+                raise JobTerminal(job_id, _job(db, job_id, owner).status)
         self._finished(job)
         return job
 
-    def retry(self, job_id: str) -> Job:
+    def retry(self, job_id: str, *, owner: str | None = None, limits: Limits = UNLIMITED) -> Job:
         """Have a failed or cancelled job wait for another attempt. Its audio must still be there.
 
         Its log begins anew, at the next number; a webhook that was not yet told of its end is told of the next one.
-        Raises `JobNotFound`, `JobNotRetriable`.
+        Raises `JobNotFound`, `JobNotRetriable`, and `LimitReached` as `add_job` does.
         """
         may = jobs.c.status.in_([status for status in JobStatus if JobStatus.QUEUED in NEXT[status]])
         again = dict.fromkeys(("error", "error_code", "completed_at", "duration_secs", "chunks_total"))
         with self._write() as db:
             values = {"status": JobStatus.QUEUED, "progress": 0, **again}
+            _check_limits(db, _job(db, job_id, owner).owner, limits, self._now())
             if not db.execute(update(jobs).where(jobs.c.id == job_id, may).values(values)).rowcount:
                 status = _job(db, job_id).status
                 raise JobNotRetriable(f"job {job_id} is {status}; only failed and cancelled jobs can be tried again")
@@ -397,6 +438,8 @@ class Store:
         if not db.execute(fence, {**which, **values, "completed_at": now, "lease_expires_at": None}).rowcount:
             return None
         job = _job(db, job_id)
+        if job.owner is not None and job.duration_secs:
+            _add_usage(db, job.owner, job.duration_secs * job.progress / 100, now)
         db.execute(_DROP_CHUNKS, {"_job_id": job_id, "_first": 0})
         if job.status is JobStatus.FAILED:
             self._append(db, job, "error", {"message": job.error, "code": job.error_code})
@@ -512,6 +555,7 @@ _ENDED = jobs.c.status.in_([status for status in JobStatus if status.terminal])
 
 # Built once: putting a statement together takes longer than SQLite takes to run it, and these run for every chunk.
 _GET_JOB = select(*_JOB).where(jobs.c.id == bindparam("_job_id"))
+_GET_OWN_JOB = _GET_JOB.where(jobs.c.owner == bindparam("_owner"))
 _HELD = _GET_JOB.with_for_update()
 _LAST_SEQ = select(func.max(events.c.seq)).where(events.c.job_id == bindparam("_job_id"))
 _SET_JOB = update(jobs).where(jobs.c.id == bindparam("_job_id"))
@@ -563,8 +607,13 @@ def _held(db: Connection, job_id: str, attempt: int) -> Job | None:
     return Job(**row._asdict())
 
 
-def _job(db: Connection, job_id: str) -> Job:
-    row = db.execute(_GET_JOB, {"_job_id": job_id}).one_or_none()
+def _of(owner: str | None) -> ColumnElement[bool]:
+    return true() if owner is None else jobs.c.owner == owner
+
+
+def _job(db: Connection, job_id: str, owner: str | None = None) -> Job:
+    query, values = (_GET_JOB, {}) if owner is None else (_GET_OWN_JOB, {"_owner": owner})
+    row = db.execute(query, {"_job_id": job_id, **values}).one_or_none()
     if row is None:
         raise JobNotFound(job_id)
     return Job(**row._asdict())
@@ -573,6 +622,14 @@ def _job(db: Connection, job_id: str) -> Job:
 def _request_sha256(job: Job, audio_sha256: str) -> str:
     asked = [audio_sha256, job.task, job.language, job.webhook_url, dict(job.options)]
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def _scoped(owner: str | None, key: str | None) -> str | None:
+    """An Idempotency-Key as it is stored, where the column is unique: two owners' never meet. A header has no newline,
+    so nobody's key looks like an owner's."""
+    if owner is None or key is None:
+        return key
+    return f"{owner}\n{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def _same_request(db: Connection, key: str | None, request_sha256: str) -> str | None:
@@ -586,10 +643,11 @@ def _same_request(db: Connection, key: str | None, request_sha256: str) -> str |
     return None if earlier is None else str(earlier.id)
 
 
-def _twin(db: Connection, request_sha256: str, since: datetime) -> str | None:
-    """The newest job that was asked for the same since then, and has, or may still get, a transcript."""
+def _twin(db: Connection, request_sha256: str, since: datetime, owner: str | None) -> str | None:
+    """The owner's newest job that was asked for the same since then, and has, or may still get, a transcript."""
     good = jobs.c.status.in_([JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.DONE])
-    query = select(jobs.c.id).where(good, jobs.c.created_at >= since, jobs.c.request_sha256 == request_sha256)
+    whose = jobs.c.owner.is_not_distinct_from(owner)
+    query = select(jobs.c.id).where(good, whose, jobs.c.created_at >= since, jobs.c.request_sha256 == request_sha256)
     return db.scalar(query.order_by(jobs.c.created_at.desc()).limit(1))
 
 
@@ -600,6 +658,41 @@ def _waiting(db: Connection) -> int:
 def _check_room(db: Connection, max_queue: int | None) -> None:
     if max_queue is not None and (waiting := _waiting(db)) >= max_queue:
         raise QueueFull(waiting, QUEUE_RETRY_SECS)
+
+
+def _check_limits(db: Connection, owner: str | None, limits: Limits, now: datetime) -> None:
+    """Raises `LimitReached`. Audio counts as it is decoded, and that of the job itself is not yet known: who is below
+    the limit may go over it once."""
+    if owner is None:
+        return
+    if limits.jobs is not None:
+        going_on = select(func.count()).select_from(jobs).where(jobs.c.owner == owner, ~_ENDED)
+        if (db.scalar(going_on) or 0) >= limits.jobs:
+            message = f"this API key may have {limits.jobs} jobs that have not ended; wait for one, or cancel one"
+            raise LimitReached(message, QUEUE_RETRY_SECS)
+    if limits.audio_hours_per_day is not None:
+        _check_audio(db, owner, limits.audio_hours_per_day, now)
+
+
+def _check_audio(db: Connection, owner: str, hours: float, now: datetime) -> None:
+    """Over the last 24 whole hours and the one that goes on, and over what runs."""
+    recent = and_(usage.c.owner == owner, usage.c.hour > now - DAY - HOUR)
+    used, oldest = db.execute(select(func.sum(usage.c.audio_secs), func.min(usage.c.hour)).where(recent)).one()
+    decoded = func.sum(jobs.c.duration_secs * jobs.c.progress / 100.0)
+    running = db.scalar(select(decoded).where(jobs.c.owner == owner, ~_ENDED))
+    if float(used or 0) + float(running or 0) >= hours * 3600:
+        back = (oldest or now) + DAY + HOUR - now
+        message = f"this API key may have {hours:g} hours of audio a day, which are used up; come back later"
+        raise LimitReached(message, max(1, math.ceil(back.total_seconds())))
+
+
+def _add_usage(db: Connection, owner: str, audio_secs: float, now: datetime) -> None:
+    """Count it for the hour that it is; what no day can contain any more goes."""
+    db.execute(delete(usage).where(usage.c.owner == owner, usage.c.hour <= now - DAY - HOUR))
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    more = {"audio_secs": usage.c.audio_secs + audio_secs}
+    if not db.execute(update(usage).where(usage.c.owner == owner, usage.c.hour == hour).values(more)).rowcount:
+        db.execute(insert(usage), {"owner": owner, "hour": hour, "audio_secs": audio_secs})
 
 
 def _chunks(db: Connection, job_id: str, indices: Sequence[int] | None = None) -> list[StoredChunk]:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from scrivano.jobs import JobStatus, Task
 
-__all__ = ["TABLES", "Utc", "chunks", "deliveries", "events", "jobs", "results"]
+__all__ = ["TABLES", "Utc", "chunks", "deliveries", "events", "jobs", "results", "usage"]
 
 
 class Utc(sa.TypeDecorator[datetime]):
@@ -53,8 +53,9 @@ jobs = sa.Table(
     sa.Column("chunks_total", sa.Integer),  # null until the plan is complete
     sa.Column("audio_sha256", sa.String(64)),
     sa.Column("audio_bytes", sa.BigInteger),
-    sa.Column("idempotency_key", sa.String(255), unique=True),
+    sa.Column("idempotency_key", sa.String(255), unique=True),  # of an owner's job: with the owner in it
     sa.Column("request_sha256", sa.String(64)),  # of what was asked for, `language` before any was detected
+    sa.Column("owner", sa.String(32)),  # the API key that it came with; null: nobody's
 )
 
 # Apart from `jobs`, because SQLite walks over a row's megabytes to reach any column that a later revision adds.
@@ -100,4 +101,13 @@ deliveries = sa.Table(
     sa.Column("last_error", sa.Text),
     sa.Column("created_at", Utc),
     sa.Column("delivered_at", Utc),
+)
+
+# Apart from `jobs`, of which the rows can be deleted: that must not give used hours back.
+usage = sa.Table(
+    "usage",
+    TABLES,
+    sa.Column("owner", sa.String(32), primary_key=True),
+    sa.Column("hour", Utc, primary_key=True),  # its begin
+    sa.Column("audio_secs", sa.Double),  # decoded for jobs that ended in it
 )

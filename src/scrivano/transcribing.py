@@ -65,14 +65,16 @@ def find_server(url: str | None, model: str | None) -> str | None:
     return found if served is not None and model in (None, served) else None
 
 
-def transcribe_all(url: str, files: Sequence[Path], wish: Wish, messages: Console) -> int:
+def transcribe_all(
+    url: str, files: Sequence[Path], wish: Wish, messages: Console, *, api_key: str | None = None
+) -> int:
     """Transcribe the files; returns how many failed. Progress and errors go to `messages`, transcripts as wished.
 
     All files are submitted first, so that their chunks share the model; an interrupt cancels what is left.
     Raises `StartError` where the model cannot be loaded.
     """
     failed = 0
-    with Client(url) as client, _shown(messages) as show:
+    with Client(url, api_key=api_key) as client, _shown(messages) as show:
         jobs = [(file, _submit(client, file, wish, show)) for file in files]
         left = [job_id for _, job_id in jobs if job_id is not None]
         try:

@@ -14,10 +14,13 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from scrivano import __version__
 from scrivano.api import asr, audio, health, inference, job_stream, jobs, model, openai, transcripts
 from scrivano.api.documents import ErrorView
+from scrivano.api.edge import METHODS, Application, Edge
+from scrivano.api.headers import page_policy
 from scrivano.api.problems import Problem, answer, problem_of
 from scrivano.api.services import Services
 from scrivano.errors import ScrivanoError
@@ -34,8 +37,12 @@ seconds from the start of the file.
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
-def create_app(services: Services, lifespan: Lifespan | None = None) -> FastAPI:
-    app = FastAPI(
+NO_EDGE = Edge()
+
+
+def create_app(services: Services, lifespan: Lifespan | None = None, edge: Edge = NO_EDGE) -> FastAPI:
+    app = Application(
+        edge,
         title="Scrivano",
         version=__version__,
         description=DESCRIPTION,
@@ -58,7 +65,8 @@ def create_app(services: Services, lifespan: Lifespan | None = None) -> FastAPI:
         inference.router,
     ):
         app.include_router(router)
-    _add_docs(app)
+    if edge.docs:
+        _add_docs(app)
     app.add_exception_handler(ScrivanoError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
@@ -70,15 +78,18 @@ def _add_docs(app: FastAPI) -> None:
     """Swagger UI out of the package: a private server's page asks nobody else for its scripts."""
     app.mount("/assets/swagger", StaticFiles(directory=Path(str(files("scrivano") / "web" / "swagger"))))
 
+    page = get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title="Scrivano",
+        swagger_js_url="/assets/swagger/swagger-ui-bundle.js",
+        swagger_css_url="/assets/swagger/swagger-ui.css",
+        swagger_favicon_url="/assets/swagger/favicon-32x32.png",
+    )
+    policy = page_policy(bytes(page.body).decode())
+
     @app.get("/docs", include_in_schema=False)
     def docs() -> HTMLResponse:
-        return get_swagger_ui_html(
-            openapi_url="/openapi.json",
-            title="Scrivano",
-            swagger_js_url="/assets/swagger/swagger-ui-bundle.js",
-            swagger_css_url="/assets/swagger/swagger-ui.css",
-            swagger_favicon_url="/assets/swagger/favicon-32x32.png",
-        )
+        return HTMLResponse(page.body, headers={"Content-Security-Policy": policy})
 
     @app.get("/", include_in_schema=False)
     def root() -> RedirectResponse:
@@ -101,7 +112,16 @@ def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     hint = {404: "no such page; /docs lists all routes", 405: "this route does not take that method; see /docs"}
     message = hint.get(error.status_code, error.detail)
-    return answer(request.url.path, Problem(status=error.status_code, message=message, headers=error.headers or {}))
+    headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers or {}
+    return answer(request.url.path, Problem(status=error.status_code, message=message, headers=headers))
+
+
+def _allowed(request: Request) -> str:
+    """All methods of the path: Starlette names those of the first route that has it."""
+    routes = request.app.router.routes
+    scopes = ({**request.scope, "method": method} for method in METHODS)
+    taken = (scope["method"] for scope in scopes if any(route.matches(scope)[0] is Match.FULL for route in routes))
+    return ", ".join(taken)
 
 
 def _broken(request: Request, error: Exception) -> Response:

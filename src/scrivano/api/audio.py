@@ -24,6 +24,7 @@ from scrivano.jobs import Job
 router = APIRouter(tags=["jobs"])
 
 
+@router.head("/jobs/{job_id}/audio", include_in_schema=False)
 @router.get(
     "/jobs/{job_id}/audio",
     summary="A job's recording",
@@ -76,7 +77,7 @@ class OpenFileResponse(FileResponse):
 
 def _kept(services: Services, job_id: str) -> tuple[Job, int]:
     """The job and its open recording. Raises `JobNotFound`, `AudioGone`."""
-    job = services.store.get_job(job_id)
+    job = services.store.get_job(job_id, owner=services.caller.sees)
     try:
         return job, os.open(services.blobs.path(job_id), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError as error:

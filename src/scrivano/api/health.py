@@ -12,6 +12,7 @@ from scrivano.api.services import ServicesDep
 router = APIRouter(tags=["health"])
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health", summary="Whether the server is there, and what it runs on", response_model=HealthView)
 def health(services: ServicesDep) -> dict[str, Any]:
     """Never waits for the model."""

@@ -11,7 +11,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from scrivano.api.documents import STREAM_EXAMPLE, ErrorView
 from scrivano.api.events import frame, parse_event_id, respond
-from scrivano.api.jobs import JobId, job_body
+from scrivano.api.jobs import JobId, job_body, visible_job
 from scrivano.api.services import Services, ServicesDep
 from scrivano.jobs import Event, Job
 
@@ -40,7 +40,7 @@ async def stream(
     the job's log: a client that comes back with `Last-Event-ID` misses nothing, and 0 tells all from the start. The
     segments of `done` are the transcript: what was said twice where two chunks meet is in it once.
     """
-    job = await run_sync(services.store.get_job, job_id)
+    job = await run_sync(visible_job, services, job_id)
     return respond(_frames(services, job, parse_event_id(last_event_id)))
 
 

@@ -105,7 +105,7 @@ def list_jobs(
     cursor: Annotated[str | None, Query(description="Go on where the page with this `next_cursor` ended.")] = None,
 ) -> Response:
     """Jobs without their `segments`. `next_cursor` is null on the last page; jobs that come meanwhile shift nothing."""
-    found = services.store.list_jobs(limit + 1, status=status, before=_parse_cursor(cursor))
+    found = services.store.list_jobs(limit + 1, status=status, before=_parse_cursor(cursor), owner=services.caller.sees)
     shown = [job_json(job, None) for job in found[:limit]]
     following = json.dumps(_cursor(found[limit - 1]) if len(found) > limit else None).encode()
     body = b'{"jobs": [' + b", ".join(shown) + b'], "next_cursor": ' + following + b"}"
@@ -157,10 +157,10 @@ def cancel(
     With `purge=true` the answer is the job as it was.
     """
     if purge:
-        body = job_body(services, job_id)
+        body = job_body(services, job_id)  # raises where the job is not this caller's
         forget(services.store, services.blobs, job_id)
         return Response(body, media_type="application/json")
-    job = services.store.cancel(job_id)
+    job = services.store.cancel(job_id, owner=services.caller.sees)
     services.runner.cancel(job_id)
     return Response(job_json(job), media_type="application/json")
 
@@ -180,17 +180,22 @@ def retry(job_id: JobId, services: ServicesDep) -> Response:
 
     Failed jobs keep their recording; cancelled ones do with `KEEP_AUDIO=true`.
     """
-    job = services.store.get_job(job_id)
+    job = visible_job(services, job_id)
     if JobStatus.QUEUED in NEXT[job.status] and not services.blobs.path(job_id).exists():
         raise JobNotRetriable(f"the recording of job {job_id} is not kept; submit it again")
-    job = services.store.retry(job_id)
+    job = services.store.retry(job_id, owner=services.caller.sees, limits=services.caller.limits)
     services.runner.submit(job)
     return Response(job_json(job), status_code=202, media_type="application/json")
 
 
+def visible_job(services: Services, job_id: str) -> Job:
+    """Raises `JobNotFound`, also where the job is there and not for this caller."""
+    return services.store.get_job(job_id, owner=services.caller.sees)
+
+
 def job_body(services: Services, job_id: str) -> bytes:
     """The job as JSON, with its segments. Raises `JobNotFound`."""
-    job = services.store.get_job(job_id)
+    job = visible_job(services, job_id)
     segments = services.store.get_result(job.id) if job.status is JobStatus.DONE else None
     return job_json(job, segments or b"[]")
 
@@ -200,7 +205,7 @@ async def _ended(services: Services, job_id: str) -> None:
     with services.signals.watch(job_id) as news:
         while not services.signals.stopping:
             news.clear()
-            if (await run_sync(services.store.get_job, job_id)).status.terminal:
+            if (await run_sync(visible_job, services, job_id)).status.terminal:
                 return
             await news.wait()
 

@@ -10,10 +10,14 @@ from fastapi.responses import JSONResponse, Response
 
 from scrivano.errors import (
     HTTP_STATUS,
+    LimitReached,
     ModelNotReady,
+    NoKey,
+    NotAllowed,
     QueueFull,
     ScrivanoError,
     ServerStopping,
+    UploadStalled,
 )
 
 __all__ = ["JOB_ID_HEADER", "Problem", "answer", "http_status", "openai_error", "problem_of"]
@@ -37,8 +41,12 @@ class Problem:
 def problem_of(error: ScrivanoError) -> Problem:
     headers: dict[str, str] = {}
     more: dict[str, Any] = {}
-    if isinstance(error, ModelNotReady | QueueFull | ServerStopping):
+    if isinstance(error, LimitReached | ModelNotReady | QueueFull | ServerStopping):
         headers["Retry-After"] = str(error.retry_after_secs)
+    if isinstance(error, NoKey | NotAllowed):
+        headers["WWW-Authenticate"] = _challenge(error)
+    if isinstance(error, UploadStalled):
+        headers["Connection"] = "close"
     if error.job_id is not None:
         headers[JOB_ID_HEADER] = error.job_id
     if isinstance(error, ModelNotReady):
@@ -51,6 +59,13 @@ def problem_of(error: ScrivanoError) -> Problem:
         headers=headers,
         more=more,
     )
+
+
+def _challenge(error: NoKey | NotAllowed) -> str:
+    """As RFC 6750 has it."""
+    if isinstance(error, NotAllowed):
+        return f'Bearer realm="scrivano", error="insufficient_scope", scope="{" ".join(error.scopes)}"'
+    return 'Bearer realm="scrivano"' + (', error="invalid_token"' if error.shown else "")
 
 
 def http_status(error: ScrivanoError) -> int:

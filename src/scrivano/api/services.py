@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated
 
@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 from scrivano.blobs import Blobs
 from scrivano.downloads import Downloads
 from scrivano.gpu import MemoryReader
+from scrivano.keys import ANYBODY, Caller
 from scrivano.runner import Runner
 from scrivano.signals import ModelLog, Signals
 from scrivano.store import Store
@@ -23,7 +24,8 @@ __all__ = ["Services", "ServicesDep"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """`models`: the first is meant where none is named. `gpu`: the device whose memory is shown. `queue_always`: accept
-    submissions whatever the model's state. `max_upload_bytes` and `max_queue` None: no limit."""
+    submissions whatever the model's state. `max_upload_bytes` and `max_queue` None: no limit. `caller`: who made the
+    request that this is handed to."""
 
     store: Store
     blobs: Blobs
@@ -41,6 +43,7 @@ class Services:
     queue_always: bool = False
     max_upload_bytes: int | None = None
     max_queue: int | None = None
+    caller: Caller = ANYBODY
 
     @property
     def model(self) -> str:
@@ -49,7 +52,8 @@ class Services:
 
 def _services(request: Request) -> Services:
     services: Services = request.app.state.services
-    return services
+    caller: Caller | None = request.scope.get("state", {}).get("caller")
+    return services if caller is None else replace(services, caller=caller)
 
 
 ServicesDep = Annotated[Services, Depends(_services)]

@@ -53,7 +53,7 @@ async def accept(
     """Keep the recording, store the job, tell the runner; returns the job's id.
 
     With a key, or `twins_since`, it may be an earlier job's (see `Store.add_job`). Raises `BadRequest` where there is
-    no recording, `WorkerGone`, `KeyReused`, `QueueFull`, `StorageFull`.
+    no recording, `WorkerGone`, `KeyReused`, `QueueFull`, `LimitReached`, `StorageFull`.
     """
     upload.check()
     if not services.runner.alive:
@@ -183,6 +183,7 @@ def _job(services: Services, upload: Upload, wish: Wish) -> Job:
         webhook_url=wish.webhook_url,
         filename=wish.filename,
         options=options,
+        owner=services.caller.owner,
     )
 
 
@@ -197,6 +198,7 @@ def _store(services: Services, job: Job, blob: Blob, key: str | None, twins_sinc
             idempotency_key=key,
             twins_since=twins_since,
             max_queue=services.max_queue,
+            limits=services.caller.limits,
         )
     finally:
         if job_id != job.id:

@@ -111,7 +111,7 @@ def _transcript(services: Services, job_id: str, partial: bool) -> tuple[Job, Tr
     """Raises `TranscriptNotReady` where there is none (yet)."""
     # The chunks before the job: they go when it ends, and then there is its result.
     chunks = services.store.chunks(job_id) if partial else []
-    job = services.store.get_job(job_id)
+    job = services.store.get_job(job_id, owner=services.caller.sees)
     if job.status is JobStatus.DONE:
         segments = tuple(map(segment_from_dict, json.loads(services.store.get_result(job_id) or b"[]")))
     elif partial and not job.status.terminal:

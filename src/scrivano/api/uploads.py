@@ -17,6 +17,9 @@ from scrivano.blobs import Blob, Blobs, BlobWriter
 from scrivano.errors import BadRequest, MultipartError, TooLarge
 
 MAX_FIELD_BYTES = 64 * 1024
+MAX_FIELDS_BYTES = 1024 * 1024
+"""Of all fields together: they are held in memory."""
+
 MAX_PARTS = 1000
 
 FLUSH_BYTES = 1024 * 1024
@@ -51,6 +54,7 @@ class Upload:
         self._going = memoryview(b"")
         self._writing: asyncio.Future[tuple[None, None]] | None = None
         self._parts = 0
+        self._fields_bytes = 0
         self._header = b""
         self._headers: dict[bytes, bytes] = {}
         self._field: str | None = None
@@ -194,7 +198,10 @@ class Upload:
             self._take(memoryview(data)[start:end])
         elif len(self._value) + end - start > MAX_FIELD_BYTES:
             raise MultipartError(f"multipart error: field '{self._field}' is longer than {MAX_FIELD_BYTES} bytes")
+        elif self._fields_bytes + end - start > MAX_FIELDS_BYTES:
+            raise MultipartError(f"multipart error: the fields are together longer than {MAX_FIELDS_BYTES} bytes")
         else:
+            self._fields_bytes += end - start
             self._value += data[start:end]
 
     def _take(self, data: memoryview) -> None:

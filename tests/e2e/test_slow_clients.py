@@ -1,0 +1,225 @@
+"""Clients that hold on to what they have: raw sockets against a served program, with and without a body."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, suppress
+from http.client import HTTPResponse
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from served import Served, served, until
+
+IDLE_SECS, HEAD_SECS, MIN_RATE, CONNECTIONS = 1.0, 0.5, 1000, 40
+LATE_SECS = 8.0
+"""A busy machine may be this late."""
+
+FORM = b"POST /jobs HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+FILE = b'--b\r\nContent-Disposition: form-data; name="audio"; filename="a.wav"\r\n\r\n'
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    settings = {
+        "UPLOAD_IDLE_SECS": str(IDLE_SECS),
+        "UPLOAD_MIN_BYTES_PER_SEC": str(MIN_RATE),
+        "HEADER_TIMEOUT_SECS": str(HEAD_SECS),
+        "MAX_CONNECTIONS": str(CONNECTIONS),
+        "ADMISSION": "queue",
+    }
+    folder = tmp_path_factory.mktemp("slow")
+    with served(folder, **settings) as server:
+        server.data_dir = folder  # type: ignore[attr-defined]
+        yield server
+
+
+def connected(server: Served) -> socket.socket:
+    parts = urlsplit(server.url)
+    return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=30)
+
+
+def answer(sock: socket.socket) -> tuple[int, dict[str, str]]:
+    """Status and JSON body of an answer; 0 where the connection was cut without one."""
+    response = HTTPResponse(sock)
+    try:
+        response.begin()
+        return response.status, json.loads(response.read())
+    except ConnectionError:
+        return 0, {}
+
+
+def trickle(sock: socket.socket, piece: bytes, every_secs: float) -> float:
+    """Send a piece now and then until the server has enough of it; returns the seconds that it took."""
+    began = time.monotonic()
+    sock.settimeout(every_secs)
+    with suppress(ConnectionError):
+        while time.monotonic() - began < LATE_SECS + 10:
+            sock.sendall(piece)
+            with suppress(TimeoutError):
+                sock.recv(1, socket.MSG_PEEK)  # an answer, or the end
+                break
+    sock.settimeout(30)
+    return time.monotonic() - began
+
+
+def leftovers(server: Served) -> list[Path]:
+    return list((server.data_dir / "uploads").iterdir())  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("head", [b"", b"GET /health HT", b"GET /health HTTP/1.1\r\nHost: x\r\n", b"\r\n\r\n"])
+def test_a_head_that_does_not_end_is_cut(server: Served, head: bytes) -> None:
+    with closing(connected(server)) as sock:
+        sock.sendall(head)
+        began = time.monotonic()
+        status, _ = answer(sock)
+
+    assert status == (408 if head else 0)
+    assert HEAD_SECS * 0.9 <= time.monotonic() - began < HEAD_SECS + LATE_SECS
+
+
+@pytest.mark.parametrize("piece", [b"X-A: b\r\n", b"\r\n"])
+def test_a_head_that_comes_drop_by_drop_is_cut(server: Served, piece: bytes) -> None:
+    with closing(connected(server)) as sock:
+        sock.sendall(b"" if piece == b"\r\n" else b"GET /health HTTP/1.1\r\nHost: x\r\n")
+        took = trickle(sock, piece, 0.1)
+
+    assert took < HEAD_SECS + LATE_SECS
+
+
+def test_a_second_requests_head_has_no_more_time_than_the_first(server: Served) -> None:
+    with closing(connected(server)) as sock:
+        sock.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert answer(sock)[0] == 200
+        sock.sendall(b"GET /health HTTP/1.1\r\nHost: ")
+        assert answer(sock)[0] == 408
+
+
+@pytest.mark.parametrize("pieces", [1, 50])
+def test_a_head_that_is_too_large_is_refused(server: Served, pieces: int) -> None:
+    value = b"a" * 100_000
+    with closing(connected(server)) as sock:
+        sock.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nX-A: ")
+        for start in range(0, len(value), len(value) // pieces):
+            try:
+                sock.sendall(value[start : start + len(value) // pieces])
+            except OSError:
+                break  # it has heard enough
+        assert answer(sock)[0] in (431, 0)  # 0: the refusal was lost with what was still under way
+
+
+def test_a_head_of_a_usual_size_is_fine_however_it_is_cut(server: Served) -> None:
+    head = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-A: " + b"a" * 60_000 + b"\r\n\r\n"
+    with closing(connected(server)) as sock:
+        for start in range(0, len(head), 7_000):
+            sock.sendall(head[start : start + 7_000])
+        assert answer(sock)[0] == 200
+
+
+def test_what_is_no_http_is_told_so_in_json(server: Served) -> None:
+    with closing(connected(server)) as sock:
+        sock.sendall(b"\x16\x03\x01\x02\x00 hello\r\n\r\n")
+        status, body = answer(sock)
+
+    assert (status, set(body)) == (400, {"error"})
+
+
+@pytest.mark.parametrize("piece", [b"", b"a" * 20], ids=["stops", "drips"])
+def test_a_body_that_stalls_gets_408_and_leaves_nothing(server: Served, piece: bytes) -> None:
+    with closing(connected(server)) as sock:
+        sock.sendall(FORM + b"Content-Length: 100000\r\n\r\n" + FILE + b"RIFF" * 1000)
+        took = trickle(sock, piece, 0.1)
+        status, body = answer(sock)
+        assert sock.recv(1) == b""  # closed
+
+    assert (status, set(body)) == (408, {"error"})
+    assert "UPLOAD_MIN_BYTES_PER_SEC" in body["error"]
+    assert IDLE_SECS * 0.9 <= took < IDLE_SECS + LATE_SECS
+    until(lambda: leftovers(server) == [])
+
+
+def test_a_body_in_chunks_that_drips_gets_408_and_leaves_nothing_on_disk(server: Served) -> None:
+    first = FILE + b"RIFF" * 300_000
+    with closing(connected(server)) as sock:
+        sock.sendall(FORM + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(first) + first + b"\r\n")
+        until(lambda: leftovers(server) != [], 10)  # more than is held in memory
+        trickle(sock, b"1\r\na\r\n", 0.1)
+        assert answer(sock)[0] == 408
+
+    until(lambda: leftovers(server) == [])
+
+
+def test_a_body_that_is_slow_and_steady_is_taken(server: Served) -> None:
+    body = FILE + b"RIFF" * 1500 + b"\r\n--b--\r\n"
+    with closing(connected(server)) as sock:
+        sock.sendall(FORM + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body))
+        for start in range(0, len(body), 500):
+            sock.sendall(body[start : start + 500])
+            time.sleep(0.15)  # more than MIN_RATE, and longer than IDLE_SECS in all
+        status, told = answer(sock)
+
+    assert (status, set(told)) == (202, {"job_id"})
+
+
+def test_a_body_that_nobody_reads_is_not_received_for_ever(server: Served) -> None:
+    with closing(connected(server)) as sock:
+        sock.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+        assert answer(sock)[0] == 200
+        took = trickle(sock, b"a", 0.1)
+
+    assert took < 2 * IDLE_SECS + LATE_SECS
+
+
+def test_a_large_body_that_was_refused_early_still_gets_its_answer(server: Served) -> None:
+    form = b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n' + b"a" * 8_000_000
+    with closing(connected(server)) as sock:
+        sock.sendall(FORM + b"Content-Length: %d\r\n\r\n" % len(form) + form)
+        assert answer(sock)[0] == 400
+
+
+def test_an_answer_that_takes_long_is_not_cut_by_what_comes_after_the_request(server: Served) -> None:
+    with closing(connected(server)) as sock:
+        sock.sendall(b"GET /model/events HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert sock.recv(65536).startswith(b"HTTP/1.1 200")
+        sock.sendall(b"\r\n")  # as some old clients do
+        sock.settimeout(HEAD_SECS * 2)
+        with pytest.raises(TimeoutError):
+            sock.recv(1)
+
+
+def test_more_connections_than_allowed_are_told_to_come_back(server: Served) -> None:
+    with ExitStack() as open_ones:
+        crowd = [open_ones.enter_context(closing(connected(server))) for _ in range(CONNECTIONS + 5)]
+        assert answer(crowd[-1])[0] == 503
+    until(lambda: server.http.get("/health").status_code == 200)
+
+
+FIELD = b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n%s\r\n'
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        (FIELD % b"1" * 100_000, "more than 1000 fields"),
+        (FIELD % (b"a" * 70_000), "longer than"),
+        (FIELD % (b"a" * 60_000) * 100, "together"),
+        (b"--b\r\nX-A: " + b"a" * 5_000_000, "multipart error"),
+        (b"--b\r\n" + b"X-A: b\r\n" * 500_000, "multipart error"),
+    ],
+    ids=["fields", "field", "all fields", "header", "headers"],
+)
+def test_a_form_that_is_all_fields_ends_early(server: Served, body: bytes, complaint: str) -> None:
+    with closing(connected(server)) as sock:
+        sock.sendall(FORM + b"Content-Length: 1000000000\r\n\r\n" + body)
+        status, told = answer(sock)
+
+    assert status == 400
+    assert complaint in told["error"]
+
+
+def test_nothing_of_this_was_a_fault(server: Served) -> None:
+    assert server.http.get("/health").status_code == 200
+    assert not [line for line in server.log if line["level"] == "error"]
