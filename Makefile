@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-virtualenv
 
-.PHONY: demo serve test check lock bench torture powercut soak nano clean
+.PHONY: demo serve test check schemathesis hostile lock bench torture powercut soak nano clean
 
 demo: $(VENV)/run.stamp
 	$(BIN)/scrivano demo
@@ -22,6 +22,15 @@ check: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(PYTEST)
+
+# What the suite tries a little of: EXAMPLES of each route and kind of data; every hostile file, cut off at many places.
+EXAMPLES ?= 60
+
+schemathesis: $(VENV)/dev.stamp
+	SCHEMATHESIS_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -s --timeout 7200 tests/e2e/test_openapi.py
+
+hostile: $(VENV)/dev.stamp
+	HOSTILE=all $(BIN)/python -m pytest -s --timeout 7200 tests/e2e/test_hostile_input.py
 
 # BENCH=--large for the whole hour, or names: BENCH="w2 w3".
 bench: $(VENV)/dev.stamp

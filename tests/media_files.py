@@ -78,6 +78,37 @@ class Kind:
     tags: Mapping[str, str] | None = None
 
 
+KINDS = {
+    "wav": Kind(),
+    "float.wav": Kind(codec="pcm_f32le", rate=48000, layout="stereo"),
+    "w64": Kind(),
+    "au": Kind(codec="pcm_mulaw", rate=8000),
+    "aiff": Kind(codec="pcm_s16be"),
+    "caf": Kind(codec="alac", rate=44100, layout="stereo"),
+    "mp3": Kind(codec="libmp3lame", rate=44100, layout="stereo"),
+    "cover.mp3": Kind(codec="libmp3lame", cover=True),
+    "m4a": Kind(codec="aac", rate=44100, layout="stereo"),
+    "aac": Kind(codec="aac"),
+    "3gp": Kind(codec="aac"),
+    "opus": Kind(codec="libopus", rate=48000),
+    "oga": Kind(codec="flac"),
+    "flac": Kind(codec="flac", rate=96000),
+    "webm": Kind(codec="libopus", rate=48000),
+    "mkv": Kind(codec="ac3", rate=48000, layout="5.1", picture=True),
+    "mp4": Kind(codec="aac", rate=48000, layout="5.1", picture=True),
+    "mov": Kind(picture=True),
+    "avi": Kind(codec="libmp3lame", rate=44100, picture=True),
+    "flv": Kind(codec="aac", rate=44100, layout="stereo"),
+    "ts": Kind(codec="mp2", rate=48000, picture=True),
+    "wma": Kind(codec="wmav2", rate=44100, bit_rate=64_000),
+    "wv": Kind(codec="wavpack", rate=44100),
+    "tta": Kind(codec="tta", rate=44100),
+    "eac3": Kind(codec="eac3", rate=48000),
+    "amr": Kind(codec="libopencore_amrnb", rate=8000),
+}
+"""Every kind of recording that is read, by suffix."""
+
+
 def write(path: Path, audio: Audio | None, kind: Kind | None = None) -> Path:
     """Write 16 kHz mono `audio` (None: no audio stream) as the container that the suffix says."""
     kind = kind or Kind()

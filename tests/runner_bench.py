@@ -36,6 +36,9 @@ class ScriptedMemory:
     def read(self, index: int) -> GpuMemory | None:
         return GpuMemory(name="scripted", total_mb=8000, used_mb=8000 - self.free_mb, free_mb=self.free_mb)
 
+    def by_process(self, index: int) -> dict[int, int]:
+        return {}
+
     def host_free_mb(self) -> int | None:
         return None
 

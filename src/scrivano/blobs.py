@@ -21,10 +21,11 @@ from types import TracebackType
 from scrivano.errors import StartError, StorageFull
 from scrivano.room import FULL, Room
 
-__all__ = ["Blob", "BlobWriter", "Blobs", "DataDirLock", "Holder"]
+__all__ = ["Blob", "BlobWriter", "Blobs", "DataDirLock", "Holder", "PartWriter", "RunningHash"]
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _PART = ".part"
+_READ_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,33 @@ class Blob:
 
     sha256: str
     size_bytes: int
+
+
+class RunningHash:
+    """The SHA-256 of a file's first `size_bytes` bytes, while there are more and more of them."""
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+        self._hash = hashlib.sha256()
+
+    def add(self, data: bytes, at: int) -> None:
+        """What lies at `at`; passed over where something before it is missing: `catch_up` reads it later."""
+        if at == self.size_bytes:
+            self._hash.update(data)
+            self.size_bytes += len(data)
+
+    def copy(self) -> RunningHash:
+        twin = RunningHash()
+        twin.size_bytes, twin._hash = self.size_bytes, self._hash.copy()
+        return twin
+
+    def catch_up(self, path: Path) -> Blob:
+        """Read the rest of the file."""
+        with path.open("rb") as file:
+            file.seek(self.size_bytes)
+            while data := file.read(_READ_BYTES):
+                self.add(data, self.size_bytes)
+        return Blob(self._hash.hexdigest(), self.size_bytes)
 
 
 def sync(fd: int) -> None:
@@ -75,13 +103,35 @@ class Blobs:
         """A writer for a new upload; use it in a `with` block, which throws away what was not committed."""
         return BlobWriter(self.path(job_id), self.room, self._fsync, self._rename)
 
+    def extend(self, job_id: str, offset_bytes: int, running: RunningHash) -> PartWriter:
+        """A writer for more of an upload that comes in several requests, for a `with` block.
+
+        Raises `FileNotFoundError` where the file should be there and is not, `StorageFull`.
+        """
+        return PartWriter(_part(self.path(job_id)), self.room, offset_bytes, running, self._fsync)
+
+    def settle(self, job_id: str, running: RunningHash) -> Blob:
+        """Put an upload that came in several requests in its place; when this returns, it survives a power cut.
+
+        Its bytes are on disk already. Settling again, after a crash, is fine. Raises `StorageFull`.
+        """
+        path = self.path(job_id)
+        part = _part(path)
+        blob = running.catch_up(part if part.exists() else path)
+        with _disk_errors(path.parent), suppress(FileNotFoundError):
+            self._rename(part, path)
+        _sync_folder(path.parent, self._fsync)
+        return blob
+
     def path(self, job_id: str) -> Path:
         """Where an upload lies, or would."""
         return self._uploads / _checked(job_id)
 
     def delete(self, job_id: str) -> None:
-        """Deleting what is not there is fine."""
-        self.path(job_id).unlink(missing_ok=True)
+        """The upload, and what there is of an unfinished one. Deleting what is not there is fine."""
+        path = self.path(job_id)
+        path.unlink(missing_ok=True)
+        _part(path).unlink(missing_ok=True)
 
     def prepared_path(self, job_id: str, attempt: int) -> Path:
         """Where an attempt's prepared audio goes; each attempt has its own, so a late child spoils nothing."""
@@ -96,12 +146,14 @@ class Blobs:
         for path in paths:
             path.unlink(missing_ok=True)
 
-    def sweep(self, keep: Collection[str]) -> int:
-        """At start: delete all but the uploads of the jobs `keep`. Returns how many files went.
+    def sweep(self, keep: Collection[str], unfinished: Collection[str] = ()) -> int:
+        """At start: delete all but the uploads of the jobs `keep`, and what there is of the `unfinished` ones.
+        Returns how many files went.
 
         Prepared audio goes too: it belongs to attempts of a server that ended.
         """
-        orphans = [path for path in self._uploads.iterdir() if path.name not in keep]
+        kept = {*keep, *unfinished, *(name + _PART for name in unfinished)}
+        orphans = [path for path in self._uploads.iterdir() if path.name not in kept]
         orphans += self._prepared.iterdir()
         for path in orphans:
             path.unlink()
@@ -116,7 +168,7 @@ class BlobWriter:
     ) -> None:
         self._path = path
         self._room = room
-        self._part = path.with_name(path.name + _PART)
+        self._part = _part(path)
         self._fsync = fsync
         self._rename = rename
         self._hash = hashlib.sha256()
@@ -147,7 +199,7 @@ class BlobWriter:
             self._fsync(self._file.fileno())
             self._file.close()
             self._rename(self._part, self._path)
-            self._sync_folder()
+            _sync_folder(self._path.parent, self._fsync)
         return Blob(self._hash.hexdigest(), self._size)
 
     def abort(self) -> None:
@@ -162,12 +214,55 @@ class BlobWriter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.abort()
 
-    def _sync_folder(self) -> None:
-        fd = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            self._fsync(fd)
-        finally:
-            os.close(fd)
+
+class PartWriter:
+    """More of an upload that comes in several requests. What was synced survives a power cut.
+
+    `position` is where the next byte goes. What lay behind the offset that it begins at is written over.
+    """
+
+    def __init__(
+        self, part: Path, room: Room, offset_bytes: int, running: RunningHash, fsync: Callable[[int], None]
+    ) -> None:
+        self.position = offset_bytes
+        self._room = room
+        self.running = running
+        self._folder = part.parent
+        self._new = offset_bytes == 0
+        self._hashed = offset_bytes
+        self._fsync = fsync
+        with _disk_errors(self._folder):
+            fd = os.open(part, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if self._new else 0), 0o600)
+        self._file = open(fd, "r+b", buffering=0)  # noqa: SIM115  closed by close
+
+    def store(self, data: bytes) -> None:
+        """Half of the work: its two halves may run in two threads at once. Raises `StorageFull`."""
+        left = memoryview(data)
+        self._room.admit(len(data))
+        with _disk_errors(self._folder):
+            while left:
+                written = os.pwrite(self._file.fileno(), left, self.position)
+                self.position += written
+                left = left[written:]
+
+    def digest(self, data: bytes) -> None:
+        """The other half, on the same pieces in the same order."""
+        self.running.add(data, self._hashed)
+        self._hashed += len(data)
+
+    def sync(self) -> None:
+        """Raises `StorageFull`."""
+        with _disk_errors(self._folder):
+            self._fsync(self._file.fileno())
+            if self._new:
+                _sync_folder(self._folder, self._fsync)
+                self._new = False
+
+    def __enter__(self) -> PartWriter:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._file.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +351,18 @@ def _make_folder(folder: Path) -> None:
 
 def _unwritable(folder: Path, error: OSError) -> StartError:
     return StartError(f"cannot write to {folder} ({error.strerror}): set DATA_DIR to a folder that you may write to")
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(path.name + _PART)
+
+
+def _sync_folder(folder: Path, fsync: Callable[[int], None]) -> None:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _checked(job_id: str) -> str:

@@ -185,6 +185,9 @@ class Settings(BaseModel):
     max_queue: int | None = Field(
         None, ge=1, description="While so many jobs wait, more are refused with 429. Unset: no limit."
     )
+    upload_expiry_hours: float = Field(
+        24, gt=0, description="A resumable upload is deleted so long after its last bytes."
+    )
     wyoming_port: int | None = Field(
         None,
         ge=0,
@@ -228,6 +231,9 @@ class Settings(BaseModel):
     )
     retention_hours: float | None = Field(
         None, gt=0, description="Ended jobs are deleted after so long, with all that belongs to them. Unset: never."
+    )
+    access_log: bool = Field(
+        True, description="Log each request: its id, method, route, status and duration; probes only where they fail."
     )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], AnyCase] = Field(
         "info", description="Log lines below this level are left out."

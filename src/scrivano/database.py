@@ -34,8 +34,10 @@ class Database:
     `readers`: as many read-only connections as threads ask for.
     """
 
-    def __init__(self, writer: sa.Engine, readers: sa.Engine) -> None:
+    def __init__(self, path: Path, writer: sa.Engine, readers: sa.Engine) -> None:
         """Use `Database.open`."""
+        self._path = path
+        self._opened = _identity(path)
         self.writer = writer.connect()
         self.readers = readers
 
@@ -49,7 +51,7 @@ class Database:
         event.listen(writer, "begin", lambda db: db.exec_driver_sql("BEGIN IMMEDIATE"))
         try:
             _migrate(writer, path, schema)
-            return cls(writer, _readers(path))
+            return cls(path, writer, _readers(path))
         except sa.exc.DatabaseError as error:
             writer.dispose()
             why = "no room is left on the disk: free some space" if _is_full(error) else error.orig
@@ -57,6 +59,11 @@ class Database:
         except BaseException:
             writer.dispose()
             raise
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the file is still where it was opened. A deleted one takes writes that nobody will read."""
+        return _identity(self._path) == self._opened
 
     def close(self) -> None:
         """Closing twice is fine."""
@@ -79,6 +86,14 @@ def disk_errors() -> Iterator[None]:
 
 def _is_full(error: sa.exc.DatabaseError) -> bool:
     return getattr(error.orig, "sqlite_errorcode", None) in _FULL
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _make(path: Path) -> None:

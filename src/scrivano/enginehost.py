@@ -61,11 +61,13 @@ class EngineHost:
         self._given = 0
         self._slowest_s = 0.0
         self.child: Child | None = None
+        self.pid: int | None = None
         self.batches: deque[Batch] = deque()
         self.deadline: float | None = None
 
     def start(self) -> None:
-        self.child = Child("engine", Spawned(self._command, self._environment), self._deliver)
+        process = Spawned(self._command, self._environment)
+        self.child, self.pid = Child("engine", process, self._deliver), process.pid
         self.child.send({"type": "load", **self._load})
         self.loading()
 
@@ -107,7 +109,7 @@ class EngineHost:
         """End the child; returns its batches' chunks, those first that it was working on."""
         if self.child is not None:
             self.child.kill()
-            self.child = None
+            self.child = self.pid = None
         items = [batch.items for batch in self.batches]
         self.batches.clear()
         self.deadline = None

@@ -11,7 +11,14 @@ ScrivanoError
 ├── UploadStalled         a body that came too slowly, or no more
 ├── KeyReused             an Idempotency-Key that stands for another submission
 ├── TooLarge              an upload over this server's limit
+├── UploadNotFound        an upload that never was, is over, or was deleted
+├── UploadConflict        an upload is not where the client believes it to be
+├── UploadTaken           a later request goes on with this upload
+├── ChecksumMismatch      what arrived is not what was sent
+├── WrongContentType      a body of a kind that the route does not take
+├── WrongTusVersion       another version of the tus protocol
 ├── JobNotFound
+├── DeliveryNotFound      no webhook delivery has this id
 ├── ModelNotFound         a model that this server does not serve
 ├── JobTerminal           the job has ended already
 ├── JobUnfinished         the job has not ended yet
@@ -44,6 +51,8 @@ __all__ = [
     "AudioGone",
     "BadParameter",
     "BadRequest",
+    "ChecksumMismatch",
+    "DeliveryNotFound",
     "EngineDevice",
     "EngineError",
     "EngineInput",
@@ -72,8 +81,13 @@ __all__ = [
     "StorageFull",
     "TooLarge",
     "TranscriptNotReady",
+    "UploadConflict",
+    "UploadNotFound",
     "UploadStalled",
+    "UploadTaken",
     "WorkerGone",
+    "WrongContentType",
+    "WrongTusVersion",
 ]
 
 
@@ -171,11 +185,54 @@ class TooLarge(ScrivanoError):
     code = "too_large"
 
 
+class UploadNotFound(ScrivanoError):
+    code = "upload_not_found"
+
+    def __init__(self, upload_id: str) -> None:
+        super().__init__(f"upload {upload_id} not found: it was deleted, or its time is over; begin a new one")
+
+
+class UploadConflict(ScrivanoError):
+    code = "upload_conflict"
+
+    def __init__(self, offset_bytes: int, given: int) -> None:
+        super().__init__(f"Upload-Offset must be {offset_bytes}, not {given}: ask with HEAD where to go on")
+
+
+class UploadTaken(ScrivanoError):
+    code = "upload_taken"
+
+    def __init__(self) -> None:
+        super().__init__("a later request goes on with this upload; ask with HEAD where it is")
+
+
+class ChecksumMismatch(ScrivanoError):
+    code = "checksum_mismatch"
+
+    def __init__(self) -> None:
+        super().__init__("what arrived does not match Upload-Checksum, and was thrown away; send it again")
+
+
+class WrongContentType(ScrivanoError):
+    code = "wrong_content_type"
+
+
+class WrongTusVersion(ScrivanoError):
+    code = "wrong_tus_version"
+
+
 class JobNotFound(ScrivanoError):
     code = "job_not_found"
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"job {job_id} not found")
+
+
+class DeliveryNotFound(ScrivanoError):
+    code = "delivery_not_found"
+
+    def __init__(self, delivery_id: str) -> None:
+        super().__init__(f"delivery {delivery_id} not found; GET /webhooks/deliveries lists them")
 
 
 class ModelNotFound(ScrivanoError):
@@ -312,8 +369,10 @@ class ModelUnavailable(EngineError):
 
 HTTP_STATUS: dict[type[ScrivanoError], int] = {
     BadRequest: 400,
+    ChecksumMismatch: 460,
     JobCancelled: 410,
     AudioGone: 404,
+    DeliveryNotFound: 404,
     JobNotFound: 404,
     JobNotRetriable: 409,
     JobTerminal: 409,
@@ -329,7 +388,12 @@ HTTP_STATUS: dict[type[ScrivanoError], int] = {
     StorageFull: 507,
     TooLarge: 413,
     TranscriptNotReady: 409,
+    UploadConflict: 409,
+    UploadNotFound: 404,
+    UploadTaken: 423,
     UploadStalled: 408,
     WorkerGone: 500,
+    WrongContentType: 415,
+    WrongTusVersion: 412,
 }
 """A subclass has its nearest ancestor's status; what is not named here is a 500."""

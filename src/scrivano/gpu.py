@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,6 +26,9 @@ class MemoryReader(Protocol):
 
     def read(self, index: int) -> GpuMemory | None:
         """None where that GPU cannot be read."""
+
+    def by_process(self, index: int) -> Mapping[int, int]:
+        """Megabytes that each process holds there, by process id; empty where NVML does not tell."""
 
     def host_free_mb(self) -> int | None:
         """What programs may still ask of the machine's own memory; None where that is not told."""
@@ -56,6 +60,17 @@ class NvmlReader:
             used_mb=memory.used // MEGABYTE,
             free_mb=memory.free // MEGABYTE,
         )
+
+    def by_process(self, index: int) -> Mapping[int, int]:
+        nvml = self._nvml
+        if nvml is None:
+            return {}
+        try:
+            running = nvml.nvmlDeviceGetComputeRunningProcesses(nvml.nvmlDeviceGetHandleByIndex(index))
+        except nvml.NVMLError as error:
+            logger.debug("the GPU's processes cannot be read: %s", error)
+            return {}
+        return {one.pid: one.usedGpuMemory // MEGABYTE for one in running if one.usedGpuMemory}
 
     def host_free_mb(self) -> int | None:
         try:

@@ -125,6 +125,7 @@ class Job:
 
     `options` are JSON values: those of `JobOptions` that were given, `priority` unless it is normal, `model` unless it
     is the usual one, and `metadata`. `owner` is the id of the API key that it came with; None: it is nobody's.
+    `traceparent`: the span that it was submitted in (W3C Trace Context).
     """
 
     id: str
@@ -142,6 +143,7 @@ class Job:
     attempt: int = 0
     chunks_total: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    traceparent: str | None = None
     owner: str | None = None
 
     @property

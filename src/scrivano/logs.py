@@ -7,6 +7,8 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from scrivano.correlation import CURRENT
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
@@ -15,7 +17,8 @@ CHATTY = ("alembic", "httpx2", "uvicorn.error")
 
 
 class JsonFormatter(logging.Formatter):
-    """`time`, `level`, `logger`, `message`, what was passed as `extra`, and `exception` where there is one.
+    """`time`, `level`, `logger`, `message`, the request and the job in hand, what was passed as `extra`, and
+    `exception` where there is one.
 
     JSON escapes control characters, so no message can forge a line or move a terminal's cursor.
     """
@@ -29,6 +32,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if (current := CURRENT.get()) is not None:
+            fields |= current.fields()
         fields |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)

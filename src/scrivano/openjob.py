@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -24,7 +25,8 @@ ASSUMED_CHUNK_SECS = 25.0
 
 @dataclass(slots=True)
 class OpenJob:
-    """`stored`: what earlier attempts left. `duration`: seconds as the container claims, then as decoded.
+    """`stored`: what earlier attempts left. `began`: when this one did, monotonic.
+    `duration`: seconds as the container claims, then as decoded.
 
     `language`: as the job's row and log have it, while `languages` may know more. `decoding`: `DecodingOptions` as JSON
     values. `chunks_total` is None until the plan is complete.
@@ -48,6 +50,7 @@ class OpenJob:
     done: set[int] = field(default_factory=set)
     duration: float | None = None
     chunks_total: int | None = None
+    began: float = field(default_factory=time.monotonic)
     known_secs: float = 0.0
     done_secs: float = 0.0
     last_progress: float = -math.inf

@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from scrivano import lifecycle
 from scrivano.answers import results_of
 from scrivano.enginehost import EngineHost, EngineLimits
 from scrivano.gpu import MemoryReader
 from scrivano.lifecycle import Life, ModelState, Policy
+from scrivano.observations import BatchDecoded, EngineLost, EngineStarted, Observe
 from scrivano.processes import Child, Exited, Message
 from scrivano.scheduler import Scheduler, WorkItem
 
@@ -125,6 +126,8 @@ class Lost:
 
 News = Results | Refused | Lost | None
 
+Reason = Literal["crashed", "killed", "hung", "device"]
+
 
 class Engine:
     """One model on one device. `frugal`: a beam did not fit into its memory; until it is loaded again, it has none."""
@@ -154,7 +157,7 @@ class Engine:
 
 
 class EnginePool:
-    """`wants`: whether a chunk that was not decoded is still to be. `status` may be read by any thread."""
+    """`wants`: whether a chunk that was not decoded is still to be. `status` and `pids` may be read by any thread."""
 
     def __init__(
         self,
@@ -164,7 +167,9 @@ class EnginePool:
         now: Callable[[], datetime],
         deliver: Callable[[Message | Exited], None],
         wants: Callable[[WorkItem], bool],
+        observe: Observe,
     ) -> None:
+        self._observe = observe
         self._options = options
         self._memory = memory
         self._announce = announce
@@ -182,6 +187,11 @@ class EnginePool:
         load = {**spec.load, "device_index": gpu or 0}
         host = EngineHost(options.engine_command, load, options.limits, deliver, options.environment)
         return Engine(spec, gpu, host, options.batch_size)
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that have the models."""
+        return [pid for pid in (engine.host.pid for engine in self._engines) if pid is not None]
 
     # Chunks ----------------------------------------------------------------------------------------------------
 
@@ -298,6 +308,7 @@ class EnginePool:
         free_mb = self._free_mb(engine)
         if free_mb is None or free_mb >= engine.spec.needed_mb:
             engine.host.start()
+            self._observe(EngineStarted(engine.spec.name))
         else:
             made = self._make_room(engine)
             self._lacks_memory(engine, free_mb, ROOM_SECS if made else None)
@@ -374,14 +385,15 @@ class EnginePool:
         return None
 
     def exited(self, engine: Engine, exited: Exited) -> Lost:
-        return self._died(engine, f"the engine ended with {exited.reason}", from_outside=exited.killed_from_outside)
+        reason: Reason = "killed" if exited.killed_from_outside else "crashed"
+        return self._died(engine, f"the engine ended with {exited.reason}", reason)
 
     def overdue(self) -> list[tuple[str, Lost]]:
         """Kill the engines that hang; their models, and what they worked on."""
         now = time.monotonic()
         hanging = [one for one in self._engines if one.host.deadline is not None and now > one.host.deadline]
         message = "the engine made no progress before its deadline"
-        return [(engine.spec.name, self._died(engine, message)) for engine in hanging]
+        return [(engine.spec.name, self._died(engine, message, "hung")) for engine in hanging]
 
     def _downloading(self, engine: Engine, download: Mapping[str, Any]) -> None:
         engine.host.loading()
@@ -395,7 +407,13 @@ class EnginePool:
         items = engine.host.batches[0].items
         results, secs = results_of(body, len(items))
         engine.took(len(items), secs)
+        self._tell(engine, items, secs)
         return Results(engine.host.take(body["id"]), results)
+
+    def _tell(self, engine: Engine, items: Sequence[WorkItem], secs: float) -> None:
+        audio_secs = sum(item.seconds for item in items)
+        limit = max(engine.batch_limit, len(items))
+        self._observe(BatchDecoded(engine.spec.name, [item.job_id for item in items], limit, audio_secs, secs))
 
     def _load_failed(self, engine: Engine, kind: str, message: str) -> None:
         if kind == "memory":
@@ -405,13 +423,15 @@ class EnginePool:
 
     def _failed(self, engine: Engine, body: Mapping[str, Any]) -> News:
         kind, message = body["kind"], body["message"]
-        logger.error("the engine failed a batch: %s", message, extra={"kind": kind, **_about(engine)})
+        items = engine.host.batches[0].items if engine.host.batches else ()
+        about = {"kind": kind, **_about(engine), **_jobs(items)}
+        logger.error("the engine failed a batch: %s", message, extra=about)
         if kind == "memory":
             self._shrink(engine, engine.host.take(body["id"]))
         elif kind == "input":
             return Refused(engine.host.take(body["id"]), message)
         else:
-            return self._died(engine, message)
+            return self._died(engine, message, "device")
         return None
 
     def _shrink(self, engine: Engine, items: Sequence[WorkItem]) -> None:
@@ -426,14 +446,15 @@ class EnginePool:
         else:
             self._out_of_memory(engine)
 
-    def _died(self, engine: Engine, message: str, *, from_outside: bool = False) -> Lost:
-        logger.error("%s", message, extra=_about(engine))
+    def _died(self, engine: Engine, message: str, reason: Reason = "crashed") -> Lost:
         suspects, *innocent = engine.host.kill() or [()]
+        logger.error("%s", message, extra={**_about(engine), **_jobs(suspects)})
+        self._observe(EngineLost(engine.spec.name, reason))
         for items in innocent[::-1]:
             self.put_back(engine.spec.name, items)
         loading = engine.life.state is ModelState.LOADING
         self._apply(engine, lifecycle.LoadFailed(message) if loading else lifecycle.Died(message))
-        return Lost(suspects, message, from_outside)
+        return Lost(suspects, message, reason == "killed")
 
 
 _BEST = (ModelState.READY, ModelState.LOADING, ModelState.WAITING_FOR_GPU, ModelState.UNLOADED)
@@ -449,3 +470,7 @@ def _status(engines: Sequence[Engine]) -> ModelStatus:
 def _about(engine: Engine) -> dict[str, Any]:
     about: dict[str, Any] = {"model": engine.spec.name}
     return about if engine.gpu is None else {**about, "gpu": engine.gpu}
+
+
+def _jobs(items: Sequence[WorkItem]) -> dict[str, Any]:
+    return {"job_ids": sorted({item.job_id for item in items})} if items else {}

@@ -31,6 +31,7 @@ class Preparation:
     def __init__(self, job_id: str, child: Child, limits: MediaLimits) -> None:
         self.job_id = job_id
         self.child = child
+        self.began = time.monotonic()
         self._limits = limits
         self._ends_at = time.monotonic() + limits.timeout_s
         self.heard()
@@ -71,7 +72,7 @@ class MediaPool:
 
     def start(self, job_id: str, source: Path, target: Path, *, vad: bool = True) -> Preparation:
         """Prepare `source` into `target`; what the child says goes to `deliver`. `vad` False: all of it is speech."""
-        child = Child("media", self._fork(), self._deliver)
+        child = Child("media", self._fork(), self._deliver, {"job_id": job_id})
         self._working.add(child)
         child.send(
             {
@@ -96,9 +97,10 @@ class MediaPool:
             self.close()
 
     def close(self) -> None:
-        """End the server, and all children with it."""
-        if self._server is not None:
+        """End the server, and all children with it; their memory is given back then."""
+        if self._server is not None and self._watch is not None:
             self._server.close()
+            self._watch.kill()
         self._server = self._watch = None
 
     def _fork(self) -> Forked:

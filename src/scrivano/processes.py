@@ -105,11 +105,19 @@ class Exited:
 class Child:
     """A running child.
 
-    `deliver` is called from a thread of the child's own, with `Message`s in order and one `Exited` at the end.
+    `deliver` is called from a thread of the child's own, with `Message`s in order and one `Exited` at the end. `about`
+    goes into its log lines.
     """
 
-    def __init__(self, name: str, process: Process, deliver: Callable[[Message | Exited], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        process: Process,
+        deliver: Callable[[Message | Exited], None],
+        about: Mapping[str, object] | None = None,
+    ) -> None:
         self.name = name
+        self._about = about
         self._process = process
         self._deliver = deliver
         self._ended = threading.Event()
@@ -143,7 +151,7 @@ class Child:
             for body in _messages(self._process.stdout):
                 self._deliver(Message(self, body))
         except ValueError as error:
-            logger.error("%s answered nonsense: %s", self.name, error)
+            logger.error("%s answered nonsense: %s", self.name, error, extra=self._about)
             nonsense = str(error)
             self._process.kill()
         self._process.stdout.close()
@@ -160,7 +168,7 @@ class Child:
             for line in lines:
                 text = line.decode(errors="replace").rstrip()[:MAX_LOG_CHARS]
                 if text:
-                    logger.info("%s: %s", self.name, text)
+                    logger.info("%s: %s", self.name, text, extra=self._about)
 
 
 def die_with_parent() -> None:

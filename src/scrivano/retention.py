@@ -41,13 +41,13 @@ def forget(store: Store, blobs: Blobs, job_id: str) -> None:
 
 
 class Retention:
-    """Keeps each ended job for `keep`."""
+    """Keeps each ended job for `keep` (None: for ever), and each unfinished upload until its time is over."""
 
     def __init__(
         self,
         store: Store,
         blobs: Blobs,
-        keep: timedelta,
+        keep: timedelta | None,
         now: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -66,14 +66,32 @@ class Retention:
                 await asyncio.sleep(INTERVAL_S)
 
     def sweep(self) -> int:
-        """Forget the jobs whose time is over, longest ended first, at most `BATCH`; returns how many went.
+        """Forget the uploads and jobs whose time is over, longest ended first, at most `BATCH` of each.
+
+        Returns how many went of the one of which more went: with `BATCH`, there may be more.
 
         What was told of the model so long ago goes too. Nothing goes while the clock is not to be trusted.
         """
+        return 0 if self._clock_jumped() else max(self._sweep_uploads(), self._sweep_jobs())
+
+    def _clock_jumped(self) -> bool:
+        """Forward, a short time ago."""
         if (jump_s := self._jumps.look()) > 0:
-            logger.warning("the clock was set forward by %.0f s: no job is deleted for an hour", jump_s)
+            logger.warning("the clock was set forward by %.0f s: nothing is deleted for an hour", jump_s)
             self._hold_until = self._monotonic() + JUMP_HOLD_S
-        if self._monotonic() < self._hold_until:
+        return self._monotonic() < self._hold_until
+
+    def _sweep_uploads(self) -> int:
+        over = self._store.expire_uploads(BATCH)
+        unfinished = [upload.id for upload in over if upload.job_id is None]
+        for upload_id in unfinished:
+            self._blobs.delete(upload_id)
+        if unfinished:
+            logger.info("unfinished uploads deleted", extra={"uploads": len(unfinished)})
+        return len(over)
+
+    def _sweep_jobs(self) -> int:
+        if self._keep is None:
             return 0
         gone, before = 0, self._now() - self._keep
         self._store.purge_deliveries(before)

@@ -24,6 +24,7 @@ from scrivano.blobs import Blobs
 from scrivano.errors import JobNotFound, ScrivanoError, StorageFull
 from scrivano.gpu import MemoryReader
 from scrivano.jobs import Chunk, Job, JobStatus, Piece, Priority
+from scrivano.observations import JobBegan, JobTranscribed, MediaLost, Observe, StageEnded, nobody
 from scrivano.openjob import OpenJob, decoding
 from scrivano.pool import Announcer, EnginePool, Lost, ModelStatus, News, PoolOptions, Refused, Results
 from scrivano.preparation import MediaLimits, MediaPool
@@ -56,6 +57,9 @@ LOOK_SECS = 1.0
 AWAY_SECS = 5.0
 """A look that comes so much later means that this process was stopped itself: nobody else is late then."""
 
+STUCK_SECS = 300.0
+"""A runner that has not looked at anything for so long waits for something that does not come."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerOptions:
@@ -76,7 +80,12 @@ class RunnerOptions:
 
 
 class Runner:
-    """Runs every job of the store. Its public methods are thread-safe and return at once."""
+    """Runs every job of the store. Its public methods are thread-safe and return at once.
+
+    A fault that is nobody's job's ends the thread, for good: what is in memory is no longer to be trusted, while all
+    that was acknowledged is in the store. Then it is `broken`, and `on_broken` is called, on the thread that ends; it
+    may be replaced before work begins.
+    """
 
     def __init__(
         self,
@@ -86,7 +95,13 @@ class Runner:
         announce: Announcer,
         now: Callable[[], datetime],
         options: RunnerOptions,
+        observe: Observe = nobody,
     ) -> None:
+        self.on_broken: Callable[[], None] = lambda: None
+        self.broken = False
+        self._observe = observe
+        self._now = now
+        self._turned_at = time.monotonic()
         self._store = store
         self._blobs = blobs
         self._options = options
@@ -104,7 +119,7 @@ class Runner:
         self._looked_at = time.monotonic()
         self._drained_by = math.inf
         self._media = MediaPool(options.media_command, options.media, self._deliver)
-        self._pool = EnginePool(options.pool, memory, announce, now, self._deliver, self._wants)
+        self._pool = EnginePool(options.pool, memory, announce, now, self._deliver, self._wants, observe)
 
     # For other threads -----------------------------------------------------------------------------------------
 
@@ -131,6 +146,16 @@ class Runner:
     def alive(self) -> bool:
         """False once the thread has ended, for good."""
         return self._alive
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the thread lives and does not get on."""
+        return self._alive and time.monotonic() - self._turned_at > STUCK_SECS
+
+    @property
+    def pids(self) -> Sequence[int]:
+        """The processes that have the models."""
+        return self._pool.pids
 
     @property
     def models(self) -> Mapping[str, ModelStatus]:
@@ -180,9 +205,12 @@ class Runner:
             while not (self._stopping and self._drained()):
                 self._turn_with_room()
         except Exception:
-            logger.critical("the runner ended; restart the server", exc_info=True)
+            logger.critical("the runner ended by a fault of the server; nothing goes on without it", exc_info=True)
+            self.broken = True
         finally:
             self._alive = False
+            if self.broken:
+                self.on_broken()
             self._pool.stop()
             for job_id in list(self._open):
                 self._close(job_id, keep_files=True)
@@ -197,6 +225,7 @@ class Runner:
             self._pause_until = time.monotonic() + FULL_DISK_PAUSE_SECS
 
     def _turn(self) -> None:
+        self._turned_at = time.monotonic()
         with suppress(queue.Empty):
             self._inbox.get(timeout=self._patience())()
             while True:
@@ -349,6 +378,8 @@ class Runner:
         stored = self._store.chunks(job.id) if job.attempt > 1 else []
         open_job = self._open[job.id] = OpenJob.begin(job, stored, options)
         logger.info("job running", extra=_about(open_job))
+        waited = (self._now() - job.created_at).total_seconds() if job.attempt == 1 else None
+        self._observe(JobBegan(job, None if waited is None else max(0.0, waited)))
         self._guard(open_job, partial(self._prepare, open_job))
 
     def _admitted(self, model: str) -> list[Priority]:
@@ -383,7 +414,7 @@ class Runner:
                 pieces = tuple(Piece(start, end) for start, end in body["pieces"])
                 self._add_chunk(open_job, Chunk(body["index"], pieces))
             case "end":
-                open_job.preparation = None
+                self._prepared(open_job)
                 open_job.duration = body["duration"]
                 open_job.chunks_total = body["chunks"]
                 self._store.plan_complete(
@@ -394,7 +425,14 @@ class Runner:
             case "error":
                 self._fail(open_job, body["code"], body["message"])
 
+    def _prepared(self, open_job: OpenJob) -> None:
+        if open_job.preparation is not None:
+            secs = time.monotonic() - open_job.preparation.began
+            self._observe(StageEnded(open_job.job.id, "prepare", secs))
+        open_job.preparation = None
+
     def _media_died(self, open_job: OpenJob, reason: str) -> None:
+        self._observe(MediaLost(open_job.job.id))
         open_job.preparation = None
         if open_job.media_tries < MEDIA_TRIES:
             logger.warning("preparing again: the media process ended with %s", reason, extra=_about(open_job))
@@ -535,13 +573,16 @@ class Runner:
     def _finish_if_complete(self, open_job: OpenJob) -> None:
         if not open_job.complete:
             return
-        job = open_job.job
+        job, began = open_job.job, time.monotonic()
         duration = open_job.duration or 0.0
         stored = self._store.chunks(job.id)
         results = [(item.chunk, json.loads(item.result)) for item in stored if item.result is not None]
         segments = assemble(results, duration)
         language = main_language(segments) or open_job.language
         self._store.publish_done(job.id, job.attempt, served_json(segments), language=language, duration_secs=duration)
+        ended = time.monotonic()
+        self._observe(StageEnded(job.id, "assemble", ended - began))
+        self._observe(JobTranscribed(job.id, duration, ended - open_job.began, whole=not open_job.stored))
         logger.info("job done", extra={**_about(open_job), "duration_secs": duration, "chunks": len(stored)})
         self._close(job.id)
 

@@ -25,7 +25,9 @@ import uvicorn
 from anyio.to_thread import run_sync
 from fastapi import FastAPI
 
-from scrivano.api import Edge, Pace, Services, create_app
+from scrivano.api import Edge, Pace, Requests, Services, create_app
+from scrivano.api.resumable import PartialUploads
+from scrivano.api.tus import finish_pending
 from scrivano.blobs import Blobs, DataDirLock
 from scrivano.config import Settings
 from scrivano.connections import ConnectionLimits, connection_class
@@ -37,16 +39,23 @@ from scrivano.gpu import MemoryReader, NvmlReader
 from scrivano.guard import GuardedTransport, policy
 from scrivano.keyring import KeyRing
 from scrivano.lifecycle import Policy
+from scrivano.metrics import Metrics
+from scrivano.observations import JobEnded, Observation
 from scrivano.pool import ModelSpec, PoolOptions
 from scrivano.preparation import MediaLimits
+from scrivano.readings import readings
 from scrivano.retention import Retention
 from scrivano.room import Room
 from scrivano.runner import Runner, RunnerOptions
 from scrivano.signals import DELIVERIES, MODEL, ModelLog, Signals
 from scrivano.store import Store
+from scrivano.tracing import Tracing, tracing
 from scrivano.webhooks import WebhookSender
 
 logger = logging.getLogger(__name__)
+
+BROKEN = 70
+"""The exit code after a fault of the server's own (EX_SOFTWARE), so that a supervisor starts it again."""
 
 SHUTDOWN_S = 5
 """What open requests get to end by themselves."""
@@ -82,11 +91,15 @@ def run(settings: Settings, children: Children = Children(), memory: MemoryReade
         cleanup.callback(lock.release)
         listener = cleanup.enter_context(_bind(settings.host, settings.port))
         wyoming = _wyoming_listener(settings, cleanup)
-        app = build(settings, children, memory or NvmlReader(), cleanup, wyoming)
+        traces = tracing(os.environ)
+        app = build(settings, children, memory or NvmlReader(), cleanup, wyoming, traces)
         host, port = listener.getsockname()[:2]
         lock.announce(host=host, port=port)
+        services: Services = app.state.services
+        start_span = traces.request if traces else None
+        requests = Requests(app, services.observe, _new_id, log=settings.access_log, start_span=start_span)
         config = uvicorn.Config(
-            app,
+            requests,
             http=connection_class(_connection_limits(settings)),
             ws="none",
             backlog=ACCEPTED_AT_ONCE,
@@ -98,7 +111,11 @@ def run(settings: Settings, children: Children = Children(), memory: MemoryReade
         if not ip_address(host).is_loopback and settings.api_keys_file is None:
             logger.warning("whoever can reach %s may use this server: it knows no passwords", host)
         logger.info("listening", extra={"url": _url(host, port), "data_dir": str(settings.data_dir)})
-        _Server(config, app.state.services).run(sockets=[listener])
+        server = _Server(config, services)
+        services.runner.on_broken = server.give_up
+        server.run(sockets=[listener])
+        if services.runner.broken:
+            raise SystemExit(BROKEN)
 
 
 class _Server(uvicorn.Server):
@@ -108,6 +125,11 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, services: Services) -> None:
         super().__init__(config)
         self._services = services
+
+    def give_up(self) -> None:
+        """End, as after a signal: a server without its runner can do nothing. Callable from any thread."""
+        self.should_exit = True
+        self._services.signals.stop()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -126,8 +148,11 @@ def build(
     memory: MemoryReader,
     cleanup: ExitStack,
     wyoming: socket.socket | None = None,
+    traces: Tracing | None = None,
 ) -> FastAPI:
     """The application; what must be closed after it has ended is pushed onto `cleanup`. `wyoming`: one more socket."""
+    if traces is not None:
+        cleanup.callback(traces.close)
     cleanup.callback(memory.close)
     models = _model_names(settings, memory)
     signals = Signals()
@@ -139,27 +164,43 @@ def build(
     store.on_full = room.release
     store.on_change = signals.fire
     store.on_delivery = lambda: signals.fire(DELIVERIES)
-    blobs.sweep(store.with_audio(ended=settings.keep_audio))
+    unfinished = [upload.id for upload in store.pending_uploads()]
+    blobs.sweep(store.with_audio(ended=settings.keep_audio), unfinished)
     model_log = ModelLog(lambda: signals.fire(MODEL))
     ring = KeyRing(settings.api_keys_file) if settings.api_keys_file is not None else None
     calls = policy(settings.allow_networks, strict=ring is not None)
     secrets = [secret.get_secret_value() for secret in settings.webhook_secret or ()]
-    webhooks = WebhookSender(store, signals, _now, _new_id, GuardedTransport(calls), secrets)
+
+    def observe(seen: Observation) -> None:
+        try:
+            metrics.observe(seen)
+            if traces is not None:
+                traces.observe(seen)
+        except Exception:  # what is measured must not end who does the work
+            logger.exception("an observation was lost: %s", type(seen).__name__)
+
+    webhooks = WebhookSender(store, signals, _now, _new_id, GuardedTransport(calls), secrets, observe)
 
     def announce(type: str, data: Mapping[str, Any]) -> None:
         model_log.append(type, data)
         webhooks.announce(type, data)
 
-    runner = Runner(store, blobs, memory, announce, _now, _runner_options(settings, children, memory, models))
+    options = _runner_options(settings, children, memory, models)
+    runner = Runner(store, blobs, memory, announce, _now, options, observe)
+    metrics = Metrics(readings(store, runner, memory, options.pool.gpus, settings.data_dir))
+    store.on_end = lambda job: observe(JobEnded(job))
     services = Services(
         store=store,
         blobs=blobs,
         runner=runner,
         webhooks=webhooks,
         downloads=Downloads(GuardedTransport(calls), settings.fetch_timeout_secs),
+        partial_uploads=PartialUploads(store, blobs, _now, timedelta(hours=settings.upload_expiry_hours)),
         signals=signals,
         model_log=model_log,
         memory=memory,
+        metrics=metrics,
+        observe=observe,
         now=_now,
         new_id=_new_id,
         gpu=settings.cuda_device[0],
@@ -298,22 +339,20 @@ def _connection_limits(settings: Settings) -> ConnectionLimits:
     )
 
 
-def _retention(settings: Settings, store: Store, blobs: Blobs) -> Retention | None:
-    if settings.retention_hours is None:
-        return None
-    return Retention(store, blobs, timedelta(hours=settings.retention_hours), _now)
+def _retention(settings: Settings, store: Store, blobs: Blobs) -> Retention:
+    keep = None if settings.retention_hours is None else timedelta(hours=settings.retention_hours)
+    return Retention(store, blobs, keep, _now)
 
 
 def _lifespan(
-    services: Services, retention: Retention | None, wyoming: socket.socket | None, ring: KeyRing | None
+    services: Services, retention: Retention, wyoming: socket.socket | None, ring: KeyRing | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         services.signals.attach(asyncio.get_running_loop())
         services.runner.start()
-        tasks = [asyncio.create_task(services.webhooks.run())]
-        if retention is not None:
-            tasks.append(asyncio.create_task(retention.run()))
+        work = (services.webhooks.run(), retention.run(), finish_pending(services))
+        tasks = [asyncio.create_task(one) for one in work]
         if ring is not None:
             tasks.append(asyncio.create_task(ring.run()))
         try:
@@ -325,6 +364,7 @@ def _lifespan(
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+            await services.webhooks.close()
             await services.downloads.close()
 
     return lifespan

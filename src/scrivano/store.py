@@ -1,4 +1,4 @@
-"""The only SQL: jobs, chunks, events, results and webhook deliveries, in one database that is the only truth.
+"""The only SQL: jobs, chunks, events, results, webhook deliveries and uploads, in one database, the only truth.
 
 Any thread may call. One connection writes and checkpoints, behind a lock; readers have read-only connections and
 see what is committed, without waiting for the writer. A method returns, and a hook is called, after its commit:
@@ -18,19 +18,23 @@ import hashlib
 import json
 import math
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Row,
     Update,
     and_,
     bindparam,
+    case,
     delete,
     func,
     insert,
@@ -39,10 +43,12 @@ from sqlalchemy import (
     true,
     update,
 )
+from sqlalchemy.exc import DatabaseError
 
 from scrivano import migrations
 from scrivano.database import Database, disk_errors
 from scrivano.errors import (
+    DeliveryNotFound,
     JobNotFound,
     JobNotRetriable,
     JobTerminal,
@@ -51,12 +57,14 @@ from scrivano.errors import (
     LimitReached,
     QueueFull,
     StorageFull,
+    UploadNotFound,
 )
-from scrivano.jobs import NEXT, Chunk, Event, Job, JobStatus, Piece
+from scrivano.hosts import ALWAYS
+from scrivano.jobs import NEXT, Chunk, Event, Job, JobStatus, Piece, Priority
 from scrivano.keys import UNLIMITED, Limits
-from scrivano.tables import Utc, chunks, deliveries, events, jobs, results, usage
+from scrivano.tables import Utc, chunks, deliveries, events, jobs, results, uploads, usage
 
-__all__ = ["Decoded", "Delivery", "Store", "StoredChunk"]
+__all__ = ["Decoded", "Delivery", "DeliveryStatus", "PartialUpload", "Store", "StoredChunk"]
 
 QUEUE_RETRY_SECS = 30
 """When a client should ask again that a full queue, or its key's limit of jobs, has sent away."""
@@ -94,12 +102,22 @@ class Decoded:
     segments: Sequence[Mapping[str, Any]] = ()
 
 
+class DeliveryStatus(StrEnum):
+    """`failed`: given up. `gone`: the receiver wants no more of this job."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    GONE = "gone"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """A webhook call to make. `kind` is `job` or a model event's type.
 
     `payload` is the exact body; None: the job `job_id`, rendered when it is sent (a transcript is stored once).
-    `attempts` counts the calls that were made, all without success while this is pending.
+    `attempts` counts the calls that were made, all without success while this is pending. `host` has the port with it.
+    `last_error` and `last_status` are the last call's; None: it succeeded, or had no answer, or there was none.
     """
 
     id: str
@@ -110,17 +128,49 @@ class Delivery:
     attempts: int
     next_attempt_at: datetime
     created_at: datetime
+    host: str
+    status: DeliveryStatus
+    last_error: str | None
+    last_status: int | None
+    attempted_at: datetime | None
+    delivered_at: datetime | None
 
 
 _DELIVERY = [deliveries.c[name] for name in Delivery.__dataclass_fields__]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartialUpload:
+    """A recording that comes in several requests, and becomes the job of the same id when it is whole.
+
+    `offset_bytes` of its `size_bytes` have been acknowledged: they are on disk. `metadata` is what the client wrote at
+    its beginning. `job_id`: the job, as soon as there is one. `owner`: the API key that the job will be of.
+    """
+
+    id: str
+    size_bytes: int
+    offset_bytes: int
+    metadata: str
+    created_at: datetime
+    expires_at: datetime
+    job_id: str | None = None
+    owner: str | None = None
+
+    @property
+    def whole(self) -> bool:
+        return self.offset_bytes == self.size_bytes
+
+
+_UPLOAD = [uploads.c[name] for name in PartialUpload.__dataclass_fields__]
+
+
 class Store:
     """The database. `serve.py` opens and closes it.
 
-    `on_change` is called with a job's id when its event log has grown, `on_delivery` when a delivery was added;
-    both after the commit, on the thread that wrote, so they must return at once and never raise. So must `on_full`,
-    which is called when the disk took no more, before `StorageFull` is raised. They may be replaced before work begins.
+    `on_change` is called with a job's id when its event log has grown, `on_delivery` when a delivery was added,
+    `on_end` with a job that is done, failed or cancelled; all after the commit, on the thread that wrote, so they must
+    return at once and never raise. So must `on_full`, which is called when the disk took no more, before `StorageFull`
+    is raised. They may be replaced before work begins.
     """
 
     def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
@@ -128,6 +178,7 @@ class Store:
         self.on_change: Callable[[str], None] = lambda job_id: None
         self.on_delivery: Callable[[], None] = lambda: None
         self.on_full: Callable[[], None] = lambda: None
+        self.on_end: Callable[[Job], None] = lambda job: None
         self._now = now
         self._database = database
         self._readers = database.readers
@@ -147,6 +198,16 @@ class Store:
         """Closing twice is fine. Nothing may be called after it."""
         with self._lock:
             self._database.close()
+
+    def fault(self) -> str | None:
+        """Why nothing can be stored, and what to do; None: it can be. Waits for whoever writes."""
+        if not self._database.in_place:
+            return "the database was deleted or moved: bring DATA_DIR back, then restart the server"
+        try:
+            with self._write():
+                return None
+        except (StorageFull, DatabaseError) as error:
+            return f"the database cannot be written to: {error}"
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:
@@ -174,6 +235,14 @@ class Store:
         """Jobs that wait; running ones do not count."""
         with self._readers.connect() as db:
             return _waiting(db)
+
+    def count_unfinished(self) -> dict[tuple[JobStatus, Priority], int]:
+        """How many jobs wait and run, of each priority; none that has none."""
+        priority = func.coalesce(jobs.c.options["priority"].as_string(), Priority.NORMAL.value)
+        alive = jobs.c.status.in_([status for status in JobStatus if not status.terminal])
+        query = select(jobs.c.status, priority, func.count()).where(alive).group_by(jobs.c.status, priority)
+        with self._readers.connect() as db:
+            return {(status, Priority(kind)): count for status, kind, count in db.execute(query)}
 
     def unfinished(self) -> list[Job]:
         """Queued and running jobs, oldest first."""
@@ -225,6 +294,7 @@ class Store:
         twins_since: datetime | None = None,
         max_queue: int | None = None,
         limits: Limits = UNLIMITED,
+        upload_id: str | None = None,
     ) -> str:
         """Store a new job, of which the audio must lie in its place, fsynced; returns its id.
 
@@ -234,12 +304,17 @@ class Store:
         and parameters, unless it failed or was cancelled. Both go for jobs of the same owner only: nobody can find
         out what others have sent. Raises `QueueFull` where `max_queue` jobs wait already, and `LimitReached` where
         the owner has as many jobs, or has had as much audio, as `limits` allow.
+
+        With `upload_id` the job is what that upload has become; it becomes one once. Raises `UploadNotFound`.
         """
         row = {column.name: getattr(job, column.name) for column in _JOB}
         row |= {"options": dict(job.options), "audio_sha256": audio_sha256, "audio_bytes": audio_bytes}
         key = _scoped(job.owner, idempotency_key)
         row |= {"idempotency_key": key, "request_sha256": _request_sha256(job, audio_sha256)}
         with self._write() as db:
+            earlier = _upload(db, upload_id, self._now()).job_id if upload_id else None
+            if earlier is not None:
+                return earlier
             earlier = _same_request(db, key, row["request_sha256"])
             if earlier is None and key is None and twins_since is not None:
                 earlier = _twin(db, row["request_sha256"], twins_since, job.owner)
@@ -247,7 +322,15 @@ class Store:
                 _check_room(db, max_queue)
                 _check_limits(db, job.owner, limits, self._now())
                 db.execute(_ADD_JOB, row)
+            if upload_id is not None:
+                db.execute(update(uploads).where(uploads.c.id == upload_id).values(job_id=earlier or job.id))
         return earlier or job.id
+
+    def check_room(self, max_queue: int | None, owner: str | None = None, limits: Limits = UNLIMITED) -> None:
+        """Whether a job of this owner would be accepted now. Raises `QueueFull`, `LimitReached` as `add_job` does."""
+        with self._readers.connect() as db:
+            _check_room(db, max_queue)
+            _check_limits(db, owner, limits, self._now())
 
     def claim(self, job_id: str, lease_secs: float) -> Job | None:
         """Begin the job's next attempt: from the queue, or from an attempt whose lease has run out.
@@ -455,6 +538,7 @@ class Store:
         self.on_change(job.id)
         if job.webhook_url is not None:
             self.on_delivery()
+        self.on_end(job)
         return True
 
     # Events ----------------------------------------------------------------------------------------------------
@@ -502,18 +586,43 @@ class Store:
             _add_delivery(db, delivery_id, url, kind, self._now(), payload=payload)
         self.on_delivery()
 
-    def due_deliveries(self, limit: int) -> list[Delivery]:
-        """Pending ones whose time has come, longest due first."""
-        due = and_(_PENDING, deliveries.c.next_attempt_at <= self._now())
-        order = (deliveries.c.next_attempt_at, deliveries.c.created_at, deliveries.c.id)
-        with self._readers.connect() as db:
-            rows = db.execute(select(*_DELIVERY).where(due).order_by(*order).limit(limit))
-            return [Delivery(**row._asdict()) for row in rows]
+    def due_deliveries(
+        self,
+        limit: int,
+        *,
+        per_url: int | None = None,
+        per_host: int | None = None,
+        busy_urls: Collection[str] = (),
+        full_hosts: Collection[str] = (),
+    ) -> list[Delivery]:
+        """Pending ones whose time has come: of each host the one that is longest due, then of each the second, …
 
-    def next_due(self) -> datetime | None:
-        """When the next pending delivery is due; None: nothing is pending."""
+        At most so many for a URL and for a host, none for those that are named. Of one URL, those that were tried
+        less than `ALWAYS` times come first: a receiver that was away for long hears of what is new at once.
+        """
+        due = and_(_PENDING, deliveries.c.next_attempt_at <= self._now())
+        open_ = and_(deliveries.c.url.not_in(busy_urls), deliveries.c.host.not_in(full_hosts))
+        of_url = _rank(deliveries.c, "url").label("of_url")
+        ranked = select(*_DELIVERY, of_url).where(due, open_).subquery()
+        of_host = _rank(ranked.c, "host").label("of_host")
+        query = select(ranked, of_host).where(ranked.c.of_url <= (per_url or limit)).subquery()
+        rows = select(*(query.c[column.name] for column in _DELIVERY)).where(query.c.of_host <= (per_host or limit))
+        order = (query.c.of_host, query.c.next_attempt_at, query.c.created_at, query.c.id)
         with self._readers.connect() as db:
-            due: datetime | None = db.scalar(select(func.min(deliveries.c.next_attempt_at)).where(_PENDING))
+            return [_delivery(row) for row in db.execute(rows.order_by(*order).limit(limit))]
+
+    def count_pending(self) -> int:
+        """Deliveries that were not made yet and are not given up."""
+        with self._readers.connect() as db:
+            return db.scalar(select(func.count()).select_from(deliveries).where(_PENDING)) or 0
+
+    def next_due(self, after: datetime | None = None) -> datetime | None:
+        """When the next pending delivery is due; None: nothing is pending. `after`: of those due later than that."""
+        query = select(func.min(deliveries.c.next_attempt_at)).where(_PENDING)
+        if after is not None:
+            query = query.where(deliveries.c.next_attempt_at > after)
+        with self._readers.connect() as db:
+            due: datetime | None = db.scalar(query)
             return due
 
     def bring_forward(self, by: timedelta) -> None:
@@ -525,15 +634,71 @@ class Store:
             ).all():
                 db.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(next_attempt_at=due - by))
 
-    def delivered(self, delivery_id: str) -> None:
-        self._attempted(delivery_id, status="delivered", delivered_at=self._now(), last_error=None)
+    def list_deliveries(
+        self,
+        limit: int,
+        *,
+        status: DeliveryStatus | None = None,
+        job_id: str | None = None,
+        before: tuple[datetime, str] | None = None,
+        owner: str | None = None,
+    ) -> list[Delivery]:
+        """Newest first; `before`: only those older than the delivery with this `created_at` and id.
 
-    def retry_at(self, delivery_id: str, when: datetime, error: str) -> None:
-        self._attempted(delivery_id, next_attempt_at=when, last_error=error)
+        To an `owner`, those of its own jobs only: news of the model are nobody's.
+        """
+        order = (deliveries.c.created_at.desc(), deliveries.c.id.desc())
+        query = select(*_DELIVERY).order_by(*order).limit(limit)
+        if status is not None:
+            query = query.where(deliveries.c.status == status)
+        if owner is not None:
+            query = query.where(deliveries.c.job_id.in_(select(jobs.c.id).where(jobs.c.owner == owner)))
+        if job_id is not None:
+            query = query.where(deliveries.c.job_id == job_id)
+        if before is not None:
+            created_at, delivery_id = before
+            same_time = and_(deliveries.c.created_at == created_at, deliveries.c.id < delivery_id)
+            query = query.where(or_(deliveries.c.created_at < created_at, same_time))
+        with self._readers.connect() as db:
+            return [_delivery(row) for row in db.execute(query)]
 
-    def give_up(self, delivery_id: str, error: str, *, gone: bool = False) -> None:
+    def redeliver(self, delivery_id: str) -> Delivery:
+        """Begin a delivery's attempts anew, now, whatever became of it.
+
+        Raises `DeliveryNotFound`, and `JobUnfinished` where its job is being tried again and has nothing to tell.
+        """
+        again = {"status": "pending", "attempts": 0, "next_attempt_at": self._now(), "delivered_at": None}
+        one = deliveries.c.id == delivery_id
+        with self._write() as db:
+            row = db.execute(select(*_DELIVERY).where(one)).one_or_none()
+            if row is None:
+                raise DeliveryNotFound(delivery_id)
+            if row.job_id is not None and not (job := _job(db, row.job_id)).status.terminal:
+                raise JobUnfinished(job.id, job.status)
+            db.execute(update(deliveries).where(one).values(host=_host(row.url), **again))
+            found = _delivery(db.execute(select(*_DELIVERY).where(one)).one())
+        self.on_delivery()
+        return found
+
+    def rest(self, host: str, until: datetime) -> None:
+        """Put off a host's pending deliveries that were attempted `ALWAYS` times; no attempt counts for that."""
+        late = and_(_PENDING, deliveries.c.host == host, deliveries.c.attempts >= ALWAYS)
+        with self._write() as db:
+            early = deliveries.c.next_attempt_at < until
+            db.execute(update(deliveries).where(late, early).values(next_attempt_at=until))
+
+    def delivered(self, delivery_id: str, status: int | None = None) -> None:
+        """`status`: the answer's; so, too, below."""
+        now = self._now()
+        self._attempted(delivery_id, status="delivered", delivered_at=now, last_error=None, last_status=status)
+
+    def retry_at(self, delivery_id: str, when: datetime, error: str, status: int | None = None) -> None:
+        self._attempted(delivery_id, next_attempt_at=when, last_error=error, last_status=status)
+
+    def give_up(self, delivery_id: str, error: str, status: int | None = None, *, gone: bool = False) -> None:
         """`gone`: the receiver wants no more, so this job will not be told again, should it be tried again."""
-        self._attempted(delivery_id, status="gone" if gone else "failed", last_error=error)
+        ended = "gone" if gone else "failed"
+        self._attempted(delivery_id, status=ended, last_error=error, last_status=status)
 
     def purge_deliveries(self, before: datetime) -> int:
         """Forget ended deliveries of model events made at that time or earlier; returns how many. Jobs keep theirs."""
@@ -543,8 +708,48 @@ class Store:
 
     def _attempted(self, delivery_id: str, **values: object) -> None:
         pending = and_(deliveries.c.id == delivery_id, _PENDING)
+        once_more = {"attempts": deliveries.c.attempts + 1, "attempted_at": self._now()}
         with self._write() as db:
-            db.execute(update(deliveries).where(pending).values(attempts=deliveries.c.attempts + 1, **values))
+            db.execute(update(deliveries).where(pending).values(**once_more, **values))
+
+    # Uploads in several requests -------------------------------------------------------------------------------
+
+    def add_upload(self, upload: PartialUpload) -> None:
+        with self._write() as db:
+            db.execute(insert(uploads), {column.name: getattr(upload, column.name) for column in _UPLOAD})
+
+    def get_upload(self, upload_id: str, *, owner: str | None = None) -> PartialUpload:
+        """Raises `UploadNotFound`, also where its time is over."""
+        with self._readers.connect() as db:
+            return _upload(db, upload_id, self._now(), owner)
+
+    def upload_received(self, upload_id: str, offset_bytes: int, expires_at: datetime) -> None:
+        """So many bytes are on disk, fsynced. Raises `UploadNotFound`."""
+        values = {"offset_bytes": offset_bytes, "expires_at": expires_at}
+        with self._write() as db:
+            if not db.execute(update(uploads).where(uploads.c.id == upload_id).values(values)).rowcount:
+                raise UploadNotFound(upload_id)
+
+    def pending_uploads(self) -> list[PartialUpload]:
+        """Those that are not a job yet, oldest first."""
+        with self._readers.connect() as db:
+            query = select(*_UPLOAD).where(uploads.c.job_id.is_(None)).order_by(uploads.c.created_at, uploads.c.id)
+            return [PartialUpload(**row._asdict()) for row in db.execute(query)]
+
+    def delete_upload(self, upload_id: str) -> PartialUpload:
+        """Forget it; the job that it became stays. Returns what it was. Raises `UploadNotFound`."""
+        with self._write() as db:
+            upload = _upload(db, upload_id, self._now())
+            db.execute(delete(uploads).where(uploads.c.id == upload_id))
+        return upload
+
+    def expire_uploads(self, limit: int) -> list[PartialUpload]:
+        """Forget those whose time is over, at most so many; returns what they were."""
+        over = select(*_UPLOAD).where(uploads.c.expires_at <= self._now()).order_by(uploads.c.expires_at).limit(limit)
+        with self._write() as db:
+            gone = [PartialUpload(**row._asdict()) for row in db.execute(over)]
+            db.execute(delete(uploads).where(uploads.c.id.in_([upload.id for upload in gone])))
+        return gone
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -617,6 +822,15 @@ def _job(db: Connection, job_id: str, owner: str | None = None) -> Job:
     if row is None:
         raise JobNotFound(job_id)
     return Job(**row._asdict())
+
+
+def _upload(db: Connection, upload_id: str, now: datetime, owner: str | None = None) -> PartialUpload:
+    whose = true() if owner is None else uploads.c.owner == owner
+    query = select(*_UPLOAD).where(uploads.c.id == upload_id, uploads.c.expires_at > now, whose)
+    row = db.execute(query).one_or_none()
+    if row is None:
+        raise UploadNotFound(upload_id)
+    return PartialUpload(**row._asdict())
 
 
 def _request_sha256(job: Job, audio_sha256: str) -> str:
@@ -752,6 +966,21 @@ def _delivery_id(db: Connection, job_id: str) -> str | None:
     return f"msg_{job_id}.{earlier + 1}" if earlier else f"msg_{job_id}"
 
 
+def _delivery(row: Row[Any]) -> Delivery:
+    return Delivery(**{**row._asdict(), "status": DeliveryStatus(row.status)})
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2].lower()
+
+
+def _rank(columns: Any, name: str) -> ColumnElement[int]:
+    """The place of a due delivery among those with the same value of this column, from 1."""
+    late = case((columns.attempts >= ALWAYS, 1), else_=0)
+    order = (late, columns.next_attempt_at, columns.created_at, columns.id)
+    return func.row_number().over(partition_by=columns[name], order_by=order)
+
+
 def _add_delivery(
     db: Connection,
     delivery_id: str,
@@ -763,5 +992,6 @@ def _add_delivery(
     payload: bytes | None = None,
 ) -> None:
     row: dict[str, object] = {"id": delivery_id, "url": url, "kind": kind, "job_id": job_id, "payload": payload}
+    row |= {"host": _host(url)}
     row |= {"status": "pending", "attempts": 0, "next_attempt_at": now, "created_at": now}
     db.execute(insert(deliveries), row)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from scrivano.jobs import JobStatus, Task
 
-__all__ = ["TABLES", "Utc", "chunks", "deliveries", "events", "jobs", "results", "usage"]
+__all__ = ["TABLES", "Utc", "chunks", "deliveries", "events", "jobs", "results", "uploads", "usage"]
 
 
 class Utc(sa.TypeDecorator[datetime]):
@@ -54,6 +54,7 @@ jobs = sa.Table(
     sa.Column("audio_sha256", sa.String(64)),
     sa.Column("audio_bytes", sa.BigInteger),
     sa.Column("idempotency_key", sa.String(255), unique=True),  # of an owner's job: with the owner in it
+    sa.Column("traceparent", sa.String(64)),
     sa.Column("request_sha256", sa.String(64)),  # of what was asked for, `language` before any was detected
     sa.Column("owner", sa.String(32)),  # the API key that it came with; null: nobody's
 )
@@ -101,6 +102,22 @@ deliveries = sa.Table(
     sa.Column("last_error", sa.Text),
     sa.Column("created_at", Utc),
     sa.Column("delivered_at", Utc),
+    sa.Column("host", sa.Text),  # with its port, in lower case
+    sa.Column("last_status", sa.Integer),  # of the last answer; null where the last attempt had none
+    sa.Column("attempted_at", Utc),
+)
+
+uploads = sa.Table(
+    "uploads",
+    TABLES,
+    sa.Column("id", sa.String(64), primary_key=True),  # also of the job that it becomes
+    sa.Column("owner", sa.String(64)),
+    sa.Column("size_bytes", sa.BigInteger),
+    sa.Column("offset_bytes", sa.BigInteger),  # so many are on disk, fsynced; more may be there, and do not count
+    sa.Column("metadata", sa.Text),  # as the client wrote it
+    sa.Column("created_at", Utc),
+    sa.Column("expires_at", Utc),
+    sa.Column("job_id", sa.String(64)),  # null until it is whole and a job; kept when that is deleted
 )
 
 # Apart from `jobs`, of which the rows can be deleted: that must not give used hours back.

@@ -1,29 +1,32 @@
-"""Delivers what the outbox holds: one POST after another for each URL, several URLs at once."""
+"""Delivers what the outbox holds: one POST after another for each URL, a few at once for each host."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import hmac
-import itertools
 import json
 import logging
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import httpx2
 from anyio.to_thread import run_sync
 
 from scrivano.clocks import Jumps
+from scrivano.correlation import CURRENT, Correlation
 from scrivano.errors import JobNotFound, StorageFull
 from scrivano.guard import guarded_client
-from scrivano.jobs import job_json
+from scrivano.hosts import PER_HOST, Hosts
+from scrivano.jobs import Job, job_json, utc
+from scrivano.observations import Observe, WebhookCalled, nobody
 from scrivano.signals import DELIVERIES, Signals
 from scrivano.store import Delivery, Store
 
@@ -41,18 +44,19 @@ JITTER = 0.1
 """Delays of half a minute and more vary by this share, so that a receiver that comes back is not met by all at once."""
 
 TIMEOUT_S = 15.0
-FULL_DISK_PAUSE_S = 5.0
-
-LOOK_S = 60.0
-"""The longest rest: how late a clock that was set back is noticed."""
-
 MAX_RETRY_AFTER_S = 24 * HOUR
-BATCH = 100
+BATCH = 256
+LOOK_S = 60.0
+"""How often the outbox is looked at when nothing happens: clocks are set, and rests are kept by another clock."""
+
+STORE_PAUSE_S = 5.0
+"""Between tries while the database takes nothing."""
+
 MODEL_KINDS = ("model_ready", "model_unloaded")
 
 
 class WebhookSender:
-    """`register` and `announce` may be called from any thread; `run` belongs to the server's loop.
+    """`register` and `announce` may be called from any thread; the rest belongs to the server's loop.
 
     `transport` is a `GuardedTransport`. Each call is signed with each of `secrets`; without one it is not signed.
     """
@@ -65,15 +69,18 @@ class WebhookSender:
         new_id: Callable[[], str],
         transport: httpx2.AsyncBaseTransport,
         secrets: Sequence[bytes] = (),
+        observe: Observe = nobody,
     ) -> None:
         self._store = store
         self._signals = signals
         self._now = now
         self._new_id = new_id
-        self._transport = transport
+        self._client = guarded_client(transport, TIMEOUT_S)
         self._secrets = secrets
+        self._observe = observe
         self._urls: dict[str, None] = {}
         self._jumps = Jumps(now)
+        self._hosts = Hosts()
 
     def register(self, url: str) -> None:
         """From now on, until the server ends, this URL also hears of the model."""
@@ -90,24 +97,44 @@ class WebhookSender:
         except StorageFull as error:  # the model goes on, whoever can be told
             logger.error("webhooks are not told of %s: %s", kind, error)
 
+    async def test(self, url: str) -> Outcome:
+        """Make one call, as any other but for its body and that it is not tried again, and tell what came of it."""
+        body = json.dumps({"type": "test", "sent_at": utc(self._now())}).encode()
+        return await self._call(url, f"msg_{self._new_id()}", body)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
     async def run(self) -> None:
         """Deliver until cancelled."""
-        async with guarded_client(self._transport, TIMEOUT_S) as client:
+        async with asyncio.TaskGroup() as calls:
             with self._signals.watch(DELIVERIES) as news:
                 while True:
                     news.clear()
-                    await self._keep(self._mind_the_clock)
-                    if not await self._deliver_due(client):
-                        await self._rest(news)
+                    try:
+                        await run_sync(self._mind_the_clock)
+                        for delivery in await self._due():
+                            calls.create_task(self._deliver(delivery, news))
+                        wait_s = await self._idle_s()
+                    except Exception:
+                        logger.exception("the webhooks that are due cannot be read")
+                        wait_s = STORE_PAUSE_S
+                    # Not `wait_for`: before Python 3.12 it can swallow a cancellation that comes with the news.
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(wait_s):
+                            await news.wait()
 
-    async def _deliver_due(self, client: httpx2.AsyncClient) -> bool:
-        """One round; False when nothing was due."""
-        due = await run_sync(self._store.due_deliveries, BATCH)
-        by_url = itertools.groupby(sorted(due, key=lambda item: item.url), key=lambda item: item.url)
-        async with asyncio.TaskGroup() as group:
-            for _, deliveries in by_url:
-                group.create_task(self._deliver_in_order(client, list(deliveries)))
-        return bool(due)
+    async def _due(self) -> Sequence[Delivery]:
+        """What is to be called now; it counts as begun."""
+        look = partial(
+            self._store.due_deliveries,
+            BATCH,
+            per_url=1,
+            per_host=PER_HOST,
+            busy_urls=self._hosts.busy_urls,
+            full_hosts=self._hosts.full_hosts,
+        )
+        return self._hosts.begin(await run_sync(look), time.monotonic())
 
     def _mind_the_clock(self) -> None:
         """A clock that is set back makes nobody wait longer."""
@@ -115,26 +142,39 @@ class WebhookSender:
             logger.warning("the clock was set back by %.0f s: webhooks are due as much earlier", -jump_s)
             self._store.bring_forward(timedelta(seconds=-jump_s))
 
-    async def _rest(self, news: asyncio.Event) -> None:
-        next_due = await run_sync(self._store.next_due)
-        wait_s = LOOK_S if next_due is None else min(LOOK_S, max(0.0, (next_due - self._now()).total_seconds()))
-        with suppress(TimeoutError):
-            await asyncio.wait_for(news.wait(), wait_s)
+    async def _idle_s(self) -> float:
+        """Seconds until a delivery becomes due. One that is due and was not begun waits for the end of another."""
+        now = self._now()
+        due = await run_sync(self._store.next_due, now)
+        return LOOK_S if due is None else min(LOOK_S, max(0.0, (due - now).total_seconds()))
 
-    async def _deliver_in_order(self, client: httpx2.AsyncClient, deliveries: Sequence[Delivery]) -> None:
-        for delivery in deliveries:
-            await self._deliver(client, delivery)
-
-    async def _deliver(self, client: httpx2.AsyncClient, delivery: Delivery) -> None:
+    async def _deliver(self, delivery: Delivery, news: asyncio.Event) -> None:
+        CURRENT.set(Correlation(job_id=delivery.job_id))
+        well = None
         try:
-            body = await run_sync(self._body, delivery)
-            failure = await self._post(client, delivery, body)
+            job, body = await run_sync(self._body, delivery)
+            outcome = await self._call(delivery.url, delivery.id, body)
+            well = outcome.well
+            await self._keep(partial(self._record, delivery, outcome, job))
         except JobNotFound as gone:
             await self._keep(partial(self._store.give_up, delivery.id, str(gone)))
-            return
-        except Exception as error:  # whatever a receiver or its address can do must not end the sender
-            failure = Failure(f"{type(error).__name__}: {error}")
-        await self._keep(partial(self._record, delivery, failure))
+        except Exception:  # it is due again at once, but not as often as that
+            logger.exception("a webhook could not be handled", extra={"delivery_id": delivery.id})
+            await asyncio.sleep(STORE_PAUSE_S)
+        finally:
+            rest_s = self._hosts.ended(delivery, time.monotonic(), well=well)
+            news.set()
+        if rest_s is not None:
+            await self._rest(delivery.host, rest_s)
+            news.set()
+
+    async def _rest(self, host: str, rest_s: float) -> None:
+        """Let the outbox tell when the host's late attempts will be made."""
+        logger.warning("a webhook host fails: its late attempts wait", extra={"host": host, "wait_secs": rest_s})
+        try:
+            await self._keep(partial(self._store.rest, host, self._now() + timedelta(seconds=rest_s)))
+        except Exception:  # they are held back all the same
+            logger.exception("a host's rest could not be stored", extra={"host": host})
 
     async def _keep(self, record: Callable[[], None]) -> None:
         """On a full disk, what became of a call waits until it can be stored: nobody is called again for that."""
@@ -143,41 +183,80 @@ class WebhookSender:
                 return await run_sync(record)
             except StorageFull as error:
                 logger.error("a webhook's outcome waits: %s", error)
-                await asyncio.sleep(FULL_DISK_PAUSE_S)
+                await asyncio.sleep(STORE_PAUSE_S)
 
-    async def _post(self, client: httpx2.AsyncClient, delivery: Delivery, body: bytes) -> Failure | None:
-        headers = {"Content-Type": "application/json", **signature(delivery.id, self._now(), body, self._secrets)}
-        # The answer's body is never read: it may have no end.
-        async with (
-            asyncio.timeout(TIMEOUT_S),
-            client.stream("POST", delivery.url, content=body, headers=headers) as response,
-        ):
-            return failure_of(response, self._now())
+    async def _call(self, url: str, message_id: str, body: bytes) -> Outcome:
+        headers = {"Content-Type": "application/json", **signature(message_id, self._now(), body, self._secrets)}
+        began = time.monotonic()
+        status, failure = None, None
+        try:
+            # The answer's body is never read: it may have no end.
+            async with (
+                asyncio.timeout(TIMEOUT_S),
+                self._client.stream("POST", url, content=body, headers=headers) as response,
+            ):
+                status, failure = response.status_code, failure_of(response, self._now())
+        except TimeoutError:
+            failure = Failure(f"no answer within {TIMEOUT_S:g} s")
+        except Exception as error:  # whatever a receiver or its address can do must not end the sender
+            failure = Failure(f"{type(error).__name__}: {error}")
+        return Outcome(status, failure, time.monotonic() - began)
 
-    def _body(self, delivery: Delivery) -> bytes:
-        if delivery.payload is not None or delivery.job_id is None:
-            return delivery.payload or b""
-        return job_json(self._store.get_job(delivery.job_id), self._store.get_result(delivery.job_id) or b"[]")
+    def _body(self, delivery: Delivery) -> tuple[Job | None, bytes]:
+        """What is sent, and the job that it is about."""
+        if delivery.job_id is None:
+            return None, delivery.payload or b""
+        job = self._store.get_job(delivery.job_id)
+        return job, job_json(job, self._store.get_result(job.id) or b"[]")
 
-    def _record(self, delivery: Delivery, failure: Failure | None) -> None:
-        about = {"delivery_id": delivery.id, "job_id": delivery.job_id, "kind": delivery.kind}
+    def _record(self, delivery: Delivery, outcome: Outcome, job: Job | None) -> None:
+        about = {"delivery_id": delivery.id, "kind": delivery.kind, "status": outcome.status}
+        failure, told = outcome.failure, partial(self._tell, delivery, outcome, job)
         if failure is None:
-            self._store.delivered(delivery.id)
+            self._store.delivered(delivery.id, outcome.status)
             logger.info("webhook delivered", extra=about)
+            told("delivered")
             return
         delay_s = None if failure.gone else next_delay(delivery.kind, delivery.attempts)
         if delay_s is not None:
             delay_s = max(delay_s, failure.retry_after_s)
         logger.warning("webhook failed: %s", failure.error, extra={**about, "retry_in_secs": delay_s})
         if delay_s is None:
-            self._give_up(delivery, failure)
+            self._give_up(delivery, outcome, failure)
+            told("gone" if failure.gone else "given_up")
         else:
-            self._store.retry_at(delivery.id, self._now() + timedelta(seconds=delay_s), failure.error)
+            when = self._now() + timedelta(seconds=delay_s)
+            self._store.retry_at(delivery.id, when, failure.error, outcome.status)
+            told("failed")
 
-    def _give_up(self, delivery: Delivery, failure: Failure) -> None:
-        self._store.give_up(delivery.id, failure.error, gone=failure.gone)
+    def _give_up(self, delivery: Delivery, outcome: Outcome, failure: Failure) -> None:
+        self._store.give_up(delivery.id, failure.error, outcome.status, gone=failure.gone)
         if failure.gone:
             self._urls.pop(delivery.url, None)  # until a submission names it again
+
+    def _tell(
+        self,
+        delivery: Delivery,
+        outcome: Outcome,
+        job: Job | None,
+        word: Literal["delivered", "failed", "given_up", "gone"],
+    ) -> None:
+        traceparent = job.traceparent if job else None
+        self._observe(WebhookCalled(delivery.kind, word, outcome.secs, outcome.status, delivery.job_id, traceparent))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a call. `status`: the answer's, None without one; `failure` None: delivered."""
+
+    status: int | None
+    failure: Failure | None
+    secs: float
+
+    @property
+    def well(self) -> bool:
+        """Whether the host is there and works, even if it wants nothing of this."""
+        return self.status is not None and self.status < 500 and self.status != 429
 
 
 @dataclass(frozen=True, slots=True)

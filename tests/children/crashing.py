@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scrivano import database, logs, migrations
+from scrivano import blobs, database, logs, migrations
 from scrivano.blobs import Blobs, BlobWriter
 from scrivano.config import Settings
 from scrivano.serve import Children, run
@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 POINTS: dict[str, tuple[Any, str, str]] = {
     "before the upload's fsync": (BlobWriter, "commit", "before"),
     "after the upload's fsync, before the rename": (Blobs, "rename", "before"),
-    "after the rename, before the folder's fsync": (BlobWriter, "_sync_folder", "before"),
+    "after the rename, before the folder's fsync": (blobs, "_sync_folder", "before"),
     "after the upload is in its place, before the job's row": (Store, "add_job", "before"),
     "after the job's row, before the answer": (Store, "add_job", "after"),
     "after the claim": (Store, "claim", "after"),

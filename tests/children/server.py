@@ -24,6 +24,9 @@ class FileMemory:
         free_mb = int(self._path.read_text())
         return GpuMemory(name="Scripted 8000", total_mb=8000, used_mb=8000 - free_mb, free_mb=free_mb)
 
+    def by_process(self, index: int) -> dict[int, int]:
+        return {}
+
     def host_free_mb(self) -> int | None:
         return None
 

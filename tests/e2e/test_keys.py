@@ -214,3 +214,25 @@ def test_a_key_that_cannot_be_made_is_refused(tmp_path: Path, wrong: list[str]) 
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "Traceback" not in refused.stderr
     assert not (tmp_path / "keys.json").exists()
+
+
+def test_an_upload_belongs_to_the_key_that_began_it(locked: Locked) -> None:
+    content = (DATA / CLIP).read_bytes()
+
+    def call(who: str, method: str, path: str, **headers: str) -> httpx2.Response:
+        given = {"Tus-Resumable": "1.0.0", "X-API-Key": locked.secrets[who]}
+        given |= {name.replace("_", "-"): value for name, value in headers.items()}
+        body = content if method == "PATCH" else b""
+        return locked.server.http.request(method, path, headers=given, content=body)
+
+    send = {"Upload_Offset": "0", "Content_Type": "application/offset+octet-stream"}
+    where = call("ann", "POST", "/uploads", Upload_Length=str(len(content))).headers["Location"]
+    for method in ("HEAD", "GET", "DELETE"):
+        assert call("bob", method, where).status_code == 404
+    assert call("bob", "PATCH", where, **send).status_code == 404
+    assert call("ann", "HEAD", where).headers["Upload-Offset"] == "0"
+
+    # An admin may do anything to it; the job is the key's that began it.
+    job_id = call("admin", "PATCH", where, **send).headers["X-Job-Id"]
+    assert locked.call("ann", "GET", f"/jobs/{job_id}?wait=60").json()["status"] == "done"
+    assert locked.call("bob", "GET", f"/jobs/{job_id}").status_code == 404

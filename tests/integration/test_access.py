@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request
+from served import until
 from starlette.testclient import TestClient
 
 from scrivano.api import create_app
@@ -27,6 +28,9 @@ from scrivano.serve import Children, build
 class NoGpu:
     def read(self, index: int) -> GpuMemory | None:
         return None
+
+    def by_process(self, index: int) -> dict[int, int]:
+        return {}
 
     def host_free_mb(self) -> int | None:
         return None
@@ -104,6 +108,34 @@ def test_a_refusal_looks_as_each_protocol_has_it(app: FastAPI, path: str, body: 
     assert set(answer.json() if answer.content else {}) == body
     if path.startswith("/v1/"):
         assert answer.json()["error"]["code"] == "invalid_api_key"
+
+
+def test_a_key_sees_its_own_jobs_deliveries_and_an_admin_all(app: FastAPI, keys: Path, reader: dict[str, str]) -> None:
+    admin, owner = new_key(keys, Scope.ADMIN), new_key(keys, Scope.READ, Scope.SUBMIT)
+    url = "https://hooks.test/a"
+    with TestClient(app) as client:
+        until(lambda: client.get("/jobs", headers=owner).status_code == 200)  # the new keys are known
+        form: dict[str, Any] = {
+            "files": {"audio": ("a", b"no recording")},
+            "data": {"webhook_url": url, "queue": "true"},
+        }
+        answer = client.post("/jobs", headers=owner, **form)
+        assert answer.status_code == 202, answer.text
+        job_id = answer.json()["job_id"]
+        client.delete(f"/jobs/{job_id}", headers=owner)
+        store = app.state.services.store
+        store.add_delivery("msg_model", url, "model_ready", b"{}")
+
+        def listed(headers: dict[str, str], **query: str) -> set[str]:
+            answer = client.get("/webhooks/deliveries", headers=headers, params=query)
+            return {one["id"] for one in answer.json()["deliveries"]}
+
+        until(lambda: listed(owner) == {f"msg_{job_id}"})
+        assert listed(reader) == listed(reader, job_id=job_id) == set()
+        assert listed(admin) >= {f"msg_{job_id}", "msg_model"}
+        for path in (f"/webhooks/deliveries/msg_{job_id}/redeliver", "/webhooks/test"):
+            assert client.post(path, headers=owner, json={"url": url}).status_code == 403
+        assert client.get("/metrics", headers=reader).status_code == 200
 
 
 def test_a_key_without_the_scope_is_told_which(app: FastAPI, reader: dict[str, str]) -> None:

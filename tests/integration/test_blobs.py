@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from store_support import file_size_limit
 
-from scrivano.blobs import Blob, Blobs, DataDirLock
+from scrivano.blobs import Blob, Blobs, DataDirLock, RunningHash
 from scrivano.errors import StartError, StorageFull
 
 SINCE = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -126,6 +126,58 @@ def test_sweeping_keeps_the_uploads_of_unfinished_jobs(tmp_path: Path) -> None:
 
     assert blobs.sweep({"a", "c"}) == 3
     assert files(tmp_path) == {"uploads/a", "uploads/c"}
+
+    blobs.path("d").with_name("d.part").touch()
+    assert blobs.sweep({"a"}, unfinished={"c", "d"}) == 0
+    assert files(tmp_path) == {"uploads/a", "uploads/c", "uploads/d.part"}
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+def test_an_upload_in_parts_has_the_hash_of_the_whole(tmp_path: Path, remembered: bool) -> None:
+    blobs, data = Blobs(tmp_path), os.urandom(300_000)
+    running = RunningHash()
+    for start in range(0, len(data), 70_000):
+        with blobs.extend("a", start, running if remembered else RunningHash()) as writer:
+            for piece in (data[start : start + 9], data[start + 9 : start + 70_000]):
+                writer.store(piece)
+                writer.digest(piece)
+            # A part that did not count is written over.
+            if start == 70_000:
+                with blobs.extend("a", start + 70_000, RunningHash()) as lost:
+                    lost.store(b"lost" * 10)
+            writer.sync()
+            running = writer.running.copy()
+
+    expected = Blob(hashlib.sha256(data).hexdigest(), len(data))
+    assert blobs.settle("a", running if remembered else RunningHash()) == expected
+    assert blobs.settle("a", RunningHash()) == expected, "also after a crash, before anybody was told"
+    assert blobs.path("a").read_bytes() == data
+    assert files(tmp_path) == {"uploads/a"}
+
+
+def test_a_part_is_on_disk_with_its_name_when_it_is_synced(tmp_path: Path) -> None:
+    synced: list[str] = []
+    blobs = Blobs(tmp_path, fsync=lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+    with blobs.extend("a", 0, RunningHash()) as writer:
+        writer.store(b"sound")
+        writer.sync()
+        writer.sync()
+
+    part, folder = str(tmp_path / "uploads" / "a.part"), str(tmp_path / "uploads")
+    assert synced == [part, folder, part]
+
+
+def test_a_part_goes_on_only_where_there_is_one(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Blobs(tmp_path).extend("a", 5, RunningHash())
+
+    assert files(tmp_path) == set()
+
+
+def test_a_full_disk_is_said_so_in_parts_too(tmp_path: Path) -> None:
+    full = pytest.raises(StorageFull, match="free some space")
+    with Blobs(tmp_path).extend("a", 0, RunningHash()) as writer, file_size_limit(100_000), full:
+        writer.store(bytes(200_000))
 
 
 def test_folders_are_for_this_user_only(tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from store_support import Clock, add, new_job
 
-from scrivano.blobs import Blobs
-from scrivano.errors import JobNotFound, JobUnfinished
+from scrivano.blobs import Blobs, RunningHash
+from scrivano.errors import JobNotFound, JobUnfinished, UploadNotFound
 from scrivano.retention import BATCH, Retention, forget
-from scrivano.store import Store
+from scrivano.store import PartialUpload, Store
 
 HOUR = 3600.0
 
@@ -113,3 +113,37 @@ def test_a_clock_that_was_set_back_only_makes_deleting_late(store: Store, blobs:
     steady[0] += 8 * HOUR
     clock.forward(8 * HOUR)
     assert retention.sweep() == 1
+
+
+def test_an_upload_that_nobody_goes_on_with_is_deleted(store: Store, blobs: Blobs, clock: Clock) -> None:
+    retention = Retention(store, blobs, None, clock, lambda: clock.time.timestamp())
+    for upload_id in ("left", "goes-on", "is-a-job"):
+        with blobs.extend(upload_id, 0, RunningHash()) as writer:
+            writer.store(b"sound")
+        expires_at = clock() + timedelta(hours=1)
+        store.add_upload(
+            PartialUpload(
+                id=upload_id,
+                size_bytes=5 if upload_id == "is-a-job" else 9,
+                offset_bytes=5,
+                metadata="",
+                created_at=clock(),
+                expires_at=expires_at,
+            )
+        )
+    blob = blobs.settle("is-a-job", RunningHash())
+    job = new_job("is-a-job", clock)
+    assert store.add_job(job, audio_sha256=blob.sha256, audio_bytes=blob.size_bytes, upload_id="is-a-job") == job.id
+    assert store.add_job(job, audio_sha256=blob.sha256, audio_bytes=blob.size_bytes, upload_id="is-a-job") == job.id
+    clock.forward(0.5 * HOUR)
+    store.upload_received("goes-on", 6, clock() + timedelta(hours=1))
+    assert retention.sweep() == 0
+
+    clock.forward(0.5 * HOUR)
+    with pytest.raises(UploadNotFound):
+        store.get_upload("left")
+    assert retention.sweep() == 2
+
+    assert sorted(path.name for path in blobs.path("left").parent.iterdir()) == ["goes-on.part", "is-a-job"]
+    assert [upload.id for upload in store.pending_uploads()] == ["goes-on"]
+    assert store.get_job("is-a-job") == job

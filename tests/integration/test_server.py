@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +14,8 @@ from starlette.testclient import TestClient
 
 from scrivano.config import Settings
 from scrivano.gpu import GpuMemory
+from scrivano.metrics import Metrics, Reading
+from scrivano.observations import MediaLost, RequestEnded
 from scrivano.runner import Runner
 from scrivano.serve import Children, build
 
@@ -20,6 +23,9 @@ from scrivano.serve import Children, build
 class NoGpu:
     def read(self, index: int) -> GpuMemory | None:
         return None
+
+    def by_process(self, index: int) -> dict[int, int]:
+        return {}
 
     def host_free_mb(self) -> int | None:
         return None
@@ -44,6 +50,58 @@ def test_a_worker_that_is_gone_for_good_is_said_so(app: FastAPI, tmp_path: Path)
 
         assert (answer.status_code, answer.json()) == (500, {"error": "worker channel closed"})
         assert list((tmp_path / "uploads").iterdir()) == []
+
+
+def test_a_server_whose_runner_has_ended_does_not_live(app: FastAPI) -> None:
+    with TestClient(app) as client:
+        assert client.get("/livez").json() == {"status": "ok", "checks": {"loop": "ok", "runner": "ok"}}
+        app.state.services.runner.stop()
+
+        for probe in ("/livez", "/readyz"):
+            answer = client.get(probe)
+            assert answer.status_code == 503
+            assert answer.json()["error"] == answer.json()["checks"]["runner"]
+
+
+def test_a_server_that_stops_is_not_ready_and_lives(app: FastAPI) -> None:
+    with TestClient(app) as client:
+        app.state.services.signals.stop()
+
+        assert client.get("/readyz").json()["checks"]["stopping"] == "the server is stopping"
+        assert client.get("/readyz").status_code == 503
+        assert client.get("/livez").status_code == 200
+
+
+def test_servers_in_one_process_count_for_themselves(tmp_path: Path) -> None:
+    with ExitStack() as cleanup:
+        apps = []
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            settings = Settings.load({"data_dir": tmp_path / name, "whisper_model": "nano"}, environ={})
+            apps.append(build(settings, Children(), NoGpu(), cleanup))
+        apps[0].state.services.observe(MediaLost("a"))
+
+        counts = [one.state.services.metrics.registry.get_sample_value("scrivano_media_crashes_total") for one in apps]
+
+    assert counts == [1, 0]
+
+
+def test_a_figure_that_cannot_be_read_hides_no_other() -> None:
+    metrics = Metrics([Reading("scrivano_broken", "", [], lambda: [((), 1 / 0)])])
+
+    body, _ = metrics.render("")
+
+    assert b"scrivano_build_info" in body
+
+
+def test_an_observation_costs_next_to_nothing() -> None:
+    metrics, count = Metrics(), 2000
+    seen = RequestEnded("GET", "/jobs/{job_id}", 200, 0.01, stream=False)
+    began = time.process_time()
+    for _ in range(count):
+        metrics.observe(seen)
+
+    assert (time.process_time() - began) / count < 0.0001
 
 
 def test_a_fault_of_the_server_is_an_error_in_json_too(app: FastAPI) -> None:

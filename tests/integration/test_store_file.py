@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -305,6 +306,27 @@ def test_an_older_database_is_copied_and_upgraded(tmp_path: Path, path: Path, cl
     assert query(path, "SELECT mood FROM jobs") == [(None,), (None,)]
     assert dump(copy) == before
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+
+
+def test_pending_webhooks_of_the_first_version_are_delivered(tmp_path: Path, path: Path, clock: Clock) -> None:
+    """Each with its host, by which calls are counted."""
+    first = tmp_path / "first"
+    (first / "versions").mkdir(parents=True)
+    for name in ("env.py", "versions/r0001.py"):
+        shutil.copy(migrations.FOLDER / name, first / name)
+    Store.open(path, clock, schema=first).close()
+    urls = ["http://u:p@One.test:81/a", "http://one.test:81/b", "https://two.test/?q"]
+    with closing(sqlite3.connect(path)) as db, db:
+        for n, url in enumerate(urls):
+            row = (f"d{n}", url, "job", b"{}", "pending", 1, "2029-01-02 03:04:05", "2029-01-02 03:04:05")
+            names = "id, url, kind, payload, status, attempts, next_attempt_at, created_at"
+            db.execute(f"INSERT INTO deliveries ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+    store = Store.open(path, clock)
+    hosts = {one.url: one.host for one in store.due_deliveries(10)}
+    store.close()
+
+    assert hosts == dict(zip(urls, ["one.test:81", "one.test:81", "two.test"], strict=True))
 
 
 def test_an_upgrade_that_fails_halfway_changes_nothing(tmp_path: Path, path: Path, clock: Clock) -> None:

@@ -272,7 +272,7 @@ def test_a_clock_that_is_set_back_lets_no_receiver_wait(store: Store, clock: Clo
 def test_a_full_disk_lets_an_outcome_wait_and_nobody_is_called_again(
     store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhooks, "FULL_DISK_PAUSE_S", 0.01)
+    monkeypatch.setattr(webhooks, "STORE_PAUSE_S", 0.01)
     ended(store, clock)
     receiver = Receiver(httpx2.Response(204))
     full: list[None] = []

@@ -100,6 +100,7 @@ def test_a_key_is_shown_in_either_header(headers: dict[str, str], shown: str | N
         ("POST", "/model/unload", {Scope.ADMIN}),
         ("POST", "/load", {Scope.ADMIN}),
         ("POST", "/webhooks/test", {Scope.ADMIN}),
+        ("GET", "/webhooks/deliveries", {Scope.READ}),
         ("GET", "/what/comes/later", {Scope.READ}),
         ("POST", "/jobsomething", {Scope.ADMIN}),
     ],

@@ -34,6 +34,9 @@ ORDER = (
     "wyoming",
     "connections",
     "api",
+    "tracing",
+    "readings",
+    "metrics",
     "webhooks",
     "downloads",
     "retention",
@@ -57,6 +60,7 @@ ORDER = (
     "onnxgraph",
     "forkserver",
     "processes",
+    "observations",
     "assembly",
     "chunking",
     "clocks",
@@ -66,6 +70,7 @@ ORDER = (
     "migrations",
     "blobs",
     "room",
+    "hosts",
     "postprocess",
     "formats",
     "subtitles",
@@ -75,6 +80,7 @@ ORDER = (
     "languages",
     "keys",
     "config",
+    "correlation",
     "errors",
 )
 """A module imports only what stands below it."""

@@ -17,12 +17,12 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from scrivano import __version__
-from scrivano.api import asr, audio, health, inference, job_stream, jobs, model, openai, transcripts
-from scrivano.api.documents import ErrorView
+from scrivano.api import asr, audio, deliveries, health, inference, job_stream, jobs, model, openai, transcripts, tus
 from scrivano.api.edge import METHODS, Application, Edge
 from scrivano.api.headers import page_policy
 from scrivano.api.problems import Problem, answer, problem_of
 from scrivano.api.services import Services
+from scrivano.correlation import concerns
 from scrivano.errors import ScrivanoError
 
 logger = logging.getLogger(__name__)
@@ -49,16 +49,17 @@ def create_app(services: Services, lifespan: Lifespan | None = None, edge: Edge 
         license_info={"name": "MIT", "identifier": "MIT"},
         docs_url=None,
         redoc_url=None,
-        responses={"default": {"model": ErrorView, "description": "What went wrong and what to do."}},
         lifespan=lifespan,
     )
     app.state.services = services
     for router in (
         jobs.router,
+        tus.router,
         job_stream.router,
         audio.router,
         transcripts.router,
         model.router,
+        deliveries.router,
         health.router,
         openai.router,
         asr.router,
@@ -125,6 +126,8 @@ def _allowed(request: Request) -> str:
 
 
 def _broken(request: Request, error: Exception) -> Response:
+    if job_id := request.path_params.get("job_id"):
+        concerns(job_id)
     logger.error("a request failed: %s %s", request.method, request.url.path, exc_info=error)
     message = "the server failed on this request; its log says why"
     return answer(request.url.path, Problem(status=500, message=message, code="internal"))

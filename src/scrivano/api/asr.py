@@ -13,6 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from scrivano import __version__
+from scrivano.api.documents import SYNCHRONOUS, refusals
 from scrivano.api.problems import JOB_ID_HEADER
 from scrivano.api.protocol_documents import ASR_BODY, LanguageView, VersionView
 from scrivano.api.services import ServicesDep
@@ -52,7 +53,10 @@ class AsrQuery(BaseModel):
     "/asr",
     summary="Transcribe (whisper-asr-webservice)",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {"example": "The director will arrive.\n"}}}},
+    responses={
+        200: {"content": {"text/plain": {"example": "The director will arrive.\n"}}},
+        **refusals(*SYNCHRONOUS, model=None),
+    },
     openapi_extra={"requestBody": ASR_BODY},
 )
 async def asr(
@@ -84,6 +88,7 @@ async def asr(
     "/detect-language",
     summary="Detect the language (whisper-asr-webservice)",
     response_model=LanguageView,
+    responses=refusals(*SYNCHRONOUS, model=None),
     openapi_extra={"requestBody": ASR_BODY},
 )
 async def detect_language(

@@ -13,6 +13,28 @@ class ErrorView(BaseModel):
     error: str = Field(description="What went wrong and what to do.", examples=[f"job {_JOB_ID} not found"])
 
 
+REFUSALS = {
+    400: "The request cannot be used; the message says what to write instead.",
+    404: "There is no such job or model.",
+    410: "The job was cancelled meanwhile.",
+    413: "The file is larger than MAX_UPLOAD_BYTES.",
+    422: "The Idempotency-Key was used for another recording or other parameters.",
+    429: "MAX_QUEUE jobs wait already; `Retry-After` says when to come back.",
+    500: "The job failed, or the worker is gone for good; the message says which.",
+    503: "The server is stopping; the job goes on when it is back.",
+    507: "The disk is full.",
+}
+
+SYNCHRONOUS = (400, 404, 410, 413, 422, 429, 500, 503, 507)
+"""What a call that waits for its job can be refused with."""
+
+
+def refusals(*statuses: int, model: type[BaseModel] | None = ErrorView) -> dict[int | str, dict[str, Any]]:
+    """For a route's `responses`; `model` is the body, None: there is none."""
+    body = {} if model is None else {"model": model}
+    return {status: {"description": REFUSALS[status], **body} for status in statuses}
+
+
 class NotReadyView(BaseModel):
     error: str = Field(examples=["model_not_ready"])
     state: str = Field(description="`unloaded`, `loading` or `waiting_for_gpu`.", examples=["unloaded"])
@@ -21,6 +43,15 @@ class NotReadyView(BaseModel):
 
 class SubmittedView(BaseModel):
     job_id: str = Field(examples=[_JOB_ID])
+
+
+class UploadView(BaseModel):
+    id: str = Field(examples=[_JOB_ID])
+    size_bytes: int = Field(description="As its beginning said.", examples=[1048576])
+    offset_bytes: int = Field(description="So many are on disk.", examples=[524288])
+    created_at: str = Field(examples=["2026-01-31T12:00:00.000Z"])
+    expires_at: str = Field(description="When it is deleted, unless more comes.", examples=["2026-02-01T12:00:00.000Z"])
+    job_id: str | None = Field(description="Null until it is whole.", examples=[_JOB_ID])
 
 
 class WordView(BaseModel):
@@ -50,7 +81,7 @@ class SegmentView(BaseModel):
     )
 
 
-class JobView(BaseModel):
+class JobSummaryView(BaseModel):
     id: str = Field(examples=[_JOB_ID])
     status: str = Field(description="`queued`, `running`, `done`, `failed` or `cancelled`.", examples=["done"])
     task: str = Field(examples=["transcribe"])
@@ -60,7 +91,6 @@ class JobView(BaseModel):
         examples=["en"],
     )
     duration_secs: float | None = Field(description="Null until processing starts.", examples=[7.084])
-    segments: list[SegmentView] = Field(description="Empty until the job is done.")
     created_at: str = Field(examples=["2026-01-31T12:00:00.000Z"])
     completed_at: str | None = Field(description="Null until the job has ended.", examples=["2026-01-31T12:00:04.250Z"])
     error: str | None = Field(default=None, description="Only when the job failed.")
@@ -74,8 +104,12 @@ class JobView(BaseModel):
     )
 
 
+class JobView(JobSummaryView):
+    segments: list[SegmentView] = Field(description="Empty until the job is done.")
+
+
 class JobListView(BaseModel):
-    jobs: list[JobView] = Field(description="Newest first, each without `segments`.")
+    jobs: list[JobSummaryView] = Field(description="Newest first, each without `segments`.")
     next_cursor: str | None = Field(description="The `cursor` of the next page; null on the last one.")
 
 
@@ -118,6 +152,54 @@ class HealthView(BaseModel):
     model: str = Field(examples=["large-v3"])
     queue_depth: int = Field(description="Jobs that wait; running ones do not count.", examples=[0])
     model_state: str = Field(examples=["ready"])
+
+
+class ChecksView(BaseModel):
+    status: str = Field(examples=["ok"])
+    checks: dict[str, str] = Field(
+        description="What was looked at: `ok`, or what is wrong and what to do.", examples=[{"runner": "ok"}]
+    )
+
+
+class UnfitView(BaseModel):
+    error: str = Field(examples=["the server is stopping"])
+    checks: dict[str, str] = Field(examples=[{"runner": "ok", "stopping": "the server is stopping"}])
+
+
+class DeliveryView(BaseModel):
+    id: str = Field(description="Also the header `webhook-id` of each try.", examples=[f"msg_{_JOB_ID}"])
+    url: str = Field(description="Without user, password and query.", examples=["https://example.com/hook?***"])
+    kind: str = Field(description="`job`, `model_ready` or `model_unloaded`.", examples=["job"])
+    job_id: str | None = Field(examples=[_JOB_ID])
+    status: str = Field(description="`pending`, `delivered`, `failed` or `gone`.", examples=["pending"])
+    attempts: int = Field(
+        description="Calls made, since the delivery or its last redelivery was asked for.", examples=[1]
+    )
+    next_attempt_at: str | None = Field(description="While pending.", examples=["2030-01-02T03:04:06.000Z"])
+    last_error: str | None = Field(examples=["answered 500"])
+    last_status_code: int | None = Field(description="Of the last call's answer; null without one.", examples=[500])
+    created_at: str = Field(examples=["2030-01-02T03:04:05.000Z"])
+    attempted_at: str | None = Field(description="When the last call ended.", examples=["2030-01-02T03:04:05.100Z"])
+    delivered_at: str | None = Field(examples=[None])
+
+
+class DeliveryListView(BaseModel):
+    deliveries: list[DeliveryView] = Field(description="Newest first.")
+    next_cursor: str | None = Field(description="The `cursor` of the next page; null on the last one.", examples=[None])
+
+
+class TestedView(BaseModel):
+    delivered: bool = Field(description="Whether the answer was a 2xx.", examples=[False])
+    status_code: int | None = Field(description="The answer's; null without one.", examples=[404])
+    error: str | None = Field(examples=["answered 404"])
+    duration_ms: int = Field(examples=[31])
+
+
+METRICS_EXAMPLE = """\
+# HELP scrivano_jobs_ended_total Jobs that ended, by how.
+# TYPE scrivano_jobs_ended_total counter
+scrivano_jobs_ended_total{error_code="",outcome="done"} 42.0
+"""
 
 
 _OPTIONS: dict[str, Any] = {

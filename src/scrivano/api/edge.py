@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from scrivano.api.access import Access
 from scrivano.api.bodies import ANY_PACE, LimitedBodies, Pace
 from scrivano.api.headers import SecurityHeaders
+from scrivano.api.openapi import DescribedApp, error_body
 from scrivano.api.rules import is_open, needed, takes_recording
 from scrivano.keyring import KeyRing
 from scrivano.limiter import Limiter
@@ -53,7 +53,7 @@ class Edge:
     pace: Pace = ANY_PACE
 
 
-class Application(FastAPI):
+class Application(DescribedApp):
     """FastAPI with an edge that also goes around what it makes of failures (its own middleware would stand inside)."""
 
     def __init__(self, edge: Edge, **options: Any) -> None:
@@ -99,10 +99,8 @@ class Application(FastAPI):
             answers["401"] = "No API key, or one that is not known here."
             answers["403"] = f"The key lacks the scope: {' or '.join(sorted(needed(method, path)))}."
             answers["429"] = "A limit of the key, or of the server, is reached; `Retry-After` says when to come back."
-        # The bodies are those of all errors of that route.
-        usual = operation["responses"].get("default", {})
         for status, description in answers.items():
-            operation["responses"].setdefault(status, {**usual, "description": description})
+            operation["responses"].setdefault(status, {**error_body(path), "description": description})
 
 
 _SCHEMES = {

@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
+from scrivano.api.documents import SYNCHRONOUS, refusals
 from scrivano.api.openai_form import ALIASES, served_model
 from scrivano.api.problems import JOB_ID_HEADER
 from scrivano.api.protocol_documents import INFERENCE_BODY, LOAD_BODY
@@ -44,7 +45,15 @@ TRUE = ("1", "true", "yes", "on")
     "/inference",
     summary="Transcribe (whisper.cpp)",
     response_class=Response,
-    responses={200: {"content": {"application/json": {"example": {"text": " The director will arrive.\n"}}}}},
+    responses={
+        200: {
+            "content": {
+                "application/json": {"example": {"text": " The director will arrive.\n"}},
+                **{kind: {"schema": {"type": "string"}} for kind in ("text/plain", "text/vtt", "application/x-subrip")},
+            }
+        },
+        **refusals(*SYNCHRONOUS),
+    },
     openapi_extra={"requestBody": INFERENCE_BODY},
 )
 async def inference(request: Request, services: ServicesDep, idempotency_key: IdempotencyKey = None) -> Response:
@@ -69,6 +78,7 @@ async def inference(request: Request, services: ServicesDep, idempotency_key: Id
     "/load",
     summary="Load the model (whisper.cpp)",
     response_class=PlainTextResponse,
+    responses=refusals(400, 404, 413, 500, 503, 507),
     openapi_extra={"requestBody": LOAD_BODY},
 )
 async def load(request: Request, services: ServicesDep) -> str:

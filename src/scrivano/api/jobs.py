@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 from typing import Annotated
 
@@ -16,6 +14,8 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from scrivano.api.audiourl import fetch_audio, is_by_url
+from scrivano.api.cursors import Place, parse_cursor
+from scrivano.api.cursors import cursor as cursor_of
 from scrivano.api.documents import (
     JOB_EXAMPLES,
     SUBMIT_BODY,
@@ -24,12 +24,13 @@ from scrivano.api.documents import (
     JobView,
     NotReadyView,
     SubmittedView,
+    refusals,
 )
 from scrivano.api.openai_form import many
 from scrivano.api.services import Services, ServicesDep
 from scrivano.api.submission import Wish, accept, flag, parse_wish
 from scrivano.api.uploads import Upload
-from scrivano.errors import BadParameter, BadRequest, JobNotRetriable, ModelNotReady, WorkerGone
+from scrivano.errors import BadRequest, JobNotRetriable, ModelNotReady, WorkerGone
 from scrivano.jobs import NEXT, Job, JobStatus, job_json
 from scrivano.lifecycle import ModelState
 from scrivano.retention import forget
@@ -105,9 +106,9 @@ def list_jobs(
     cursor: Annotated[str | None, Query(description="Go on where the page with this `next_cursor` ended.")] = None,
 ) -> Response:
     """Jobs without their `segments`. `next_cursor` is null on the last page; jobs that come meanwhile shift nothing."""
-    found = services.store.list_jobs(limit + 1, status=status, before=_parse_cursor(cursor), owner=services.caller.sees)
+    found = services.store.list_jobs(limit + 1, status=status, before=parse_cursor(cursor), owner=services.caller.sees)
     shown = [job_json(job, None) for job in found[:limit]]
-    following = json.dumps(_cursor(found[limit - 1]) if len(found) > limit else None).encode()
+    following = json.dumps(cursor_of(_place(found[limit - 1])) if len(found) > limit else None).encode()
     body = b'{"jobs": [' + b", ".join(shown) + b'], "next_cursor": ' + following + b"}"
     return Response(body, media_type="application/json")
 
@@ -141,7 +142,7 @@ async def get(
     summary="Cancel a job, or delete one that has ended",
     response_model=JobView,
     responses={
-        404: {"model": ErrorView},
+        **refusals(404, 507),
         409: {"model": ErrorView, "description": "The job has ended already; to be deleted, it has not yet."},
     },
 )
@@ -171,7 +172,7 @@ def cancel(
     summary="Try a failed or cancelled job again",
     response_model=JobView,
     responses={
-        404: {"model": ErrorView},
+        **refusals(404, 507),
         409: {"model": ErrorView, "description": "The job has not failed, or its recording is not kept."},
     },
 )
@@ -236,19 +237,5 @@ def _admit(services: Services, wish: Wish, upload: Upload) -> None:
         raise ModelNotReady(state.value, RETRY_AFTER_SECS.get(state, services.gpu_poll_interval_secs))
 
 
-def _cursor(job: Job) -> str:
-    """Opaque to clients: where the page after this job begins."""
-    return base64.urlsafe_b64encode(f"{job.created_at.isoformat()} {job.id}".encode()).decode().rstrip("=")
-
-
-def _parse_cursor(text: str | None) -> tuple[datetime, str] | None:
-    if not text:
-        return None
-    try:
-        created_at, _, job_id = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().partition(" ")
-        when = datetime.fromisoformat(created_at)
-    except ValueError as error:
-        raise BadParameter("cursor", "cursor must be the next_cursor of an earlier page") from error
-    if when.tzinfo is None:
-        raise BadParameter("cursor", "cursor must be the next_cursor of an earlier page")
-    return when, job_id
+def _place(job: Job) -> Place:
+    return job.created_at, job.id

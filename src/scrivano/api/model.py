@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Query
 from fastapi.responses import JSONResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from scrivano.api.documents import MODEL_EXAMPLES, MODEL_STREAM_EXAMPLE, ModelView, StatusView
+from scrivano.api.documents import MODEL_EXAMPLES, MODEL_STREAM_EXAMPLE, ModelView, StatusView, refusals
 from scrivano.api.events import frame, parse_event_id, respond
 from scrivano.api.openai_form import served_model
 from scrivano.api.services import Services, ServicesDep
@@ -66,7 +66,11 @@ def _status(services: Services, name: str) -> dict[str, Any]:
     summary="Load the model",
     status_code=202,
     response_model=StatusView,
-    responses={200: {"model": StatusView, "description": "It is loaded already."}, 202: {"description": "It loads."}},
+    responses={
+        200: {"model": StatusView, "description": "It is loaded already."},
+        202: {"description": "It loads."},
+        **refusals(404),
+    },
 )
 def load(services: ServicesDep, model: OneModel = None) -> JSONResponse:
     """Idempotent; follow `/model/events` or `/model/status`. Without `model`: the usual one."""
@@ -78,7 +82,7 @@ def load(services: ServicesDep, model: OneModel = None) -> JSONResponse:
     return JSONResponse({"status": "load_initiated"}, status_code=202)
 
 
-@router.post("/unload", summary="Give the model's memory back", response_model=StatusView)
+@router.post("/unload", summary="Give the model's memory back", response_model=StatusView, responses=refusals(404))
 def unload(services: ServicesDep, model: OneModel = None) -> dict[str, str]:
     """Without `model`: all of them. Work in flight ends first.
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Request, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from scrivano.api import openai_bodies
+from scrivano.api.documents import refusals
 from scrivano.api.events import PING_SECS
 from scrivano.api.openai_form import ALIASES, Asked, parse, served_model
 from scrivano.api.problems import JOB_ID_HEADER, openai_error, problem_of
@@ -19,6 +20,7 @@ from scrivano.api.protocol_documents import (
     TRANSLATION_BODY,
     ModelList,
     ModelObject,
+    OpenAIErrorView,
 )
 from scrivano.api.services import Services, ServicesDep
 from scrivano.api.submission import Wish
@@ -67,7 +69,12 @@ def models(services: ServicesDep) -> dict[str, Any]:
     return {"object": "list", "data": [_model(name) for name in names]}
 
 
-@router.get("/models/{model_id:path}", summary="One model (OpenAI)", response_model=ModelObject)
+@router.get(
+    "/models/{model_id:path}",
+    summary="One model (OpenAI)",
+    response_model=ModelObject,
+    responses=refusals(404, model=OpenAIErrorView),
+)
 def model(model_id: Annotated[str, Path(examples=["whisper-1"])], services: ServicesDep) -> dict[str, Any]:
     served_model(model_id, services.models)
     return _model(model_id)

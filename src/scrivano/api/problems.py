@@ -20,10 +20,23 @@ from scrivano.errors import (
     UploadStalled,
 )
 
-__all__ = ["JOB_ID_HEADER", "Problem", "answer", "http_status", "openai_error", "problem_of"]
+__all__ = [
+    "JOB_ID_HEADER",
+    "TUS_HEADERS",
+    "TUS_VERSION",
+    "Problem",
+    "answer",
+    "http_status",
+    "openai_error",
+    "problem_of",
+]
 
 JOB_ID_HEADER = "X-Job-Id"
 """On every answer of a synchronous call: the job underneath."""
+
+TUS_VERSION = "1.0.0"
+TUS_HEADERS = {"Tus-Resumable": TUS_VERSION}
+"""On every answer under `/uploads`, and the versions on every refusal, as the protocol has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +94,8 @@ def answer(path: str, problem: Problem) -> Response:
     if path in ("/asr", "/detect-language"):
         # Bazarr writes any body into the subtitle file, without a look at the status.
         return Response(status_code=problem.status, headers=headers)
+    if path == "/uploads" or path.startswith("/uploads/"):
+        headers |= {**TUS_HEADERS, "Tus-Version": TUS_VERSION}
     return JSONResponse({"error": problem.message, **problem.more}, problem.status, headers)
 
 

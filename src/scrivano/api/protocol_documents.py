@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from scrivano.api.documents import SYNCHRONOUS, refusals
 from scrivano.api.openai_form import ALIASES, RESPONSE_FORMATS
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "LanguageView",
     "ModelList",
     "ModelObject",
+    "OpenAIErrorView",
     "VersionView",
 ]
 
@@ -144,9 +146,7 @@ OPENAI_RESPONSES: dict[int | str, dict[str, Any]] = {
             "text/event-stream": {"schema": {"type": "string"}, "example": _STREAM_EXAMPLE},
         },
     },
-    400: {"model": OpenAIErrorView, "description": "A value is not understood, or the recording cannot be used."},
-    404: {"model": OpenAIErrorView, "description": "There is no such model."},
-    429: {"model": OpenAIErrorView, "description": "The queue is full (MAX_QUEUE); `Retry-After` says when to return."},
+    **refusals(*SYNCHRONOUS, model=OpenAIErrorView),
 }
 
 ASR_BODY = _form("audio_file")

@@ -30,7 +30,7 @@ def needed(method: str, path: str) -> frozenset[Scope]:
     """The scopes of which a key must have one; an admin's key has them all."""
     if _under(path, ("/uploads",)) or (method not in READS and _under(path, RECORDINGS)):
         return frozenset({Scope.SUBMIT})
-    if method not in READS or _under(path, ("/webhooks",)):
+    if method not in READS:
         return frozenset({Scope.ADMIN})
     if _under(path, ABOUT_THE_MODEL):
         return frozenset({Scope.SUBMIT, Scope.READ})

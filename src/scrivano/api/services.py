@@ -9,10 +9,13 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from scrivano.api.resumable import PartialUploads
 from scrivano.blobs import Blobs
 from scrivano.downloads import Downloads
 from scrivano.gpu import MemoryReader
 from scrivano.keys import ANYBODY, Caller
+from scrivano.metrics import Metrics
+from scrivano.observations import Observe
 from scrivano.runner import Runner
 from scrivano.signals import ModelLog, Signals
 from scrivano.store import Store
@@ -32,9 +35,12 @@ class Services:
     runner: Runner
     webhooks: WebhookSender
     downloads: Downloads
+    partial_uploads: PartialUploads
     signals: Signals
     model_log: ModelLog
     memory: MemoryReader
+    metrics: Metrics
+    observe: Observe
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     gpu: int

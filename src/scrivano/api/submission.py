@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,11 +17,15 @@ from scrivano.api.openai_form import served_model
 from scrivano.api.services import Services
 from scrivano.api.uploads import Upload
 from scrivano.blobs import Blob
+from scrivano.correlation import CURRENT, concerns
 from scrivano.errors import BadParameter, BadRequest, ModelNotFound, WorkerGone
 from scrivano.jobs import Job, JobOptions, JobStatus, Task
 from scrivano.languages import parse_choice, parse_language
+from scrivano.observations import Uploaded
 
-__all__ = ["MAX_BEAM_SIZE", "Wish", "accept", "flag", "parse_wish"]
+__all__ = ["MAX_BEAM_SIZE", "Wish", "accept", "admit", "flag", "new_job", "parse_wish", "store_upload"]
+
+logger = logging.getLogger(__name__)
 
 MAX_BEAM_SIZE = 10
 TRUE = ("1", "true", "yes", "on")
@@ -59,7 +65,20 @@ async def accept(
     if not services.runner.alive:
         raise WorkerGone
     blob = await upload.keep()
-    return await run_sync(_store, services, _job(services, upload, wish), blob, idempotency_key, twins_since)
+    job = new_job(services, upload.blob_id, wish)
+    return await run_sync(_store, services, job, blob, upload.began, idempotency_key, twins_since)
+
+
+async def admit(services: Services, wish: Wish) -> None:
+    """Before a recording is sent in several requests, and again when it is here: whether the job would be accepted.
+
+    The model's state does not matter. Raises `WorkerGone`, `QueueFull`, `LimitReached`.
+    """
+    if not services.runner.alive:
+        raise WorkerGone
+    await run_sync(services.store.check_room, services.max_queue, services.caller.owner, services.caller.limits)
+    if wish.webhook_url:
+        services.webhooks.register(wish.webhook_url)
 
 
 def parse_wish(fields: Fields, filename: str | None, models: Sequence[str], languages: Sequence[str] = ()) -> Wish:
@@ -166,7 +185,7 @@ def _metadata(text: str | None) -> dict[str, str] | None:
     return given
 
 
-def _job(services: Services, upload: Upload, wish: Wish) -> Job:
+def new_job(services: Services, job_id: str, wish: Wish) -> Job:
     options = wish.options.stored()
     if wish.priority != "normal":
         options["priority"] = wish.priority
@@ -175,7 +194,7 @@ def _job(services: Services, upload: Upload, wish: Wish) -> Job:
     if wish.metadata is not None:
         options["metadata"] = dict(wish.metadata)
     return Job(
-        id=upload.blob_id,
+        id=job_id,
         status=JobStatus.QUEUED,
         task=wish.task,
         created_at=services.now(),
@@ -183,11 +202,14 @@ def _job(services: Services, upload: Upload, wish: Wish) -> Job:
         webhook_url=wish.webhook_url,
         filename=wish.filename,
         options=options,
+        traceparent=current.traceparent if (current := CURRENT.get()) else None,
         owner=services.caller.owner,
     )
 
 
-def _store(services: Services, job: Job, blob: Blob, key: str | None, twins_since: datetime | None) -> str:
+def _store(
+    services: Services, job: Job, blob: Blob, began: float, key: str | None, twins_since: datetime | None
+) -> str:
     """Commit the job; returns the id of the job that the request stands for, this one or an earlier one."""
     job_id = None
     try:
@@ -203,6 +225,29 @@ def _store(services: Services, job: Job, blob: Blob, key: str | None, twins_sinc
     finally:
         if job_id != job.id:
             services.blobs.delete(job.id)
+    concerns(job_id)
     if job_id == job.id:
+        services.observe(Uploaded(job, time.monotonic() - began, blob.size_bytes))
+        logger.info("job accepted")
         services.runner.submit(job)
+    return job_id
+
+
+def store_upload(services: Services, job: Job, blob: Blob, secs: float) -> str:
+    """Commit the job that the upload of the same id has become; an upload that cannot become one yet stays.
+
+    `secs`: since the upload began. Returns the job's id. Raises `UploadNotFound`, `QueueFull`, `StorageFull`.
+    """
+    job_id = services.store.add_job(
+        job,
+        audio_sha256=blob.sha256,
+        audio_bytes=blob.size_bytes,
+        max_queue=services.max_queue,
+        limits=services.caller.limits,
+        upload_id=job.id,
+    )
+    concerns(job_id)
+    services.observe(Uploaded(job, secs, blob.size_bytes))
+    logger.info("job accepted")
+    services.runner.submit(job)
     return job_id

@@ -54,12 +54,16 @@ class _Limits:
         return shape_of(limits.pop("profile"), limits)
 
 
+def _schema(media_type: str) -> dict[str, str]:
+    return {"type": "object" if media_type == "application/json" else "string"}
+
+
 @router.get(
     "/jobs/{job_id}/transcript",
     summary="A job's transcript as a file",
     response_class=Response,
     responses={
-        200: {"content": {one.media_type: {"schema": {"type": "string"}} for one in FORMATS.values()}},
+        200: {"content": {one.media_type: {"schema": _schema(one.media_type)} for one in FORMATS.values()}},
         400: {"model": ErrorView},
         404: {"model": ErrorView},
         409: {"model": ErrorView, "description": "The job is not done, or ended without a transcript."},

@@ -34,7 +34,7 @@ class Upload:
     file part on its way to disk.
 
     Use it as an async context manager; what was not kept is removed at its end. `prefix` is written ahead of the file:
-    the header that a headless recording lacks.
+    the header that a headless recording lacks. `began`: when, monotonic.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Upload:
         self.repeated: dict[str, list[str]] = {}
         self.filename: str | None = None
         self.size_bytes = 0
+        self.began = time.monotonic()
         self._blobs = blobs
         self._blob_id = blob_id
         self._file_field = file_field
@@ -78,9 +79,9 @@ class Upload:
         Raises `MultipartError`, `TooLarge`, `StorageFull`.
         """
         self._blobs.room.admit(_announced_bytes(request))
-        parser = MultipartParser(_boundary(request), self._callbacks())
         long_at, told = time.monotonic() + LONG_SECS, False
         try:
+            parser = MultipartParser(_boundary(request), self._callbacks())
             async for data in request.stream():
                 parser.write(data)
                 if self.size_bytes and not told and (self.size_bytes > FLUSH_BYTES or time.monotonic() > long_at):
@@ -115,7 +116,7 @@ class Upload:
     def check_size(self, size_bytes: int) -> None:
         """Raises `TooLarge` where a file of this size may not be kept."""
         if self._max_bytes is not None and size_bytes > self._max_bytes:
-            raise TooLarge(f"the file is larger than {self._max_bytes} bytes, this server's MAX_UPLOAD_BYTES")
+            raise too_large(self._max_bytes)
 
     async def keep(self) -> Blob:
         """Commit the file: from now on it survives a power cut. Raises `BadRequest` where there is none."""
@@ -227,6 +228,10 @@ def _announced_bytes(request: Request) -> int:
     """0 where the length is not told, or is none."""
     text = request.headers.get("content-length", "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+
+
+def too_large(max_bytes: int) -> TooLarge:
+    return TooLarge(f"the file is larger than {max_bytes} bytes, this server's MAX_UPLOAD_BYTES")
 
 
 def _boundary(request: Request) -> bytes:
