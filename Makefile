@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-virtualenv
 
-.PHONY: demo serve test check schemathesis hostile lock bench nano clean
+.PHONY: demo serve test check schemathesis hostile lock bench torture powercut soak nano clean
 
 demo: $(VENV)/run.stamp
 	$(BIN)/scrivano demo
@@ -35,6 +35,21 @@ hostile: $(VENV)/dev.stamp
 # BENCH=--large for the whole hour, or names: BENCH="w2 w3".
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.run $(BENCH)
+
+# What docs/reliability.md tells: N blows at a server under load; power cuts of the store (takes strace); a long run.
+N ?= 120
+STOP_SECS ?= 30
+CUTS ?= 300
+MINUTES ?= 30
+
+torture: $(VENV)/dev.stamp
+	$(BIN)/python -m torture.kills --kills $(N) --stop-secs $(STOP_SECS)
+
+powercut: $(VENV)/dev.stamp
+	$(BIN)/python -m torture.powercut --cuts $(CUTS)
+
+soak: $(VENV)/dev.stamp
+	$(BIN)/python -m torture.soak --minutes $(MINUTES)
 
 # dev.txt has all of run.txt at the same versions, so both live in one environment, and neither takes the other's
 # packages out. Only what the locks name is installed: the package itself with what is installed already.
@@ -86,4 +101,4 @@ nano: .venv-nano/stamp
 
 clean:
 	rm -rf $(VENV) .venv-nano build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	find src tests tools benchmarks torture -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

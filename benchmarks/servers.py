@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import httpx2
 
@@ -63,7 +63,7 @@ class Process:
         lines = self.process.stdout
         self.url: str = next(json.loads(line)["url"] for line in lines if b'"listening"' in line)
         self.http = httpx2.Client(base_url=self.url, timeout=PATIENCE_S, limits=httpx2.Limits(max_connections=None))
-        threading.Thread(target=lambda: [None for _ in lines], daemon=True).start()
+        threading.Thread(target=_drain, args=(lines,), daemon=True).start()
 
     @property
     def pid(self) -> int:
@@ -89,6 +89,12 @@ class Process:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def _drain(lines: IO[bytes]) -> None:
+    with lines:
+        for _ in lines:
+            pass
 
 
 class Scrivano(Process):

@@ -119,7 +119,10 @@ def bench(
         name: wishes.pop(name) for name in ("limits", "batch_size", "in_flight", "models", "gpus") if name in wishes
     }
     defaults = RunnerOptions(
-        media_command=[sys.executable, str(CHILDREN / "media.py")], pool=replace(pool, **changes), decoding={}
+        media_command=[sys.executable, str(CHILDREN / "media.py")],
+        pool=replace(pool, **changes),
+        decoding={},
+        drain_s=0.2,
     )
     runner = Runner(
         store,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -10,8 +11,22 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from scrivano import migrations
 from scrivano.jobs import Chunk, Job, JobStatus, Piece, Task
 from scrivano.store import Store
+
+ADD_COLUMN = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "r9999"
+down_revision = "{newest}"
+
+
+def upgrade():
+    op.add_column("jobs", sa.Column("mood", sa.String(16)))
+    {then}
+"""
 
 
 class Clock:
@@ -60,3 +75,12 @@ def file_size_limit(size_bytes: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def next_schema(folder: Path, then: str = "pass") -> Path:
+    """The migrations of a version after this one."""
+    schema = folder / "schema"
+    shutil.copytree(migrations.FOLDER, schema, ignore=shutil.ignore_patterns("__pycache__"))
+    text = ADD_COLUMN.format(newest=migrations.revisions()[-1], then=then)
+    (schema / "versions" / "r9999.py").write_text(text)
+    return schema

@@ -6,7 +6,6 @@ Nothing here knows of threads: calls block, and a writer belongs to one caller a
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import json
@@ -20,11 +19,11 @@ from pathlib import Path
 from types import TracebackType
 
 from scrivano.errors import StartError, StorageFull
+from scrivano.room import FULL, Room
 
 __all__ = ["Blob", "BlobWriter", "Blobs", "DataDirLock", "Holder", "PartWriter", "RunningHash"]
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PART = ".part"
 _READ_BYTES = 1024 * 1024
 
@@ -80,16 +79,19 @@ def sync(fd: int) -> None:
 class Blobs:
     """`uploads/<id>` and `prepared/<id>.<attempt>.pcm` under `root`; both folders are made here, for this user only.
 
-    `fsync` and `rename` are here for tests, which look at their order.
+    `room` says what may be taken of the disk; None: all of it. `fsync` and `rename` are here for tests, which look at
+    their order.
     """
 
     def __init__(
         self,
         root: Path,
         *,
+        room: Room | None = None,
         fsync: Callable[[int], None] = sync,
         rename: Callable[[Path, Path], object] = os.replace,
     ) -> None:
+        self.room = room or Room(root)
         self._uploads = root / "uploads"
         self._prepared = root / "prepared"
         self._fsync = fsync
@@ -99,14 +101,14 @@ class Blobs:
 
     def create(self, job_id: str) -> BlobWriter:
         """A writer for a new upload; use it in a `with` block, which throws away what was not committed."""
-        return BlobWriter(self.path(job_id), self._fsync, self._rename)
+        return BlobWriter(self.path(job_id), self.room, self._fsync, self._rename)
 
     def extend(self, job_id: str, offset_bytes: int, running: RunningHash) -> PartWriter:
         """A writer for more of an upload that comes in several requests, for a `with` block.
 
         Raises `FileNotFoundError` where the file should be there and is not, `StorageFull`.
         """
-        return PartWriter(_part(self.path(job_id)), offset_bytes, running, self._fsync)
+        return PartWriter(_part(self.path(job_id)), self.room, offset_bytes, running, self._fsync)
 
     def settle(self, job_id: str, running: RunningHash) -> Blob:
         """Put an upload that came in several requests in its place; when this returns, it survives a power cut.
@@ -161,8 +163,11 @@ class Blobs:
 class BlobWriter:
     """One upload on its way to disk, under a `.part` name until `commit`."""
 
-    def __init__(self, path: Path, fsync: Callable[[int], None], rename: Callable[[Path, Path], object]) -> None:
+    def __init__(
+        self, path: Path, room: Room, fsync: Callable[[int], None], rename: Callable[[Path, Path], object]
+    ) -> None:
         self._path = path
+        self._room = room
         self._part = _part(path)
         self._fsync = fsync
         self._rename = rename
@@ -178,6 +183,7 @@ class BlobWriter:
 
     def store(self, data: bytes | memoryview) -> None:
         """Half of `write`: its two halves may run in two threads at once. Raises `StorageFull`; then `abort`."""
+        self._room.admit(len(data))
         with _disk_errors(self._path.parent):
             self._file.write(data)
         self._size += len(data)
@@ -215,8 +221,11 @@ class PartWriter:
     `position` is where the next byte goes. What lay behind the offset that it begins at is written over.
     """
 
-    def __init__(self, part: Path, offset_bytes: int, running: RunningHash, fsync: Callable[[int], None]) -> None:
+    def __init__(
+        self, part: Path, room: Room, offset_bytes: int, running: RunningHash, fsync: Callable[[int], None]
+    ) -> None:
         self.position = offset_bytes
+        self._room = room
         self.running = running
         self._folder = part.parent
         self._new = offset_bytes == 0
@@ -229,6 +238,7 @@ class PartWriter:
     def store(self, data: bytes) -> None:
         """Half of the work: its two halves may run in two threads at once. Raises `StorageFull`."""
         left = memoryview(data)
+        self._room.admit(len(data))
         with _disk_errors(self._folder):
             while left:
                 written = os.pwrite(self._file.fileno(), left, self.position)
@@ -311,7 +321,11 @@ class DataDirLock:
 
     def _say(self, holder: Holder) -> None:
         # One write of one length: a reader never meets half of it, nor the rest of a longer one.
-        os.pwrite(self._fd, json.dumps(asdict(holder)).ljust(512).encode(), 0)
+        try:
+            os.pwrite(self._fd, json.dumps(asdict(holder)).ljust(512).encode(), 0)
+        except OSError as error:
+            if error.errno not in FULL:  # the lock is held all the same; nobody is told by whom
+                raise
 
 
 def _why_not(folder: Path, error: OSError) -> str:
@@ -367,6 +381,6 @@ def _disk_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno not in FULL:
             raise
         raise StorageFull(f"no room left in {folder} ({error.strerror}): free some space and send it again") from error

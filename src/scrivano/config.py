@@ -174,6 +174,14 @@ class Settings(BaseModel):
     )
     chunk_timeout_secs: float = Field(600, gt=0, description="Longest time that one chunk may take in the model.")
     max_upload_bytes: int | None = Field(None, ge=1, description="A larger upload is refused. Unset: no limit.")
+    min_free_bytes: int = Field(
+        256 * 1024 * 1024, ge=0, description="An upload that would leave less of the disk free is refused with 507."
+    )
+    reserve_bytes: int = Field(
+        64 * 1024 * 1024,
+        ge=0,
+        description="Kept aside in `DATA_DIR`, and given up when the disk is full, so that running jobs can end.",
+    )
     max_queue: int | None = Field(
         None, ge=1, description="While so many jobs wait, more are refused with 429. Unset: no limit."
     )

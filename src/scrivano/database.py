@@ -54,7 +54,8 @@ class Database:
             return cls(path, writer, _readers(path))
         except sa.exc.DatabaseError as error:
             writer.dispose()
-            raise StartError(f"cannot use the database {path}: {error.orig}") from error
+            why = "no room is left on the disk: free some space" if _is_full(error) else error.orig
+            raise StartError(f"cannot use the database {path}: {why}") from error
         except BaseException:
             writer.dispose()
             raise
@@ -78,9 +79,13 @@ def disk_errors() -> Iterator[None]:
     try:
         yield
     except sa.exc.OperationalError as error:
-        if getattr(error.orig, "sqlite_errorcode", None) not in _FULL:
+        if not _is_full(error):
             raise
         raise StorageFull("no room left for the database in DATA_DIR: free some space and try again") from error
+
+
+def _is_full(error: sa.exc.DatabaseError) -> bool:
+    return getattr(error.orig, "sqlite_errorcode", None) in _FULL
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

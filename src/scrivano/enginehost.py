@@ -16,11 +16,21 @@ from scrivano.scheduler import WorkItem
 class EngineLimits:
     """Wall clock after which a silent engine is taken for hung.
 
-    `load_s` counts anew at each progress report of a download. `chunk_s` is for each chunk of a batch.
+    `load_s` counts anew at each progress report of a download. `chunk_s` is for each chunk of a batch: the most that it
+    may get. Once batches have been decoded, a batch gets `patience` times as long as the slowest of them took for each
+    of its chunks, and at least `least_s`. (A chunk that is sampled at all of Whisper's temperatures takes about ten
+    times as long as an easy one; a batch takes as long as its slowest chunk.)
     """
 
     load_s: float = 900.0
     chunk_s: float = 600.0
+    least_s: float = 60.0
+    patience: float = 25.0
+
+    def batch_s(self, chunks: int, slowest_s: float) -> float:
+        """`slowest_s`: seconds a chunk of the slowest batch so far; 0: there was none."""
+        most = self.chunk_s * chunks
+        return min(most, max(self.least_s, self.patience * slowest_s * chunks)) if slowest_s else most
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,7 @@ class EngineHost:
         self._limits = limits
         self._deliver = deliver
         self._given = 0
+        self._slowest_s = 0.0
         self.child: Child | None = None
         self.pid: int | None = None
         self.batches: deque[Batch] = deque()
@@ -78,6 +89,14 @@ class EngineHost:
             self._watch()
         self.child.send({"type": "decode", "id": self._given, "options": options, "chunks": chunks})
 
+    def took(self, chunks: int, seconds: float) -> None:
+        """A batch was decoded; call it before `take`, which begins to watch the next one."""
+        self._slowest_s = max(self._slowest_s, seconds / chunks)
+
+    def postpone(self, seconds: float) -> None:
+        if self.deadline is not None:
+            self.deadline += seconds
+
     def take(self, batch_id: int) -> tuple[WorkItem, ...]:
         """The chunks of the batch that was answered; empty where that is not the one that it works on."""
         if not self.batches or self.batches[0].id != batch_id:
@@ -100,4 +119,4 @@ class EngineHost:
         """The first batch is the engine's work from now on."""
         self.deadline = None
         if self.batches:
-            self.deadline = time.monotonic() + self._limits.chunk_s * len(self.batches[0].items)
+            self.deadline = time.monotonic() + self._limits.batch_s(len(self.batches[0].items), self._slowest_s)

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from scrivano import lifecycle
+from scrivano.answers import results_of
 from scrivano.enginehost import EngineHost, EngineLimits
 from scrivano.gpu import MemoryReader
 from scrivano.lifecycle import Life, ModelState, Policy
@@ -36,6 +37,11 @@ PACE_WEIGHT = 0.3
 
 VRAM_SHARE = 0.9
 """Of what is free when a model is loaded, for its batches."""
+
+
+FRUGAL = {"beam_size": 1}
+"""What takes less memory for the same chunk, in place of the job's own options: each hypothesis of a beam has a cache
+of its own. The temperatures stay, so that the text passes the same tests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +130,7 @@ Reason = Literal["crashed", "killed", "hung", "device"]
 
 
 class Engine:
-    """One model on one device."""
+    """One model on one device. `frugal`: a beam did not fit into its memory; until it is loaded again, it has none."""
 
     def __init__(self, spec: ModelSpec, gpu: int | None, host: EngineHost, batch_limit: int) -> None:
         self.spec = spec
@@ -133,6 +139,7 @@ class Engine:
         self.life = Life()
         self.download: Mapping[str, Any] | None = None
         self.batch_limit = batch_limit
+        self.frugal = False
         self.pace_secs = 0.0
         self.used_at = 0.0
         self.working = False
@@ -144,6 +151,7 @@ class Engine:
     def took(self, chunks: int, seconds: float) -> None:
         """A batch was decoded: how long the next one will take."""
         pace = seconds / chunks
+        self.host.took(chunks, seconds)
         self.pace_secs = pace if not self.pace_secs else self.pace_secs + PACE_WEIGHT * (pace - self.pace_secs)
         self.used_at = time.monotonic()
 
@@ -213,7 +221,8 @@ class EnginePool:
                     break
                 if scheduler.is_urgent(batch):
                     self._hurry_until = time.monotonic() + HURRY_SECS
-                engine.host.decode(batch, *order(batch))
+                options, chunks = order(batch)
+                engine.host.decode(batch, {**options, **FRUGAL} if engine.frugal else options, chunks)
 
     def _calm_limit(self, engine: Engine) -> int:
         """How many chunks may be decoded together where nobody waits for them; somebody may come."""
@@ -241,6 +250,16 @@ class EnginePool:
         """None: all of them."""
         for engine in self._engines if model is None else self._of(model):
             self._apply(engine, lifecycle.Unload())
+
+    @property
+    def busy(self) -> bool:
+        """Whether a batch is in an engine."""
+        return any(engine.host.batches for engine in self._engines)
+
+    def postpone(self, seconds: float) -> None:
+        """This process was stopped for so long: what the engines said meanwhile is still to be read."""
+        for engine in self._engines:
+            engine.host.postpone(seconds)
 
     def tick(self, working: Callable[[str], bool], *, in_use: bool) -> None:
         """Time goes by. `working`: whether a model has jobs; `in_use`: what will soon be a job is under way."""
@@ -344,12 +363,18 @@ class EnginePool:
         return next((engine for engine in self._engines if engine.host.child is child), None)
 
     def heard(self, engine: Engine, body: Mapping[str, Any]) -> News:
+        try:
+            return self._understand(engine, body)
+        except (KeyError, TypeError, ValueError) as error:
+            return self._died(engine, f"the engine answered nonsense: {error!r}")
+
+    def _understand(self, engine: Engine, body: Mapping[str, Any]) -> News:
         match body["type"]:
             case "downloading":
                 self._downloading(engine, {name: body[name] for name in ("done_bytes", "total_bytes")})
             case "loaded":
                 engine.host.ready()
-                engine.batch_limit = self._fitting_batch(engine)
+                engine.batch_limit, engine.frugal = self._fitting_batch(engine), False
                 self._apply(engine, lifecycle.Loaded(self._now()))
             case "result":
                 return self._results(engine, body)
@@ -377,12 +402,13 @@ class EnginePool:
         logger.info("downloading the model", extra={**download, **_about(engine)})
 
     def _results(self, engine: Engine, body: Mapping[str, Any]) -> News:
-        items = engine.host.batches[0].items if engine.host.batches else ()
-        if not items or engine.host.batches[0].id != body["id"] or len(body["results"]) != len(items):
-            return self._died(engine, "the engine answered nonsense")
-        engine.took(len(items), body["secs"])
-        self._tell(engine, items, body["secs"])
-        return Results(engine.host.take(body["id"]), body["results"])
+        if not engine.host.batches or engine.host.batches[0].id != body["id"]:
+            raise ValueError(f"a result of batch {body['id']}, which it does not work on")
+        items = engine.host.batches[0].items
+        results, secs = results_of(body, len(items))
+        engine.took(len(items), secs)
+        self._tell(engine, items, secs)
+        return Results(engine.host.take(body["id"]), results)
 
     def _tell(self, engine: Engine, items: Sequence[WorkItem], secs: float) -> None:
         audio_secs = sum(item.seconds for item in items)
@@ -409,10 +435,14 @@ class EnginePool:
         return None
 
     def _shrink(self, engine: Engine, items: Sequence[WorkItem]) -> None:
-        """The device is too full: half as many chunks at once; with one chunk, wait for memory."""
+        """The device is too full: half as many chunks at once; with one chunk, no beam; then wait for memory."""
         self.put_back(engine.spec.name, items)
         if len(items) > 1:
-            engine.batch_limit = max(1, len(items) // 2)
+            engine.batch_limit = len(items) // 2
+            logger.warning("batches have at most %d chunks from now on", engine.batch_limit, extra=_about(engine))
+        elif not engine.frugal:
+            engine.frugal = True
+            logger.warning("decoding is greedy (beam_size 1) until the model is loaded anew", extra=_about(engine))
         else:
             self._out_of_memory(engine)
 

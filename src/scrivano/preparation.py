@@ -40,6 +40,11 @@ class Preparation:
         """The child said something: it is alive and advances."""
         self.deadline = min(self._ends_at, time.monotonic() + self._limits.stall_s)
 
+    def postpone(self, seconds: float) -> None:
+        """This process was stopped for so long: what the child said meanwhile is still to be read."""
+        self._ends_at += seconds
+        self.deadline += seconds
+
 
 class MediaPool:
     """Starts media children. Their fork server stands ready while the model does, and as long as any is at work."""

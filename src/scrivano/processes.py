@@ -77,13 +77,19 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """The child ended; nothing more comes from it. `returncode` as in `subprocess`: negative for a signal."""
+    """The child ended; nothing more comes from it. `returncode` as in `subprocess`: negative for a signal.
+
+    `nonsense`: what it said that cannot be understood; it was killed for that.
+    """
 
     child: Child
     returncode: int
+    nonsense: str | None = None
 
     @property
     def reason(self) -> str:
+        if self.nonsense is not None:
+            return f"nonsense: {self.nonsense}"
         if self.returncode >= 0:
             return f"exit code {self.returncode}"
         with suppress(ValueError):
@@ -93,7 +99,7 @@ class Exited:
     @property
     def killed_from_outside(self) -> bool:
         """SIGKILL and SIGTERM come from an operator or the kernel's memory killer, not from a fault of the child."""
-        return self.returncode in (-signal.SIGKILL, -signal.SIGTERM)
+        return self.nonsense is None and self.returncode in (-signal.SIGKILL, -signal.SIGTERM)
 
 
 class Child:
@@ -140,11 +146,13 @@ class Child:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
+        nonsense = None
         try:
             for body in _messages(self._process.stdout):
                 self._deliver(Message(self, body))
         except ValueError as error:
             logger.error("%s answered nonsense: %s", self.name, error, extra=self._about)
+            nonsense = str(error)
             self._process.kill()
         self._process.stdout.close()
         returncode = self._process.wait()
@@ -152,7 +160,7 @@ class Child:
         with suppress(OSError):
             if self._process.stdin is not None:
                 self._process.stdin.close()
-        self._deliver(Exited(self, returncode))
+        self._deliver(Exited(self, returncode, nonsense))
 
     def _log(self) -> None:
         assert self._process.stderr is not None
@@ -169,9 +177,14 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def _no_number(name: str) -> None:
+    """NaN and Infinity: no honest message has them, and no reader of JSON would understand them."""
+    raise ValueError(f"a message with {name}")
+
+
 def _messages(stream: IO[bytes]) -> Any:
     while line := stream.readline(MAX_LINE_BYTES):
-        body = json.loads(line)
+        body = json.loads(line, parse_constant=_no_number)
         if not isinstance(body, dict) or not isinstance(body.get("type"), str):
             raise ValueError("a message is a JSON object with a type")
         yield body

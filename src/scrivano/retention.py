@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from datetime import datetime, timedelta
 from anyio.to_thread import run_sync
 
 from scrivano.blobs import Blobs
+from scrivano.clocks import Jumps
 from scrivano.errors import JobNotFound, JobUnfinished
 from scrivano.store import Store
 
@@ -19,6 +21,10 @@ __all__ = ["Retention", "forget"]
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 60.0
+JUMP_HOLD_S = 3600.0
+"""Nothing is deleted for so long after the clock was set forward by more than a minute: what is deleted in error does
+not come back when the clock is set right again."""
+
 BATCH = 100
 """Forgotten at once; each is a short transaction of its own, so that running jobs need not wait."""
 
@@ -37,11 +43,21 @@ def forget(store: Store, blobs: Blobs, job_id: str) -> None:
 class Retention:
     """Keeps each ended job for `keep` (None: for ever), and each unfinished upload until its time is over."""
 
-    def __init__(self, store: Store, blobs: Blobs, keep: timedelta | None, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        blobs: Blobs,
+        keep: timedelta | None,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
         self._blobs = blobs
         self._keep = keep
         self._now = now
+        self._monotonic = monotonic
+        self._jumps = Jumps(now, monotonic)
+        self._hold_until = 0.0
 
     async def run(self) -> None:
         """Sweep until cancelled."""
@@ -54,9 +70,16 @@ class Retention:
 
         Returns how many went of the one of which more went: with `BATCH`, there may be more.
 
-        What was told of the model so long ago goes too.
+        What was told of the model so long ago goes too. Nothing goes while the clock is not to be trusted.
         """
-        return max(self._sweep_uploads(), self._sweep_jobs())
+        return 0 if self._clock_jumped() else max(self._sweep_uploads(), self._sweep_jobs())
+
+    def _clock_jumped(self) -> bool:
+        """Forward, a short time ago."""
+        if (jump_s := self._jumps.look()) > 0:
+            logger.warning("the clock was set forward by %.0f s: nothing is deleted for an hour", jump_s)
+            self._hold_until = self._monotonic() + JUMP_HOLD_S
+        return self._monotonic() < self._hold_until
 
     def _sweep_uploads(self) -> int:
         over = self._store.expire_uploads(BATCH)

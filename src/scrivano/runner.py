@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import queue
 import threading
 import time
@@ -47,9 +48,14 @@ KILLS_ALLOWED = 5
 """Deaths by SIGKILL or SIGTERM come from outside, and rarely mean the chunk."""
 
 FULL_DISK_PAUSE_SECS = 5.0
+PUT_OFF_SECS = 10.0
+"""How much later a job begins again that met a full disk."""
 
 LOOK_SECS = 1.0
 """How often deadlines are looked at when nothing happens."""
+
+AWAY_SECS = 5.0
+"""A look that comes so much later means that this process was stopped itself: nobody else is late then."""
 
 STUCK_SECS = 300.0
 """A runner that has not looked at anything for so long waits for something that does not come."""
@@ -61,6 +67,7 @@ class RunnerOptions:
 
     `decoding` are `DecodingOptions` as JSON values (this process imports no engine). `jobs_open`: how many jobs of a
     model may be in work at once, less urgent ones not counted. `keep_audio`: done and cancelled jobs keep their upload.
+    `drain_s`: what batches in the engines get to end when the server does.
     """
 
     media_command: Sequence[str]
@@ -69,6 +76,7 @@ class RunnerOptions:
     media: MediaLimits = field(default_factory=MediaLimits)
     jobs_open: int = 16
     keep_audio: bool = False
+    drain_s: float = 4.0
 
 
 class Runner:
@@ -108,6 +116,8 @@ class Runner:
         self._uploads = 0
         self._renew_at = 0.0
         self._pause_until = 0.0
+        self._looked_at = time.monotonic()
+        self._drained_by = math.inf
         self._media = MediaPool(options.media_command, options.media, self._deliver)
         self._pool = EnginePool(options.pool, memory, announce, now, self._deliver, self._wants, observe)
 
@@ -121,8 +131,13 @@ class Runner:
         self._alive = True
         self._thread.start()
 
+    def drain(self) -> None:
+        """The server ends: no new batch. Callable from a signal handler."""
+        self._post(self._drain)
+
     def stop(self, timeout_s: float = 8.0) -> None:
-        """End in order: no new batch, children killed. Unfinished jobs go on at the next start."""
+        """End in order: batches in the engines are finished and stored, or given up after `drain_s`; children are
+        killed. Unfinished jobs go on at the next start."""
         self._post(self._stop)
         if self._thread.is_alive():
             self._thread.join(timeout_s)
@@ -187,7 +202,7 @@ class Runner:
 
     def _run(self) -> None:
         try:
-            while not self._stopping:
+            while not (self._stopping and self._drained()):
                 self._turn_with_room()
         except Exception:
             logger.critical("the runner ended by a fault of the server; nothing goes on without it", exc_info=True)
@@ -213,10 +228,9 @@ class Runner:
         self._turned_at = time.monotonic()
         with suppress(queue.Empty):
             self._inbox.get(timeout=self._patience())()
-            while not self._stopping:
+            while True:
                 self._inbox.get_nowait()()
-        if not self._stopping:
-            self._advance()
+        self._advance()
 
     def _patience(self) -> float:
         """Seconds until a model's next deadline; the others have time until the next look, a second later."""
@@ -225,6 +239,7 @@ class Runner:
     def _advance(self) -> None:
         self._pool.tick(self._has_work, in_use=self._uploads > 0)
         ready = self._pool.ready_models()
+        self._blobs.room.restore()
         self._claim(ready)
         self._dispatch()
         self._keep_media(bool(ready))
@@ -241,8 +256,19 @@ class Runner:
         else:
             self._media.cool()
 
+    def _drain(self) -> None:
+        self._drained_by = min(self._drained_by, time.monotonic() + self._options.drain_s)
+
     def _stop(self) -> None:
+        self._drain()
         self._stopping = True
+
+    @property
+    def _draining(self) -> bool:
+        return self._drained_by < math.inf
+
+    def _drained(self) -> bool:
+        return not self._pool.busy or time.monotonic() > self._drained_by
 
     def _count_upload(self, change: int) -> None:
         self._uploads += change
@@ -272,21 +298,39 @@ class Runner:
                 return
 
     def _guard(self, open_job: OpenJob, action: Callable[[], None]) -> None:
-        """A fault in one job's handling fails that job alone."""
+        """A fault in one job's handling fails that job alone; a full disk only puts it off."""
         try:
-            action()
+            try:
+                action()
+            except StorageFull:
+                action()  # the reserve may have been given up meanwhile, and no action minds to be begun again
+        except StorageFull as error:
+            logger.error("job put off: %s", error, extra=_about(open_job))
+            self._put_off(open_job)
         except Exception as error:
             logger.exception("job failed", extra=_about(open_job))
             code = error.code if isinstance(error, ScrivanoError) else "internal"
             try:
                 self._fail(open_job, code, f"the server could not go on with this job: {error}")
             except Exception:
-                # Not even the failure can be stored: the next attempt begins when this one's lease has run out.
-                self._close(open_job.job.id, keep_files=True)
-                self._later[open_job.job.id] = (time.monotonic() + LEASE_SECS, open_job.job)
+                self._put_off(open_job)  # not even the failure can be stored
+
+    def _put_off(self, open_job: OpenJob) -> None:
+        """Give the attempt up; what it decoded is stored, and the next one begins a little later."""
+        self._close(open_job.job.id, keep_files=True)
+        with suppress(OSError):
+            self._blobs.delete_prepared(open_job.job.id)  # it is made anew, and may be what filled the disk
+        self._later[open_job.job.id] = (time.monotonic() + PUT_OFF_SECS, open_job.job)
 
     def _enforce_deadlines(self) -> None:
         now = time.monotonic()
+        away, self._looked_at = now - self._looked_at, now
+        if away > AWAY_SECS:
+            logger.warning("this process did not run for %.0f s: all deadlines are as much later", away)
+            self._pool.postpone(away)
+            for open_job in self._open.values():
+                if open_job.preparation is not None:
+                    open_job.preparation.postpone(away)
         for model, lost in self._pool.overdue():
             self._learn(model, lost)
         for open_job in list(self._open.values()):
@@ -313,12 +357,18 @@ class Runner:
     def _claim(self, ready: Sequence[str]) -> None:
         """Begin waiting jobs of models that are ready, while there is room for them."""
         for late in [job for at, job in self._later.values() if time.monotonic() > at]:
+            self._store.release(late.id, late.attempt)
             del self._later[late.id]
             self._line(late).add(late.id, late.priority)
         for model in ready:
             line = self._waiting[model]
-            while line and (job_id := line.take(self._admitted(model))) is not None:
+            while line and not self._full and (job_id := line.take(self._admitted(model))) is not None:
                 self._begin(job_id)
+
+    @property
+    def _full(self) -> bool:
+        """No job is begun: the server ends, or the disk is full; then jobs come one by one, and make room."""
+        return self._draining or (self._blobs.room.short and bool(self._open))
 
     def _begin(self, job_id: str) -> None:
         job = self._store.claim(job_id, LEASE_SECS)
@@ -419,7 +469,7 @@ class Runner:
     # Batches ---------------------------------------------------------------------------------------------------
 
     def _dispatch(self) -> None:
-        if time.monotonic() >= self._pause_until:
+        if time.monotonic() >= self._pause_until and not self._draining:
             self._pool.dispatch(self._order)
 
     def _order(self, batch: Sequence[WorkItem]) -> tuple[Mapping[str, Any], list[dict[str, Any]]]:

@@ -45,6 +45,7 @@ from scrivano.pool import ModelSpec, PoolOptions
 from scrivano.preparation import MediaLimits
 from scrivano.readings import readings
 from scrivano.retention import Retention
+from scrivano.room import Room
 from scrivano.runner import Runner, RunnerOptions
 from scrivano.signals import DELIVERIES, MODEL, ModelLog, Signals
 from scrivano.store import Store
@@ -110,7 +111,7 @@ def run(settings: Settings, children: Children = Children(), memory: MemoryReade
         if not ip_address(host).is_loopback and settings.api_keys_file is None:
             logger.warning("whoever can reach %s may use this server: it knows no passwords", host)
         logger.info("listening", extra={"url": _url(host, port), "data_dir": str(settings.data_dir)})
-        server = _Server(config, services.signals)
+        server = _Server(config, services)
         services.runner.on_broken = server.give_up
         server.run(sockets=[listener])
         if services.runner.broken:
@@ -118,17 +119,17 @@ def run(settings: Settings, children: Children = Children(), memory: MemoryReade
 
 
 class _Server(uvicorn.Server):
-    """Tells the calls that wait for a job, or they would hold up the server's end.
-    Accepts a few connections at a time."""
+    """Tells the calls that wait for a job, or they would hold up the server's end, and the runner, whose batches have
+    the time until the calls have ended. Accepts a few connections at a time."""
 
-    def __init__(self, config: uvicorn.Config, signals: Signals) -> None:
+    def __init__(self, config: uvicorn.Config, services: Services) -> None:
         super().__init__(config)
-        self._signals = signals
+        self._services = services
 
     def give_up(self) -> None:
         """End, as after a signal: a server without its runner can do nothing. Callable from any thread."""
         self.should_exit = True
-        self._signals.stop()
+        self._services.signals.stop()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -137,7 +138,8 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
-        self._signals.stop()
+        self._services.signals.stop()
+        self._services.runner.drain()
 
 
 def build(
@@ -154,9 +156,12 @@ def build(
     cleanup.callback(memory.close)
     models = _model_names(settings, memory)
     signals = Signals()
-    blobs = Blobs(settings.data_dir)
+    room = Room(settings.data_dir, min_free_bytes=settings.min_free_bytes, reserve_bytes=settings.reserve_bytes)
+    room.settle()  # before anything is written: what it gives up may be needed for that
+    blobs = Blobs(settings.data_dir, room=room)
     store = Store.open(settings.data_dir / "scrivano.db", _now)
     cleanup.callback(store.close)
+    store.on_full = room.release
     store.on_change = signals.fire
     store.on_delivery = lambda: signals.fire(DELIVERIES)
     unfinished = [upload.id for upload in store.pending_uploads()]

@@ -169,13 +169,15 @@ class Store:
 
     `on_change` is called with a job's id when its event log has grown, `on_delivery` when a delivery was added,
     `on_end` with a job that is done, failed or cancelled; all after the commit, on the thread that wrote, so they must
-    return at once and never raise. They may be replaced before work begins.
+    return at once and never raise. So must `on_full`, which is called when the disk took no more, before `StorageFull`
+    is raised. They may be replaced before work begins.
     """
 
     def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
         """Use `Store.open`."""
         self.on_change: Callable[[str], None] = lambda job_id: None
         self.on_delivery: Callable[[], None] = lambda: None
+        self.on_full: Callable[[], None] = lambda: None
         self.on_end: Callable[[Job], None] = lambda job: None
         self._now = now
         self._database = database
@@ -210,8 +212,12 @@ class Store:
     @contextmanager
     def _write(self) -> Iterator[Connection]:
         """A write transaction, committed at the end of the block, or rolled back. Raises `StorageFull`."""
-        with self._lock, disk_errors(), self._writer.begin():
-            yield self._writer
+        try:
+            with self._lock, disk_errors(), self._writer.begin():
+                yield self._writer
+        except StorageFull:
+            self.on_full()
+            raise
 
     # Jobs: reading ---------------------------------------------------------------------------------------------
 
@@ -348,6 +354,11 @@ class Store:
     def renew(self, job_id: str, attempt: int, lease_secs: float) -> bool:
         with self._write() as db:
             return _set(db, job_id, attempt, lease_expires_at=self._now() + timedelta(seconds=lease_secs))
+
+    def release(self, job_id: str, attempt: int) -> bool:
+        """By the attempt itself, when it ends without an end of its job: the next one need not wait for its lease."""
+        with self._write() as db:
+            return _set(db, job_id, attempt, lease_expires_at=None)
 
     def set_language(self, job_id: str, attempt: int, language: str) -> bool:
         """For a job that has none; a language once known is kept."""
@@ -613,6 +624,15 @@ class Store:
         with self._readers.connect() as db:
             due: datetime | None = db.scalar(query)
             return due
+
+    def bring_forward(self, by: timedelta) -> None:
+        """The clock was set back: retries that wait are due as much earlier."""
+        waiting = and_(_PENDING, deliveries.c.next_attempt_at > self._now())
+        with self._write() as db:
+            for delivery_id, due in db.execute(
+                select(deliveries.c.id, deliveries.c.next_attempt_at).where(waiting)
+            ).all():
+                db.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(next_attempt_at=due - by))
 
     def list_deliveries(
         self,

@@ -20,6 +20,7 @@ from typing import Any, Literal
 import httpx2
 from anyio.to_thread import run_sync
 
+from scrivano.clocks import Jumps
 from scrivano.correlation import CURRENT, Correlation
 from scrivano.errors import JobNotFound, StorageFull
 from scrivano.guard import guarded_client
@@ -78,6 +79,7 @@ class WebhookSender:
         self._secrets = secrets
         self._observe = observe
         self._urls: dict[str, None] = {}
+        self._jumps = Jumps(now)
         self._hosts = Hosts()
 
     def register(self, url: str) -> None:
@@ -110,6 +112,7 @@ class WebhookSender:
                 while True:
                     news.clear()
                     try:
+                        await run_sync(self._mind_the_clock)
                         for delivery in await self._due():
                             calls.create_task(self._deliver(delivery, news))
                         wait_s = await self._idle_s()
@@ -132,6 +135,12 @@ class WebhookSender:
             full_hosts=self._hosts.full_hosts,
         )
         return self._hosts.begin(await run_sync(look), time.monotonic())
+
+    def _mind_the_clock(self) -> None:
+        """A clock that is set back makes nobody wait longer."""
+        if (jump_s := self._jumps.look()) < 0:
+            logger.warning("the clock was set back by %.0f s: webhooks are due as much earlier", -jump_s)
+            self._store.bring_forward(timedelta(seconds=-jump_s))
 
     async def _idle_s(self) -> float:
         """Seconds until a delivery becomes due. One that is due and was not begun waits for the end of another."""

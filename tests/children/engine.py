@@ -3,7 +3,7 @@
 Arguments: a folder that outlives it, and a JSON object of orders:
 `load`: what each start does in turn, the last one for good: ok, download, memory, model, crash, hang.
 `decode`: what each batch does in turn over all starts, the last one for good: ok, slow, crash, kill, hang,
-nonsense, few, input, memory, device.
+very slow, nonsense, few, other id, no fields, not a number, out of range, backwards, input, memory, device.
 `heard`: languages and their probabilities, by a chunk's first sample; English elsewhere, with certainty.
 `poison`: pieces of which a chunk's presence makes the process crash, as [start, end].
 `secs`: how long each chunk took, as it says.
@@ -24,6 +24,14 @@ def order(folder: Path, name: str, orders: list[str]) -> str:
         counter.write(b".")
         counter.flush()
         return orders[min(os.fstat(counter.fileno()).st_size, len(orders)) - 1]
+
+
+LIES: dict[str, dict[str, float]] = {
+    "other id": {},
+    "not a number": {"avg_logprob": float("nan")},
+    "out of range": {"end": 1e9},
+    "backwards": {"start": 2.0, "end": 1.0},
+}
 
 
 def say(**body: object) -> None:
@@ -55,6 +63,8 @@ def disobey(what: str, id: int | None) -> None:
             print("I am not JSON", flush=True)
         case "few":
             say(type="result", id=id, results=[], secs=0.0)
+        case "no fields":
+            say(type="result")
         case kind:
             say(type="failed", id=id, kind=kind, message=f"told to fail with {kind}")
 
@@ -83,9 +93,14 @@ def main() -> None:
             what = order(folder, "decodes", orders.get("decode", ["ok"]))
             if what == "slow":
                 time.sleep(0.1)
-            if what in ("ok", "slow"):
+            if what == "very slow":
+                time.sleep(1)
+            if what in ("ok", "slow", "very slow", *LIES):
                 results = [result(chunk, orders.get("heard", {})) for chunk in message["chunks"]]
-                say(type="result", id=message["id"], results=results, secs=len(results) * orders.get("secs", 0.0))
+                for name, value in LIES.get(what, {}).items():
+                    results[0]["segments"][0][name] = value
+                id = message["id"] + (what == "other id")
+                say(type="result", id=id, results=results, secs=len(results) * orders.get("secs", 0.0))
             else:
                 disobey(what, message["id"])
 

@@ -34,7 +34,7 @@ def blobs(tmp_path: Path) -> Blobs:
 
 @pytest.fixture
 def retention(store: Store, blobs: Blobs, clock: Clock) -> Retention:
-    return Retention(store, blobs, timedelta(hours=2), clock)
+    return Retention(store, blobs, timedelta(hours=2), clock, lambda: clock.time.timestamp())
 
 
 def upload(store: Store, blobs: Blobs, clock: Clock, job_id: str) -> None:
@@ -86,8 +86,37 @@ def test_a_job_that_has_not_ended_is_not_forgotten(tmp_path: Path, store: Store,
     assert left(tmp_path) == {"a"}
 
 
+def test_a_clock_that_was_set_forward_deletes_nothing_for_an_hour(store: Store, blobs: Blobs, clock: Clock) -> None:
+    steady = [0.0]
+    retention = Retention(store, blobs, timedelta(hours=2), clock, lambda: steady[0])
+    upload(store, blobs, clock, "a")
+    store.cancel("a")
+
+    clock.forward(5 * HOUR)
+    assert retention.sweep() == 0
+    for _ in range(2):
+        steady[0] += HOUR - 1
+        clock.forward(HOUR - 1)
+        if steady[0] < HOUR:
+            assert retention.sweep() == 0
+    assert retention.sweep() == 1
+
+
+def test_a_clock_that_was_set_back_only_makes_deleting_late(store: Store, blobs: Blobs, clock: Clock) -> None:
+    steady = [0.0]
+    retention = Retention(store, blobs, timedelta(hours=2), clock, lambda: steady[0])
+    upload(store, blobs, clock, "a")
+    store.cancel("a")
+
+    clock.forward(-5 * HOUR)
+    assert retention.sweep() == 0
+    steady[0] += 8 * HOUR
+    clock.forward(8 * HOUR)
+    assert retention.sweep() == 1
+
+
 def test_an_upload_that_nobody_goes_on_with_is_deleted(store: Store, blobs: Blobs, clock: Clock) -> None:
-    retention = Retention(store, blobs, None, clock)
+    retention = Retention(store, blobs, None, clock, lambda: clock.time.timestamp())
     for upload_id in ("left", "goes-on", "is-a-job"):
         with blobs.extend(upload_id, 0, RunningHash()) as writer:
             writer.store(b"sound")

@@ -11,10 +11,10 @@ import pytest
 from runner_bench import SECOND, TEXTS, THREE, Bench, bench
 from served import until
 
-from scrivano.enginehost import EngineLimits
+from scrivano.enginehost import EngineHost, EngineLimits
 from scrivano.jobs import JobStatus
 from scrivano.lifecycle import ModelState, Policy
-from scrivano.preparation import MediaLimits
+from scrivano.preparation import MediaLimits, Preparation
 
 
 def test_a_job_runs_through_to_its_transcript(tmp_path: Path) -> None:
@@ -109,7 +109,10 @@ def test_a_short_recording_tells_its_language_when_there_is_no_more_of_it(tmp_pa
         assert it.texts(job_id) == [text for text, _, _ in it.heard(job_id)] == ["from 0 in it"]
 
 
-@pytest.mark.parametrize("fault", ["crash", "kill", "nonsense", "few", "device"])
+NONSENSE = ["nonsense", "few", "other id", "no fields", "not a number", "out of range", "backwards"]
+
+
+@pytest.mark.parametrize("fault", ["crash", "kill", "device", *NONSENSE])
 def test_work_goes_on_after_an_engine_is_lost(tmp_path: Path, fault: str) -> None:
     with bench(tmp_path, decode=["ok", fault, "ok"]) as it:
         job_id = it.submit()
@@ -120,6 +123,57 @@ def test_work_goes_on_after_an_engine_is_lost(tmp_path: Path, fault: str) -> Non
 
 def test_a_hanging_engine_is_killed_at_its_deadline(tmp_path: Path) -> None:
     with bench(tmp_path, options={"limits": EngineLimits(chunk_s=0.5)}, decode=["hang", "ok"]) as it:
+        assert it.ended(it.submit()).status is JobStatus.DONE
+
+
+def test_an_engine_that_hangs_is_killed_long_before_the_limit_once_its_pace_is_known(tmp_path: Path) -> None:
+    limits = EngineLimits(chunk_s=600, least_s=0.5, patience=10)
+    with bench(tmp_path, options={"limits": limits}, decode=["ok", "hang", "ok"], secs=0.01) as it:
+        assert it.ended(it.submit()).status is JobStatus.DONE
+        assert len(it.batches) > 2
+
+
+def test_whoever_was_stopped_himself_takes_nobody_for_late(tmp_path: Path) -> None:
+    limits = EngineLimits(chunk_s=600)
+    host = EngineHost([], {}, limits, lambda news: None, {})
+    preparation = Preparation("a", None, MediaLimits(stall_s=60, timeout_s=3600))  # type: ignore[arg-type]
+    host.loading()
+    before = (host.deadline or 0, preparation.deadline)
+
+    host.postpone(500)
+    preparation.postpone(500)
+
+    assert (host.deadline, preparation.deadline) == (before[0] + 500, before[1] + 500)
+    host.ready()
+    host.postpone(1)
+    assert host.deadline is None
+
+
+@pytest.mark.parametrize(
+    ("slowest_s", "chunks", "seconds"),
+    [(0, 4, 2400), (0.1, 4, 60), (1.0, 4, 100), (30, 1, 600), (30, 16, 9600)],
+    ids=["nothing known", "fast", "usual", "very slow", "very slow and large"],
+)
+def test_the_deadline_of_a_batch_follows_the_slowest_so_far(slowest_s: float, chunks: int, seconds: float) -> None:
+    assert EngineLimits().batch_s(chunks, slowest_s) == seconds
+
+
+def test_an_engine_that_is_slower_than_ever_is_not_killed(tmp_path: Path) -> None:
+    """Ten times as slow as any batch before: chunks differ by that much."""
+    limits = EngineLimits(chunk_s=600, least_s=0.3, patience=25)
+    with bench(
+        tmp_path, options={"limits": limits, "batch_size": 1}, decode=["ok", "slow", "very slow"], secs=0.1
+    ) as it:
+        assert it.ended(it.submit()).status is JobStatus.DONE
+        assert len(set((tmp_path / "processes").read_text().split())) == 1
+
+
+@pytest.mark.parametrize("fault", ["nonsense", "hang", "not a number"])
+def test_a_chunk_over_which_two_engines_go_wrong_fails_its_job_with_a_reason(tmp_path: Path, fault: str) -> None:
+    with bench(tmp_path, options={"limits": EngineLimits(chunk_s=0.5)}, decode=[fault, fault, "ok"]) as it:
+        job = it.ended(it.submit())
+
+        assert (job.status, job.error_code) == (JobStatus.FAILED, "engine_crashed")
         assert it.ended(it.submit()).status is JobStatus.DONE
 
 
@@ -150,14 +204,19 @@ def test_a_chunk_that_cannot_be_decoded_fails_its_job_with_the_reason(tmp_path: 
         assert it.state is ModelState.READY
 
 
-def test_a_full_device_gets_smaller_batches_then_waits_for_memory(tmp_path: Path) -> None:
-    with bench(tmp_path, decode=["ok", "memory", "memory", "ok"]) as it:
+def test_a_full_device_gets_smaller_batches_then_no_beam_then_waits_for_memory(tmp_path: Path) -> None:
+    decode = ["ok", "memory", "memory", "ok", "memory", "ok"]
+    with bench(tmp_path, decode=decode, options={"decoding": {"beam_size": 5, "word_timestamps": True}}) as it:
         job_id = it.submit()
 
         assert it.ended(job_id).status is JobStatus.DONE
         assert it.texts(job_id) == TEXTS
-        assert [len(batch) for batch in it.batches][:3] == [1, 2, 1]
-        assert "model_waiting_for_gpu" in [type for type, _ in it.announced]
+        assert [len(batch) for batch in it.batches] == [1, 2, 1, 1, 1, 1]
+        options = [json.loads(line) for line in (tmp_path / "options").read_text().splitlines()]
+        assert [given["beam_size"] for given in options] == [5, 5, 5, 1, 1, 5]
+        assert all(given["word_timestamps"] for given in options)
+        announced = [type for type, _ in it.announced]
+        assert announced == ["model_loading", "model_ready", "model_waiting_for_gpu", "model_loading", "model_ready"]
 
 
 def test_without_free_memory_the_model_waits_until_there_is_some(tmp_path: Path) -> None:

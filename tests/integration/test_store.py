@@ -149,6 +149,19 @@ def test_claiming_numbers_the_attempts_and_waits_for_the_lease(store: Store, clo
     assert second.attempt == 2
 
 
+def test_an_attempt_that_gives_up_makes_nobody_wait_whatever_the_clock_says(store: Store, clock: Clock) -> None:
+    add(store, new_job("a", clock))
+    store.claim("a", 60)
+    clock.forward(-5 * 3600)
+
+    assert store.claim("a", 60) is None
+    assert store.release("a", 1)
+    taken = store.claim("a", 60)
+    assert taken is not None
+    assert taken.attempt == 2
+    assert not store.release("a", 1)
+
+
 def test_at_start_every_lease_is_void(store: Store, clock: Clock) -> None:
     running(store, clock)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from store_support import Clock, add, dump, file_size_limit, new_job, plan
+from store_support import Clock, add, dump, file_size_limit, new_job, next_schema, plan
 
 from scrivano import migrations
 from scrivano.errors import StartError, StorageFull
@@ -25,18 +25,6 @@ from scrivano.store import Decoded, Store
 from scrivano.tables import TABLES
 
 WRITER = Path(__file__).parent.parent / "children" / "writer.py"
-ADD_COLUMN = """
-import sqlalchemy as sa
-from alembic import op
-
-revision = "r9999"
-down_revision = "{newest}"
-
-
-def upgrade():
-    op.add_column("jobs", sa.Column("mood", sa.String(16)))
-    {then}
-"""
 
 
 @pytest.fixture
@@ -54,15 +42,6 @@ def store(path: Path, clock: Clock) -> Iterator[Store]:
     store = Store.open(path, clock)
     yield store
     store.close()
-
-
-def next_schema(folder: Path, then: str = "pass") -> Path:
-    """The migrations of a version after this one."""
-    schema = folder / "schema"
-    shutil.copytree(migrations.FOLDER, schema, ignore=shutil.ignore_patterns("__pycache__"))
-    text = ADD_COLUMN.format(newest=migrations.revisions()[-1], then=then)
-    (schema / "versions" / "r9999.py").write_text(text)
-    return schema
 
 
 def query(path: Path, sql: str) -> list[tuple[object, ...]]:
@@ -135,6 +114,61 @@ def test_a_full_disk_is_said_so_and_leaves_the_store_as_it_was(store: Store, pat
     assert dump(path) == before
     assert store.publish_done("a", 1, transcript, language="en", duration_secs=1.0)
     assert store.get_result("a") == transcript
+
+
+ROOM = (0, 1, 24, 32, 2000, 4152, 9000, 13_000)
+"""Bytes that the WAL may still grow: none, part of a frame's head, a frame, several."""
+
+WRITES: dict[str, Callable[[Store, Clock], object]] = {
+    "add_job": lambda store, clock: add(store, new_job("a", clock, webhook_url="http://hooks.test/")),
+    "claim": lambda store, clock: store.claim("a", 60),
+    "renew": lambda store, clock: store.renew("a", 1, 90),
+    "add_chunks": lambda store, clock: store.add_chunks("a", 1, plan(3)),
+    "plan_complete": lambda store, clock: store.plan_complete("a", 1, chunks_total=3, duration_secs=1.0),
+    "append_event": lambda store, clock: store.append_event("a", 1, "language", {"language": "en"}),
+    "set_language": lambda store, clock: store.set_language("a", 1, "en"),
+    "store_results": lambda store, clock: store.store_results(
+        [Decoded(job_id="a", attempt=1, index=index, result=b"r" * 3000) for index in range(3)]
+    ),
+    "count_crashes": lambda store, clock: store.count_crashes([("a", 1, 1)]),
+    "publish_failed": lambda store, clock: store.publish_failed("a", 1, "code", "why"),
+    "retry_at": lambda store, clock: store.retry_at("msg_a", clock(), "no answer"),
+    "retry": lambda store, clock: store.retry("a"),
+    "claim again": lambda store, clock: store.claim("a", 60),
+    "publish_done": lambda store, clock: store.publish_done("a", 2, b"t" * 20_000, language="en", duration_secs=1.0),
+    "add_delivery": lambda store, clock: store.add_delivery("msg_b", "http://hooks.test/", "model_ready", b"{}"),
+    "delivered": lambda store, clock: store.delivered("msg_b"),
+    "purge_deliveries": lambda store, clock: store.purge_deliveries(clock()),
+    "purge": lambda store, clock: store.purge("a"),
+}
+"""What a job meets, in order; each changes something."""
+
+
+def test_every_write_may_meet_a_full_disk(store: Store, path: Path, clock: Clock) -> None:
+    """Wherever it happens, nothing has changed, and the same call does its work once there is room."""
+    wal, met = path.with_name("scrivano.db-wal"), 0
+    full: list[None] = []
+    store.on_full = lambda: full.append(None)
+    for name, write in WRITES.items():
+        done = False
+        for room in ROOM:
+            before = dump(path)
+            with file_size_limit(wal.stat().st_size + room):
+                try:
+                    write(store, clock)
+                    done = True
+                except StorageFull:
+                    met += 1
+            assert (dump(path) == before) is not done, name
+            if done:
+                break
+        if not done:
+            write(store, clock)
+    store.close()
+
+    assert met == len(full) > 3 * len(WRITES)
+    assert query(path, "PRAGMA integrity_check") == [("ok",)]
+    assert query(path, "SELECT count(*) FROM jobs") == [(0,)]
 
 
 # Many threads

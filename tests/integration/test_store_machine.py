@@ -11,11 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import bindparam, update
 from store_support import Clock, add, new_job, plan
 
+from scrivano import store, tables
 from scrivano.errors import JobNotRetriable, JobTerminal, JobUnfinished
 from scrivano.jobs import Chunk, Event, JobStatus
 from scrivano.store import Decoded, Store, StoredChunk
@@ -287,3 +297,24 @@ TestStoreMachine = StoreMachine.TestCase
 TestStoreMachine.settings = settings(
     max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+
+
+def test_without_the_fence_the_machine_finds_the_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one test that takes a part out: were the fence not looked at above, nobody would miss it."""
+    monkeypatch.setattr(store, "_RUNNING", update(tables.jobs).where(tables.jobs.c.id == bindparam("_job_id")))
+    monkeypatch.setattr(store, "_held", lambda db, job_id, attempt: store._job(db, job_id))
+
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(
+            StoreMachine,
+            settings=settings(
+                max_examples=200,
+                stateful_step_count=20,
+                deadline=None,
+                database=None,
+                derandomize=True,
+                phases=[Phase.generate],
+                suppress_health_check=[HealthCheck.too_slow],
+                report_multiple_bugs=False,
+            ),
+        )

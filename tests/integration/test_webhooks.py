@@ -17,8 +17,9 @@ from typing import Any
 import httpx2
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
-from store_support import Clock, add, new_job
+from store_support import Clock, add, file_size_limit, new_job
 
+from scrivano import webhooks
 from scrivano.guard import GuardedTransport, policy
 from scrivano.jobs import JobStatus
 from scrivano.signals import Signals
@@ -254,3 +255,39 @@ def test_our_signature_is_the_official_one() -> None:
 
     assert headers["webhook-signature"] == Webhook(as_text(key)).sign("msg_1", NOW, body)
     assert signature("msg_1", NOW, b"", []) == {}
+
+
+def test_a_clock_that_is_set_back_lets_no_receiver_wait(store: Store, clock: Clock) -> None:
+    ended(store, clock)
+    sender = sender_to(Receiver(httpx2.Response(500)), store, clock)
+    run(sender, lambda: store.next_due() != clock())
+    assert due_in_s(store, clock) == 1
+
+    clock.forward(-5 * 3600)
+    assert due_in_s(store, clock) == 5 * 3600 + 1
+    run(sender, lambda: (due_in_s(store, clock) or 0) < 2)
+    assert due_in_s(store, clock) == pytest.approx(1, abs=0.5)
+
+
+def test_a_full_disk_lets_an_outcome_wait_and_nobody_is_called_again(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "STORE_PAUSE_S", 0.01)
+    ended(store, clock)
+    receiver = Receiver(httpx2.Response(204))
+    full: list[None] = []
+    store.on_full = lambda: full.append(None)
+
+    with file_size_limit(0):
+        run(sender_to(receiver, store, clock), lambda: len(full) > 2)
+    assert len(receiver.requests) == 1
+    assert store.next_due() is not None
+
+
+def test_a_full_disk_keeps_news_of_the_model_from_receivers_and_nothing_else(store: Store, clock: Clock) -> None:
+    sender = sender_to(Receiver(httpx2.Response(204)), store, clock)
+    sender.register(URL)
+
+    with file_size_limit(0):
+        sender.announce("model_ready", {})
+    assert store.next_due() is None

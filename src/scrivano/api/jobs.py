@@ -60,7 +60,7 @@ MAX_LISTED = 200
         429: {"model": ErrorView, "description": "MAX_QUEUE jobs wait already."},
         500: {"model": ErrorView, "description": "The worker is gone for good; restart the server."},
         503: {"model": NotReadyView, "description": "The model is not ready; this request has started its load."},
-        507: {"model": ErrorView, "description": "The disk is full."},
+        507: {"model": ErrorView, "description": "The disk is full, or this upload would leave too little of it."},
     },
     openapi_extra={"requestBody": SUBMIT_BODY},
 )

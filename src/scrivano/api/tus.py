@@ -186,6 +186,7 @@ async def create(
         _check_type(request)
         _check_fits(request, size_bytes)
     await admit(services, _wish(services, upload_metadata))
+    services.blobs.room.admit(size_bytes)
     upload = await services.partial_uploads.begin(services.new_id(), size_bytes, upload_metadata, services.caller.owner)
     headers = {"Location": f"{request.scope.get('root_path', '')}/uploads/{upload.id}"}
     if has_body:

@@ -78,6 +78,7 @@ class Upload:
 
         Raises `MultipartError`, `TooLarge`, `StorageFull`.
         """
+        self._blobs.room.admit(_announced_bytes(request))
         long_at, told = time.monotonic() + LONG_SECS, False
         try:
             parser = MultipartParser(_boundary(request), self._callbacks())
@@ -221,6 +222,12 @@ class Upload:
 
     def _form_ended(self) -> None:
         self._ended = True
+
+
+def _announced_bytes(request: Request) -> int:
+    """0 where the length is not told, or is none."""
+    text = request.headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
 
 
 def too_large(max_bytes: int) -> TooLarge:

@@ -1,0 +1,89 @@
+"""A server that is killed at a named point: `python crashing.py POINT DATA_DIR [SCHEMA]`; `-` is no point.
+
+With a folder of migrations it only opens the store, and brings it to that schema.
+
+It is the real server with scripted children; around one of its functions is a wrapper that sends SIGKILL to its own
+process before the call, or after it. So no hook stands in the product's path.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from scrivano import blobs, database, logs, migrations
+from scrivano.blobs import Blobs, BlobWriter
+from scrivano.config import Settings
+from scrivano.serve import Children, run
+from scrivano.store import Store
+from scrivano.webhooks import WebhookSender
+
+HERE = Path(__file__).parent
+
+POINTS: dict[str, tuple[Any, str, str]] = {
+    "before the upload's fsync": (BlobWriter, "commit", "before"),
+    "after the upload's fsync, before the rename": (Blobs, "rename", "before"),
+    "after the rename, before the folder's fsync": (blobs, "_sync_folder", "before"),
+    "after the upload is in its place, before the job's row": (Store, "add_job", "before"),
+    "after the job's row, before the answer": (Store, "add_job", "after"),
+    "after the claim": (Store, "claim", "after"),
+    "after the first chunk's row": (Store, "add_chunks", "after"),
+    "after a result, before it is stored": (Store, "store_results", "before"),
+    "after a result is stored": (Store, "store_results", "after"),
+    "after the plan is complete": (Store, "plan_complete", "after"),
+    "after the last chunk, before the publishing transaction": (Store, "publish_done", "before"),
+    "in the publishing transaction": (Store, "_finish", "after"),
+    "after publishing, before the files go": (Store, "publish_done", "after"),
+    "before a webhook is sent": (WebhookSender, "_body", "before"),
+    "after a webhook is sent, before that is recorded": (Store, "delivered", "before"),
+    "after a webhook is recorded": (Store, "delivered", "after"),
+    "after a job's row is forgotten, before its files go": (Store, "purge", "after"),
+    "after the backup, before the migration": (database, "_back_up", "after"),
+    "in the migration's transaction": (migrations, "upgrade", "after"),
+}
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def arm(point: str) -> None:
+    place, name, when = POINTS[point]
+    if (place, name) == (Blobs, "rename"):  # a default argument, bound when the class was made
+        Blobs.__init__.__kwdefaults__ |= {"rename": crashing(os.replace, when)}  # type: ignore[operator]
+    else:
+        setattr(place, name, crashing(getattr(place, name), when))
+
+
+def crashing(function: Callable[..., Any], when: str) -> Callable[..., Any]:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if when == "before":
+            die()
+        result = function(*args, **kwargs)
+        die()
+        return result
+
+    return wrapper
+
+
+def main() -> None:
+    point, data_dir = sys.argv[1], Path(sys.argv[2])
+    if point != "-":
+        arm(point)
+    if len(sys.argv) > 3:
+        Store.open(data_dir / "scrivano.db", lambda: datetime.now(UTC), schema=Path(sys.argv[3])).close()
+        return
+    logs.configure("info")
+    engine = [sys.executable, str(HERE / "engine.py"), str(data_dir), "{}"]
+    media = [sys.executable, str(HERE / "media.py")]
+    flags = {"data_dir": data_dir, "port": 0, "device": "cpu", "whisper_model": "nano", "admission": "queue"}
+    run(Settings.load(flags), Children(engine=engine, media=media))
+
+
+if __name__ == "__main__":
+    main()
