@@ -58,7 +58,7 @@ def reader(keys: Path) -> dict[str, str]:
 
 @pytest.fixture
 def app(tmp_path: Path, keys: Path, reader: dict[str, str]) -> Iterator[FastAPI]:
-    settings = {"data_dir": tmp_path / "data", "whisper_model": "nano", "api_keys_file": keys}
+    settings = {"data_dir": tmp_path, "whisper_model": "nano", "api_keys_file": keys}
     with ExitStack() as cleanup:
         yield build(Settings.load(settings, environ={}), Children(), NoGpu(), cleanup)
 
@@ -187,7 +187,7 @@ def test_with_keys_private_networks_are_closed_unless_named(
     submit = new_key(keys, Scope.SUBMIT)
     settings = Settings.load(
         {
-            "data_dir": tmp_path / "data",
+            "data_dir": tmp_path,
             "whisper_model": "nano",
             "api_keys_file": keys,
             "allow_networks": networks,
