@@ -11,15 +11,19 @@ from typing import Any
 from scrivano.processes import Child, Exited, Message, Spawned
 from scrivano.scheduler import WorkItem
 
+SPEECH = 4.0
+"""How many times as long as its warm-up, on silence, a model is taken to need for a chunk of speech, until one was
+decoded. (`base` on two cores: 5.)"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineLimits:
     """Wall clock after which a silent engine is taken for hung.
 
     `load_s` counts anew at each progress report of a download. `chunk_s` is for each chunk of a batch: the most that it
-    may get. Once batches have been decoded, a batch gets `patience` times as long as the slowest of them took for each
-    of its chunks, and at least `least_s`. (A chunk that is sampled at all of Whisper's temperatures takes about ten
-    times as long as an easy one; a batch takes as long as its slowest chunk.)
+    may get. A batch gets `patience` times as long as the slowest one so far took for each of its chunks, and at least
+    `least_s`; before there was one, the model's warm-up tells its pace. (A chunk that is sampled at all of Whisper's
+    temperatures takes about ten times as long as an easy one; a batch takes as long as its slowest chunk.)
     """
 
     load_s: float = 900.0
@@ -28,7 +32,7 @@ class EngineLimits:
     patience: float = 25.0
 
     def batch_s(self, chunks: int, slowest_s: float) -> float:
-        """`slowest_s`: seconds a chunk of the slowest batch so far; 0: there was none."""
+        """`slowest_s`: seconds a chunk of the slowest batch so far; 0: nothing is known."""
         most = self.chunk_s * chunks
         return min(most, max(self.least_s, self.patience * slowest_s * chunks)) if slowest_s else most
 
@@ -60,6 +64,7 @@ class EngineHost:
         self._deliver = deliver
         self._given = 0
         self._slowest_s = 0.0
+        self._warm_up_s = 0.0
         self.child: Child | None = None
         self.pid: int | None = None
         self.batches: deque[Batch] = deque()
@@ -75,7 +80,9 @@ class EngineHost:
         """The load advances."""
         self.deadline = time.monotonic() + self._limits.load_s
 
-    def ready(self) -> None:
+    def ready(self, warm_up_s: float) -> None:
+        """The model is loaded; 0: it did not say how long its warm-up took."""
+        self._warm_up_s = warm_up_s
         self.deadline = None
 
     def decode(
@@ -119,4 +126,5 @@ class EngineHost:
         """The first batch is the engine's work from now on."""
         self.deadline = None
         if self.batches:
-            self.deadline = time.monotonic() + self._limits.batch_s(len(self.batches[0].items), self._slowest_s)
+            pace_s = self._slowest_s or SPEECH * self._warm_up_s
+            self.deadline = time.monotonic() + self._limits.batch_s(len(self.batches[0].items), pace_s)

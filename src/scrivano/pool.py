@@ -373,7 +373,7 @@ class EnginePool:
             case "downloading":
                 self._downloading(engine, {name: body[name] for name in ("done_bytes", "total_bytes")})
             case "loaded":
-                engine.host.ready()
+                engine.host.ready(float(body.get("warm_up_secs", 0.0)))
                 engine.batch_limit, engine.frugal = self._fitting_batch(engine), False
                 self._apply(engine, lifecycle.Loaded(self._now()))
             case "result":

@@ -37,6 +37,8 @@ def test_an_upload_that_would_leave_too_little_is_refused_before_it_is_sent(tmp_
 
         assert status == by_url.status_code == openai.status_code == 507
         assert "MIN_FREE_BYTES" in message
+        unfit = server.http.get("/readyz")
+        assert (unfit.status_code, unfit.json()["checks"]["disk"]) == (503, message)
         assert "purge=true" in message
         assert openai.json()["error"]["code"] == "storage_full"
         assert server.http.get("/jobs").json()["jobs"] == []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ from scrivano.enginehost import EngineHost, EngineLimits
 from scrivano.jobs import JobStatus
 from scrivano.lifecycle import ModelState, Policy
 from scrivano.preparation import MediaLimits, Preparation
+from scrivano.processes import Exited, Message
+from scrivano.scheduler import WorkItem
 
 
 def test_a_job_runs_through_to_its_transcript(tmp_path: Path) -> None:
@@ -144,9 +148,25 @@ def test_whoever_was_stopped_himself_takes_nobody_for_late(tmp_path: Path) -> No
     preparation.postpone(500)
 
     assert (host.deadline, preparation.deadline) == (before[0] + 500, before[1] + 500)
-    host.ready()
+    host.ready(0.0)
     host.postpone(1)
     assert host.deadline is None
+
+
+@pytest.mark.parametrize(("warm_up_s", "seconds"), [(0.0, 600), (0.03, 60), (1.0, 100), (20.0, 600)])
+def test_the_deadline_of_the_first_batch_follows_the_warm_up(warm_up_s: float, seconds: float) -> None:
+    said: list[Message | Exited] = []
+    host = EngineHost([sys.executable, "-c", "input()"], {}, EngineLimits(), said.append, {})
+    host.start()
+    host.ready(warm_up_s)
+
+    began = time.monotonic()
+    host.decode([WorkItem("a", 0, 1.0)], {}, [])
+    deadline = host.deadline
+    host.kill()
+
+    assert deadline is not None
+    assert deadline - began == pytest.approx(seconds, abs=1)
 
 
 @pytest.mark.parametrize(

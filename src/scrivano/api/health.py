@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 
 from scrivano.api.documents import METRICS_EXAMPLE, ChecksView, HealthView, UnfitView
 from scrivano.api.services import Services, ServicesDep
+from scrivano.errors import StorageFull
 
 router = APIRouter(tags=["health"])
 
@@ -56,13 +57,14 @@ async def livez(services: ServicesDep) -> Response:
     responses={503: {"model": UnfitView, "description": "Not now; `checks` says why."}},
 )
 def readyz(services: ServicesDep) -> Response:
-    """For a load balancer: the runner lives, the store and the folder of uploads can be written to, nobody has asked
-    the server to stop. Whether a model is loaded does not matter: a submission loads it.
+    """For a load balancer: the runner lives, the store and the folder of uploads can be written to, the disk has room
+    for uploads, nobody has asked the server to stop. Whether a model is loaded does not matter: a submission loads it.
     """
     checks = {
         "runner": _runner(services),
         "store": services.store.fault() or OK,
         "uploads": _uploads(services),
+        "disk": _disk(services),
         "stopping": STOPPING if services.signals.stopping else OK,
     }
     return _answer(checks)
@@ -91,6 +93,14 @@ def _uploads(services: Services) -> str:
     if os.access(folder, os.W_OK | os.X_OK):
         return OK
     return "the folder of uploads is gone or cannot be written to: bring DATA_DIR back, then restart the server"
+
+
+def _disk(services: Services) -> str:
+    try:
+        services.blobs.room.admit()
+    except (StorageFull, OSError) as error:
+        return str(error)
+    return OK
 
 
 def _answer(checks: Mapping[str, str]) -> Response:

@@ -103,6 +103,7 @@ class Worker:
         started = time.monotonic()
         self.close()
         engine = self._open_engine(request, self._send)
+        loaded = time.monotonic()
         engine.warm_up()
         self._engine = engine
         self._send(
@@ -111,6 +112,7 @@ class Worker:
                 "languages": list(engine.languages),
                 "multilingual": engine.multilingual,
                 "secs": round(time.monotonic() - started, 3),
+                "warm_up_secs": round(time.monotonic() - loaded, 3),
             }
         )
 
