@@ -48,8 +48,10 @@ def test_an_upload_that_would_leave_too_little_is_refused_before_it_is_sent(tmp_
 
 def limit(pid: int, soft: int) -> int:
     """How large the files may be that a process writes; returns what held before. One that has ended needs none."""
-    with suppress(ProcessLookupError, PermissionError):  # it may have limited itself just now, or ended
+    with suppress(ProcessLookupError, PermissionError, ValueError):  # it may have limited itself just now, or ended
         hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
+        if hard != resource.RLIM_INFINITY:
+            soft = hard if soft == resource.RLIM_INFINITY else min(soft, hard)
         return resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))[0]
     return resource.RLIM_INFINITY
 

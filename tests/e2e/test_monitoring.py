@@ -105,7 +105,7 @@ def test_a_data_folder_that_is_gone_makes_the_server_not_ready(tmp_path: Path) -
 
         assert answer.status_code == 503
         wrong = {name for name, said in answer.json()["checks"].items() if said != "ok"}
-        assert wrong == {"store", "uploads"}
+        assert wrong == {"disk", "store", "uploads"}
         assert "DATA_DIR" in answer.json()["error"]
         assert server.http.get("/livez").status_code == 200
     assert not [line for line in server.log if line["message"] == "request"]

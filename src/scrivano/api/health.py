@@ -98,8 +98,10 @@ def _uploads(services: Services) -> str:
 def _disk(services: Services) -> str:
     try:
         services.blobs.room.admit()
-    except (StorageFull, OSError) as error:
+    except StorageFull as error:
         return str(error)
+    except OSError as error:
+        return f"DATA_DIR cannot be asked how much room it has ({error.strerror})"
     return OK
 
 
