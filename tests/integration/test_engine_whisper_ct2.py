@@ -88,10 +88,14 @@ def test_elsewhere_than_on_a_cpu_failing_windows_are_sampled_together() -> None:
     silence = AudioChunk(audio=np.zeros(16_000, np.float32), language="en")
     speech = [AudioChunk(audio=samples(name), language=None) for name in EXACT[:3]]
 
+    once = engine.decode([*speech, silence], replace(NEVER_GOOD, temperatures=(0.2,)))
     never = engine.decode([*speech, silence], NEVER_GOOD)
     good = engine.decode(speech, DecodingOptions())
     engine.close()
 
+    assert len(once) == len(never) == 4
+    for result in once[:3]:
+        assert {segment.temperature for segment in result.segments} == {0.2}
     for result in never[:3]:
         assert {segment.temperature for segment in result.segments} <= {0.0, 0.4, 1.0}
         assert result.segments

@@ -210,8 +210,6 @@ def open_engine(request: Mapping[str, Any], send: Send) -> LoadedEngine:
 
 
 def _open_cpp(file: Path, request: Mapping[str, Any]) -> LoadedEngine:
-    # Else a thread that waits for another one keeps a core busy: on busy cores, windows take up to ten times as long.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         from scrivano.engines.whisper_cpp import LoadOptions, WhisperCpp
     except ImportError as error:
@@ -333,7 +331,9 @@ def _cpu_info() -> str:
 
 def main() -> None:
     tuned = tune_allocator(os.environ.get("ENGINE_MALLOC", "tuned"))
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when CTranslate2 is loaded; see `WORKERS` there
+    # Read when an engine's library is loaded. Else a thread that waits for another one keeps a core busy: where others
+    # want it (a second worker of CTranslate2, another program), whisper.cpp takes up to ten times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     die_with_parent()
     send = sender(take_stdout())
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
