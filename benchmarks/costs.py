@@ -24,6 +24,7 @@ from benchmarks.machine import cpu_seconds, resident_mb
 from benchmarks.servers import Ask, Scrivano, scrivano, served
 from benchmarks.workloads import Bench
 from scrivano.assembly import served_json
+from scrivano.database import Database
 from scrivano.engines.catalog import NANO_FOLDER
 from scrivano.jobs import Chunk, Job, JobStatus, Piece, Task
 from scrivano.store import Decoded, Store
@@ -323,7 +324,8 @@ def _store_long_transcript(folder: Path) -> str:
     folder.mkdir()
     job_id, duration = "00000000-0000-4000-8000-000000000000", WORDS / 2.5
     segments = [_segment(n) for n in range(WORDS // WORDS_A_SEGMENT)]
-    store = Store.open(folder / "scrivano.db", lambda: datetime.now(UTC))
+    database = Database.open(folder / "scrivano.db")
+    store = Store(database, lambda: datetime.now(UTC))
     job = Job(id=job_id, status=JobStatus.QUEUED, task=Task.TRANSCRIBE, created_at=datetime.now(UTC), language="en")
     store.add_job(job, audio_sha256="", audio_bytes=0)
     store.claim(job_id, 60)
@@ -331,7 +333,7 @@ def _store_long_transcript(folder: Path) -> str:
     told = [{"index": n, "start": one.start, "end": one.end, "text": one.text} for n, one in enumerate(segments)]
     store.store_results([Decoded(job_id=job_id, attempt=1, index=0, result=b"{}", segments=told)])
     store.publish_done(job_id, 1, served_json(segments), language="en", duration_secs=duration)
-    store.close()
+    database.close()
     return job_id
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from served import until
 
 from scrivano.blobs import Blobs
+from scrivano.database import Database
 from scrivano.gpu import GpuMemory
 from scrivano.jobs import Job, JobStatus, Task
 from scrivano.lifecycle import Life, ModelState, Policy
@@ -106,7 +107,8 @@ TEXTS = ["from 0", f"from {20 * SECOND}", f"from {40 * SECOND}"]
 def bench(
     folder: Path, *, options: Mapping[str, Any] | None = None, free_mb: int = 8000, **orders: object
 ) -> Iterator[Bench]:
-    store = Store.open(folder / "scrivano.db", lambda: datetime.now(UTC))
+    database = Database.open(folder / "scrivano.db")
+    store = Store(database, lambda: datetime.now(UTC))
     blobs, memory, announced = Blobs(folder), ScriptedMemory(free_mb), list[tuple[str, Mapping[str, Any]]]()
     wishes = dict(options or {})
     spec = ModelSpec(name="usual", load={}, policy=wishes.pop("policy", Policy(poll_interval_s=0.2)), needed_mb=4000)
@@ -137,4 +139,4 @@ def bench(
         yield Bench(store, blobs, runner, folder, memory, announced)
     finally:
         runner.stop()
-        store.close()
+        database.close()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import resource
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from scrivano import migrations
+from scrivano.database import Database
 from scrivano.jobs import Chunk, Job, JobStatus, Piece, Task
 from scrivano.store import Store
 
@@ -40,6 +41,12 @@ class Clock:
 
     def forward(self, secs: float) -> None:
         self.time += timedelta(seconds=secs)
+
+
+@contextmanager
+def opened(path: Path, clock: Callable[[], datetime], schema: Path = migrations.FOLDER) -> Iterator[Store]:
+    with closing(Database.open(path, schema)) as database:
+        yield Store(database, clock)
 
 
 def new_job(job_id: str, clock: Clock, **fields: Any) -> Job:

@@ -23,6 +23,7 @@ from typing import Literal
 
 from scrivano import database
 from scrivano.blobs import Blobs
+from scrivano.database import Database
 from scrivano.errors import ScrivanoError
 from scrivano.jobs import Chunk, Job, JobStatus, Piece, Task
 from scrivano.store import Decoded, Store
@@ -50,7 +51,7 @@ def live(folder: Path, synchronous: Synchronous) -> None:
     durable, *others = database._PRAGMAS
     database._PRAGMAS = (durable.replace("FULL", synchronous), *others)  # type: ignore[assignment]
     blobs = Blobs(folder)
-    store = Store.open(folder / "scrivano.db", lambda: datetime.now(UTC))
+    store = Store(Database.open(folder / "scrivano.db"), lambda: datetime.now(UTC))
     for number in range(JOBS):
         _live_through(store, blobs, f"job-{number}")
 
@@ -134,10 +135,11 @@ def _missing(disk: Disk, told: dict[str, str], lot: random.Random, folder: Path)
         if not path.name.endswith("-shm"):  # made anew from the WAL
             (folder / ("uploads" if path.parent.name == "uploads" else "") / path.name).write_bytes(content)
     try:
-        store = Store.open(folder / "scrivano.db", lambda: datetime.now(UTC))
+        rows = Database.open(folder / "scrivano.db")
     except ScrivanoError as error:
         return [str(error)]
-    with closing(store):
+    with closing(rows):
+        store = Store(rows, lambda: datetime.now(UTC))
         missing = [f"{step} {job_id}" for job_id, step in told.items() if not _is_there(store, folder, job_id, step)]
     with closing(sqlite3.connect(folder / "scrivano.db")) as db:
         sound = db.execute("PRAGMA integrity_check").fetchone()[0]

@@ -1,10 +1,15 @@
-"""Opening the database: its connections, its schema, its backup. Nothing else knows that it is SQLite."""
+"""The database: its connections and transactions, its schema, its backup. Nothing else knows that it is SQLite.
+
+Any thread may call. One connection writes and checkpoints, behind a lock; readers have read-only connections and see
+what is committed, without waiting for the writer.
+"""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -14,7 +19,7 @@ from sqlalchemy import event
 from scrivano import migrations
 from scrivano.errors import StartError, StorageFull
 
-__all__ = ["Database", "disk_errors"]
+__all__ = ["Database"]
 
 _PRAGMAS = (
     # FULL: a commit survives a power cut (NORMAL loses it). fullfsync does on macOS what fsync does elsewhere.
@@ -28,22 +33,30 @@ _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_S
 
 
 class Database:
-    """`writer`: the one connection that writes and checkpoints. SQLite before 3.51.3 can corrupt a WAL database
-    when two do. Its transactions begin by taking the write lock; one thread at a time may use it.
+    """Opened and closed by `serve.py`.
 
-    `readers`: as many read-only connections as threads ask for.
+    The writer is one connection: SQLite before 3.51.3 can corrupt a WAL database when two checkpoint.
+
+    `on_full` is called when the disk took no more, before `StorageFull` is raised, on the thread that wrote, so it must
+    return at once and never raise. It may be replaced before work begins.
     """
 
     def __init__(self, path: Path, writer: sa.Engine, readers: sa.Engine) -> None:
         """Use `Database.open`."""
+        self.on_full: Callable[[], None] = lambda: None
         self._path = path
         self._opened = _identity(path)
-        self.writer = writer.connect()
-        self.readers = readers
+        self._writer = writer.connect()
+        self._readers = readers
+        self._lock = threading.Lock()
 
     @classmethod
-    def open(cls, path: Path, schema: Path) -> Database:
-        """Open or create the file, and migrate it to the newest revision of `schema`. Raises `StartError`."""
+    def open(cls, path: Path, schema: Path = migrations.FOLDER) -> Database:
+        """Open or create the database at `path`, and bring its schema to the newest revision of `schema`.
+
+        An older database is copied to `<path>.<its revision>.bak` first. Raises `StartError` when the database
+        cannot be read, or a later version of Scrivano wrote it.
+        """
         # Made here first, so that it (and the WAL, which takes its mode) is for this user only.
         _make(path)
         writer = sa.create_engine("sqlite://", creator=lambda: _connect_writer(path), poolclass=sa.StaticPool)
@@ -60,21 +73,41 @@ class Database:
             writer.dispose()
             raise
 
-    @property
-    def in_place(self) -> bool:
-        """Whether the file is still where it was opened. A deleted one takes writes that nobody will read."""
-        return _identity(self._path) == self._opened
+    def read(self) -> sa.Connection:
+        """A connection that only reads, to be used in a `with` block. Each has its own; nobody waits."""
+        return self._readers.connect()
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A write transaction, committed at the end of the block, or rolled back. Raises `StorageFull`."""
+        try:
+            with self._lock, _disk_errors(), self._writer.begin():
+                yield self._writer
+        except StorageFull:
+            self.on_full()
+            raise
+
+    def fault(self) -> str | None:
+        """Why nothing can be stored, and what to do; None: it can be. Waits for whoever writes."""
+        if _identity(self._path) != self._opened:  # a deleted one takes writes that nobody will read
+            return "the database was deleted or moved: bring DATA_DIR back, then restart the server"
+        try:
+            with self.write():
+                return None
+        except (StorageFull, sa.exc.DatabaseError) as error:
+            return f"the database cannot be written to: {error}"
 
     def close(self) -> None:
-        """Closing twice is fine."""
-        # The readers first: the last connection to close folds the WAL into the database, and must be able to.
-        self.readers.dispose()
-        self.writer.close()
-        self.writer.engine.dispose()
+        """Closing twice is fine. Nothing may be called after it."""
+        with self._lock:
+            # The readers first: the last connection to close folds the WAL into the database, and must be able to.
+            self._readers.dispose()
+            self._writer.close()
+            self._writer.engine.dispose()
 
 
 @contextmanager
-def disk_errors() -> Iterator[None]:
+def _disk_errors() -> Iterator[None]:
     """Turn SQLite's ways to say that the disk takes no more into `StorageFull`."""
     try:
         yield

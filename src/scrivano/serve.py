@@ -31,6 +31,7 @@ from scrivano.api.tus import finish_pending
 from scrivano.blobs import Blobs, DataDirLock
 from scrivano.config import Settings
 from scrivano.connections import ConnectionLimits, connection_class
+from scrivano.database import Database
 from scrivano.downloads import Downloads
 from scrivano.enginehost import EngineLimits
 from scrivano.engines.catalog import default_model, find_model, vram_needed_mb, window_mb
@@ -159,9 +160,10 @@ def build(
     room = Room(settings.data_dir, min_free_bytes=settings.min_free_bytes, reserve_bytes=settings.reserve_bytes)
     room.settle()  # before anything is written: what it gives up may be needed for that
     blobs = Blobs(settings.data_dir, room=room)
-    store = Store.open(settings.data_dir / "scrivano.db", _now)
-    cleanup.callback(store.close)
-    store.on_full = room.release
+    database = Database.open(settings.data_dir / "scrivano.db")
+    cleanup.callback(database.close)
+    database.on_full = room.release
+    store = Store(database, _now)
     store.on_change = signals.fire
     store.on_delivery = lambda: signals.fire(DELIVERIES)
     unfinished = [upload.id for upload in store.pending_uploads()]
@@ -190,6 +192,7 @@ def build(
     metrics = Metrics(readings(store, runner, memory, options.pool.gpus, settings.data_dir))
     store.on_end = lambda job: observe(JobEnded(job))
     services = Services(
+        database=database,
         store=store,
         blobs=blobs,
         runner=runner,

@@ -1,8 +1,7 @@
 """The only SQL: jobs, chunks, events, results, webhook deliveries and uploads, in one database, the only truth.
 
-Any thread may call. One connection writes and checkpoints, behind a lock; readers have read-only connections and
-see what is committed, without waiting for the writer. A method returns, and a hook is called, after its commit:
-from then on a power cut loses nothing of it.
+Any thread may call. A method returns, and a hook is called, after its commit: from then on a power cut loses nothing of
+it. Where a call writes, it may raise `StorageFull`.
 
 A run of a job is an *attempt*: `claim` numbers it, and every write of a runner carries the number. When another
 attempt has begun, or the job has ended, such a write changes nothing and says so (False or None).
@@ -17,13 +16,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -43,10 +39,8 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.exc import DatabaseError
 
-from scrivano import migrations
-from scrivano.database import Database, disk_errors
+from scrivano.database import Database
 from scrivano.errors import (
     DeliveryNotFound,
     JobNotFound,
@@ -56,7 +50,6 @@ from scrivano.errors import (
     KeyReused,
     LimitReached,
     QueueFull,
-    StorageFull,
     UploadNotFound,
 )
 from scrivano.hosts import ALWAYS
@@ -165,75 +158,35 @@ _UPLOAD = [uploads.c[name] for name in PartialUpload.__dataclass_fields__]
 
 
 class Store:
-    """The database. `serve.py` opens and closes it.
+    """What is in the database.
 
     `on_change` is called with a job's id when its event log has grown, `on_delivery` when a delivery was added,
     `on_end` with a job that is done, failed or cancelled; all after the commit, on the thread that wrote, so they must
-    return at once and never raise. So must `on_full`, which is called when the disk took no more, before `StorageFull`
-    is raised. They may be replaced before work begins.
+    return at once and never raise. They may be replaced before work begins.
     """
 
     def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
-        """Use `Store.open`."""
         self.on_change: Callable[[str], None] = lambda job_id: None
         self.on_delivery: Callable[[], None] = lambda: None
-        self.on_full: Callable[[], None] = lambda: None
         self.on_end: Callable[[Job], None] = lambda job: None
         self._now = now
         self._database = database
-        self._readers = database.readers
-        self._writer = database.writer
-        self._lock = threading.Lock()
-
-    @classmethod
-    def open(cls, path: Path, now: Callable[[], datetime], *, schema: Path = migrations.FOLDER) -> Store:
-        """Open or create the database at `path`, and bring its schema to the newest revision of `schema`.
-
-        An older database is copied to `<path>.<its revision>.bak` first. Raises `StartError` when the database
-        cannot be read, or a later version of Scrivano wrote it.
-        """
-        return cls(Database.open(path, schema), now)
-
-    def close(self) -> None:
-        """Closing twice is fine. Nothing may be called after it."""
-        with self._lock:
-            self._database.close()
-
-    def fault(self) -> str | None:
-        """Why nothing can be stored, and what to do; None: it can be. Waits for whoever writes."""
-        if not self._database.in_place:
-            return "the database was deleted or moved: bring DATA_DIR back, then restart the server"
-        try:
-            with self._write():
-                return None
-        except (StorageFull, DatabaseError) as error:
-            return f"the database cannot be written to: {error}"
-
-    @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        """A write transaction, committed at the end of the block, or rolled back. Raises `StorageFull`."""
-        try:
-            with self._lock, disk_errors(), self._writer.begin():
-                yield self._writer
-        except StorageFull:
-            self.on_full()
-            raise
 
     # Jobs: reading ---------------------------------------------------------------------------------------------
 
     def get_job(self, job_id: str, *, owner: str | None = None) -> Job:
         """Raises `JobNotFound`."""
-        with self._readers.connect() as db:
+        with self._database.read() as db:
             return _job(db, job_id, owner)
 
     def get_result(self, job_id: str) -> bytes | None:
         """The JSON bytes of the job's `segments`; None unless it is done (or there is no such job)."""
-        with self._readers.connect() as db:
+        with self._database.read() as db:
             return db.scalar(select(results.c.segments).where(results.c.job_id == job_id))
 
     def queue_depth(self) -> int:
         """Jobs that wait; running ones do not count."""
-        with self._readers.connect() as db:
+        with self._database.read() as db:
             return _waiting(db)
 
     def count_unfinished(self) -> dict[tuple[JobStatus, Priority], int]:
@@ -241,13 +194,13 @@ class Store:
         priority = func.coalesce(jobs.c.options["priority"].as_string(), Priority.NORMAL.value)
         alive = jobs.c.status.in_([status for status in JobStatus if not status.terminal])
         query = select(jobs.c.status, priority, func.count()).where(alive).group_by(jobs.c.status, priority)
-        with self._readers.connect() as db:
+        with self._database.read() as db:
             return {(status, Priority(kind)): count for status, kind, count in db.execute(query)}
 
     def unfinished(self) -> list[Job]:
         """Queued and running jobs, oldest first."""
         alive = jobs.c.status.in_([status for status in JobStatus if not status.terminal])
-        with self._readers.connect() as db:
+        with self._database.read() as db:
             rows = db.execute(select(*_JOB).where(alive).order_by(jobs.c.created_at, jobs.c.id))
             return [Job(**row._asdict()) for row in rows]
 
@@ -267,18 +220,18 @@ class Store:
             created_at, job_id = before
             same_time = and_(jobs.c.created_at == created_at, jobs.c.id < job_id)
             query = query.where(or_(jobs.c.created_at < created_at, same_time))
-        with self._readers.connect() as db:
+        with self._database.read() as db:
             return [Job(**row._asdict()) for row in db.execute(query)]
 
     def with_audio(self, *, ended: bool) -> set[str]:
         """Jobs whose upload may still be needed: unfinished and failed ones; with `ended`, all of them."""
         needed = jobs.c.status.not_in([JobStatus.DONE, JobStatus.CANCELLED])
-        with self._readers.connect() as db:
+        with self._database.read() as db:
             return set(db.scalars(select(jobs.c.id) if ended else select(jobs.c.id).where(needed)))
 
     def expired(self, before: datetime, limit: int) -> list[str]:
         """Jobs that ended at that time or earlier, longest ago first."""
-        with self._readers.connect() as db:
+        with self._database.read() as db:
             query = select(jobs.c.id).where(_ENDED, jobs.c.completed_at <= before)
             return list(db.scalars(query.order_by(jobs.c.completed_at, jobs.c.id).limit(limit)))
 
@@ -311,7 +264,7 @@ class Store:
         row |= {"options": dict(job.options), "audio_sha256": audio_sha256, "audio_bytes": audio_bytes}
         key = _scoped(job.owner, idempotency_key)
         row |= {"idempotency_key": key, "request_sha256": _request_sha256(job, audio_sha256)}
-        with self._write() as db:
+        with self._database.write() as db:
             earlier = _upload(db, upload_id, self._now()).job_id if upload_id else None
             if earlier is not None:
                 return earlier
@@ -328,7 +281,7 @@ class Store:
 
     def check_room(self, max_queue: int | None, owner: str | None = None, limits: Limits = UNLIMITED) -> None:
         """Whether a job of this owner would be accepted now. Raises `QueueFull`, `LimitReached` as `add_job` does."""
-        with self._readers.connect() as db:
+        with self._database.read() as db:
             _check_room(db, max_queue)
             _check_limits(db, owner, limits, self._now())
 
@@ -339,7 +292,7 @@ class Store:
         """
         now = self._now()
         lease = {"_job_id": job_id, "_now": now, "_until": now + timedelta(seconds=lease_secs)}
-        with self._write() as db:
+        with self._database.write() as db:
             return _job(db, job_id) if db.execute(_CLAIM, lease).rowcount else None
 
     def release_leases(self) -> int:
@@ -347,22 +300,22 @@ class Store:
 
         Returns how many jobs were running.
         """
-        with self._write() as db:
+        with self._database.write() as db:
             query = update(jobs).where(jobs.c.status == JobStatus.RUNNING).values(lease_expires_at=None)
             return db.execute(query).rowcount
 
     def renew(self, job_id: str, attempt: int, lease_secs: float) -> bool:
-        with self._write() as db:
+        with self._database.write() as db:
             return _set(db, job_id, attempt, lease_expires_at=self._now() + timedelta(seconds=lease_secs))
 
     def release(self, job_id: str, attempt: int) -> bool:
         """By the attempt itself, when it ends without an end of its job: the next one need not wait for its lease."""
-        with self._write() as db:
+        with self._database.write() as db:
             return _set(db, job_id, attempt, lease_expires_at=None)
 
     def set_language(self, job_id: str, attempt: int, language: str) -> bool:
         """For a job that has none; a language once known is kept."""
-        with self._write() as db:
+        with self._database.write() as db:
             job = _held(db, job_id, attempt)
             if job is not None and job.language is None:
                 _set(db, job_id, attempt, language=language)
@@ -379,7 +332,7 @@ class Store:
         A chunk that an earlier attempt cut alike keeps its result. From the first that differs on, the earlier
         plan is void: it and all later chunks are dropped, and the plan is no longer complete.
         """
-        with self._write() as db:
+        with self._database.write() as db:
             job = _held(db, job_id, attempt)
             if job is None:
                 return None
@@ -397,7 +350,7 @@ class Store:
 
     def plan_complete(self, job_id: str, attempt: int, *, chunks_total: int, duration_secs: float) -> bool:
         """No more chunks will come. Those of a longer earlier plan are dropped. `duration_secs` is what was decoded."""
-        with self._write() as db:
+        with self._database.write() as db:
             accepted = _set(db, job_id, attempt, chunks_total=chunks_total, duration_secs=duration_secs)
             if accepted:
                 db.execute(_DROP_CHUNKS, {"_job_id": job_id, "_first": chunks_total})
@@ -405,7 +358,7 @@ class Store:
 
     def chunks(self, job_id: str) -> list[StoredChunk]:
         """The job's chunks in order; none once it has ended."""
-        with self._readers.connect() as db:
+        with self._database.read() as db:
             return _chunks(db, job_id)
 
     def store_results(self, batch: Sequence[Decoded]) -> list[bool]:
@@ -413,7 +366,7 @@ class Store:
 
         Each stands for itself: a lost lease, or a chunk that the plan no longer has, refuses only its own.
         """
-        with self._write() as db:
+        with self._database.write() as db:
             accepted = [self._store_result(db, decoded) for decoded in batch]
         spoke = [
             item for item, stored in zip(batch, accepted, strict=True) if stored and (item.progress or item.segments)
@@ -442,7 +395,7 @@ class Store:
 
         Returns each one's count; 0 where the attempt no longer runs or the chunk is gone.
         """
-        with self._write() as db:
+        with self._database.write() as db:
             return [_count_crash(db, *suspect) for suspect in suspects]
 
     # A job's end -----------------------------------------------------------------------------------------------
@@ -457,7 +410,7 @@ class Store:
         values: dict[str, object] = {"status": JobStatus.DONE, "progress": 100, "duration_secs": duration_secs}
         if language is not None:
             values["language"] = language
-        with self._write() as db:
+        with self._database.write() as db:
             job = self._finish(db, _RUNNING, {"_job_id": job_id, "_attempt": attempt}, values)
             if job is not None:
                 db.execute(_ADD_RESULT, {"job_id": job_id, "segments": segments_json})
@@ -466,14 +419,14 @@ class Store:
     def publish_failed(self, job_id: str, attempt: int | None, code: str, message: str) -> bool:
         """End the job with an error. `attempt` None: a job that still waits in the queue."""
         fence = _QUEUED if attempt is None else _RUNNING
-        with self._write() as db:
+        with self._database.write() as db:
             values = {"status": JobStatus.FAILED, "error": message, "error_code": code}
             job = self._finish(db, fence, {"_job_id": job_id, "_attempt": attempt}, values)
         return self._finished(job)
 
     def cancel(self, job_id: str, *, owner: str | None = None) -> Job:
         """End a job that waits or runs, whoever runs it. Raises `JobNotFound`, `JobTerminal`."""
-        with self._write() as db:
+        with self._database.write() as db:
             fence = _CANCELLABLE.where(_of(owner))
             job = self._finish(db, fence, {"_job_id": job_id}, {"status": JobStatus.CANCELLED})
             if job is None:
@@ -489,7 +442,7 @@ class Store:
         """
         may = jobs.c.status.in_([status for status in JobStatus if JobStatus.QUEUED in NEXT[status]])
         again = dict.fromkeys(("error", "error_code", "completed_at", "duration_secs", "chunks_total"))
-        with self._write() as db:
+        with self._database.write() as db:
             values = {"status": JobStatus.QUEUED, "progress": 0, **again}
             _check_limits(db, _job(db, job_id, owner).owner, limits, self._now())
             if not db.execute(update(jobs).where(jobs.c.id == job_id, may).values(values)).rowcount:
@@ -508,7 +461,7 @@ class Store:
 
         Raises `JobNotFound`, `JobUnfinished`.
         """
-        with self._write() as db:
+        with self._database.write() as db:
             # What belongs to it goes with it: the foreign keys cascade.
             if not db.execute(delete(jobs).where(jobs.c.id == job_id, _ENDED)).rowcount:
                 raise JobUnfinished(job_id, _job(db, job_id).status)
@@ -548,7 +501,7 @@ class Store:
 
         A `progress` event also sets the job's percentage; where `percent` would go back, it is raised to that.
         """
-        with self._write() as db:
+        with self._database.write() as db:
             job = _held(db, job_id, attempt)
             seq = self._append(db, job, kind, data) if job else None
         if seq is not None:
@@ -559,12 +512,12 @@ class Store:
         """In order; `seq` 0: all of them."""
         columns = (events.c.job_id, events.c.seq, events.c.type, events.c.data)
         later = and_(events.c.job_id == job_id, events.c.seq > seq)
-        with self._readers.connect() as db:
+        with self._database.read() as db:
             return [Event(*row) for row in db.execute(select(*columns).where(later).order_by(events.c.seq))]
 
     def last_seq(self, job_id: str) -> int:
         """0 while the log is empty."""
-        with self._readers.connect() as db:
+        with self._database.read() as db:
             return _last_seq(db, job_id)
 
     def _append(self, db: Connection, job: Job, kind: str, data: Mapping[str, Any]) -> int:
@@ -582,7 +535,7 @@ class Store:
 
     def add_delivery(self, delivery_id: str, url: str, kind: str, payload: bytes) -> None:
         """A call to make now, of which `payload` is the exact body."""
-        with self._write() as db:
+        with self._database.write() as db:
             _add_delivery(db, delivery_id, url, kind, self._now(), payload=payload)
         self.on_delivery()
 
@@ -608,12 +561,12 @@ class Store:
         query = select(ranked, of_host).where(ranked.c.of_url <= (per_url or limit)).subquery()
         rows = select(*(query.c[column.name] for column in _DELIVERY)).where(query.c.of_host <= (per_host or limit))
         order = (query.c.of_host, query.c.next_attempt_at, query.c.created_at, query.c.id)
-        with self._readers.connect() as db:
+        with self._database.read() as db:
             return [_delivery(row) for row in db.execute(rows.order_by(*order).limit(limit))]
 
     def count_pending(self) -> int:
         """Deliveries that were not made yet and are not given up."""
-        with self._readers.connect() as db:
+        with self._database.read() as db:
             return db.scalar(select(func.count()).select_from(deliveries).where(_PENDING)) or 0
 
     def next_due(self, after: datetime | None = None) -> datetime | None:
@@ -621,14 +574,14 @@ class Store:
         query = select(func.min(deliveries.c.next_attempt_at)).where(_PENDING)
         if after is not None:
             query = query.where(deliveries.c.next_attempt_at > after)
-        with self._readers.connect() as db:
+        with self._database.read() as db:
             due: datetime | None = db.scalar(query)
             return due
 
     def bring_forward(self, by: timedelta) -> None:
         """The clock was set back: retries that wait are due as much earlier."""
         waiting = and_(_PENDING, deliveries.c.next_attempt_at > self._now())
-        with self._write() as db:
+        with self._database.write() as db:
             for delivery_id, due in db.execute(
                 select(deliveries.c.id, deliveries.c.next_attempt_at).where(waiting)
             ).all():
@@ -659,7 +612,7 @@ class Store:
             created_at, delivery_id = before
             same_time = and_(deliveries.c.created_at == created_at, deliveries.c.id < delivery_id)
             query = query.where(or_(deliveries.c.created_at < created_at, same_time))
-        with self._readers.connect() as db:
+        with self._database.read() as db:
             return [_delivery(row) for row in db.execute(query)]
 
     def redeliver(self, delivery_id: str) -> Delivery:
@@ -669,7 +622,7 @@ class Store:
         """
         again = {"status": "pending", "attempts": 0, "next_attempt_at": self._now(), "delivered_at": None}
         one = deliveries.c.id == delivery_id
-        with self._write() as db:
+        with self._database.write() as db:
             row = db.execute(select(*_DELIVERY).where(one)).one_or_none()
             if row is None:
                 raise DeliveryNotFound(delivery_id)
@@ -683,7 +636,7 @@ class Store:
     def rest(self, host: str, until: datetime) -> None:
         """Put off a host's pending deliveries that were attempted `ALWAYS` times; no attempt counts for that."""
         late = and_(_PENDING, deliveries.c.host == host, deliveries.c.attempts >= ALWAYS)
-        with self._write() as db:
+        with self._database.write() as db:
             early = deliveries.c.next_attempt_at < until
             db.execute(update(deliveries).where(late, early).values(next_attempt_at=until))
 
@@ -703,42 +656,42 @@ class Store:
     def purge_deliveries(self, before: datetime) -> int:
         """Forget ended deliveries of model events made at that time or earlier; returns how many. Jobs keep theirs."""
         old = and_(deliveries.c.job_id.is_(None), deliveries.c.created_at <= before, ~_PENDING)
-        with self._write() as db:
+        with self._database.write() as db:
             return db.execute(delete(deliveries).where(old)).rowcount
 
     def _attempted(self, delivery_id: str, **values: object) -> None:
         pending = and_(deliveries.c.id == delivery_id, _PENDING)
         once_more = {"attempts": deliveries.c.attempts + 1, "attempted_at": self._now()}
-        with self._write() as db:
+        with self._database.write() as db:
             db.execute(update(deliveries).where(pending).values(**once_more, **values))
 
     # Uploads in several requests -------------------------------------------------------------------------------
 
     def add_upload(self, upload: PartialUpload) -> None:
-        with self._write() as db:
+        with self._database.write() as db:
             db.execute(insert(uploads), {column.name: getattr(upload, column.name) for column in _UPLOAD})
 
     def get_upload(self, upload_id: str, *, owner: str | None = None) -> PartialUpload:
         """Raises `UploadNotFound`, also where its time is over."""
-        with self._readers.connect() as db:
+        with self._database.read() as db:
             return _upload(db, upload_id, self._now(), owner)
 
     def upload_received(self, upload_id: str, offset_bytes: int, expires_at: datetime) -> None:
         """So many bytes are on disk, fsynced. Raises `UploadNotFound`."""
         values = {"offset_bytes": offset_bytes, "expires_at": expires_at}
-        with self._write() as db:
+        with self._database.write() as db:
             if not db.execute(update(uploads).where(uploads.c.id == upload_id).values(values)).rowcount:
                 raise UploadNotFound(upload_id)
 
     def pending_uploads(self) -> list[PartialUpload]:
         """Those that are not a job yet, oldest first."""
-        with self._readers.connect() as db:
+        with self._database.read() as db:
             query = select(*_UPLOAD).where(uploads.c.job_id.is_(None)).order_by(uploads.c.created_at, uploads.c.id)
             return [PartialUpload(**row._asdict()) for row in db.execute(query)]
 
     def delete_upload(self, upload_id: str) -> PartialUpload:
         """Forget it; the job that it became stays. Returns what it was. Raises `UploadNotFound`."""
-        with self._write() as db:
+        with self._database.write() as db:
             upload = _upload(db, upload_id, self._now())
             db.execute(delete(uploads).where(uploads.c.id == upload_id))
         return upload
@@ -746,7 +699,7 @@ class Store:
     def expire_uploads(self, limit: int) -> list[PartialUpload]:
         """Forget those whose time is over, at most so many; returns what they were."""
         over = select(*_UPLOAD).where(uploads.c.expires_at <= self._now()).order_by(uploads.c.expires_at).limit(limit)
-        with self._write() as db:
+        with self._database.write() as db:
             gone = [PartialUpload(**row._asdict()) for row in db.execute(over)]
             db.execute(delete(uploads).where(uploads.c.id.in_([upload.id for upload in gone])))
         return gone

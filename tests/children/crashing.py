@@ -1,6 +1,6 @@
 """A server that is killed at a named point: `python crashing.py POINT DATA_DIR [SCHEMA]`; `-` is no point.
 
-With a folder of migrations it only opens the store, and brings it to that schema.
+With a folder of migrations it only opens the database, and brings it to that schema.
 
 It is the real server with scripted children; around one of its functions is a wrapper that sends SIGKILL to its own
 process before the call, or after it. So no hook stands in the product's path.
@@ -12,13 +12,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from scrivano import blobs, database, logs, migrations
 from scrivano.blobs import Blobs, BlobWriter
 from scrivano.config import Settings
+from scrivano.database import Database
 from scrivano.serve import Children, run
 from scrivano.store import Store
 from scrivano.webhooks import WebhookSender
@@ -76,7 +76,7 @@ def main() -> None:
     if point != "-":
         arm(point)
     if len(sys.argv) > 3:
-        Store.open(data_dir / "scrivano.db", lambda: datetime.now(UTC), schema=Path(sys.argv[3])).close()
+        Database.open(data_dir / "scrivano.db", Path(sys.argv[3])).close()
         return
     logs.configure("info")
     engine = [sys.executable, str(HERE / "engine.py"), str(data_dir), "{}"]

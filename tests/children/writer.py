@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
+from scrivano.database import Database
 from scrivano.jobs import Chunk, Job, JobStatus, Piece, Task
 from scrivano.store import Decoded, Store
 
 
 def main() -> None:
-    store = Store.open(Path(sys.argv[1]), lambda: datetime.now(UTC))
+    store = Store(Database.open(Path(sys.argv[1])), lambda: datetime.now(UTC))
     for number in count():
         _run(store, f"job-{number}")
 

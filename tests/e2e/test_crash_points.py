@@ -14,10 +14,9 @@ import httpx2
 import pytest
 from children.crashing import POINTS
 from served import Served, start, until
-from store_support import Clock, add, dump, new_job, next_schema
+from store_support import Clock, add, dump, new_job, next_schema, opened
 
 from scrivano import migrations
-from scrivano.store import Store
 from torture.receiver import Receiver, receiver
 
 CRASHING = Path(__file__).parent.parent / "children" / "crashing.py"
@@ -105,18 +104,16 @@ def test_a_forgotten_job_leaves_nothing_behind(tmp_path: Path, point: str) -> No
 @pytest.mark.parametrize("point", MIGRATIONS)
 def test_a_migration_that_is_cut_short_is_begun_again(tmp_path: Path, point: str) -> None:
     path, clock, schema = tmp_path / "scrivano.db", Clock(), next_schema(tmp_path)
-    store = Store.open(path, clock)
-    add(store, new_job("a", clock))
-    store.close()
+    with opened(path, clock) as store:
+        add(store, new_job("a", clock))
     before = dump(path)
 
     child = subprocess.run([sys.executable, str(CRASHING), point, str(tmp_path), str(schema)], timeout=20)
 
     assert child.returncode == -signal.SIGKILL
     assert dump(path.with_name(f"scrivano.db.{migrations.revisions()[-1]}.bak")) == before
-    store = Store.open(path, clock, schema=schema)
-    assert store.get_job("a").id == "a"
-    store.close()
+    with opened(path, clock, schema) as store:
+        assert store.get_job("a").id == "a"
     assert count(tmp_path, "SELECT count(*) FROM jobs WHERE mood IS NULL") == 1
 
 

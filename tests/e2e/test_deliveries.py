@@ -14,6 +14,7 @@ from typing import Any
 from served import Served, served, until
 
 from scrivano.api.deliveries import redacted
+from scrivano.database import Database
 from scrivano.hosts import FAILURES
 from scrivano.store import Store
 
@@ -119,13 +120,14 @@ def test_a_slow_host_holds_up_no_other(tmp_path: Path) -> None:
 def test_a_host_that_failed_often_rests_and_first_attempts_go_on(tmp_path: Path) -> None:
     """Deliveries of which three attempts were made already come out of the store, as after a restart."""
     status = 500
-    store = Store.open(tmp_path / "scrivano.db", lambda: datetime.now(UTC))
+    database = Database.open(tmp_path / "scrivano.db")
+    store = Store(database, lambda: datetime.now(UTC))
     with receiver(lambda: status) as (url, bodies):
         for n in range(FAILURES + 3):
             store.add_delivery(f"late-{n}", f"{url}/{n}", "job", b"late")
             for _ in range(3):
                 store.retry_at(f"late-{n}", datetime.now(UTC), "answered 500")
-        store.close()
+        database.close()
         with served(tmp_path) as server:
             until(lambda: any("late attempts wait" in line["message"] for line in server.log))
             until(lambda: all(_wait_s(one) > 15 for one in deliveries(server)))

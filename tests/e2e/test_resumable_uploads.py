@@ -27,6 +27,7 @@ from tusclient.exceptions import TusCommunicationError, TusUploadFailed
 from tusclient.uploader.uploader import Uploader
 
 from scrivano.blobs import Blobs, RunningHash
+from scrivano.database import Database
 from scrivano.store import PartialUpload, Store
 
 CLIP = "en-exact-0.flac"
@@ -187,7 +188,8 @@ def test_a_server_killed_in_the_middle_goes_on_where_it_said(tmp_path: Path) -> 
 
 def test_an_upload_that_was_whole_at_a_crash_becomes_a_job_at_the_next_start(tmp_path: Path) -> None:
     now = datetime.now(UTC)
-    store, blobs = Store.open(tmp_path / "scrivano.db", lambda: now), Blobs(tmp_path)
+    database, blobs = Database.open(tmp_path / "scrivano.db"), Blobs(tmp_path)
+    store = Store(database, lambda: now)
     for upload_id in ("part", "settled"):
         with blobs.extend(upload_id, 0, RunningHash()) as writer:
             writer.store(BYTES)
@@ -201,7 +203,7 @@ def test_an_upload_that_was_whole_at_a_crash_becomes_a_job_at_the_next_start(tmp
         )
         store.add_upload(upload)
     blobs.settle("settled", RunningHash())
-    store.close()
+    database.close()
 
     with served(tmp_path) as server:
         for job_id in ("part", "settled"):

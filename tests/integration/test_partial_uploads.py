@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import os
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -31,18 +31,6 @@ from scrivano.store import PartialUpload, Store
 
 MB = 1024 * 1024
 DATA = os.urandom(3 * MB + 5)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
-    store = Store.open(tmp_path / "scrivano.db", clock)
-    yield store
-    store.close()
 
 
 class Uploads:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,18 +12,6 @@ from scrivano.retention import BATCH, Retention, forget
 from scrivano.store import PartialUpload, Store
 
 HOUR = 3600.0
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
-    store = Store.open(tmp_path / "scrivano.db", clock)
-    yield store
-    store.close()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,18 +15,6 @@ from scrivano.store import Decoded, Store, StoredChunk
 
 URL = "http://hooks.test/a"
 PROGRESS = {"percent": 40, "chunk": 2, "chunks_total": 5}
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
-    store = Store.open(tmp_path / "scrivano.db", clock)
-    yield store
-    store.close()
 
 
 def running(store: Store, clock: Clock, job_id: str = "a", chunks: int = 3, **fields: object) -> str:

@@ -1,47 +1,31 @@
-"""The database as a file: what survives a kill, a full disk, an upgrade; many threads; who may open it."""
+"""The store on its file: what survives a kill and a full disk; many threads."""
 
 from __future__ import annotations
 
 import random
-import shutil
 import sqlite3
-import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
-from store_support import Clock, add, dump, file_size_limit, new_job, next_schema, plan
+from store_support import Clock, add, dump, file_size_limit, new_job, opened, plan
 
-from scrivano import migrations
-from scrivano.errors import StartError, StorageFull
+from scrivano.database import Database
+from scrivano.errors import StorageFull
 from scrivano.jobs import JobStatus
 from scrivano.store import Decoded, Store
-from scrivano.tables import TABLES
 
 WRITER = Path(__file__).parent.parent / "children" / "writer.py"
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "scrivano.db"
-
-
-@pytest.fixture
-def store(path: Path, clock: Clock) -> Iterator[Store]:
-    store = Store.open(path, clock)
-    yield store
-    store.close()
 
 
 def query(path: Path, sql: str) -> list[tuple[object, ...]]:
@@ -61,15 +45,14 @@ def test_a_killed_writer_loses_nothing_that_it_had_committed(path: Path, clock: 
         child.kill()
         said += child.stdout.readlines()
 
-    store = Store.open(path, clock)
-    for step, job_id in (line.split() for line in said if line.endswith("\n")):
-        assert _reached(store, job_id, step), f"{job_id} was {step}"
-    _check_ends(store, path)
-    store.release_leases()
-    for job in store.unfinished():  # and it goes on
-        assert store.claim(job.id, 60)
-        assert store.publish_done(job.id, job.attempt + 1, b"[]", language=None, duration_secs=1.0)
-    store.close()
+    with opened(path, clock) as store:
+        for step, job_id in (line.split() for line in said if line.endswith("\n")):
+            assert _reached(store, job_id, step), f"{job_id} was {step}"
+        _check_ends(store, path)
+        store.release_leases()
+        for job in store.unfinished():  # and it goes on
+            assert store.claim(job.id, 60)
+            assert store.publish_done(job.id, job.attempt + 1, b"[]", language=None, duration_secs=1.0)
     assert query(path, "PRAGMA integrity_check") == [("ok",)]
 
 
@@ -144,11 +127,11 @@ WRITES: dict[str, Callable[[Store, Clock], object]] = {
 """What a job meets, in order; each changes something."""
 
 
-def test_every_write_may_meet_a_full_disk(store: Store, path: Path, clock: Clock) -> None:
+def test_every_write_may_meet_a_full_disk(database: Database, store: Store, path: Path, clock: Clock) -> None:
     """Wherever it happens, nothing has changed, and the same call does its work once there is room."""
     wal, met = path.with_name("scrivano.db-wal"), 0
     full: list[None] = []
-    store.on_full = lambda: full.append(None)
+    database.on_full = lambda: full.append(None)
     for name, write in WRITES.items():
         done = False
         for room in ROOM:
@@ -164,7 +147,7 @@ def test_every_write_may_meet_a_full_disk(store: Store, path: Path, clock: Clock
                 break
         if not done:
             write(store, clock)
-    store.close()
+    database.close()
 
     assert met == len(full) > 3 * len(WRITES)
     assert query(path, "PRAGMA integrity_check") == [("ok",)]
@@ -235,136 +218,3 @@ def test_one_attempt_wins_the_claim(store: Store, clock: Clock) -> None:
         claims = list(threads.map(lambda n: store.claim("a", 600), range(16)))
 
     assert [job.attempt for job in claims if job] == [1]
-
-
-# Opened
-
-
-def test_closing_leaves_one_file_for_this_user_only(path: Path, clock: Clock) -> None:
-    store = Store.open(path, clock)
-    add(store, new_job("a", clock))
-    modes = {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
-    store.close()
-    store.close()
-
-    assert modes == {0o600}
-    assert [file.name for file in path.parent.iterdir()] == ["scrivano.db"]
-
-
-def test_a_restart_does_not_import_alembic(path: Path, clock: Clock) -> None:
-    Store.open(path, clock).close()
-    code = (
-        "import sys, pathlib, datetime; from scrivano.store import Store;"
-        "Store.open(pathlib.Path(sys.argv[1]), lambda: datetime.datetime.now(datetime.UTC)).close();"
-        "print('alembic' in sys.modules)"
-    )
-
-    assert subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True).stdout == "False\n"
-
-
-def test_the_migrations_make_the_tables_that_the_store_uses(store: Store, path: Path) -> None:
-    made = sa.inspect(sa.create_engine(f"sqlite:///{path}", poolclass=sa.NullPool))
-    dialect = sa.create_engine("sqlite://").dialect
-
-    assert set(made.get_table_names()) == {*TABLES.tables, "alembic_version"}
-    for name, table in TABLES.tables.items():
-        columns = {column["name"]: column["type"].compile(dialect) for column in made.get_columns(name)}
-        assert columns == {column.name: column.type.compile(dialect) for column in table.columns}, name
-
-
-def test_every_revision_is_named_like_its_file(path: Path) -> None:
-    from alembic.script import ScriptDirectory
-
-    scripts = ScriptDirectory(str(migrations.FOLDER))
-
-    assert [script.revision for script in scripts.walk_revisions()][::-1] == migrations.revisions()
-
-
-def test_a_later_version_s_database_is_refused(tmp_path: Path, path: Path, clock: Clock) -> None:
-    Store.open(path, clock, schema=next_schema(tmp_path)).close()
-    before = dump(path)
-
-    with pytest.raises(
-        StartError, match=r"written by a later version of Scrivano \(schema r9999; .*start that version"
-    ):
-        Store.open(path, clock)
-    assert dump(path) == before
-
-
-def test_an_older_database_is_copied_and_upgraded(tmp_path: Path, path: Path, clock: Clock) -> None:
-    store = Store.open(path, clock)
-    add(store, new_job("a", clock, filename="mine.mp3"))
-    store.close()
-    before = dump(path)
-    copy = path.with_name(f"scrivano.db.{migrations.revisions()[-1]}.bak")
-
-    store = Store.open(path, clock, schema=next_schema(tmp_path))
-
-    assert store.get_job("a").filename == "mine.mp3"
-    assert add(store, new_job("b", clock)) == "b"
-    store.close()
-    assert query(path, "SELECT mood FROM jobs") == [(None,), (None,)]
-    assert dump(copy) == before
-    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
-
-
-def test_pending_webhooks_of_the_first_version_are_delivered(tmp_path: Path, path: Path, clock: Clock) -> None:
-    """Each with its host, by which calls are counted."""
-    first = tmp_path / "first"
-    (first / "versions").mkdir(parents=True)
-    for name in ("env.py", "versions/r0001.py"):
-        shutil.copy(migrations.FOLDER / name, first / name)
-    Store.open(path, clock, schema=first).close()
-    urls = ["http://u:p@One.test:81/a", "http://one.test:81/b", "https://two.test/?q"]
-    with closing(sqlite3.connect(path)) as db, db:
-        for n, url in enumerate(urls):
-            row = (f"d{n}", url, "job", b"{}", "pending", 1, "2029-01-02 03:04:05", "2029-01-02 03:04:05")
-            names = "id, url, kind, payload, status, attempts, next_attempt_at, created_at"
-            db.execute(f"INSERT INTO deliveries ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
-
-    store = Store.open(path, clock)
-    hosts = {one.url: one.host for one in store.due_deliveries(10)}
-    store.close()
-
-    assert hosts == dict(zip(urls, ["one.test:81", "one.test:81", "two.test"], strict=True))
-
-
-def test_an_upgrade_that_fails_halfway_changes_nothing(tmp_path: Path, path: Path, clock: Clock) -> None:
-    Store.open(path, clock).close()
-    before = dump(path)
-
-    with pytest.raises(StartError, match="no such table: nowhere"):
-        Store.open(path, clock, schema=next_schema(tmp_path, then="op.execute('DELETE FROM nowhere')"))
-
-    assert dump(path) == before
-    Store.open(path, clock).close()
-
-
-def _not_a_database(path: Path) -> None:
-    path.write_bytes(b"not a database" * 1000)
-
-
-def _another_database(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as db:
-        db.execute("CREATE TABLE recipes (id)")
-
-
-def _a_folder(path: Path) -> None:
-    path.mkdir()
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (_not_a_database, r"cannot use the database .*: file is not a database"),
-        (_another_database, r"is not a database of Scrivano: move it away"),
-        (_a_folder, r"cannot open the database .*: Is a directory"),
-    ],
-)
-def test_what_is_no_database_of_ours_ends_the_start(
-    path: Path, clock: Clock, make: Callable[[Path], None], message: str
-) -> None:
-    make(path)
-
-    with pytest.raises(StartError, match=message):
-        Store.open(path, clock)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from store_support import Clock, add, new_job, plan
 
@@ -14,18 +11,6 @@ from scrivano.store import Decoded, Store
 
 SEGMENT = {"index": 0, "start": 0.5, "end": 1.5, "text": "Hello."}
 PROGRESS = {"percent": 50, "chunk": 1, "chunks_total": 2}
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
-    store = Store.open(tmp_path / "scrivano.db", clock)
-    yield store
-    store.close()
 
 
 def half_done(store: Store, clock: Clock, **fields: object) -> str:

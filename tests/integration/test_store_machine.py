@@ -26,6 +26,7 @@ from sqlalchemy import bindparam, update
 from store_support import Clock, add, new_job, plan
 
 from scrivano import store, tables
+from scrivano.database import Database
 from scrivano.errors import JobNotRetriable, JobTerminal, JobUnfinished
 from scrivano.jobs import Chunk, Event, JobStatus
 from scrivano.store import Decoded, Store, StoredChunk
@@ -70,7 +71,7 @@ class Model:
 def empty_database() -> bytes:
     """Made once: a migration takes longer than a whole sequence."""
     with tempfile.TemporaryDirectory() as folder:
-        Store.open(Path(folder) / "new.db", Clock()).close()
+        Database.open(Path(folder) / "new.db").close()
         return (Path(folder) / "new.db").read_bytes()
 
 
@@ -83,12 +84,16 @@ class StoreMachine(RuleBasedStateMachine):
         self.path = self.folder / "scrivano.db"
         self.path.write_bytes(empty_database())
         self.clock = Clock()
-        self.store = Store.open(self.path, self.clock)
+        self.open_store()
         self.model: dict[str, Model] = {}
         self.added = 0
 
+    def open_store(self) -> None:
+        self.database = Database.open(self.path)
+        self.store = Store(self.database, self.clock)
+
     def teardown(self) -> None:
-        self.store.close()
+        self.database.close()
         shutil.rmtree(self.folder)
 
     @rule(target=jobs, webhook=st.booleans())
@@ -106,8 +111,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        self.store.close()
-        self.store = Store.open(self.path, self.clock)
+        self.database.close()
+        self.open_store()
 
     @rule()
     def release_leases(self) -> None:

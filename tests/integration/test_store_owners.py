@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from store_support import Clock, add, new_job
+from store_support import Clock, add, new_job, opened
 
 from scrivano import migrations
 from scrivano.database import Database
@@ -20,18 +19,6 @@ from scrivano.keys import Limits
 from scrivano.store import Store
 
 HOUR = 3600.0
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
-    store = Store.open(tmp_path / "scrivano.db", clock)
-    yield store
-    store.close()
 
 
 def run(store: Store, job_id: str, duration_secs: float, percent: int | None = None) -> None:
@@ -109,7 +96,7 @@ def test_jobs_from_before_there_were_keys_belong_to_nobody(tmp_path: Path, clock
             " '', 0, 'k', '')"
         )
 
-    with closing(Store.open(path, clock)) as store:
+    with opened(path, clock) as store:
         assert store.get_job("a").owner is None
         assert store.list_jobs(9, owner="one") == []
         assert add(store, new_job("b", clock, owner="one"), idempotency_key="k") == "b"
@@ -141,7 +128,9 @@ def test_jobs_that_have_not_ended_are_limited_by_owner(store: Store, clock: Cloc
         store.retry("b", owner="one", limits=two)
 
 
-def test_hours_of_audio_are_given_back_after_a_day(store: Store, clock: Clock, tmp_path: Path) -> None:
+def test_hours_of_audio_are_given_back_after_a_day(
+    database: Database, store: Store, clock: Clock, tmp_path: Path
+) -> None:
     two = Limits(audio_hours_per_day=2)
     add(store, new_job("a", clock, owner="one"), limits=two)
     run(store, "a", 1.5 * HOUR)
@@ -156,15 +145,14 @@ def test_hours_of_audio_are_given_back_after_a_day(store: Store, clock: Clock, t
     assert add(store, new_job("e", clock, owner="two"), limits=two) == "e"
 
     store.purge("a")  # gives nothing back
-    store.close()
-    store = Store.open(tmp_path / "scrivano.db", clock)  # nor does a restart
-    with pytest.raises(LimitReached):
-        add(store, new_job("d", clock, owner="one"), limits=two)
+    database.close()
+    with opened(tmp_path / "scrivano.db", clock) as store:  # nor does a restart
+        with pytest.raises(LimitReached):
+            add(store, new_job("d", clock, owner="one"), limits=two)
 
-    assert 22 * HOUR < refused.value.retry_after_secs <= 25 * HOUR
-    clock.forward(refused.value.retry_after_secs)
-    assert add(store, new_job("d", clock, owner="one"), limits=two) == "d"
-    store.close()
+        assert 22 * HOUR < refused.value.retry_after_secs <= 25 * HOUR
+        clock.forward(refused.value.retry_after_secs)
+        assert add(store, new_job("d", clock, owner="one"), limits=two) == "d"
 
 
 def test_what_was_cancelled_half_way_counts_half(store: Store, clock: Clock, tmp_path: Path) -> None:

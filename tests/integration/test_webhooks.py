@@ -7,11 +7,10 @@ import base64
 import json
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -20,6 +19,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from store_support import Clock, add, file_size_limit, new_job
 
 from scrivano import webhooks
+from scrivano.database import Database
 from scrivano.guard import GuardedTransport, policy
 from scrivano.jobs import JobStatus
 from scrivano.signals import Signals
@@ -28,18 +28,6 @@ from scrivano.webhooks import WebhookSender, failure_of, next_delay, signature
 
 URL = "http://hooks.test/a"
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
-    store = Store.open(tmp_path / "scrivano.db", clock)
-    yield store
-    store.close()
 
 
 class Receiver(httpx2.AsyncBaseTransport):
@@ -270,13 +258,13 @@ def test_a_clock_that_is_set_back_lets_no_receiver_wait(store: Store, clock: Clo
 
 
 def test_a_full_disk_lets_an_outcome_wait_and_nobody_is_called_again(
-    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    database: Database, store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhooks, "STORE_PAUSE_S", 0.01)
     ended(store, clock)
     receiver = Receiver(httpx2.Response(204))
     full: list[None] = []
-    store.on_full = lambda: full.append(None)
+    database.on_full = lambda: full.append(None)
 
     with file_size_limit(0):
         run(sender_to(receiver, store, clock), lambda: len(full) > 2)

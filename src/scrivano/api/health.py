@@ -62,7 +62,7 @@ def readyz(services: ServicesDep) -> Response:
     """
     checks = {
         "runner": _runner(services),
-        "store": services.store.fault() or OK,
+        "store": services.database.fault() or OK,
         "uploads": _uploads(services),
         "disk": _disk(services),
         "stopping": STOPPING if services.signals.stopping else OK,

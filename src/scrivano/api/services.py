@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 
 from scrivano.api.resumable import PartialUploads
 from scrivano.blobs import Blobs
+from scrivano.database import Database
 from scrivano.downloads import Downloads
 from scrivano.gpu import MemoryReader
 from scrivano.keys import ANYBODY, Caller
@@ -30,6 +31,7 @@ class Services:
     submissions whatever the model's state. `max_upload_bytes` and `max_queue` None: no limit. `caller`: who made the
     request that this is handed to."""
 
+    database: Database
     store: Store
     blobs: Blobs
     runner: Runner
