@@ -27,6 +27,7 @@ from scrivano.assembly import served_json
 from scrivano.database import Database
 from scrivano.engines.catalog import NANO_FOLDER
 from scrivano.jobs import Chunk, Job, JobStatus, Piece, Task
+from scrivano.outbox import Outbox
 from scrivano.store import Decoded, Store
 from scrivano.transcript import Segment, Word
 
@@ -325,8 +326,9 @@ def _store_long_transcript(folder: Path) -> str:
     job_id, duration = "00000000-0000-4000-8000-000000000000", WORDS / 2.5
     segments = [_segment(n) for n in range(WORDS // WORDS_A_SEGMENT)]
     database = Database.open(folder / "scrivano.db")
-    store = Store(database, lambda: datetime.now(UTC))
-    job = Job(id=job_id, status=JobStatus.QUEUED, task=Task.TRANSCRIBE, created_at=datetime.now(UTC), language="en")
+    now = datetime.now(UTC)
+    store = Store(database, Outbox(database, lambda: now), lambda: now)
+    job = Job(id=job_id, status=JobStatus.QUEUED, task=Task.TRANSCRIBE, created_at=now, language="en")
     store.add_job(job, audio_sha256="", audio_bytes=0)
     store.claim(job_id, 60)
     store.add_chunks(job_id, 1, [Chunk(0, (Piece(0, 16_000),))])

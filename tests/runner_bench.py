@@ -19,6 +19,7 @@ from scrivano.database import Database
 from scrivano.gpu import GpuMemory
 from scrivano.jobs import Job, JobStatus, Task
 from scrivano.lifecycle import Life, ModelState, Policy
+from scrivano.outbox import Outbox
 from scrivano.pool import ModelSpec, PoolOptions
 from scrivano.runner import Runner, RunnerOptions
 from scrivano.store import Store
@@ -26,6 +27,10 @@ from scrivano.store import Store
 CHILDREN = Path(__file__).parent / "children"
 SECOND = 16_000
 THREE = [[0, 20 * SECOND], [20 * SECOND, 40 * SECOND], [40 * SECOND, 60 * SECOND]]
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
 
 
 class ScriptedMemory:
@@ -67,7 +72,7 @@ class Bench:
             id=job_id,
             status=JobStatus.QUEUED,
             task=Task.TRANSCRIBE,
-            created_at=datetime.now(UTC),
+            created_at=now(),
             options=options or {},
         )
         self.store.add_job(job, audio_sha256=blob.sha256, audio_bytes=blob.size_bytes)
@@ -108,7 +113,7 @@ def bench(
     folder: Path, *, options: Mapping[str, Any] | None = None, free_mb: int = 8000, **orders: object
 ) -> Iterator[Bench]:
     database = Database.open(folder / "scrivano.db")
-    store = Store(database, lambda: datetime.now(UTC))
+    store = Store(database, Outbox(database, now), now)
     blobs, memory, announced = Blobs(folder), ScriptedMemory(free_mb), list[tuple[str, Mapping[str, Any]]]()
     wishes = dict(options or {})
     spec = ModelSpec(name="usual", load={}, policy=wishes.pop("policy", Policy(poll_interval_s=0.2)), needed_mb=4000)
@@ -131,7 +136,7 @@ def bench(
         blobs,
         memory,
         lambda type, data: announced.append((type, data)),
-        lambda: datetime.now(UTC),
+        now,
         replace(defaults, **wishes),
     )
     runner.start()

@@ -14,6 +14,7 @@ from typing import Any
 from scrivano import migrations
 from scrivano.database import Database
 from scrivano.jobs import Chunk, Job, JobStatus, Piece, Task
+from scrivano.outbox import Outbox
 from scrivano.store import Store
 
 ADD_COLUMN = """
@@ -46,7 +47,7 @@ class Clock:
 @contextmanager
 def opened(path: Path, clock: Callable[[], datetime], schema: Path = migrations.FOLDER) -> Iterator[Store]:
     with closing(Database.open(path, schema)) as database:
-        yield Store(database, clock)
+        yield Store(database, Outbox(database, clock), clock)
 
 
 def new_job(job_id: str, clock: Clock, **fields: Any) -> Job:

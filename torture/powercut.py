@@ -26,6 +26,7 @@ from scrivano.blobs import Blobs
 from scrivano.database import Database
 from scrivano.errors import ScrivanoError
 from scrivano.jobs import Chunk, Job, JobStatus, Piece, Task
+from scrivano.outbox import Outbox
 from scrivano.store import Decoded, Store
 from torture.disk import Disk, Op, calls
 
@@ -51,17 +52,24 @@ def live(folder: Path, synchronous: Synchronous) -> None:
     durable, *others = database._PRAGMAS
     database._PRAGMAS = (durable.replace("FULL", synchronous), *others)  # type: ignore[assignment]
     blobs = Blobs(folder)
-    store = Store(Database.open(folder / "scrivano.db"), lambda: datetime.now(UTC))
+    store = _store(Database.open(folder / "scrivano.db"))
     for number in range(JOBS):
         _live_through(store, blobs, f"job-{number}")
+
+
+def _store(rows: Database) -> Store:
+    return Store(rows, Outbox(rows, _now), _now)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _live_through(store: Store, blobs: Blobs, job_id: str) -> None:
     with blobs.create(job_id) as writer:
         writer.write(upload(job_id))
         blob = writer.commit()
-    created = datetime.now(UTC)
-    job = Job(id=job_id, status=JobStatus.QUEUED, task=Task.TRANSCRIBE, created_at=created, webhook_url="http://a.test")
+    job = Job(id=job_id, status=JobStatus.QUEUED, task=Task.TRANSCRIBE, created_at=_now(), webhook_url="http://a.test")
     store.add_job(job, audio_sha256=blob.sha256, audio_bytes=blob.size_bytes)
     _say("queued", job_id)
     store.claim(job_id, 60)
@@ -139,7 +147,7 @@ def _missing(disk: Disk, told: dict[str, str], lot: random.Random, folder: Path)
     except ScrivanoError as error:
         return [str(error)]
     with closing(rows):
-        store = Store(rows, lambda: datetime.now(UTC))
+        store = _store(rows)
         missing = [f"{step} {job_id}" for job_id, step in told.items() if not _is_there(store, folder, job_id, step)]
     with closing(sqlite3.connect(folder / "scrivano.db")) as db:
         sound = db.execute("PRAGMA integrity_check").fetchone()[0]

@@ -10,13 +10,16 @@ from scrivano.gpu import MEGABYTE, GpuMemory, MemoryReader
 from scrivano.jobs import JobStatus, Priority
 from scrivano.lifecycle import ModelState
 from scrivano.metrics import Reading, Sample
+from scrivano.outbox import Outbox
 from scrivano.runner import Runner
 from scrivano.store import Store
 
 __all__ = ["readings"]
 
 
-def readings(store: Store, runner: Runner, memory: MemoryReader, gpus: Sequence[int], data_dir: Path) -> list[Reading]:
+def readings(
+    store: Store, outbox: Outbox, runner: Runner, memory: MemoryReader, gpus: Sequence[int], data_dir: Path
+) -> list[Reading]:
     """`gpus`: the indices of those that the engines use."""
 
     def jobs() -> Iterator[Sample]:
@@ -48,7 +51,7 @@ def readings(store: Store, runner: Runner, memory: MemoryReader, gpus: Sequence[
         Reading("scrivano_jobs", "Jobs that wait and run.", ["state", "priority"], jobs),
         Reading("scrivano_model_state", "1 for the state in which a model is.", ["model", "state"], models),
         Reading("scrivano_runner_up", "1 while the runner lives.", [], lambda: [((), runner.alive)]),
-        Reading("scrivano_webhooks_pending", "Deliveries to be made.", [], lambda: [((), store.count_pending())]),
+        Reading("scrivano_webhooks_pending", "Deliveries to be made.", [], lambda: [((), outbox.count_pending())]),
         Reading("scrivano_disk_free_bytes", "Free on DATA_DIR's disk.", [], lambda: [((), disk_usage(data_dir).free)]),
         Reading("scrivano_gpu_memory_total_bytes", "A GPU's memory.", ["gpu"], gpu(lambda read: read.total_mb)),
         Reading("scrivano_gpu_memory_used_bytes", "Of it, in use.", ["gpu"], gpu(lambda read: read.used_mb)),

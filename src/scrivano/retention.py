@@ -14,6 +14,7 @@ from anyio.to_thread import run_sync
 from scrivano.blobs import Blobs
 from scrivano.clocks import Jumps
 from scrivano.errors import JobNotFound, JobUnfinished
+from scrivano.outbox import Outbox
 from scrivano.store import Store
 
 __all__ = ["Retention", "forget"]
@@ -46,12 +47,14 @@ class Retention:
     def __init__(
         self,
         store: Store,
+        outbox: Outbox,
         blobs: Blobs,
         keep: timedelta | None,
         now: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
+        self._outbox = outbox
         self._blobs = blobs
         self._keep = keep
         self._now = now
@@ -94,7 +97,7 @@ class Retention:
         if self._keep is None:
             return 0
         gone, before = 0, self._now() - self._keep
-        self._store.purge_deliveries(before)
+        self._outbox.purge(before)
         for job_id in self._store.expired(before, BATCH):
             with suppress(JobNotFound, JobUnfinished):  # somebody was faster
                 forget(self._store, self._blobs, job_id)

@@ -42,6 +42,7 @@ from scrivano.keyring import KeyRing
 from scrivano.lifecycle import Policy
 from scrivano.metrics import Metrics
 from scrivano.observations import JobEnded, Observation
+from scrivano.outbox import Outbox
 from scrivano.pool import ModelSpec, PoolOptions
 from scrivano.preparation import MediaLimits
 from scrivano.readings import readings
@@ -163,9 +164,10 @@ def build(
     database = Database.open(settings.data_dir / "scrivano.db")
     cleanup.callback(database.close)
     database.on_full = room.release
-    store = Store(database, _now)
+    outbox = Outbox(database, _now)
+    store = Store(database, outbox, _now)
     store.on_change = signals.fire
-    store.on_delivery = lambda: signals.fire(DELIVERIES)
+    outbox.on_delivery = lambda: signals.fire(DELIVERIES)
     unfinished = [upload.id for upload in store.pending_uploads()]
     blobs.sweep(store.with_audio(ended=settings.keep_audio), unfinished)
     model_log = ModelLog(lambda: signals.fire(MODEL))
@@ -181,7 +183,7 @@ def build(
         except Exception:  # what is measured must not end who does the work
             logger.exception("an observation was lost: %s", type(seen).__name__)
 
-    webhooks = WebhookSender(store, signals, _now, _new_id, GuardedTransport(calls), secrets, observe)
+    webhooks = WebhookSender(store, outbox, signals, _now, _new_id, GuardedTransport(calls), secrets, observe)
 
     def announce(type: str, data: Mapping[str, Any]) -> None:
         model_log.append(type, data)
@@ -189,11 +191,12 @@ def build(
 
     options = _runner_options(settings, children, memory, models)
     runner = Runner(store, blobs, memory, announce, _now, options, observe)
-    metrics = Metrics(readings(store, runner, memory, options.pool.gpus, settings.data_dir))
+    metrics = Metrics(readings(store, outbox, runner, memory, options.pool.gpus, settings.data_dir))
     store.on_end = lambda job: observe(JobEnded(job))
     services = Services(
         database=database,
         store=store,
+        outbox=outbox,
         blobs=blobs,
         runner=runner,
         webhooks=webhooks,
@@ -219,7 +222,7 @@ def build(
         docs=settings.docs,
         pace=Pace(settings.upload_idle_secs, settings.upload_min_bytes_per_sec),
     )
-    return create_app(services, _lifespan(services, _retention(settings, store, blobs), wyoming, ring), edge)
+    return create_app(services, _lifespan(services, _retention(settings, store, outbox, blobs), wyoming, ring), edge)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -342,9 +345,9 @@ def _connection_limits(settings: Settings) -> ConnectionLimits:
     )
 
 
-def _retention(settings: Settings, store: Store, blobs: Blobs) -> Retention:
+def _retention(settings: Settings, store: Store, outbox: Outbox, blobs: Blobs) -> Retention:
     keep = None if settings.retention_hours is None else timedelta(hours=settings.retention_hours)
-    return Retention(store, blobs, keep, _now)
+    return Retention(store, outbox, blobs, keep, _now)
 
 
 def _lifespan(

@@ -16,21 +16,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
-from urllib.parse import urlsplit
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
     Update,
     and_,
     bindparam,
-    case,
     delete,
     func,
     insert,
@@ -42,7 +38,6 @@ from sqlalchemy import (
 
 from scrivano.database import Database
 from scrivano.errors import (
-    DeliveryNotFound,
     JobNotFound,
     JobNotRetriable,
     JobTerminal,
@@ -52,12 +47,12 @@ from scrivano.errors import (
     QueueFull,
     UploadNotFound,
 )
-from scrivano.hosts import ALWAYS
 from scrivano.jobs import NEXT, Chunk, Event, Job, JobStatus, Piece, Priority
 from scrivano.keys import UNLIMITED, Limits
-from scrivano.tables import Utc, chunks, deliveries, events, jobs, results, uploads, usage
+from scrivano.outbox import Outbox
+from scrivano.tables import Utc, chunks, events, jobs, results, uploads, usage
 
-__all__ = ["Decoded", "Delivery", "DeliveryStatus", "PartialUpload", "Store", "StoredChunk"]
+__all__ = ["Decoded", "PartialUpload", "Store", "StoredChunk"]
 
 QUEUE_RETRY_SECS = 30
 """When a client should ask again that a full queue, or its key's limit of jobs, has sent away."""
@@ -95,43 +90,6 @@ class Decoded:
     segments: Sequence[Mapping[str, Any]] = ()
 
 
-class DeliveryStatus(StrEnum):
-    """`failed`: given up. `gone`: the receiver wants no more of this job."""
-
-    PENDING = "pending"
-    DELIVERED = "delivered"
-    FAILED = "failed"
-    GONE = "gone"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """A webhook call to make. `kind` is `job` or a model event's type.
-
-    `payload` is the exact body; None: the job `job_id`, rendered when it is sent (a transcript is stored once).
-    `attempts` counts the calls that were made, all without success while this is pending. `host` has the port with it.
-    `last_error` and `last_status` are the last call's; None: it succeeded, or had no answer, or there was none.
-    """
-
-    id: str
-    url: str
-    kind: str
-    job_id: str | None
-    payload: bytes | None
-    attempts: int
-    next_attempt_at: datetime
-    created_at: datetime
-    host: str
-    status: DeliveryStatus
-    last_error: str | None
-    last_status: int | None
-    attempted_at: datetime | None
-    delivered_at: datetime | None
-
-
-_DELIVERY = [deliveries.c[name] for name in Delivery.__dataclass_fields__]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartialUpload:
     """A recording that comes in several requests, and becomes the job of the same id when it is whole.
@@ -158,19 +116,19 @@ _UPLOAD = [uploads.c[name] for name in PartialUpload.__dataclass_fields__]
 
 
 class Store:
-    """What is in the database.
+    """The jobs. What each one's end is to tell goes into `outbox` with it.
 
-    `on_change` is called with a job's id when its event log has grown, `on_delivery` when a delivery was added,
-    `on_end` with a job that is done, failed or cancelled; all after the commit, on the thread that wrote, so they must
-    return at once and never raise. They may be replaced before work begins.
+    `on_change` is called with a job's id when its event log has grown, `on_end` with a job that is done, failed or
+    cancelled; both after the commit, on the thread that wrote, so they must return at once and never raise. They may be
+    replaced before work begins.
     """
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, outbox: Outbox, now: Callable[[], datetime]) -> None:
         self.on_change: Callable[[str], None] = lambda job_id: None
-        self.on_delivery: Callable[[], None] = lambda: None
         self.on_end: Callable[[Job], None] = lambda job: None
         self._now = now
         self._database = database
+        self._outbox = outbox
 
     # Jobs: reading ---------------------------------------------------------------------------------------------
 
@@ -451,8 +409,7 @@ class Store:
             job = _job(db, job_id)
             seq = self._append(db, job, "retry", {})
             db.execute(delete(events).where(events.c.job_id == job_id, events.c.seq < seq))
-            void = {"status": "failed", "last_error": "the job is tried again"}
-            db.execute(update(deliveries).where(deliveries.c.job_id == job_id, _PENDING).values(void))
+            self._outbox.void(db, job_id, "the job is tried again")
         self.on_change(job_id)
         return job
 
@@ -481,8 +438,7 @@ class Store:
             self._append(db, job, "error", {"message": job.error, "code": job.error_code})
         else:
             self._append(db, job, "done", {})
-        if job.webhook_url is not None and (delivery_id := _delivery_id(db, job_id)) is not None:
-            _add_delivery(db, delivery_id, job.webhook_url, "job", now, job_id=job_id)
+        self._outbox.owe(db, job, now)
         return job
 
     def _finished(self, job: Job | None) -> bool:
@@ -490,7 +446,7 @@ class Store:
             return False
         self.on_change(job.id)
         if job.webhook_url is not None:
-            self.on_delivery()
+            self._outbox.on_delivery()
         self.on_end(job)
         return True
 
@@ -530,140 +486,6 @@ class Store:
         row = {"job_id": job.id, "seq": seq, "type": kind, "data": dict(data), "created_at": self._now()}
         db.execute(_ADD_EVENT, row)
         return seq
-
-    # Webhook deliveries ----------------------------------------------------------------------------------------
-
-    def add_delivery(self, delivery_id: str, url: str, kind: str, payload: bytes) -> None:
-        """A call to make now, of which `payload` is the exact body."""
-        with self._database.write() as db:
-            _add_delivery(db, delivery_id, url, kind, self._now(), payload=payload)
-        self.on_delivery()
-
-    def due_deliveries(
-        self,
-        limit: int,
-        *,
-        per_url: int | None = None,
-        per_host: int | None = None,
-        busy_urls: Collection[str] = (),
-        full_hosts: Collection[str] = (),
-    ) -> list[Delivery]:
-        """Pending ones whose time has come: of each host the one that is longest due, then of each the second, …
-
-        At most so many for a URL and for a host, none for those that are named. Of one URL, those that were tried
-        less than `ALWAYS` times come first: a receiver that was away for long hears of what is new at once.
-        """
-        due = and_(_PENDING, deliveries.c.next_attempt_at <= self._now())
-        open_ = and_(deliveries.c.url.not_in(busy_urls), deliveries.c.host.not_in(full_hosts))
-        of_url = _rank(deliveries.c, "url").label("of_url")
-        ranked = select(*_DELIVERY, of_url).where(due, open_).subquery()
-        of_host = _rank(ranked.c, "host").label("of_host")
-        query = select(ranked, of_host).where(ranked.c.of_url <= (per_url or limit)).subquery()
-        rows = select(*(query.c[column.name] for column in _DELIVERY)).where(query.c.of_host <= (per_host or limit))
-        order = (query.c.of_host, query.c.next_attempt_at, query.c.created_at, query.c.id)
-        with self._database.read() as db:
-            return [_delivery(row) for row in db.execute(rows.order_by(*order).limit(limit))]
-
-    def count_pending(self) -> int:
-        """Deliveries that were not made yet and are not given up."""
-        with self._database.read() as db:
-            return db.scalar(select(func.count()).select_from(deliveries).where(_PENDING)) or 0
-
-    def next_due(self, after: datetime | None = None) -> datetime | None:
-        """When the next pending delivery is due; None: nothing is pending. `after`: of those due later than that."""
-        query = select(func.min(deliveries.c.next_attempt_at)).where(_PENDING)
-        if after is not None:
-            query = query.where(deliveries.c.next_attempt_at > after)
-        with self._database.read() as db:
-            due: datetime | None = db.scalar(query)
-            return due
-
-    def bring_forward(self, by: timedelta) -> None:
-        """The clock was set back: retries that wait are due as much earlier."""
-        waiting = and_(_PENDING, deliveries.c.next_attempt_at > self._now())
-        with self._database.write() as db:
-            for delivery_id, due in db.execute(
-                select(deliveries.c.id, deliveries.c.next_attempt_at).where(waiting)
-            ).all():
-                db.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(next_attempt_at=due - by))
-
-    def list_deliveries(
-        self,
-        limit: int,
-        *,
-        status: DeliveryStatus | None = None,
-        job_id: str | None = None,
-        before: tuple[datetime, str] | None = None,
-        owner: str | None = None,
-    ) -> list[Delivery]:
-        """Newest first; `before`: only those older than the delivery with this `created_at` and id.
-
-        To an `owner`, those of its own jobs only: news of the model are nobody's.
-        """
-        order = (deliveries.c.created_at.desc(), deliveries.c.id.desc())
-        query = select(*_DELIVERY).order_by(*order).limit(limit)
-        if status is not None:
-            query = query.where(deliveries.c.status == status)
-        if owner is not None:
-            query = query.where(deliveries.c.job_id.in_(select(jobs.c.id).where(jobs.c.owner == owner)))
-        if job_id is not None:
-            query = query.where(deliveries.c.job_id == job_id)
-        if before is not None:
-            created_at, delivery_id = before
-            same_time = and_(deliveries.c.created_at == created_at, deliveries.c.id < delivery_id)
-            query = query.where(or_(deliveries.c.created_at < created_at, same_time))
-        with self._database.read() as db:
-            return [_delivery(row) for row in db.execute(query)]
-
-    def redeliver(self, delivery_id: str) -> Delivery:
-        """Begin a delivery's attempts anew, now, whatever became of it.
-
-        Raises `DeliveryNotFound`, and `JobUnfinished` where its job is being tried again and has nothing to tell.
-        """
-        again = {"status": "pending", "attempts": 0, "next_attempt_at": self._now(), "delivered_at": None}
-        one = deliveries.c.id == delivery_id
-        with self._database.write() as db:
-            row = db.execute(select(*_DELIVERY).where(one)).one_or_none()
-            if row is None:
-                raise DeliveryNotFound(delivery_id)
-            if row.job_id is not None and not (job := _job(db, row.job_id)).status.terminal:
-                raise JobUnfinished(job.id, job.status)
-            db.execute(update(deliveries).where(one).values(host=_host(row.url), **again))
-            found = _delivery(db.execute(select(*_DELIVERY).where(one)).one())
-        self.on_delivery()
-        return found
-
-    def rest(self, host: str, until: datetime) -> None:
-        """Put off a host's pending deliveries that were attempted `ALWAYS` times; no attempt counts for that."""
-        late = and_(_PENDING, deliveries.c.host == host, deliveries.c.attempts >= ALWAYS)
-        with self._database.write() as db:
-            early = deliveries.c.next_attempt_at < until
-            db.execute(update(deliveries).where(late, early).values(next_attempt_at=until))
-
-    def delivered(self, delivery_id: str, status: int | None = None) -> None:
-        """`status`: the answer's; so, too, below."""
-        now = self._now()
-        self._attempted(delivery_id, status="delivered", delivered_at=now, last_error=None, last_status=status)
-
-    def retry_at(self, delivery_id: str, when: datetime, error: str, status: int | None = None) -> None:
-        self._attempted(delivery_id, next_attempt_at=when, last_error=error, last_status=status)
-
-    def give_up(self, delivery_id: str, error: str, status: int | None = None, *, gone: bool = False) -> None:
-        """`gone`: the receiver wants no more, so this job will not be told again, should it be tried again."""
-        ended = "gone" if gone else "failed"
-        self._attempted(delivery_id, status=ended, last_error=error, last_status=status)
-
-    def purge_deliveries(self, before: datetime) -> int:
-        """Forget ended deliveries of model events made at that time or earlier; returns how many. Jobs keep theirs."""
-        old = and_(deliveries.c.job_id.is_(None), deliveries.c.created_at <= before, ~_PENDING)
-        with self._database.write() as db:
-            return db.execute(delete(deliveries).where(old)).rowcount
-
-    def _attempted(self, delivery_id: str, **values: object) -> None:
-        pending = and_(deliveries.c.id == delivery_id, _PENDING)
-        once_more = {"attempts": deliveries.c.attempts + 1, "attempted_at": self._now()}
-        with self._database.write() as db:
-            db.execute(update(deliveries).where(pending).values(**once_more, **values))
 
     # Uploads in several requests -------------------------------------------------------------------------------
 
@@ -708,7 +530,6 @@ class Store:
 # ---------------------------------------------------------------------------------------------------------------
 # Statements that several methods share.
 
-_PENDING = deliveries.c.status == "pending"
 _ENDED = jobs.c.status.in_([status for status in JobStatus if status.terminal])
 
 # Built once: putting a statement together takes longer than SQLite takes to run it, and these run for every chunk.
@@ -740,11 +561,6 @@ _CHUNKS = (
 )
 _SOME_CHUNKS = _CHUNKS.where(chunks.c.idx.in_(bindparam("_indices", expanding=True)))
 _DROP_CHUNKS = delete(chunks).where(chunks.c.job_id == bindparam("_job_id"), chunks.c.idx >= bindparam("_first"))
-_DELIVERIES = (
-    select(func.count(), func.count().filter(deliveries.c.status == "gone"))
-    .select_from(deliveries)
-    .where(deliveries.c.job_id == bindparam("_job_id"))
-)
 _SET_RESULT = (
     update(chunks)
     .where(chunks.c.job_id == bindparam("_job_id"), chunks.c.idx == bindparam("_idx"))
@@ -909,42 +725,3 @@ def _count_crash(db: Connection, job_id: str, attempt: int, index: int) -> int:
 
 def _last_seq(db: Connection, job_id: str) -> int:
     return db.scalar(_LAST_SEQ, {"_job_id": job_id}) or 0
-
-
-def _delivery_id(db: Connection, job_id: str) -> str | None:
-    """A job ends once, unless it is tried again. None: its receiver said that it is gone for good."""
-    earlier, gone = db.execute(_DELIVERIES, {"_job_id": job_id}).one()
-    if gone:
-        return None
-    return f"msg_{job_id}.{earlier + 1}" if earlier else f"msg_{job_id}"
-
-
-def _delivery(row: Row[Any]) -> Delivery:
-    return Delivery(**{**row._asdict(), "status": DeliveryStatus(row.status)})
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).netloc.rpartition("@")[2].lower()
-
-
-def _rank(columns: Any, name: str) -> ColumnElement[int]:
-    """The place of a due delivery among those with the same value of this column, from 1."""
-    late = case((columns.attempts >= ALWAYS, 1), else_=0)
-    order = (late, columns.next_attempt_at, columns.created_at, columns.id)
-    return func.row_number().over(partition_by=columns[name], order_by=order)
-
-
-def _add_delivery(
-    db: Connection,
-    delivery_id: str,
-    url: str,
-    kind: str,
-    now: datetime,
-    *,
-    job_id: str | None = None,
-    payload: bytes | None = None,
-) -> None:
-    row: dict[str, object] = {"id": delivery_id, "url": url, "kind": kind, "job_id": job_id, "payload": payload}
-    row |= {"host": _host(url)}
-    row |= {"status": "pending", "attempts": 0, "next_attempt_at": now, "created_at": now}
-    db.execute(insert(deliveries), row)

@@ -27,8 +27,9 @@ from scrivano.guard import guarded_client
 from scrivano.hosts import PER_HOST, Hosts
 from scrivano.jobs import Job, job_json, utc
 from scrivano.observations import Observe, WebhookCalled, nobody
+from scrivano.outbox import Delivery, Outbox
 from scrivano.signals import DELIVERIES, Signals
-from scrivano.store import Delivery, Store
+from scrivano.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class WebhookSender:
     def __init__(
         self,
         store: Store,
+        outbox: Outbox,
         signals: Signals,
         now: Callable[[], datetime],
         new_id: Callable[[], str],
@@ -72,6 +74,7 @@ class WebhookSender:
         observe: Observe = nobody,
     ) -> None:
         self._store = store
+        self._outbox = outbox
         self._signals = signals
         self._now = now
         self._new_id = new_id
@@ -93,7 +96,7 @@ class WebhookSender:
         payload = json.dumps(data).encode()
         try:
             for url in list(self._urls):
-                self._store.add_delivery(f"msg_{self._new_id()}", url, kind, payload)
+                self._outbox.add(f"msg_{self._new_id()}", url, kind, payload)
         except StorageFull as error:  # the model goes on, whoever can be told
             logger.error("webhooks are not told of %s: %s", kind, error)
 
@@ -127,7 +130,7 @@ class WebhookSender:
     async def _due(self) -> Sequence[Delivery]:
         """What is to be called now; it counts as begun."""
         look = partial(
-            self._store.due_deliveries,
+            self._outbox.due,
             BATCH,
             per_url=1,
             per_host=PER_HOST,
@@ -140,12 +143,12 @@ class WebhookSender:
         """A clock that is set back makes nobody wait longer."""
         if (jump_s := self._jumps.look()) < 0:
             logger.warning("the clock was set back by %.0f s: webhooks are due as much earlier", -jump_s)
-            self._store.bring_forward(timedelta(seconds=-jump_s))
+            self._outbox.bring_forward(timedelta(seconds=-jump_s))
 
     async def _idle_s(self) -> float:
         """Seconds until a delivery becomes due. One that is due and was not begun waits for the end of another."""
         now = self._now()
-        due = await run_sync(self._store.next_due, now)
+        due = await run_sync(self._outbox.next_due, now)
         return LOOK_S if due is None else min(LOOK_S, max(0.0, (due - now).total_seconds()))
 
     async def _deliver(self, delivery: Delivery, news: asyncio.Event) -> None:
@@ -157,7 +160,7 @@ class WebhookSender:
             well = outcome.well
             await self._keep(partial(self._record, delivery, outcome, job))
         except JobNotFound as gone:
-            await self._keep(partial(self._store.give_up, delivery.id, str(gone)))
+            await self._keep(partial(self._outbox.give_up, delivery.id, str(gone)))
         except Exception:  # it is due again at once, but not as often as that
             logger.exception("a webhook could not be handled", extra={"delivery_id": delivery.id})
             await asyncio.sleep(STORE_PAUSE_S)
@@ -172,7 +175,7 @@ class WebhookSender:
         """Let the outbox tell when the host's late attempts will be made."""
         logger.warning("a webhook host fails: its late attempts wait", extra={"host": host, "wait_secs": rest_s})
         try:
-            await self._keep(partial(self._store.rest, host, self._now() + timedelta(seconds=rest_s)))
+            await self._keep(partial(self._outbox.rest, host, self._now() + timedelta(seconds=rest_s)))
         except Exception:  # they are held back all the same
             logger.exception("a host's rest could not be stored", extra={"host": host})
 
@@ -213,7 +216,7 @@ class WebhookSender:
         about = {"delivery_id": delivery.id, "kind": delivery.kind, "status": outcome.status}
         failure, told = outcome.failure, partial(self._tell, delivery, outcome, job)
         if failure is None:
-            self._store.delivered(delivery.id, outcome.status)
+            self._outbox.delivered(delivery.id, outcome.status)
             logger.info("webhook delivered", extra=about)
             told("delivered")
             return
@@ -226,11 +229,11 @@ class WebhookSender:
             told("gone" if failure.gone else "given_up")
         else:
             when = self._now() + timedelta(seconds=delay_s)
-            self._store.retry_at(delivery.id, when, failure.error, outcome.status)
+            self._outbox.retry_at(delivery.id, when, failure.error, outcome.status)
             told("failed")
 
     def _give_up(self, delivery: Delivery, outcome: Outcome, failure: Failure) -> None:
-        self._store.give_up(delivery.id, failure.error, outcome.status, gone=failure.gone)
+        self._outbox.give_up(delivery.id, failure.error, outcome.status, gone=failure.gone)
         if failure.gone:
             self._urls.pop(delivery.url, None)  # until a submission names it again
 

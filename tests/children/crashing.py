@@ -19,6 +19,7 @@ from scrivano import blobs, database, logs, migrations
 from scrivano.blobs import Blobs, BlobWriter
 from scrivano.config import Settings
 from scrivano.database import Database
+from scrivano.outbox import Outbox
 from scrivano.serve import Children, run
 from scrivano.store import Store
 from scrivano.webhooks import WebhookSender
@@ -40,8 +41,8 @@ POINTS: dict[str, tuple[Any, str, str]] = {
     "in the publishing transaction": (Store, "_finish", "after"),
     "after publishing, before the files go": (Store, "publish_done", "after"),
     "before a webhook is sent": (WebhookSender, "_body", "before"),
-    "after a webhook is sent, before that is recorded": (Store, "delivered", "before"),
-    "after a webhook is recorded": (Store, "delivered", "after"),
+    "after a webhook is sent, before that is recorded": (Outbox, "delivered", "before"),
+    "after a webhook is recorded": (Outbox, "delivered", "after"),
     "after a job's row is forgotten, before its files go": (Store, "purge", "after"),
     "after the backup, before the migration": (database, "_back_up", "after"),
     "in the migration's transaction": (migrations, "upgrade", "after"),

@@ -9,18 +9,23 @@ from pathlib import Path
 
 from scrivano.database import Database
 from scrivano.jobs import Chunk, Job, JobStatus, Piece, Task
+from scrivano.outbox import Outbox
 from scrivano.store import Decoded, Store
 
 
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
 def main() -> None:
-    store = Store(Database.open(Path(sys.argv[1])), lambda: datetime.now(UTC))
+    database = Database.open(Path(sys.argv[1]))
+    store = Store(database, Outbox(database, now), now)
     for number in count():
         _run(store, f"job-{number}")
 
 
 def _run(store: Store, job_id: str) -> None:
-    created = datetime.now(UTC)
-    job = Job(id=job_id, status=JobStatus.QUEUED, task=Task.TRANSCRIBE, created_at=created, webhook_url="http://a.test")
+    job = Job(id=job_id, status=JobStatus.QUEUED, task=Task.TRANSCRIBE, created_at=now(), webhook_url="http://a.test")
     store.add_job(job, audio_sha256="", audio_bytes=0)
     _say("queued", job_id)
     store.claim(job_id, 60)

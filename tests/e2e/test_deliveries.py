@@ -16,7 +16,7 @@ from served import Served, served, until
 from scrivano.api.deliveries import redacted
 from scrivano.database import Database
 from scrivano.hosts import FAILURES
-from scrivano.store import Store
+from scrivano.outbox import Outbox
 
 
 @contextmanager
@@ -118,15 +118,15 @@ def test_a_slow_host_holds_up_no_other(tmp_path: Path) -> None:
 
 
 def test_a_host_that_failed_often_rests_and_first_attempts_go_on(tmp_path: Path) -> None:
-    """Deliveries of which three attempts were made already come out of the store, as after a restart."""
+    """Deliveries of which three attempts were made already come out of the outbox, as after a restart."""
     status = 500
     database = Database.open(tmp_path / "scrivano.db")
-    store = Store(database, lambda: datetime.now(UTC))
+    outbox = Outbox(database, lambda: datetime.now(UTC))
     with receiver(lambda: status) as (url, bodies):
         for n in range(FAILURES + 3):
-            store.add_delivery(f"late-{n}", f"{url}/{n}", "job", b"late")
+            outbox.add(f"late-{n}", f"{url}/{n}", "job", b"late")
             for _ in range(3):
-                store.retry_at(f"late-{n}", datetime.now(UTC), "answered 500")
+                outbox.retry_at(f"late-{n}", datetime.now(UTC), "answered 500")
         database.close()
         with served(tmp_path) as server:
             until(lambda: any("late attempts wait" in line["message"] for line in server.log))

@@ -10,6 +10,7 @@ import pytest
 from store_support import Clock
 
 from scrivano.database import Database
+from scrivano.outbox import Outbox
 from scrivano.store import Store
 
 
@@ -25,5 +26,10 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 @pytest.fixture
-def store(database: Database, clock: Clock) -> Store:
-    return Store(database, clock)
+def outbox(database: Database, clock: Clock) -> Outbox:
+    return Outbox(database, clock)
+
+
+@pytest.fixture
+def store(database: Database, outbox: Outbox, clock: Clock) -> Store:
+    return Store(database, outbox, clock)

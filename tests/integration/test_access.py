@@ -123,8 +123,7 @@ def test_a_key_sees_its_own_jobs_deliveries_and_an_admin_all(app: FastAPI, keys:
         assert answer.status_code == 202, answer.text
         job_id = answer.json()["job_id"]
         client.delete(f"/jobs/{job_id}", headers=owner)
-        store = app.state.services.store
-        store.add_delivery("msg_model", url, "model_ready", b"{}")
+        app.state.services.outbox.add("msg_model", url, "model_ready", b"{}")
 
         def listed(headers: dict[str, str], **query: str) -> set[str]:
             answer = client.get("/webhooks/deliveries", headers=headers, params=query)

@@ -18,6 +18,7 @@ from store_support import Clock, add, dump, new_job, next_schema, opened
 from scrivano import migrations
 from scrivano.database import Database
 from scrivano.errors import StartError
+from scrivano.outbox import Outbox
 from scrivano.store import Store
 from scrivano.tables import TABLES
 
@@ -34,7 +35,7 @@ def query(path: Path, sql: str) -> list[tuple[object, ...]]:
 
 def test_closing_leaves_one_file_for_this_user_only(path: Path, clock: Clock) -> None:
     database = Database.open(path)
-    add(Store(database, clock), new_job("a", clock))
+    add(Store(database, Outbox(database, clock), clock), new_job("a", clock))
     modes = {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
     database.close()
     database.close()
@@ -112,8 +113,8 @@ def test_pending_webhooks_of_the_first_version_are_delivered(tmp_path: Path, pat
             names = "id, url, kind, payload, status, attempts, next_attempt_at, created_at"
             db.execute(f"INSERT INTO deliveries ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
-    with opened(path, clock) as store:
-        hosts = {one.url: one.host for one in store.due_deliveries(10)}
+    with closing(Database.open(path)) as database:
+        hosts = {one.url: one.host for one in Outbox(database, clock).due(10)}
 
     assert hosts == dict(zip(urls, ["one.test:81", "one.test:81", "two.test"], strict=True))
 

@@ -8,6 +8,7 @@ from store_support import Clock, add, new_job
 
 from scrivano.blobs import Blobs, RunningHash
 from scrivano.errors import JobNotFound, JobUnfinished, UploadNotFound
+from scrivano.outbox import Outbox
 from scrivano.retention import BATCH, Retention, forget
 from scrivano.store import PartialUpload, Store
 
@@ -20,8 +21,8 @@ def blobs(tmp_path: Path) -> Blobs:
 
 
 @pytest.fixture
-def retention(store: Store, blobs: Blobs, clock: Clock) -> Retention:
-    return Retention(store, blobs, timedelta(hours=2), clock, lambda: clock.time.timestamp())
+def retention(store: Store, outbox: Outbox, blobs: Blobs, clock: Clock) -> Retention:
+    return Retention(store, outbox, blobs, timedelta(hours=2), clock, lambda: clock.time.timestamp())
 
 
 def upload(store: Store, blobs: Blobs, clock: Clock, job_id: str) -> None:
@@ -73,9 +74,11 @@ def test_a_job_that_has_not_ended_is_not_forgotten(tmp_path: Path, store: Store,
     assert left(tmp_path) == {"a"}
 
 
-def test_a_clock_that_was_set_forward_deletes_nothing_for_an_hour(store: Store, blobs: Blobs, clock: Clock) -> None:
+def test_a_clock_that_was_set_forward_deletes_nothing_for_an_hour(
+    store: Store, outbox: Outbox, blobs: Blobs, clock: Clock
+) -> None:
     steady = [0.0]
-    retention = Retention(store, blobs, timedelta(hours=2), clock, lambda: steady[0])
+    retention = Retention(store, outbox, blobs, timedelta(hours=2), clock, lambda: steady[0])
     upload(store, blobs, clock, "a")
     store.cancel("a")
 
@@ -89,9 +92,11 @@ def test_a_clock_that_was_set_forward_deletes_nothing_for_an_hour(store: Store, 
     assert retention.sweep() == 1
 
 
-def test_a_clock_that_was_set_back_only_makes_deleting_late(store: Store, blobs: Blobs, clock: Clock) -> None:
+def test_a_clock_that_was_set_back_only_makes_deleting_late(
+    store: Store, outbox: Outbox, blobs: Blobs, clock: Clock
+) -> None:
     steady = [0.0]
-    retention = Retention(store, blobs, timedelta(hours=2), clock, lambda: steady[0])
+    retention = Retention(store, outbox, blobs, timedelta(hours=2), clock, lambda: steady[0])
     upload(store, blobs, clock, "a")
     store.cancel("a")
 
@@ -102,8 +107,10 @@ def test_a_clock_that_was_set_back_only_makes_deleting_late(store: Store, blobs:
     assert retention.sweep() == 1
 
 
-def test_an_upload_that_nobody_goes_on_with_is_deleted(store: Store, blobs: Blobs, clock: Clock) -> None:
-    retention = Retention(store, blobs, None, clock, lambda: clock.time.timestamp())
+def test_an_upload_that_nobody_goes_on_with_is_deleted(
+    store: Store, outbox: Outbox, blobs: Blobs, clock: Clock
+) -> None:
+    retention = Retention(store, outbox, blobs, None, clock, lambda: clock.time.timestamp())
     for upload_id in ("left", "goes-on", "is-a-job"):
         with blobs.extend(upload_id, 0, RunningHash()) as writer:
             writer.store(b"sound")

@@ -11,6 +11,7 @@ from store_support import Clock, add, dump, new_job, plan
 
 from scrivano.errors import JobNotFound, JobTerminal, JobUnfinished, KeyReused, QueueFull
 from scrivano.jobs import Event, Job, JobStatus, Task
+from scrivano.outbox import Outbox
 from scrivano.store import Decoded, Store, StoredChunk
 
 URL = "http://hooks.test/a"
@@ -266,7 +267,7 @@ def test_crashes_are_counted_by_chunk(store: Store, clock: Clock) -> None:
 # The end of a job
 
 
-def test_done_is_transcript_status_event_and_delivery_at_once(store: Store, clock: Clock) -> None:
+def test_done_is_transcript_status_event_and_delivery_at_once(store: Store, outbox: Outbox, clock: Clock) -> None:
     running(store, clock, webhook_url=URL)
     clock.forward(10)
 
@@ -278,7 +279,7 @@ def test_done_is_transcript_status_event_and_delivery_at_once(store: Store, cloc
     assert store.get_result("a") == b'[{"text": "hi"}]'
     assert store.chunks("a") == []
     assert store.events_after("a", 0) == [Event("a", 1, "done", {})]
-    (delivery,) = store.due_deliveries(10)
+    (delivery,) = outbox.due(10)
     assert (delivery.id, delivery.job_id, delivery.url, delivery.kind) == ("msg_a", "a", URL, "job")
     assert delivery.payload is None
     assert not store.publish_done("a", 1, b"[]", language="en", duration_secs=1.0)
@@ -292,7 +293,7 @@ def test_done_keeps_the_language_that_was_given(store: Store, clock: Clock) -> N
     assert store.get_job("a").language == "de"
 
 
-def test_failure_says_why(store: Store, clock: Clock) -> None:
+def test_failure_says_why(store: Store, outbox: Outbox, clock: Clock) -> None:
     running(store, clock, webhook_url=URL)
 
     assert store.publish_failed("a", 1, "no_audio", "there is no sound in it")
@@ -301,7 +302,7 @@ def test_failure_says_why(store: Store, clock: Clock) -> None:
     assert (job.status, job.error_code, job.error) == (JobStatus.FAILED, "no_audio", "there is no sound in it")
     assert [event.type for event in store.events_after("a", 0)] == ["error"]
     assert store.events_after("a", 0)[0].data == {"message": "there is no sound in it", "code": "no_audio"}
-    assert len(store.due_deliveries(10)) == 1
+    assert len(outbox.due(10)) == 1
     assert store.get_result("a") is None
 
 
@@ -314,14 +315,14 @@ def test_a_waiting_job_can_fail_without_an_attempt(store: Store, clock: Clock) -
     assert store.get_job("b").status is JobStatus.RUNNING
 
 
-def test_cancelling_ends_waiting_and_running_jobs_once(store: Store, clock: Clock) -> None:
+def test_cancelling_ends_waiting_and_running_jobs_once(store: Store, outbox: Outbox, clock: Clock) -> None:
     add(store, new_job("a", clock, webhook_url=URL))
     running(store, clock, "b")
 
     assert store.cancel("a").status is JobStatus.CANCELLED
     assert store.cancel("b") == store.get_job("b")
     assert [event.type for event in store.events_after("b", 0)] == ["done"]
-    assert [delivery.job_id for delivery in store.due_deliveries(10)] == ["a"]
+    assert [delivery.job_id for delivery in outbox.due(10)] == ["a"]
     with pytest.raises(JobTerminal, match="job a is already in terminal state cancelled"):
         store.cancel("a")
     with pytest.raises(JobNotFound):
@@ -384,11 +385,11 @@ def test_the_log_is_numbered_by_job_and_replays_from_anywhere(store: Store, cloc
     assert (store.last_seq("a"), store.last_seq("nope")) == (3, 0)
 
 
-def test_hooks_are_called_after_the_commit(store: Store, clock: Clock) -> None:
+def test_hooks_are_called_after_the_commit(store: Store, outbox: Outbox, clock: Clock) -> None:
     seen: list[tuple[str, int, JobStatus]] = []
     due: list[int] = []
     store.on_change = lambda job_id: seen.append((job_id, store.last_seq(job_id), store.get_job(job_id).status))
-    store.on_delivery = lambda: due.append(len(store.due_deliveries(10)))
+    outbox.on_delivery = lambda: due.append(len(outbox.due(10)))
 
     running(store, clock, "a", webhook_url=URL)
     running(store, clock, "b")
@@ -397,7 +398,7 @@ def test_hooks_are_called_after_the_commit(store: Store, clock: Clock) -> None:
     store.store_results([decoded("b", progress=PROGRESS), decoded("b", index=1, progress=PROGRESS), decoded("a")])
     store.publish_done("a", 1, b"[]", language="en", duration_secs=1.0)
     store.cancel("b")
-    store.add_delivery("m", URL, "model_ready", b"{}")
+    outbox.add("m", URL, "model_ready", b"{}")
 
     assert seen == [
         ("a", 1, JobStatus.RUNNING),
@@ -406,51 +407,6 @@ def test_hooks_are_called_after_the_commit(store: Store, clock: Clock) -> None:
         ("b", 3, JobStatus.CANCELLED),
     ]
     assert due == [1, 2]
-
-
-# Webhook deliveries
-
-
-def test_deliveries_come_due_in_order_and_leave_once_delivered(store: Store, clock: Clock) -> None:
-    assert store.next_due() is None
-    for name in "ab":
-        store.add_delivery(name, URL, "model_ready", name.encode())
-        clock.forward(1)
-
-    assert [(item.id, item.payload, item.attempts) for item in store.due_deliveries(10)] == [
-        ("a", b"a", 0),
-        ("b", b"b", 0),
-    ]
-    assert [item.id for item in store.due_deliveries(1)] == ["a"]
-    store.delivered("a")
-    assert [item.id for item in store.due_deliveries(10)] == ["b"]
-    store.delivered("b")
-    assert store.next_due() is None
-
-
-def test_a_retry_waits_for_its_time(store: Store, clock: Clock) -> None:
-    store.add_delivery("a", URL, "model_ready", b"{}")
-
-    later = clock() + timedelta(seconds=2)
-    store.retry_at("a", later, "answered 500")
-
-    assert store.due_deliveries(10) == []
-    assert store.next_due() == later
-    clock.forward(2)
-    assert [item.attempts for item in store.due_deliveries(10)] == [1]
-
-
-def test_what_was_given_up_stays_so(store: Store, clock: Clock, tmp_path: Path) -> None:
-    store.add_delivery("a", URL, "model_ready", b"{}")
-
-    store.give_up("a", "answered 500")
-    before = dump(tmp_path / "scrivano.db")
-    store.retry_at("a", clock(), "late")
-    store.delivered("a")
-
-    assert store.due_deliveries(10) == []
-    assert store.next_due() is None
-    assert dump(tmp_path / "scrivano.db") == before
 
 
 def test_a_long_transcript_is_served_byte_for_byte(store: Store, clock: Clock) -> None:
@@ -517,18 +473,3 @@ def test_the_audio_of_unfinished_and_failed_jobs_is_needed(store: Store, clock: 
 
     assert store.with_audio(ended=False) == {"queued", "running", "failed"}
     assert store.with_audio(ended=True) == {"queued", "running", "failed", "cancelled", "done"}
-
-
-def test_ended_deliveries_of_model_events_are_purged_by_age(store: Store, clock: Clock) -> None:
-    add(store, new_job("a", clock, webhook_url=URL))
-    store.cancel("a")
-    for number in range(2):
-        store.add_delivery(f"told-{number}", URL, "model_ready", b"{}")
-        store.delivered(f"told-{number}")
-        store.add_delivery(f"owed-{number}", URL, "model_ready", b"{}")
-        clock.forward(60)
-    store.delivered("msg_a")
-
-    assert store.purge_deliveries(clock() - timedelta(seconds=61)) == 1
-    assert store.purge_deliveries(clock()) == 1
-    assert [delivery.id for delivery in store.due_deliveries(10)] == ["owed-0", "owed-1"]

@@ -18,6 +18,7 @@ from store_support import Clock, add, dump, file_size_limit, new_job, opened, pl
 from scrivano.database import Database
 from scrivano.errors import StorageFull
 from scrivano.jobs import JobStatus
+from scrivano.outbox import Outbox
 from scrivano.store import Decoded, Store
 
 WRITER = Path(__file__).parent.parent / "children" / "writer.py"
@@ -48,7 +49,7 @@ def test_a_killed_writer_loses_nothing_that_it_had_committed(path: Path, clock: 
     with opened(path, clock) as store:
         for step, job_id in (line.split() for line in said if line.endswith("\n")):
             assert _reached(store, job_id, step), f"{job_id} was {step}"
-        _check_ends(store, path)
+        _check_ends(path)
         store.release_leases()
         for job in store.unfinished():  # and it goes on
             assert store.claim(job.id, 60)
@@ -72,12 +73,12 @@ def _reached(store: Store, job_id: str, step: str) -> bool:
     )
 
 
-def _check_ends(store: Store, path: Path) -> None:
+def _check_ends(path: Path) -> None:
     """Transcript, final event and delivery are there with the status, all four or none."""
     ends = {job_id for (job_id,) in query(path, "SELECT id FROM jobs WHERE status = 'done'")}
     assert {job_id for (job_id,) in query(path, "SELECT job_id FROM results")} == ends
     assert {job_id for (job_id,) in query(path, "SELECT job_id FROM events WHERE type = 'done'")} == ends
-    assert {delivery.job_id for delivery in store.due_deliveries(10_000)} == ends
+    assert {job_id for (job_id,) in query(path, "SELECT job_id FROM deliveries WHERE status = 'pending'")} == ends
     assert not [job_id for (job_id,) in query(path, "SELECT DISTINCT job_id FROM chunks") if job_id in ends]
 
 
@@ -102,32 +103,36 @@ def test_a_full_disk_is_said_so_and_leaves_the_store_as_it_was(store: Store, pat
 ROOM = (0, 1, 24, 32, 2000, 4152, 9000, 13_000)
 """Bytes that the WAL may still grow: none, part of a frame's head, a frame, several."""
 
-WRITES: dict[str, Callable[[Store, Clock], object]] = {
-    "add_job": lambda store, clock: add(store, new_job("a", clock, webhook_url="http://hooks.test/")),
-    "claim": lambda store, clock: store.claim("a", 60),
-    "renew": lambda store, clock: store.renew("a", 1, 90),
-    "add_chunks": lambda store, clock: store.add_chunks("a", 1, plan(3)),
-    "plan_complete": lambda store, clock: store.plan_complete("a", 1, chunks_total=3, duration_secs=1.0),
-    "append_event": lambda store, clock: store.append_event("a", 1, "language", {"language": "en"}),
-    "set_language": lambda store, clock: store.set_language("a", 1, "en"),
-    "store_results": lambda store, clock: store.store_results(
+WRITES: dict[str, Callable[[Store, Outbox, Clock], object]] = {
+    "add_job": lambda store, outbox, clock: add(store, new_job("a", clock, webhook_url="http://hooks.test/")),
+    "claim": lambda store, outbox, clock: store.claim("a", 60),
+    "renew": lambda store, outbox, clock: store.renew("a", 1, 90),
+    "add_chunks": lambda store, outbox, clock: store.add_chunks("a", 1, plan(3)),
+    "plan_complete": lambda store, outbox, clock: store.plan_complete("a", 1, chunks_total=3, duration_secs=1.0),
+    "append_event": lambda store, outbox, clock: store.append_event("a", 1, "language", {"language": "en"}),
+    "set_language": lambda store, outbox, clock: store.set_language("a", 1, "en"),
+    "store_results": lambda store, outbox, clock: store.store_results(
         [Decoded(job_id="a", attempt=1, index=index, result=b"r" * 3000) for index in range(3)]
     ),
-    "count_crashes": lambda store, clock: store.count_crashes([("a", 1, 1)]),
-    "publish_failed": lambda store, clock: store.publish_failed("a", 1, "code", "why"),
-    "retry_at": lambda store, clock: store.retry_at("msg_a", clock(), "no answer"),
-    "retry": lambda store, clock: store.retry("a"),
-    "claim again": lambda store, clock: store.claim("a", 60),
-    "publish_done": lambda store, clock: store.publish_done("a", 2, b"t" * 20_000, language="en", duration_secs=1.0),
-    "add_delivery": lambda store, clock: store.add_delivery("msg_b", "http://hooks.test/", "model_ready", b"{}"),
-    "delivered": lambda store, clock: store.delivered("msg_b"),
-    "purge_deliveries": lambda store, clock: store.purge_deliveries(clock()),
-    "purge": lambda store, clock: store.purge("a"),
+    "count_crashes": lambda store, outbox, clock: store.count_crashes([("a", 1, 1)]),
+    "publish_failed": lambda store, outbox, clock: store.publish_failed("a", 1, "code", "why"),
+    "retry_at": lambda store, outbox, clock: outbox.retry_at("msg_a", clock(), "no answer"),
+    "retry": lambda store, outbox, clock: store.retry("a"),
+    "claim again": lambda store, outbox, clock: store.claim("a", 60),
+    "publish_done": lambda store, outbox, clock: store.publish_done(
+        "a", 2, b"t" * 20_000, language="en", duration_secs=1.0
+    ),
+    "add_delivery": lambda store, outbox, clock: outbox.add("msg_b", "http://hooks.test/", "model_ready", b"{}"),
+    "delivered": lambda store, outbox, clock: outbox.delivered("msg_b"),
+    "purge_deliveries": lambda store, outbox, clock: outbox.purge(clock()),
+    "purge": lambda store, outbox, clock: store.purge("a"),
 }
 """What a job meets, in order; each changes something."""
 
 
-def test_every_write_may_meet_a_full_disk(database: Database, store: Store, path: Path, clock: Clock) -> None:
+def test_every_write_may_meet_a_full_disk(
+    database: Database, store: Store, outbox: Outbox, path: Path, clock: Clock
+) -> None:
     """Wherever it happens, nothing has changed, and the same call does its work once there is room."""
     wal, met = path.with_name("scrivano.db-wal"), 0
     full: list[None] = []
@@ -138,7 +143,7 @@ def test_every_write_may_meet_a_full_disk(database: Database, store: Store, path
             before = dump(path)
             with file_size_limit(wal.stat().st_size + room):
                 try:
-                    write(store, clock)
+                    write(store, outbox, clock)
                     done = True
                 except StorageFull:
                     met += 1
@@ -146,7 +151,7 @@ def test_every_write_may_meet_a_full_disk(database: Database, store: Store, path
             if done:
                 break
         if not done:
-            write(store, clock)
+            write(store, outbox, clock)
     database.close()
 
     assert met == len(full) > 3 * len(WRITES)

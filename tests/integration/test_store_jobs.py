@@ -7,6 +7,7 @@ from store_support import Clock, add, new_job, plan
 
 from scrivano.errors import JobNotFound, JobNotRetriable
 from scrivano.jobs import JobStatus
+from scrivano.outbox import Outbox
 from scrivano.store import Decoded, Store
 
 SEGMENT = {"index": 0, "start": 0.5, "end": 1.5, "text": "Hello."}
@@ -81,15 +82,15 @@ def test_a_failed_job_waits_again_as_if_new(store: Store, clock: Clock) -> None:
     assert claimed.attempt == 2
 
 
-def test_the_last_end_of_a_job_is_delivered_under_an_id_of_its_own(store: Store, clock: Clock) -> None:
+def test_the_last_end_of_a_job_is_delivered_under_an_id_of_its_own(store: Store, outbox: Outbox, clock: Clock) -> None:
     half_done(store, clock, webhook_url="http://hooks.test/a")
     store.cancel("a")
     store.retry("a")
-    assert store.due_deliveries(9) == []
+    assert outbox.due(9) == []
 
     store.cancel("a")
 
-    assert [delivery.id for delivery in store.due_deliveries(9)] == ["msg_a.2"]
+    assert [delivery.id for delivery in outbox.due(9)] == ["msg_a.2"]
 
 
 def test_an_ended_attempt_cannot_write_into_the_next(store: Store, clock: Clock) -> None:

@@ -29,6 +29,7 @@ from scrivano import store, tables
 from scrivano.database import Database
 from scrivano.errors import JobNotRetriable, JobTerminal, JobUnfinished
 from scrivano.jobs import Chunk, Event, JobStatus
+from scrivano.outbox import Outbox
 from scrivano.store import Decoded, Store, StoredChunk
 
 RUNNING = JobStatus.RUNNING
@@ -90,7 +91,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     def open_store(self) -> None:
         self.database = Database.open(self.path)
-        self.store = Store(self.database, self.clock)
+        self.outbox = Outbox(self.database, self.clock)
+        self.store = Store(self.database, self.outbox, self.clock)
 
     def teardown(self) -> None:
         self.database.close()
@@ -287,7 +289,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert [job.id for job in self.store.unfinished()] == alive
         ended = {job_id: model.ends for job_id, model in self.model.items() if model.webhook and model.status.terminal}
         owed = {f"msg_{job_id}" + (f".{ends}" if ends > 1 else "") for job_id, ends in ended.items()}
-        assert {delivery.id for delivery in self.store.due_deliveries(100)} == owed
+        assert {delivery.id for delivery in self.outbox.due(100)} == owed
 
 
 def _put(model: Model, chunk: Chunk) -> None:

@@ -22,6 +22,7 @@ from scrivano import webhooks
 from scrivano.database import Database
 from scrivano.guard import GuardedTransport, policy
 from scrivano.jobs import JobStatus
+from scrivano.outbox import Outbox
 from scrivano.signals import Signals
 from scrivano.store import Store
 from scrivano.webhooks import WebhookSender, failure_of, next_delay, signature
@@ -69,9 +70,9 @@ def run(sender: WebhookSender, done: Callable[[], Any]) -> None:
 
 
 def sender_to(
-    receiver: httpx2.AsyncBaseTransport, store: Store, clock: Clock, keys: Sequence[bytes] = ()
+    receiver: httpx2.AsyncBaseTransport, store: Store, outbox: Outbox, clock: Clock, keys: Sequence[bytes] = ()
 ) -> WebhookSender:
-    return WebhookSender(store, Signals(), clock, lambda: str(uuid.uuid4()), receiver, keys)
+    return WebhookSender(store, outbox, Signals(), clock, lambda: str(uuid.uuid4()), receiver, keys)
 
 
 def ended(store: Store, clock: Clock, job_id: str = "a", url: str = URL) -> None:
@@ -79,16 +80,16 @@ def ended(store: Store, clock: Clock, job_id: str = "a", url: str = URL) -> None
     store.cancel(job_id)
 
 
-def due_in_s(store: Store, clock: Clock) -> float | None:
-    when = store.next_due()
+def due_in_s(outbox: Outbox, clock: Clock) -> float | None:
+    when = outbox.next_due()
     return None if when is None else (when - clock()).total_seconds()
 
 
-def test_a_delivery_is_the_job_and_is_made_once(store: Store, clock: Clock) -> None:
+def test_a_delivery_is_the_job_and_is_made_once(store: Store, outbox: Outbox, clock: Clock) -> None:
     ended(store, clock)
     receiver = Receiver(httpx2.Response(204))
 
-    run(sender_to(receiver, store, clock), lambda: store.next_due() is None)
+    run(sender_to(receiver, store, outbox, clock), lambda: outbox.next_due() is None)
 
     (request,) = receiver.requests
     assert json.loads(request.content)["id"] == "a"
@@ -96,71 +97,73 @@ def test_a_delivery_is_the_job_and_is_made_once(store: Store, clock: Clock) -> N
     assert not [name for name in request.headers if name.startswith("webhook-")]
 
 
-def test_a_receiver_says_when_to_come_back(store: Store, clock: Clock) -> None:
+def test_a_receiver_says_when_to_come_back(store: Store, outbox: Outbox, clock: Clock) -> None:
     ended(store, clock)
     receiver = Receiver(httpx2.Response(503, headers={"Retry-After": "120"}), httpx2.Response(204))
 
-    run(sender_to(receiver, store, clock), lambda: due_in_s(store, clock) == 120)
+    run(sender_to(receiver, store, outbox, clock), lambda: due_in_s(outbox, clock) == 120)
     clock.forward(120)
-    run(sender_to(receiver, store, clock), lambda: store.next_due() is None)
+    run(sender_to(receiver, store, outbox, clock), lambda: outbox.next_due() is None)
 
     assert len(receiver.requests) == 2
 
 
-def test_a_receiver_that_is_gone_is_called_no_more(store: Store, clock: Clock) -> None:
+def test_a_receiver_that_is_gone_is_called_no_more(store: Store, outbox: Outbox, clock: Clock) -> None:
     ended(store, clock)
     receiver = Receiver(httpx2.Response(410))
-    sender = sender_to(receiver, store, clock)
+    sender = sender_to(receiver, store, outbox, clock)
 
-    run(sender, lambda: store.next_due() is None)
+    run(sender, lambda: outbox.next_due() is None)
     store.retry("a")
     store.cancel("a")
 
-    assert store.next_due() is None
+    assert outbox.next_due() is None
     assert len(receiver.requests) == 1
 
 
-def test_a_url_that_is_gone_hears_no_more_of_the_model_until_it_is_named_again(store: Store, clock: Clock) -> None:
+def test_a_url_that_is_gone_hears_no_more_of_the_model_until_it_is_named_again(
+    store: Store, outbox: Outbox, clock: Clock
+) -> None:
     receiver = Receiver(httpx2.Response(410))
-    sender = sender_to(receiver, store, clock)
+    sender = sender_to(receiver, store, outbox, clock)
     sender.register(URL)
     sender.announce("model_ready", {"type": "model_ready"})
-    run(sender, lambda: store.next_due() is None)
+    run(sender, lambda: outbox.next_due() is None)
 
     sender.announce("model_unloaded", {"type": "model_unloaded"})
-    assert store.next_due() is None
+    assert outbox.next_due() is None
     sender.register(URL)
     sender.announce("model_unloaded", {"type": "model_unloaded"})
-    assert store.next_due() is not None
+    assert outbox.next_due() is not None
 
 
-def test_an_answer_without_an_end_is_not_read(store: Store, clock: Clock) -> None:
+def test_an_answer_without_an_end_is_not_read(store: Store, outbox: Outbox, clock: Clock) -> None:
     ended(store, clock)
     body = Endless()
 
-    run(sender_to(Receiver(httpx2.Response(200, stream=body)), store, clock), lambda: store.next_due() is None)
+    run(sender_to(Receiver(httpx2.Response(200, stream=body)), store, outbox, clock), lambda: outbox.next_due() is None)
 
     assert body.given == 0
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirect_is_a_failure_and_is_not_followed(store: Store, clock: Clock, status: int) -> None:
+def test_a_redirect_is_a_failure_and_is_not_followed(store: Store, outbox: Outbox, clock: Clock, status: int) -> None:
     ended(store, clock)
     receiver = Receiver(httpx2.Response(status, headers={"Location": "http://127.0.0.1/"}))
 
-    run(sender_to(receiver, store, clock), lambda: due_in_s(store, clock) == 1)
+    run(sender_to(receiver, store, outbox, clock), lambda: due_in_s(outbox, clock) == 1)
 
     assert [str(request.url) for request in receiver.requests] == [URL]
 
 
-def test_a_refused_address_is_a_failure_and_others_are_served(store: Store, clock: Clock) -> None:
+def test_a_refused_address_is_a_failure_and_others_are_served(store: Store, outbox: Outbox, clock: Clock) -> None:
     ended(store, clock, "a", "http://169.254.169.254/latest")
     ended(store, clock, "b", "http://10.0.0.7/hook")
     ended(store, clock, "c", "http://1.1.1.1/hook")
     receiver = Receiver(httpx2.Response(204))
     guard = GuardedTransport(policy(None, strict=True), inner=receiver)
 
-    run(sender_to(guard, store, clock), lambda: due_in_s(store, clock) == 1)
+    run(sender_to(guard, store, outbox, clock), lambda: due_in_s(outbox, clock) == 1)
 
     assert [request.url.host for request in receiver.requests] == ["1.1.1.1"]
 
@@ -214,15 +217,15 @@ def as_text(key: bytes) -> str:
     return "whsec_" + base64.b64encode(key).decode()
 
 
-def test_the_official_verifier_takes_our_signatures(store: Store, clock: Clock) -> None:
+def test_the_official_verifier_takes_our_signatures(store: Store, outbox: Outbox, clock: Clock) -> None:
     old, new, other = (secrets.token_bytes(32) for _ in range(3))
     clock.time = datetime.now(UTC)  # the verifier has a clock of its own
     ended(store, clock)
     receiver = Receiver(httpx2.Response(500), httpx2.Response(204))
 
-    run(sender_to(receiver, store, clock, [old, new]), lambda: due_in_s(store, clock) == 1)
+    run(sender_to(receiver, store, outbox, clock, [old, new]), lambda: due_in_s(outbox, clock) == 1)
     clock.forward(1)
-    run(sender_to(receiver, store, clock, [old, new]), lambda: store.next_due() is None)
+    run(sender_to(receiver, store, outbox, clock, [old, new]), lambda: outbox.next_due() is None)
 
     for request in receiver.requests:
         for key in (old, new):
@@ -245,20 +248,20 @@ def test_our_signature_is_the_official_one() -> None:
     assert signature("msg_1", NOW, b"", []) == {}
 
 
-def test_a_clock_that_is_set_back_lets_no_receiver_wait(store: Store, clock: Clock) -> None:
+def test_a_clock_that_is_set_back_lets_no_receiver_wait(store: Store, outbox: Outbox, clock: Clock) -> None:
     ended(store, clock)
-    sender = sender_to(Receiver(httpx2.Response(500)), store, clock)
-    run(sender, lambda: store.next_due() != clock())
-    assert due_in_s(store, clock) == 1
+    sender = sender_to(Receiver(httpx2.Response(500)), store, outbox, clock)
+    run(sender, lambda: outbox.next_due() != clock())
+    assert due_in_s(outbox, clock) == 1
 
     clock.forward(-5 * 3600)
-    assert due_in_s(store, clock) == 5 * 3600 + 1
-    run(sender, lambda: (due_in_s(store, clock) or 0) < 2)
-    assert due_in_s(store, clock) == pytest.approx(1, abs=0.5)
+    assert due_in_s(outbox, clock) == 5 * 3600 + 1
+    run(sender, lambda: (due_in_s(outbox, clock) or 0) < 2)
+    assert due_in_s(outbox, clock) == pytest.approx(1, abs=0.5)
 
 
 def test_a_full_disk_lets_an_outcome_wait_and_nobody_is_called_again(
-    database: Database, store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    database: Database, store: Store, outbox: Outbox, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhooks, "STORE_PAUSE_S", 0.01)
     ended(store, clock)
@@ -267,15 +270,17 @@ def test_a_full_disk_lets_an_outcome_wait_and_nobody_is_called_again(
     database.on_full = lambda: full.append(None)
 
     with file_size_limit(0):
-        run(sender_to(receiver, store, clock), lambda: len(full) > 2)
+        run(sender_to(receiver, store, outbox, clock), lambda: len(full) > 2)
     assert len(receiver.requests) == 1
-    assert store.next_due() is not None
+    assert outbox.next_due() is not None
 
 
-def test_a_full_disk_keeps_news_of_the_model_from_receivers_and_nothing_else(store: Store, clock: Clock) -> None:
-    sender = sender_to(Receiver(httpx2.Response(204)), store, clock)
+def test_a_full_disk_keeps_news_of_the_model_from_receivers_and_nothing_else(
+    store: Store, outbox: Outbox, clock: Clock
+) -> None:
+    sender = sender_to(Receiver(httpx2.Response(204)), store, outbox, clock)
     sender.register(URL)
 
     with file_size_limit(0):
         sender.announce("model_ready", {})
-    assert store.next_due() is None
+    assert outbox.next_due() is None

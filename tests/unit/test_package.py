@@ -65,6 +65,7 @@ ORDER = (
     "chunking",
     "clocks",
     "store",
+    "outbox",
     "database",
     "tables",
     "migrations",

@@ -15,7 +15,7 @@ from scrivano.api.documents import DeliveryListView, DeliveryView, ErrorView, Te
 from scrivano.api.services import ServicesDep
 from scrivano.errors import BadParameter
 from scrivano.jobs import utc
-from scrivano.store import Delivery, DeliveryStatus
+from scrivano.outbox import Delivery, DeliveryStatus
 
 router = APIRouter(prefix="/webhooks", tags=["webhooks"])
 
@@ -43,7 +43,7 @@ def list_deliveries(
 ) -> dict[str, Any]:
     """What was sent where, how often it was tried, and when it is tried next."""
     place, owner = parse_cursor(cursor), services.caller.sees
-    found = services.store.list_deliveries(limit + 1, status=status, job_id=job_id, before=place, owner=owner)
+    found = services.outbox.newest(limit + 1, status=status, job_id=job_id, before=place, owner=owner)
     last = found[limit - 1] if len(found) > limit else None
     return {
         "deliveries": [_view(one) for one in found[:limit]],
@@ -68,7 +68,7 @@ def redeliver(
     ],
 ) -> dict[str, Any]:
     """At once, with all of its attempts anew, whatever became of it. Its id stays, by which a receiver knows it."""
-    return _view(services.store.redeliver(delivery_id))
+    return _view(services.outbox.redeliver(delivery_id))
 
 
 @router.post(

@@ -17,6 +17,7 @@ from scrivano.gpu import MemoryReader
 from scrivano.keys import ANYBODY, Caller
 from scrivano.metrics import Metrics
 from scrivano.observations import Observe
+from scrivano.outbox import Outbox
 from scrivano.runner import Runner
 from scrivano.signals import ModelLog, Signals
 from scrivano.store import Store
@@ -33,6 +34,7 @@ class Services:
 
     database: Database
     store: Store
+    outbox: Outbox
     blobs: Blobs
     runner: Runner
     webhooks: WebhookSender
