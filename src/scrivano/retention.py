@@ -15,6 +15,7 @@ from scrivano.blobs import Blobs
 from scrivano.clocks import Jumps
 from scrivano.errors import JobNotFound, JobUnfinished
 from scrivano.outbox import Outbox
+from scrivano.partials import Partials
 from scrivano.store import Store
 
 __all__ = ["Retention", "forget"]
@@ -48,6 +49,7 @@ class Retention:
         self,
         store: Store,
         outbox: Outbox,
+        partials: Partials,
         blobs: Blobs,
         keep: timedelta | None,
         now: Callable[[], datetime],
@@ -55,6 +57,7 @@ class Retention:
     ) -> None:
         self._store = store
         self._outbox = outbox
+        self._partials = partials
         self._blobs = blobs
         self._keep = keep
         self._now = now
@@ -85,7 +88,7 @@ class Retention:
         return self._monotonic() < self._hold_until
 
     def _sweep_uploads(self) -> int:
-        over = self._store.expire_uploads(BATCH)
+        over = self._partials.expire(BATCH)
         unfinished = [upload.id for upload in over if upload.job_id is None]
         for upload_id in unfinished:
             self._blobs.delete(upload_id)

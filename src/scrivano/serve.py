@@ -43,6 +43,7 @@ from scrivano.lifecycle import Policy
 from scrivano.metrics import Metrics
 from scrivano.observations import JobEnded, Observation
 from scrivano.outbox import Outbox
+from scrivano.partials import Partials
 from scrivano.pool import ModelSpec, PoolOptions
 from scrivano.preparation import MediaLimits
 from scrivano.readings import readings
@@ -165,10 +166,11 @@ def build(
     cleanup.callback(database.close)
     database.on_full = room.release
     outbox = Outbox(database, _now)
+    partials = Partials(database, _now)
     store = Store(database, outbox, _now)
     store.on_change = signals.fire
     outbox.on_delivery = lambda: signals.fire(DELIVERIES)
-    unfinished = [upload.id for upload in store.pending_uploads()]
+    unfinished = [upload.id for upload in partials.pending()]
     blobs.sweep(store.with_audio(ended=settings.keep_audio), unfinished)
     model_log = ModelLog(lambda: signals.fire(MODEL))
     ring = KeyRing(settings.api_keys_file) if settings.api_keys_file is not None else None
@@ -201,7 +203,7 @@ def build(
         runner=runner,
         webhooks=webhooks,
         downloads=Downloads(GuardedTransport(calls), settings.fetch_timeout_secs),
-        partial_uploads=PartialUploads(store, blobs, _now, timedelta(hours=settings.upload_expiry_hours)),
+        partial_uploads=PartialUploads(partials, blobs, _now, timedelta(hours=settings.upload_expiry_hours)),
         signals=signals,
         model_log=model_log,
         memory=memory,
@@ -222,7 +224,9 @@ def build(
         docs=settings.docs,
         pace=Pace(settings.upload_idle_secs, settings.upload_min_bytes_per_sec),
     )
-    return create_app(services, _lifespan(services, _retention(settings, store, outbox, blobs), wyoming, ring), edge)
+    return create_app(
+        services, _lifespan(services, _retention(settings, store, outbox, partials, blobs), wyoming, ring), edge
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,9 +349,9 @@ def _connection_limits(settings: Settings) -> ConnectionLimits:
     )
 
 
-def _retention(settings: Settings, store: Store, outbox: Outbox, blobs: Blobs) -> Retention:
+def _retention(settings: Settings, store: Store, outbox: Outbox, partials: Partials, blobs: Blobs) -> Retention:
     keep = None if settings.retention_hours is None else timedelta(hours=settings.retention_hours)
-    return Retention(store, outbox, blobs, keep, _now)
+    return Retention(store, outbox, partials, blobs, keep, _now)
 
 
 def _lifespan(

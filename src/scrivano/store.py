@@ -36,6 +36,7 @@ from sqlalchemy import (
     update,
 )
 
+from scrivano import partials
 from scrivano.database import Database
 from scrivano.errors import (
     JobNotFound,
@@ -45,14 +46,13 @@ from scrivano.errors import (
     KeyReused,
     LimitReached,
     QueueFull,
-    UploadNotFound,
 )
 from scrivano.jobs import NEXT, Chunk, Event, Job, JobStatus, Piece, Priority
 from scrivano.keys import UNLIMITED, Limits
 from scrivano.outbox import Outbox
-from scrivano.tables import Utc, chunks, events, jobs, results, uploads, usage
+from scrivano.tables import Utc, chunks, events, jobs, results, usage
 
-__all__ = ["Decoded", "PartialUpload", "Store", "StoredChunk"]
+__all__ = ["Decoded", "Store", "StoredChunk"]
 
 QUEUE_RETRY_SECS = 30
 """When a client should ask again that a full queue, or its key's limit of jobs, has sent away."""
@@ -88,31 +88,6 @@ class Decoded:
     language: str | None = None
     progress: Mapping[str, Any] | None = None
     segments: Sequence[Mapping[str, Any]] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartialUpload:
-    """A recording that comes in several requests, and becomes the job of the same id when it is whole.
-
-    `offset_bytes` of its `size_bytes` have been acknowledged: they are on disk. `metadata` is what the client wrote at
-    its beginning. `job_id`: the job, as soon as there is one. `owner`: the API key that the job will be of.
-    """
-
-    id: str
-    size_bytes: int
-    offset_bytes: int
-    metadata: str
-    created_at: datetime
-    expires_at: datetime
-    job_id: str | None = None
-    owner: str | None = None
-
-    @property
-    def whole(self) -> bool:
-        return self.offset_bytes == self.size_bytes
-
-
-_UPLOAD = [uploads.c[name] for name in PartialUpload.__dataclass_fields__]
 
 
 class Store:
@@ -223,9 +198,8 @@ class Store:
         key = _scoped(job.owner, idempotency_key)
         row |= {"idempotency_key": key, "request_sha256": _request_sha256(job, audio_sha256)}
         with self._database.write() as db:
-            earlier = _upload(db, upload_id, self._now()).job_id if upload_id else None
-            if earlier is not None:
-                return earlier
+            if upload_id is not None and (became := partials.job_of(db, upload_id, self._now())) is not None:
+                return became
             earlier = _same_request(db, key, row["request_sha256"])
             if earlier is None and key is None and twins_since is not None:
                 earlier = _twin(db, row["request_sha256"], twins_since, job.owner)
@@ -234,7 +208,7 @@ class Store:
                 _check_limits(db, job.owner, limits, self._now())
                 db.execute(_ADD_JOB, row)
             if upload_id is not None:
-                db.execute(update(uploads).where(uploads.c.id == upload_id).values(job_id=earlier or job.id))
+                partials.become(db, upload_id, earlier or job.id)
         return earlier or job.id
 
     def check_room(self, max_queue: int | None, owner: str | None = None, limits: Limits = UNLIMITED) -> None:
@@ -487,45 +461,6 @@ class Store:
         db.execute(_ADD_EVENT, row)
         return seq
 
-    # Uploads in several requests -------------------------------------------------------------------------------
-
-    def add_upload(self, upload: PartialUpload) -> None:
-        with self._database.write() as db:
-            db.execute(insert(uploads), {column.name: getattr(upload, column.name) for column in _UPLOAD})
-
-    def get_upload(self, upload_id: str, *, owner: str | None = None) -> PartialUpload:
-        """Raises `UploadNotFound`, also where its time is over."""
-        with self._database.read() as db:
-            return _upload(db, upload_id, self._now(), owner)
-
-    def upload_received(self, upload_id: str, offset_bytes: int, expires_at: datetime) -> None:
-        """So many bytes are on disk, fsynced. Raises `UploadNotFound`."""
-        values = {"offset_bytes": offset_bytes, "expires_at": expires_at}
-        with self._database.write() as db:
-            if not db.execute(update(uploads).where(uploads.c.id == upload_id).values(values)).rowcount:
-                raise UploadNotFound(upload_id)
-
-    def pending_uploads(self) -> list[PartialUpload]:
-        """Those that are not a job yet, oldest first."""
-        with self._database.read() as db:
-            query = select(*_UPLOAD).where(uploads.c.job_id.is_(None)).order_by(uploads.c.created_at, uploads.c.id)
-            return [PartialUpload(**row._asdict()) for row in db.execute(query)]
-
-    def delete_upload(self, upload_id: str) -> PartialUpload:
-        """Forget it; the job that it became stays. Returns what it was. Raises `UploadNotFound`."""
-        with self._database.write() as db:
-            upload = _upload(db, upload_id, self._now())
-            db.execute(delete(uploads).where(uploads.c.id == upload_id))
-        return upload
-
-    def expire_uploads(self, limit: int) -> list[PartialUpload]:
-        """Forget those whose time is over, at most so many; returns what they were."""
-        over = select(*_UPLOAD).where(uploads.c.expires_at <= self._now()).order_by(uploads.c.expires_at).limit(limit)
-        with self._database.write() as db:
-            gone = [PartialUpload(**row._asdict()) for row in db.execute(over)]
-            db.execute(delete(uploads).where(uploads.c.id.in_([upload.id for upload in gone])))
-        return gone
-
 
 # ---------------------------------------------------------------------------------------------------------------
 # Statements that several methods share.
@@ -591,15 +526,6 @@ def _job(db: Connection, job_id: str, owner: str | None = None) -> Job:
     if row is None:
         raise JobNotFound(job_id)
     return Job(**row._asdict())
-
-
-def _upload(db: Connection, upload_id: str, now: datetime, owner: str | None = None) -> PartialUpload:
-    whose = true() if owner is None else uploads.c.owner == owner
-    query = select(*_UPLOAD).where(uploads.c.id == upload_id, uploads.c.expires_at > now, whose)
-    row = db.execute(query).one_or_none()
-    if row is None:
-        raise UploadNotFound(upload_id)
-    return PartialUpload(**row._asdict())
 
 
 def _request_sha256(job: Job, audio_sha256: str) -> str:

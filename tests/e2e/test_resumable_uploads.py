@@ -28,8 +28,7 @@ from tusclient.uploader.uploader import Uploader
 
 from scrivano.blobs import Blobs, RunningHash
 from scrivano.database import Database
-from scrivano.outbox import Outbox
-from scrivano.store import PartialUpload, Store
+from scrivano.partials import Partials, PartialUpload
 
 CLIP = "en-exact-0.flac"
 BYTES = (DATA / CLIP).read_bytes()
@@ -190,7 +189,7 @@ def test_a_server_killed_in_the_middle_goes_on_where_it_said(tmp_path: Path) -> 
 def test_an_upload_that_was_whole_at_a_crash_becomes_a_job_at_the_next_start(tmp_path: Path) -> None:
     now = datetime.now(UTC)
     database, blobs = Database.open(tmp_path / "scrivano.db"), Blobs(tmp_path)
-    store = Store(database, Outbox(database, lambda: now), lambda: now)
+    partials = Partials(database, lambda: now)
     for upload_id in ("part", "settled"):
         with blobs.extend(upload_id, 0, RunningHash()) as writer:
             writer.store(BYTES)
@@ -202,7 +201,7 @@ def test_an_upload_that_was_whole_at_a_crash_becomes_a_job_at_the_next_start(tmp
             created_at=now,
             expires_at=now + timedelta(hours=1),
         )
-        store.add_upload(upload)
+        partials.add(upload)
     blobs.settle("settled", RunningHash())
     database.close()
 

@@ -11,6 +11,7 @@ from store_support import Clock
 
 from scrivano.database import Database
 from scrivano.outbox import Outbox
+from scrivano.partials import Partials
 from scrivano.store import Store
 
 
@@ -28,6 +29,11 @@ def database(tmp_path: Path) -> Iterator[Database]:
 @pytest.fixture
 def outbox(database: Database, clock: Clock) -> Outbox:
     return Outbox(database, clock)
+
+
+@pytest.fixture
+def partials(database: Database, clock: Clock) -> Partials:
+    return Partials(database, clock)
 
 
 @pytest.fixture

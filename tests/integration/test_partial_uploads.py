@@ -27,7 +27,7 @@ from scrivano.errors import (
     UploadNotFound,
     UploadTaken,
 )
-from scrivano.store import PartialUpload, Store
+from scrivano.partials import Partials, PartialUpload
 
 MB = 1024 * 1024
 DATA = os.urandom(3 * MB + 5)
@@ -36,11 +36,11 @@ DATA = os.urandom(3 * MB + 5)
 class Uploads:
     """One upload of `DATA`. `broken`: fsync fails."""
 
-    def __init__(self, store: Store, folder: Path, clock: Clock) -> None:
+    def __init__(self, partials: Partials, folder: Path, clock: Clock) -> None:
         self.broken = False
         self.blobs = Blobs(folder, fsync=self._sync)
-        self.store = store
-        self.uploads = PartialUploads(store, self.blobs, clock, timedelta(hours=1))
+        self.partials = partials
+        self.uploads = PartialUploads(partials, self.blobs, clock, timedelta(hours=1))
 
     def _sync(self, fd: int) -> None:
         if self.broken:
@@ -55,12 +55,12 @@ class Uploads:
 
     @property
     def offset(self) -> int:
-        return self.store.get_upload("a").offset_bytes
+        return self.partials.get("a").offset_bytes
 
 
 @pytest.fixture
-def uploads(store: Store, tmp_path: Path, clock: Clock) -> Uploads:
-    return Uploads(store, tmp_path, clock)
+def uploads(partials: Partials, tmp_path: Path, clock: Clock) -> Uploads:
+    return Uploads(partials, tmp_path, clock)
 
 
 async def pieces(start: int, end: int, *, cut: bool = False) -> AsyncIterator[bytes]:

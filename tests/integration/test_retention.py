@@ -9,8 +9,9 @@ from store_support import Clock, add, new_job
 from scrivano.blobs import Blobs, RunningHash
 from scrivano.errors import JobNotFound, JobUnfinished, UploadNotFound
 from scrivano.outbox import Outbox
+from scrivano.partials import Partials, PartialUpload
 from scrivano.retention import BATCH, Retention, forget
-from scrivano.store import PartialUpload, Store
+from scrivano.store import Store
 
 HOUR = 3600.0
 
@@ -21,8 +22,8 @@ def blobs(tmp_path: Path) -> Blobs:
 
 
 @pytest.fixture
-def retention(store: Store, outbox: Outbox, blobs: Blobs, clock: Clock) -> Retention:
-    return Retention(store, outbox, blobs, timedelta(hours=2), clock, lambda: clock.time.timestamp())
+def retention(store: Store, outbox: Outbox, partials: Partials, blobs: Blobs, clock: Clock) -> Retention:
+    return Retention(store, outbox, partials, blobs, timedelta(hours=2), clock, lambda: clock.time.timestamp())
 
 
 def upload(store: Store, blobs: Blobs, clock: Clock, job_id: str) -> None:
@@ -75,10 +76,10 @@ def test_a_job_that_has_not_ended_is_not_forgotten(tmp_path: Path, store: Store,
 
 
 def test_a_clock_that_was_set_forward_deletes_nothing_for_an_hour(
-    store: Store, outbox: Outbox, blobs: Blobs, clock: Clock
+    store: Store, outbox: Outbox, partials: Partials, blobs: Blobs, clock: Clock
 ) -> None:
     steady = [0.0]
-    retention = Retention(store, outbox, blobs, timedelta(hours=2), clock, lambda: steady[0])
+    retention = Retention(store, outbox, partials, blobs, timedelta(hours=2), clock, lambda: steady[0])
     upload(store, blobs, clock, "a")
     store.cancel("a")
 
@@ -93,10 +94,10 @@ def test_a_clock_that_was_set_forward_deletes_nothing_for_an_hour(
 
 
 def test_a_clock_that_was_set_back_only_makes_deleting_late(
-    store: Store, outbox: Outbox, blobs: Blobs, clock: Clock
+    store: Store, outbox: Outbox, partials: Partials, blobs: Blobs, clock: Clock
 ) -> None:
     steady = [0.0]
-    retention = Retention(store, outbox, blobs, timedelta(hours=2), clock, lambda: steady[0])
+    retention = Retention(store, outbox, partials, blobs, timedelta(hours=2), clock, lambda: steady[0])
     upload(store, blobs, clock, "a")
     store.cancel("a")
 
@@ -108,14 +109,14 @@ def test_a_clock_that_was_set_back_only_makes_deleting_late(
 
 
 def test_an_upload_that_nobody_goes_on_with_is_deleted(
-    store: Store, outbox: Outbox, blobs: Blobs, clock: Clock
+    store: Store, outbox: Outbox, partials: Partials, blobs: Blobs, clock: Clock
 ) -> None:
-    retention = Retention(store, outbox, blobs, None, clock, lambda: clock.time.timestamp())
+    retention = Retention(store, outbox, partials, blobs, None, clock, lambda: clock.time.timestamp())
     for upload_id in ("left", "goes-on", "is-a-job"):
         with blobs.extend(upload_id, 0, RunningHash()) as writer:
             writer.store(b"sound")
         expires_at = clock() + timedelta(hours=1)
-        store.add_upload(
+        partials.add(
             PartialUpload(
                 id=upload_id,
                 size_bytes=5 if upload_id == "is-a-job" else 9,
@@ -130,14 +131,14 @@ def test_an_upload_that_nobody_goes_on_with_is_deleted(
     assert store.add_job(job, audio_sha256=blob.sha256, audio_bytes=blob.size_bytes, upload_id="is-a-job") == job.id
     assert store.add_job(job, audio_sha256=blob.sha256, audio_bytes=blob.size_bytes, upload_id="is-a-job") == job.id
     clock.forward(0.5 * HOUR)
-    store.upload_received("goes-on", 6, clock() + timedelta(hours=1))
+    partials.received("goes-on", 6, clock() + timedelta(hours=1))
     assert retention.sweep() == 0
 
     clock.forward(0.5 * HOUR)
     with pytest.raises(UploadNotFound):
-        store.get_upload("left")
+        partials.get("left")
     assert retention.sweep() == 2
 
     assert sorted(path.name for path in blobs.path("left").parent.iterdir()) == ["goes-on.part", "is-a-job"]
-    assert [upload.id for upload in store.pending_uploads()] == ["goes-on"]
+    assert [upload.id for upload in partials.pending()] == ["goes-on"]
     assert store.get_job("is-a-job") == job

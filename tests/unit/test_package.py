@@ -66,6 +66,7 @@ ORDER = (
     "clocks",
     "store",
     "outbox",
+    "partials",
     "database",
     "tables",
     "migrations",

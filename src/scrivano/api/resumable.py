@@ -1,6 +1,6 @@
 """Uploads that come in several requests: what has arrived is on disk and counts, whatever becomes of the connection.
 
-The store says how far an upload is; its file may be longer, and what lies behind that is written over. So one rule is
+Its row says how far an upload is; its file may be longer, and what lies behind that is written over. So one rule is
 enough for cut connections, killed servers, power cuts, checksums that do not match, and two requests at once.
 """
 
@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import time
 from base64 import b64decode
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -22,7 +22,7 @@ from starlette.requests import ClientDisconnect
 from scrivano.api.uploads import FLUSH_BYTES, LONG_SECS
 from scrivano.blobs import Blob, Blobs, PartWriter, RunningHash
 from scrivano.errors import BadRequest, ChecksumMismatch, TooLarge, UploadConflict, UploadNotFound, UploadTaken
-from scrivano.store import PartialUpload, Store
+from scrivano.partials import Partials, PartialUpload
 
 __all__ = ["ALGORITHMS", "Checksum", "PartialUploads", "parse_checksum", "parse_metadata"]
 
@@ -85,8 +85,8 @@ class PartialUploads:
     To be used on one event loop. `expiry`: an upload is kept so long after its last bytes.
     """
 
-    def __init__(self, store: Store, blobs: Blobs, now: Callable[[], datetime], expiry: timedelta) -> None:
-        self._store = store
+    def __init__(self, partials: Partials, blobs: Blobs, now: Callable[[], datetime], expiry: timedelta) -> None:
+        self._partials = partials
         self._blobs = blobs
         self._now = now
         self._expiry = expiry
@@ -105,12 +105,16 @@ class PartialUploads:
             expires_at=self._now() + self._expiry,
             owner=owner,
         )
-        await run_sync(self._store.add_upload, upload)
+        await run_sync(self._partials.add, upload)
         return upload
 
     async def get(self, upload_id: str, owner: str | None = None) -> PartialUpload:
         """`owner`: only if it is this API key's. Raises `UploadNotFound`."""
-        return await run_sync(partial(self._store.get_upload, upload_id, owner=owner))
+        return await run_sync(partial(self._partials.get, upload_id, owner=owner))
+
+    async def pending(self) -> Sequence[PartialUpload]:
+        """Those that are not a job yet, oldest first."""
+        return await run_sync(self._partials.pending)
 
     async def receive(
         self,
@@ -169,7 +173,7 @@ class PartialUploads:
         if finishing := self._finishing.get(upload_id):
             await asyncio.wait({finishing})
         self._hashes.pop(upload_id, None)
-        upload = await run_sync(self._store.delete_upload, upload_id)
+        upload = await run_sync(self._partials.delete, upload_id)
         if upload.job_id is None:
             await run_sync(self._blobs.delete, upload_id)
 
@@ -180,7 +184,7 @@ class PartialUploads:
     async def _save(self, upload_id: str, writer: PartWriter) -> None:
         """From now on, what was written counts. Raises `UploadNotFound`, `StorageFull`."""
         await run_sync(writer.sync)
-        await run_sync(self._store.upload_received, upload_id, writer.position, self._now() + self._expiry)
+        await run_sync(self._partials.received, upload_id, writer.position, self._now() + self._expiry)
         self._hashes[upload_id] = writer.running.copy()
         while len(self._hashes) > HASHES_KEPT:
             del self._hashes[next(iter(self._hashes))]

@@ -24,8 +24,8 @@ from scrivano.api.submission import Wish, admit, new_job, parse_wish, store_uplo
 from scrivano.api.uploads import too_large
 from scrivano.errors import BadRequest, ScrivanoError, TooLarge, WrongContentType, WrongTusVersion
 from scrivano.jobs import utc
+from scrivano.partials import PartialUpload
 from scrivano.signals import Signals
-from scrivano.store import PartialUpload
 
 __all__ = ["finish_pending", "router"]
 
@@ -324,7 +324,7 @@ async def override(
 
 async def finish_pending(services: Services) -> None:
     """At start: make jobs of the uploads that were whole when a former process ended."""
-    for upload in await run_sync(services.store.pending_uploads):
+    for upload in await services.partial_uploads.pending():
         try:
             await _finished(services, upload)
         except ScrivanoError as error:  # told to whoever asks for the upload, until its time is over
