@@ -1,6 +1,6 @@
 """How much each key uses at the moment: requests a minute, and open streams. Pure but for the clock that it is given.
 
-What must outlast a restart, jobs and hours of audio, is counted in the store.
+What must outlast a restart, jobs and hours of audio, is counted in `quotas`.
 """
 
 from __future__ import annotations

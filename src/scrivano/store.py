@@ -1,4 +1,4 @@
-"""The only SQL: jobs, chunks, events, results, webhook deliveries and uploads, in one database, the only truth.
+"""The jobs, each with its chunks, event log and transcript: the only truth about them.
 
 Any thread may call. A method returns, and a hook is called, after its commit: from then on a power cut loses nothing of
 it. Where a call writes, it may raise `StorageFull`.
@@ -8,14 +8,13 @@ attempt has begun, or the job has ended, such a write changes nothing and says s
 
 Where a method takes an `owner`, jobs that are not this API key's are not there for it; None: all jobs are.
 
-The statements run on SQLite and PostgreSQL alike; what is SQLite's own stands in `database`.
+`outbox` and `partials` keep what else is in the database; `quotas` and `repeats` are parts of this module's
+transactions. No other module has SQL. The statements run on SQLite and PostgreSQL alike; what is SQLite's own stands in
+`database`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -36,29 +35,20 @@ from sqlalchemy import (
     update,
 )
 
-from scrivano import partials
+from scrivano import partials, quotas, repeats
 from scrivano.database import Database
 from scrivano.errors import (
     JobNotFound,
     JobNotRetriable,
     JobTerminal,
     JobUnfinished,
-    KeyReused,
-    LimitReached,
-    QueueFull,
 )
 from scrivano.jobs import NEXT, Chunk, Event, Job, JobStatus, Piece, Priority
 from scrivano.keys import UNLIMITED, Limits
 from scrivano.outbox import Outbox
-from scrivano.tables import Utc, chunks, events, jobs, results, usage
+from scrivano.tables import Utc, chunks, events, jobs, results
 
 __all__ = ["Decoded", "Store", "StoredChunk"]
-
-QUEUE_RETRY_SECS = 30
-"""When a client should ask again that a full queue, or its key's limit of jobs, has sent away."""
-
-DAY = timedelta(hours=24)
-HOUR = timedelta(hours=1)
 
 _JOB = [jobs.c[name] for name in Job.__dataclass_fields__]
 
@@ -120,7 +110,7 @@ class Store:
     def queue_depth(self) -> int:
         """Jobs that wait; running ones do not count."""
         with self._database.read() as db:
-            return _waiting(db)
+            return quotas.waiting(db)
 
     def count_unfinished(self) -> dict[tuple[JobStatus, Priority], int]:
         """How many jobs wait and run, of each priority; none that has none."""
@@ -195,18 +185,15 @@ class Store:
         """
         row = {column.name: getattr(job, column.name) for column in _JOB}
         row |= {"options": dict(job.options), "audio_sha256": audio_sha256, "audio_bytes": audio_bytes}
-        key = _scoped(job.owner, idempotency_key)
-        row |= {"idempotency_key": key, "request_sha256": _request_sha256(job, audio_sha256)}
+        marks = repeats.marks_of(job, audio_sha256, idempotency_key)
         with self._database.write() as db:
             if upload_id is not None and (became := partials.job_of(db, upload_id, self._now())) is not None:
                 return became
-            earlier = _same_request(db, key, row["request_sha256"])
-            if earlier is None and key is None and twins_since is not None:
-                earlier = _twin(db, row["request_sha256"], twins_since, job.owner)
+            earlier = repeats.find(db, marks, job.owner, twins_since)
             if earlier is None:
-                _check_room(db, max_queue)
-                _check_limits(db, job.owner, limits, self._now())
-                db.execute(_ADD_JOB, row)
+                quotas.check_queue(db, max_queue)
+                quotas.check_owner(db, job.owner, limits, self._now())
+                db.execute(_ADD_JOB, row | marks._asdict())
             if upload_id is not None:
                 partials.become(db, upload_id, earlier or job.id)
         return earlier or job.id
@@ -214,8 +201,8 @@ class Store:
     def check_room(self, max_queue: int | None, owner: str | None = None, limits: Limits = UNLIMITED) -> None:
         """Whether a job of this owner would be accepted now. Raises `QueueFull`, `LimitReached` as `add_job` does."""
         with self._database.read() as db:
-            _check_room(db, max_queue)
-            _check_limits(db, owner, limits, self._now())
+            quotas.check_queue(db, max_queue)
+            quotas.check_owner(db, owner, limits, self._now())
 
     def claim(self, job_id: str, lease_secs: float) -> Job | None:
         """Begin the job's next attempt: from the queue, or from an attempt whose lease has run out.
@@ -376,7 +363,7 @@ class Store:
         again = dict.fromkeys(("error", "error_code", "completed_at", "duration_secs", "chunks_total"))
         with self._database.write() as db:
             values = {"status": JobStatus.QUEUED, "progress": 0, **again}
-            _check_limits(db, _job(db, job_id, owner).owner, limits, self._now())
+            quotas.check_owner(db, _job(db, job_id, owner).owner, limits, self._now())
             if not db.execute(update(jobs).where(jobs.c.id == job_id, may).values(values)).rowcount:
                 status = _job(db, job_id).status
                 raise JobNotRetriable(f"job {job_id} is {status}; only failed and cancelled jobs can be tried again")
@@ -406,7 +393,7 @@ class Store:
             return None
         job = _job(db, job_id)
         if job.owner is not None and job.duration_secs:
-            _add_usage(db, job.owner, job.duration_secs * job.progress / 100, now)
+            quotas.spend(db, job.owner, job.duration_secs * job.progress / 100, now)
         db.execute(_DROP_CHUNKS, {"_job_id": job_id, "_first": 0})
         if job.status is JobStatus.FAILED:
             self._append(db, job, "error", {"message": job.error, "code": job.error_code})
@@ -526,82 +513,6 @@ def _job(db: Connection, job_id: str, owner: str | None = None) -> Job:
     if row is None:
         raise JobNotFound(job_id)
     return Job(**row._asdict())
-
-
-def _request_sha256(job: Job, audio_sha256: str) -> str:
-    asked = [audio_sha256, job.task, job.language, job.webhook_url, dict(job.options)]
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-
-
-def _scoped(owner: str | None, key: str | None) -> str | None:
-    """An Idempotency-Key as it is stored, where the column is unique: two owners' never meet. A header has no newline,
-    so nobody's key looks like an owner's."""
-    if owner is None or key is None:
-        return key
-    return f"{owner}\n{hashlib.sha256(key.encode()).hexdigest()}"
-
-
-def _same_request(db: Connection, key: str | None, request_sha256: str) -> str | None:
-    """The job that came with this key. Raises `KeyReused` when it was asked for something else."""
-    if key is None:
-        return None
-    query = select(jobs.c.id, jobs.c.request_sha256).where(jobs.c.idempotency_key == key)
-    earlier = db.execute(query).one_or_none()
-    if earlier is not None and earlier.request_sha256 != request_sha256:
-        raise KeyReused
-    return None if earlier is None else str(earlier.id)
-
-
-def _twin(db: Connection, request_sha256: str, since: datetime, owner: str | None) -> str | None:
-    """The owner's newest job that was asked for the same since then, and has, or may still get, a transcript."""
-    good = jobs.c.status.in_([JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.DONE])
-    whose = jobs.c.owner.is_not_distinct_from(owner)
-    query = select(jobs.c.id).where(good, whose, jobs.c.created_at >= since, jobs.c.request_sha256 == request_sha256)
-    return db.scalar(query.order_by(jobs.c.created_at.desc()).limit(1))
-
-
-def _waiting(db: Connection) -> int:
-    return db.scalar(select(func.count()).select_from(jobs).where(jobs.c.status == JobStatus.QUEUED)) or 0
-
-
-def _check_room(db: Connection, max_queue: int | None) -> None:
-    if max_queue is not None and (waiting := _waiting(db)) >= max_queue:
-        raise QueueFull(waiting, QUEUE_RETRY_SECS)
-
-
-def _check_limits(db: Connection, owner: str | None, limits: Limits, now: datetime) -> None:
-    """Raises `LimitReached`. Audio counts as it is decoded, and that of the job itself is not yet known: who is below
-    the limit may go over it once."""
-    if owner is None:
-        return
-    if limits.jobs is not None:
-        going_on = select(func.count()).select_from(jobs).where(jobs.c.owner == owner, ~_ENDED)
-        if (db.scalar(going_on) or 0) >= limits.jobs:
-            message = f"this API key may have {limits.jobs} jobs that have not ended; wait for one, or cancel one"
-            raise LimitReached(message, QUEUE_RETRY_SECS)
-    if limits.audio_hours_per_day is not None:
-        _check_audio(db, owner, limits.audio_hours_per_day, now)
-
-
-def _check_audio(db: Connection, owner: str, hours: float, now: datetime) -> None:
-    """Over the last 24 whole hours and the one that goes on, and over what runs."""
-    recent = and_(usage.c.owner == owner, usage.c.hour > now - DAY - HOUR)
-    used, oldest = db.execute(select(func.sum(usage.c.audio_secs), func.min(usage.c.hour)).where(recent)).one()
-    decoded = func.sum(jobs.c.duration_secs * jobs.c.progress / 100.0)
-    running = db.scalar(select(decoded).where(jobs.c.owner == owner, ~_ENDED))
-    if float(used or 0) + float(running or 0) >= hours * 3600:
-        back = (oldest or now) + DAY + HOUR - now
-        message = f"this API key may have {hours:g} hours of audio a day, which are used up; come back later"
-        raise LimitReached(message, max(1, math.ceil(back.total_seconds())))
-
-
-def _add_usage(db: Connection, owner: str, audio_secs: float, now: datetime) -> None:
-    """Count it for the hour that it is; what no day can contain any more goes."""
-    db.execute(delete(usage).where(usage.c.owner == owner, usage.c.hour <= now - DAY - HOUR))
-    hour = now.replace(minute=0, second=0, microsecond=0)
-    more = {"audio_secs": usage.c.audio_secs + audio_secs}
-    if not db.execute(update(usage).where(usage.c.owner == owner, usage.c.hour == hour).values(more)).rowcount:
-        db.execute(insert(usage), {"owner": owner, "hour": hour, "audio_secs": audio_secs})
 
 
 def _chunks(db: Connection, job_id: str, indices: Sequence[int] | None = None) -> list[StoredChunk]:

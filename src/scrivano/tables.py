@@ -1,4 +1,4 @@
-"""The tables as they are now, for `store`; migrations/versions/ says how they came to be, and has the constraints."""
+"""The tables as they are now; migrations/versions/ says how they came to be, and has the constraints."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from store_support import Clock, add, dump, new_job, plan
 
-from scrivano.errors import JobNotFound, JobTerminal, JobUnfinished, KeyReused, QueueFull
+from scrivano.errors import JobNotFound, JobTerminal, JobUnfinished, QueueFull
 from scrivano.jobs import Event, Job, JobStatus, Task
 from scrivano.outbox import Outbox
 from scrivano.store import Decoded, Store, StoredChunk
@@ -54,47 +54,6 @@ def test_an_unknown_job_is_not_found(store: Store) -> None:
         store.get_job("nope")
     assert store.get_result("nope") is None
     assert store.claim("nope", 60) is None
-
-
-def test_the_same_key_and_request_is_the_same_job(store: Store, clock: Clock) -> None:
-    assert add(store, new_job("a", clock, filename="one.mp3"), idempotency_key="k") == "a"
-    store.claim("a", 60)
-    store.set_language("a", 1, "en")  # what is detected later is no part of the request
-
-    assert add(store, new_job("b", clock, filename="two.mp3"), idempotency_key="k") == "a"
-    assert add(store, new_job("c", clock)) == "c"
-    assert [job.id for job in store.unfinished()] == ["a", "c"]
-
-
-def test_a_key_is_refused_for_another_request(store: Store, clock: Clock) -> None:
-    add(store, new_job("a", clock), idempotency_key="k")
-
-    for other in (new_job("b", clock, language="en"), new_job("b", clock, options={"beam_size": 1})):
-        with pytest.raises(KeyReused):
-            add(store, other, idempotency_key="k")
-    with pytest.raises(KeyReused):
-        store.add_job(new_job("b", clock), audio_sha256="other", audio_bytes=1, idempotency_key="k")
-
-
-def test_a_request_without_a_key_is_its_recent_twin(store: Store, clock: Clock) -> None:
-    hour = timedelta(hours=1)
-    add(store, new_job("a", clock))
-    clock.forward(3600)
-
-    assert add(store, new_job("b", clock), twins_since=clock() - hour) == "a"
-    assert add(store, new_job("c", clock, language="it"), twins_since=clock() - hour) == "c"
-    assert add(store, new_job("d", clock)) == "d"
-    assert add(store, new_job("e", clock), twins_since=clock() - hour, idempotency_key="k") == "e"
-    clock.forward(3601)
-    assert add(store, new_job("f", clock), twins_since=clock() - hour) == "f"
-
-
-def test_a_job_without_a_transcript_to_come_is_nobodys_twin(store: Store, clock: Clock) -> None:
-    add(store, new_job("a", clock))
-    store.cancel("a")
-    assert add(store, new_job("b", clock), twins_since=clock()) == "b"
-    store.publish_failed("b", None, "internal", "no")
-    assert add(store, new_job("c", clock), twins_since=clock()) == "c"
 
 
 def test_a_full_queue_takes_only_what_it_has(store: Store, clock: Clock) -> None:
@@ -433,14 +392,6 @@ def test_a_purged_job_leaves_nothing_behind(store: Store, clock: Clock, tmp_path
     assert dump(tmp_path / "scrivano.db") == before
     with pytest.raises(JobNotFound):
         store.purge("a")
-
-
-def test_a_purged_jobs_key_is_free_again(store: Store, clock: Clock) -> None:
-    add(store, new_job("a", clock), idempotency_key="k")
-    store.cancel("a")
-    store.purge("a")
-
-    assert add(store, new_job("b", clock, language="it"), idempotency_key="k") == "b"
 
 
 def test_a_job_that_has_not_ended_is_not_purged(store: Store, clock: Clock) -> None:

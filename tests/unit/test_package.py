@@ -67,6 +67,8 @@ ORDER = (
     "store",
     "outbox",
     "partials",
+    "quotas",
+    "repeats",
     "database",
     "tables",
     "migrations",
