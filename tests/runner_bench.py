@@ -14,6 +14,7 @@ from typing import Any
 
 from served import until
 
+from scrivano.attempts import AttemptOptions
 from scrivano.blobs import Blobs
 from scrivano.database import Database
 from scrivano.gpu import GpuMemory
@@ -125,10 +126,11 @@ def bench(
     changes = {
         name: wishes.pop(name) for name in ("limits", "batch_size", "in_flight", "models", "gpus") if name in wishes
     }
+    attempts = {name: wishes.pop(name) for name in ("decoding", "jobs_open", "keep_audio") if name in wishes}
     defaults = RunnerOptions(
         media_command=[sys.executable, str(CHILDREN / "media.py")],
         pool=replace(pool, **changes),
-        decoding={},
+        attempts=AttemptOptions(**{"decoding": {}, **attempts}),
         drain_s=0.2,
     )
     runner = Runner(

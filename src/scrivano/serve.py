@@ -28,6 +28,7 @@ from fastapi import FastAPI
 from scrivano.api import Edge, Pace, Requests, Services, create_app
 from scrivano.api.resumable import PartialUploads
 from scrivano.api.tus import finish_pending
+from scrivano.attempts import AttemptOptions
 from scrivano.blobs import Blobs, DataDirLock
 from scrivano.config import Settings
 from scrivano.connections import ConnectionLimits, connection_class
@@ -301,14 +302,16 @@ def _runner_options(
             in_flight=device.in_flight,
             environment={"ENGINE_MALLOC": settings.engine_malloc},
         ),
-        decoding={"beam_size": settings.beam_size, "word_timestamps": settings.word_timestamps},
+        attempts=AttemptOptions(
+            decoding={"beam_size": settings.beam_size, "word_timestamps": settings.word_timestamps},
+            jobs_open=max(4, 2 * device.batch_size),
+            keep_audio=settings.keep_audio,
+        ),
         media=MediaLimits(
             max_audio_secs=settings.max_audio_secs,
             max_chunk_secs=settings.max_chunk_secs,
             timeout_s=settings.media_timeout_secs,
         ),
-        jobs_open=max(4, 2 * device.batch_size),
-        keep_audio=settings.keep_audio,
     )
 
 

@@ -39,7 +39,7 @@ def test_every_model_event_is_documented() -> None:
 
 
 def test_every_error_code_that_a_job_can_end_with_is_documented() -> None:
-    source = "".join((ROOT / "src" / "scrivano" / f"{name}.py").read_text() for name in ("media", "runner"))
+    source = "".join((ROOT / "src" / "scrivano" / f"{name}.py").read_text() for name in ("media", "attempts"))
     codes = set(re.findall(r'(?:MediaError\(|\b_fail[(,][^"\n]*|"code": )\s*"([a-z_]+)"', source)) - {"code"}
     assert {"not_media", "no_audio", "too_long", "media_timeout", "media_crashed", "engine_crashed"} <= codes
     for code in codes:

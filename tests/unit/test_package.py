@@ -44,6 +44,8 @@ ORDER = (
     "keyring",
     "limiter",
     "runner",
+    "attempts",
+    "waitlist",
     "openjob",
     "pool",
     "answers",
