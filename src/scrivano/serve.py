@@ -42,7 +42,7 @@ from scrivano.guard import GuardedTransport, policy
 from scrivano.keyring import KeyRing
 from scrivano.lifecycle import Policy
 from scrivano.metrics import Metrics
-from scrivano.observations import JobEnded, Observation
+from scrivano.observations import JobEnded, Observation, Observe
 from scrivano.outbox import Outbox
 from scrivano.partials import Partials
 from scrivano.pool import ModelSpec, PoolOptions
@@ -160,51 +160,33 @@ def build(
     cleanup.callback(memory.close)
     models = _model_names(settings, memory)
     signals = Signals()
-    room = Room(settings.data_dir, min_free_bytes=settings.min_free_bytes, reserve_bytes=settings.reserve_bytes)
-    room.settle()  # before anything is written: what it gives up may be needed for that
-    blobs = Blobs(settings.data_dir, room=room)
-    database = Database.open(settings.data_dir / "scrivano.db")
-    cleanup.callback(database.close)
-    database.on_full = room.release
-    outbox = Outbox(database, _now)
-    partials = Partials(database, _now)
-    store = Store(database, outbox, _now)
-    store.on_change = signals.fire
-    outbox.on_delivery = lambda: signals.fire(DELIVERIES)
-    unfinished = [upload.id for upload in partials.pending()]
-    blobs.sweep(store.with_audio(ended=settings.keep_audio), unfinished)
+    kept = _open_data_dir(settings, signals, cleanup)
     model_log = ModelLog(lambda: signals.fire(MODEL))
     ring = KeyRing(settings.api_keys_file) if settings.api_keys_file is not None else None
     calls = policy(settings.allow_networks, strict=ring is not None)
     secrets = [secret.get_secret_value() for secret in settings.webhook_secret or ()]
-
-    def observe(seen: Observation) -> None:
-        try:
-            metrics.observe(seen)
-            if traces is not None:
-                traces.observe(seen)
-        except Exception:  # what is measured must not end who does the work
-            logger.exception("an observation was lost: %s", type(seen).__name__)
-
-    webhooks = WebhookSender(store, outbox, signals, _now, _new_id, GuardedTransport(calls), secrets, observe)
+    observers: list[Observe] = [] if traces is None else [traces.observe]
+    observe = _to_all(observers)
+    webhooks = WebhookSender(kept.store, kept.outbox, signals, _now, _new_id, GuardedTransport(calls), secrets, observe)
 
     def announce(type: str, data: Mapping[str, Any]) -> None:
         model_log.append(type, data)
         webhooks.announce(type, data)
 
     options = _runner_options(settings, children, memory, models)
-    runner = Runner(store, blobs, memory, announce, _now, options, observe)
-    metrics = Metrics(readings(store, outbox, runner, memory, options.pool.gpus, settings.data_dir))
-    store.on_end = lambda job: observe(JobEnded(job))
+    runner = Runner(kept.store, kept.blobs, memory, announce, _now, options, observe)
+    metrics = Metrics(readings(kept.store, kept.outbox, runner, memory, options.pool.gpus, settings.data_dir))
+    observers.insert(0, metrics.observe)
+    kept.store.on_end = lambda job: observe(JobEnded(job))
     services = Services(
-        database=database,
-        store=store,
-        outbox=outbox,
-        blobs=blobs,
+        database=kept.database,
+        store=kept.store,
+        outbox=kept.outbox,
+        blobs=kept.blobs,
         runner=runner,
         webhooks=webhooks,
         downloads=Downloads(GuardedTransport(calls), settings.fetch_timeout_secs),
-        partial_uploads=PartialUploads(partials, blobs, _now, timedelta(hours=settings.upload_expiry_hours)),
+        partial_uploads=PartialUploads(kept.partials, kept.blobs, _now, timedelta(hours=settings.upload_expiry_hours)),
         signals=signals,
         model_log=model_log,
         memory=memory,
@@ -219,14 +201,55 @@ def build(
         max_upload_bytes=settings.max_upload_bytes,
         max_queue=settings.max_queue,
     )
-    edge = Edge(
+    return create_app(services, _lifespan(services, _retention(settings, kept), wyoming, ring), _edge(settings, ring))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """What the data folder holds."""
+
+    database: Database
+    outbox: Outbox
+    partials: Partials
+    store: Store
+    blobs: Blobs
+
+
+def _open_data_dir(settings: Settings, signals: Signals, cleanup: ExitStack) -> _Kept:
+    room = Room(settings.data_dir, min_free_bytes=settings.min_free_bytes, reserve_bytes=settings.reserve_bytes)
+    room.settle()  # before anything is written: what it gives up may be needed for that
+    blobs = Blobs(settings.data_dir, room=room)
+    database = Database.open(settings.data_dir / "scrivano.db")
+    cleanup.callback(database.close)
+    database.on_full = room.release
+    outbox, partials = Outbox(database, _now), Partials(database, _now)
+    outbox.on_delivery = lambda: signals.fire(DELIVERIES)
+    store = Store(database, outbox, _now)
+    store.on_change = signals.fire
+    unfinished = [upload.id for upload in partials.pending()]
+    blobs.sweep(store.with_audio(ended=settings.keep_audio), unfinished)
+    return _Kept(database=database, outbox=outbox, partials=partials, store=store, blobs=blobs)
+
+
+def _to_all(observers: Sequence[Observe]) -> Observe:
+    """Tells them one after another; there may be more later."""
+
+    def observe(seen: Observation) -> None:
+        try:
+            for told in observers:
+                told(seen)
+        except Exception:  # what is measured must not end who does the work
+            logger.exception("an observation was lost: %s", type(seen).__name__)
+
+    return observe
+
+
+def _edge(settings: Settings, ring: KeyRing | None) -> Edge:
+    return Edge(
         keys=ring,
         origins=settings.cors_origins or (),
         docs=settings.docs,
         pace=Pace(settings.upload_idle_secs, settings.upload_min_bytes_per_sec),
-    )
-    return create_app(
-        services, _lifespan(services, _retention(settings, store, outbox, partials, blobs), wyoming, ring), edge
     )
 
 
@@ -352,9 +375,9 @@ def _connection_limits(settings: Settings) -> ConnectionLimits:
     )
 
 
-def _retention(settings: Settings, store: Store, outbox: Outbox, partials: Partials, blobs: Blobs) -> Retention:
+def _retention(settings: Settings, kept: _Kept) -> Retention:
     keep = None if settings.retention_hours is None else timedelta(hours=settings.retention_hours)
-    return Retention(store, outbox, partials, blobs, keep, _now)
+    return Retention(kept.store, kept.outbox, kept.partials, kept.blobs, keep, _now)
 
 
 def _lifespan(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from built import built
 from fastapi import FastAPI, Request
 from served import until
 from starlette.testclient import TestClient
@@ -19,24 +20,8 @@ from scrivano.api.edge import Edge
 from scrivano.api.rules import OPEN_PATHS, is_open
 from scrivano.config import Settings
 from scrivano.errors import StartError
-from scrivano.gpu import GpuMemory
 from scrivano.keyring import KeyRing
 from scrivano.keys import Limits, Scope, add_key
-from scrivano.serve import Children, build
-
-
-class NoGpu:
-    def read(self, index: int) -> GpuMemory | None:
-        return None
-
-    def by_process(self, index: int) -> dict[int, int]:
-        return {}
-
-    def host_free_mb(self) -> int | None:
-        return None
-
-    def close(self) -> None:
-        pass
 
 
 @pytest.fixture
@@ -58,9 +43,8 @@ def reader(keys: Path) -> dict[str, str]:
 
 @pytest.fixture
 def app(tmp_path: Path, keys: Path, reader: dict[str, str]) -> Iterator[FastAPI]:
-    settings = {"data_dir": tmp_path, "whisper_model": "nano", "api_keys_file": keys}
-    with ExitStack() as cleanup:
-        yield build(Settings.load(settings, environ={}), Children(), NoGpu(), cleanup)
+    with built(data_dir=tmp_path, api_keys_file=keys) as app:
+        yield app
 
 
 def routes(app: FastAPI) -> Iterator[tuple[str, str]]:
@@ -172,8 +156,7 @@ def test_what_a_key_got_is_for_no_shared_cache(app: FastAPI, reader: dict[str, s
 
 
 def test_without_keys_all_is_open_as_ever_and_a_bearer_means_nothing(tmp_path: Path) -> None:
-    settings = Settings.load({"data_dir": tmp_path, "whisper_model": "nano"}, environ={})
-    with ExitStack() as cleanup, TestClient(build(settings, Children(), NoGpu(), cleanup)) as client:
+    with built(data_dir=tmp_path) as app, TestClient(app) as client:
         answer = client.get("/jobs", headers={"Authorization": "Bearer sk-nothing"})
         assert (answer.status_code, "Cache-Control" in answer.headers) == (200, False)
         assert "securitySchemes" not in client.get("/openapi.json").json()["components"]
@@ -184,18 +167,9 @@ def test_with_keys_private_networks_are_closed_unless_named(
     tmp_path: Path, keys: Path, reader: dict[str, str], networks: str | None
 ) -> None:
     submit = new_key(keys, Scope.SUBMIT)
-    settings = Settings.load(
-        {
-            "data_dir": tmp_path,
-            "whisper_model": "nano",
-            "api_keys_file": keys,
-            "allow_networks": networks,
-            "admission": "queue",
-        },
-        environ={},
-    )
+    settings = {"api_keys_file": keys, "allow_networks": networks, "admission": "queue"}
     form = {"audio_url": "http://127.0.0.1:9/a.wav"}
-    with ExitStack() as cleanup, TestClient(build(settings, Children(), NoGpu(), cleanup)) as client:
+    with built(data_dir=tmp_path, **settings) as app, TestClient(app) as client:
         answer = client.post("/jobs", data=form, files={"none": b""}, headers=submit)
 
     assert answer.status_code == 400

@@ -8,37 +8,20 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from built import built
 from fastapi import FastAPI
 from served import DATA
 from starlette.testclient import TestClient
 
-from scrivano.config import Settings
-from scrivano.gpu import GpuMemory
 from scrivano.metrics import Metrics, Reading
 from scrivano.observations import MediaLost, RequestEnded
 from scrivano.runner import Runner
-from scrivano.serve import Children, build
-
-
-class NoGpu:
-    def read(self, index: int) -> GpuMemory | None:
-        return None
-
-    def by_process(self, index: int) -> dict[int, int]:
-        return {}
-
-    def host_free_mb(self) -> int | None:
-        return None
-
-    def close(self) -> None:
-        pass
 
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[FastAPI]:
-    settings = Settings.load({"data_dir": tmp_path, "whisper_model": "nano"}, environ={})
-    with ExitStack() as cleanup:
-        yield build(settings, Children(), NoGpu(), cleanup)
+    with built(data_dir=tmp_path) as app:
+        yield app
 
 
 def test_a_worker_that_is_gone_for_good_is_said_so(app: FastAPI, tmp_path: Path) -> None:
@@ -77,8 +60,7 @@ def test_servers_in_one_process_count_for_themselves(tmp_path: Path) -> None:
         apps = []
         for name in ("one", "two"):
             (tmp_path / name).mkdir()
-            settings = Settings.load({"data_dir": tmp_path / name, "whisper_model": "nano"}, environ={})
-            apps.append(build(settings, Children(), NoGpu(), cleanup))
+            apps.append(cleanup.enter_context(built(data_dir=tmp_path / name)))
         apps[0].state.services.observe(MediaLost("a"))
 
         counts = [one.state.services.metrics.registry.get_sample_value("scrivano_media_crashes_total") for one in apps]
@@ -116,8 +98,7 @@ def test_a_fault_of_the_server_is_an_error_in_json_too(app: FastAPI) -> None:
 
 
 def test_an_upload_over_the_limit_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
-    settings = Settings.load({"data_dir": tmp_path, "whisper_model": "nano", "max_upload_bytes": 1000}, environ={})
-    with ExitStack() as cleanup, TestClient(build(settings, Children(), NoGpu(), cleanup)) as client:
+    with built(data_dir=tmp_path, max_upload_bytes=1000) as app, TestClient(app) as client:
         answer = client.post("/jobs", files={"audio": ("a.wav", b"\0" * 3_000_000)})
 
         assert (answer.status_code, "MAX_UPLOAD_BYTES" in answer.json()["error"]) == (413, True)

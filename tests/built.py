@@ -1,0 +1,35 @@
+"""The application in this process, for tests that need a hand inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from fastapi import FastAPI
+
+from scrivano.config import Settings
+from scrivano.gpu import GpuMemory
+from scrivano.serve import Children, build
+
+
+class NoGpu:
+    def read(self, index: int) -> GpuMemory | None:
+        return None
+
+    def by_process(self, index: int) -> dict[int, int]:
+        return {}
+
+    def host_free_mb(self) -> int | None:
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+@contextmanager
+def built(**settings: Any) -> Iterator[FastAPI]:
+    """With the nano model and these settings; what the server opens is closed at the end."""
+    with ExitStack() as cleanup:
+        flags = {"whisper_model": "nano", **settings}
+        yield build(Settings.load(flags, environ={}), Children(), NoGpu(), cleanup)
