@@ -35,7 +35,8 @@ def main(folder: Path, seconds: float) -> None:
     from benchmarks.load import timed
     from benchmarks.material import SAMPLE_RATE, bundled_speech
     from scrivano.engines import AudioChunk, DecodingOptions
-    from scrivano.engines.whisper_ct2 import LoadOptions, WhisperCt2
+    from scrivano.engines.ct2_model import LoadOptions
+    from scrivano.engines.whisper_ct2 import WhisperCt2
 
     def rounds(work: Callable[[], object]) -> list[float]:
         work()

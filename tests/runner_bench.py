@@ -124,7 +124,9 @@ def bench(
         gpus=[0],
     )
     changes = {
-        name: wishes.pop(name) for name in ("limits", "batch_size", "in_flight", "models", "gpus") if name in wishes
+        name: wishes.pop(name)
+        for name in ("limits", "batch_size", "in_flight", "beside", "models", "gpus")
+        if name in wishes
     }
     attempts = {name: wishes.pop(name) for name in ("decoding", "jobs_open", "keep_audio") if name in wishes}
     defaults = RunnerOptions(

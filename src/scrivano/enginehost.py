@@ -44,7 +44,7 @@ class Batch:
 
 
 class EngineHost:
-    """At most one engine child. It works on the first of its batches; the others wait in its pipe.
+    """At most one engine child. It works on the first of its batches, the others wait in its pipe; and on one `beside`.
 
     Watched by deadlines: a heartbeat would go on beating while a kernel hangs.
     """
@@ -68,7 +68,9 @@ class EngineHost:
         self.child: Child | None = None
         self.pid: int | None = None
         self.batches: deque[Batch] = deque()
-        self.deadline: float | None = None
+        self.beside: Batch | None = None
+        self._deadline: float | None = None
+        self._deadline_beside: float | None = None
 
     def start(self) -> None:
         process = Spawned(self._command, self._environment)
@@ -78,53 +80,87 @@ class EngineHost:
 
     def loading(self) -> None:
         """The load advances."""
-        self.deadline = time.monotonic() + self._limits.load_s
+        self._deadline = time.monotonic() + self._limits.load_s
 
     def ready(self, warm_up_s: float) -> None:
         """The model is loaded; 0: it did not say how long its warm-up took."""
         self._warm_up_s = warm_up_s
-        self.deadline = None
+        self._deadline = None
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.batches or self.beside)
+
+    @property
+    def deadline(self) -> float | None:
+        """When the child, if it has said nothing, is taken for hung."""
+        return min((at for at in (self._deadline, self._deadline_beside) if at is not None), default=None)
 
     def decode(
-        self, items: Sequence[WorkItem], options: Mapping[str, Any], chunks: Sequence[Mapping[str, Any]]
+        self,
+        items: Sequence[WorkItem],
+        options: Mapping[str, Any],
+        chunks: Sequence[Mapping[str, Any]],
+        *,
+        beside: bool = False,
     ) -> None:
-        """Give the engine one more batch; the answer carries the batch's id."""
+        """Give the engine one more batch; the answer carries the batch's id. `beside`: while it decodes the first."""
         assert self.child is not None
         self._given += 1
-        self.batches.append(Batch(self._given, tuple(items)))
-        if len(self.batches) == 1:
-            self._watch()
-        self.child.send({"type": "decode", "id": self._given, "options": options, "chunks": chunks})
+        batch = Batch(self._given, tuple(items))
+        if beside:
+            self.beside, self._deadline_beside = batch, self._due(batch)
+        else:
+            self.batches.append(batch)
+            if len(self.batches) == 1:
+                self._deadline = self._due(batch)
+        self.child.send(
+            {
+                "type": "decode",
+                "id": batch.id,
+                "options": options,
+                "chunks": chunks,
+                **({"beside": True} if beside else {}),
+            }
+        )
 
     def took(self, chunks: int, seconds: float) -> None:
         """A batch was decoded; call it before `take`, which begins to watch the next one."""
         self._slowest_s = max(self._slowest_s, seconds / chunks)
 
     def postpone(self, seconds: float) -> None:
-        if self.deadline is not None:
-            self.deadline += seconds
+        if self._deadline is not None:
+            self._deadline += seconds
+        if self._deadline_beside is not None:
+            self._deadline_beside += seconds
+
+    def working_on(self, batch_id: int) -> tuple[WorkItem, ...]:
+        """The chunks of that batch; empty where the child does not work on it."""
+        working = (*list(self.batches)[:1], *filter(None, [self.beside]))
+        return next((batch.items for batch in working if batch.id == batch_id), ())
 
     def take(self, batch_id: int) -> tuple[WorkItem, ...]:
-        """The chunks of the batch that was answered; empty where that is not the one that it works on."""
-        if not self.batches or self.batches[0].id != batch_id:
-            return ()
-        items = self.batches.popleft().items
-        self._watch()
+        """As `working_on`; the batch was answered."""
+        items = self.working_on(batch_id)
+        if self.beside is not None and self.beside.id == batch_id:
+            self.beside = self._deadline_beside = None
+        elif items:
+            self.batches.popleft()
+            self._deadline = self._due(self.batches[0]) if self.batches else None
         return items
 
-    def kill(self) -> list[tuple[WorkItem, ...]]:
-        """End the child; returns its batches' chunks, those first that it was working on."""
+    def kill(self) -> tuple[tuple[WorkItem, ...], list[tuple[WorkItem, ...]]]:
+        """End the child; returns the chunks that it was working on, and the batches that waited."""
         if self.child is not None:
             self.child.kill()
             self.child = self.pid = None
-        items = [batch.items for batch in self.batches]
+        first, *waiting = [batch.items for batch in self.batches] or [()]
+        beside = self.beside.items if self.beside else ()
         self.batches.clear()
-        self.deadline = None
-        return items
+        self.beside = self._deadline = self._deadline_beside = None
+        return (*first, *beside), waiting
 
-    def _watch(self) -> None:
-        """The first batch is the engine's work from now on."""
-        self.deadline = None
-        if self.batches:
-            pace_s = self._slowest_s or SPEECH * self._warm_up_s
-            self.deadline = time.monotonic() + self._limits.batch_s(len(self.batches[0].items), pace_s)
+    def _due(self, batch: Batch) -> float:
+        """When a batch that is begun now is late."""
+        pace_s = self._slowest_s or SPEECH * self._warm_up_s
+        return time.monotonic() + self._limits.batch_s(len(batch.items), pace_s)

@@ -14,6 +14,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
+from scrivano.processes import available_cores
+
 A = TypeVar("A")
 B = TypeVar("B")
 
@@ -33,8 +35,7 @@ took 1.1, so that they lose no more to it than to one thread."""
 
 def spare_cores() -> int:
     """How many lanes this process should have: a lane for each core but the caller's own."""
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return max(1, min(cores - 1, MOST))
+    return max(1, min(available_cores() - 1, MOST))
 
 
 class Lanes:

@@ -29,9 +29,6 @@ ROOM_SECS = 2.0
 HURRY_SECS = 120.0
 """So long after urgent work batches stay short, since more of it may come."""
 
-CALM_SECS = 6.0
-"""How long a batch may take when there was no urgent work lately: the first caller waits for it."""
-
 PACE_WEIGHT = 0.3
 """Of the newest batch, in the running mean of seconds a chunk."""
 
@@ -65,8 +62,9 @@ class PoolOptions:
 
     `models`: the first is the one that is meant where none is named. `gpus`: indices of the devices, each of which gets
     an engine of a model's; empty: one engine a model, on the CPU.
-    `batch_secs`: how long a batch of other work may take while there is urgent work. `in_flight`: batches that an
-    engine is given at once, so that it need not wait for its next one.
+    `batch_secs`: how long a batch of other work may take where urgent work waits for it; `calm_secs`: how long where
+    none is expected. `in_flight`: batches that an engine is given at once, so that it need not wait for its next one.
+    `beside`: an engine decodes urgent work beside its other batch, on cores that they share, so that none waits.
     """
 
     engine_command: Sequence[str]
@@ -75,7 +73,9 @@ class PoolOptions:
     limits: EngineLimits = field(default_factory=EngineLimits)
     batch_size: int = 4
     batch_secs: float = 1.5
+    calm_secs: float = 6.0
     in_flight: int = 1
+    beside: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -126,11 +126,17 @@ class Lost:
 
 News = Results | Refused | Lost | None
 
+Order = Callable[[Sequence[WorkItem]], tuple[Mapping[str, Any], list[dict[str, Any]]]]
+
 Reason = Literal["crashed", "killed", "hung", "device"]
 
 
 class Engine:
-    """One model on one device. `frugal`: a beam did not fit into its memory; until it is loaded again, it has none."""
+    """One model on one device.
+
+    `frugal`: a beam did not fit into its memory; until it is loaded again, it has none. `suspects`: its batch, or the
+    next one, is a chunk that may be the end of it, and goes alone so that no other is suspected with it.
+    """
 
     def __init__(self, spec: ModelSpec, gpu: int | None, host: EngineHost, batch_limit: int) -> None:
         self.spec = spec
@@ -140,6 +146,7 @@ class Engine:
         self.download: Mapping[str, Any] | None = None
         self.batch_limit = batch_limit
         self.frugal = False
+        self.suspects = False
         self.pace_secs = 0.0
         self.used_at = 0.0
         self.working = False
@@ -211,24 +218,39 @@ class EnginePool:
         for scheduler in self._schedulers.values():
             scheduler.remove(job_id)
 
-    def dispatch(self, order: Callable[[Sequence[WorkItem]], tuple[Mapping[str, Any], list[dict[str, Any]]]]) -> None:
+    def dispatch(self, order: Order) -> None:
         """Give every engine that has room its next batch. `order`: the options and the chunks as the wire has them."""
         for engine in self._engines:
             scheduler = self._schedulers[engine.spec.name]
+            if self._options.beside and engine.ready and not engine.host.beside and not engine.suspects:
+                limit = self._limit(engine, self._options.batch_secs)
+                if batch := scheduler.next_urgent(engine.batch_limit, limit):
+                    self._give(engine, batch, order, beside=True)
             while engine.ready and len(engine.host.batches) < self._options.in_flight:
                 batch = scheduler.next_batch(engine.batch_limit, self._calm_limit(engine))
                 if not batch:
                     break
+                engine.suspects = batch[0].alone
+                if engine.suspects and engine.host.beside:
+                    scheduler.put_back(batch)
+                    break
                 if scheduler.is_urgent(batch):
                     self._hurry_until = time.monotonic() + HURRY_SECS
-                options, chunks = order(batch)
-                engine.host.decode(batch, {**options, **FRUGAL} if engine.frugal else options, chunks)
+                self._give(engine, batch, order)
+
+    def _give(self, engine: Engine, batch: Sequence[WorkItem], order: Order, *, beside: bool = False) -> None:
+        options, chunks = order(batch)
+        engine.host.decode(batch, {**options, **FRUGAL} if engine.frugal else options, chunks, beside=beside)
 
     def _calm_limit(self, engine: Engine) -> int:
         """How many chunks may be decoded together where nobody waits for them; somebody may come."""
+        hurry = not self._options.beside and time.monotonic() < self._hurry_until
+        return self._limit(engine, self._options.batch_secs if hurry else self._options.calm_secs)
+
+    def _limit(self, engine: Engine, seconds: float) -> int:
+        """How many chunks take about so long together."""
         if not engine.pace_secs:
             return engine.batch_limit
-        seconds = self._options.batch_secs if time.monotonic() < self._hurry_until else CALM_SECS
         return max(1, min(engine.batch_limit, int(seconds / engine.pace_secs)))
 
     # Models ----------------------------------------------------------------------------------------------------
@@ -254,7 +276,7 @@ class EnginePool:
     @property
     def busy(self) -> bool:
         """Whether a batch is in an engine."""
-        return any(engine.host.batches for engine in self._engines)
+        return any(engine.host.busy for engine in self._engines)
 
     def postpone(self, seconds: float) -> None:
         """This process was stopped for so long: what the engines said meanwhile is still to be read."""
@@ -265,7 +287,7 @@ class EnginePool:
         """Time goes by. `working`: whether a model has jobs; `in_use`: what will soon be a job is under way."""
         for engine in self._engines:
             engine.working = working(engine.spec.name)
-            self._apply(engine, lifecycle.Tick(engine.working, bool(engine.host.batches), in_use))
+            self._apply(engine, lifecycle.Tick(engine.working, engine.host.busy, in_use))
 
     def patience(self, now: float) -> float:
         """Seconds until the next deadline of a model; infinite where there is none ahead."""
@@ -314,7 +336,8 @@ class EnginePool:
             self._lacks_memory(engine, free_mb, ROOM_SECS if made else None)
 
     def _stop(self, engine: Engine) -> None:
-        for items in engine.host.kill()[::-1]:
+        working, waiting = engine.host.kill()
+        for items in (*waiting[::-1], working):
             self.put_back(engine.spec.name, items)
 
     # Memory ----------------------------------------------------------------------------------------------------
@@ -333,7 +356,7 @@ class EnginePool:
     def _make_room(self, engine: Engine) -> bool:
         """End the engine on that device that has been idle for longest; whether there was one."""
         others = [one for one in self._engines if one.gpu == engine.gpu and one is not engine]
-        idle = [one for one in others if one.ready and not one.working and not one.host.batches]
+        idle = [one for one in others if one.ready and not one.working and not one.host.busy]
         if not idle:
             return False
         oldest = min(idle, key=lambda one: one.used_at)
@@ -402,9 +425,8 @@ class EnginePool:
         logger.info("downloading the model", extra={**download, **_about(engine)})
 
     def _results(self, engine: Engine, body: Mapping[str, Any]) -> News:
-        if not engine.host.batches or engine.host.batches[0].id != body["id"]:
+        if not (items := engine.host.working_on(body["id"])):
             raise ValueError(f"a result of batch {body['id']}, which it does not work on")
-        items = engine.host.batches[0].items
         results, secs = results_of(body, len(items))
         engine.took(len(items), secs)
         self._tell(engine, items, secs)
@@ -423,7 +445,7 @@ class EnginePool:
 
     def _failed(self, engine: Engine, body: Mapping[str, Any]) -> News:
         kind, message = body["kind"], body["message"]
-        items = engine.host.batches[0].items if engine.host.batches else ()
+        items = engine.host.working_on(body["id"])
         about = {"kind": kind, **_about(engine), **_jobs(items)}
         logger.error("the engine failed a batch: %s", message, extra=about)
         if kind == "memory":
@@ -447,7 +469,7 @@ class EnginePool:
             self._out_of_memory(engine)
 
     def _died(self, engine: Engine, message: str, reason: Reason = "crashed") -> Lost:
-        suspects, *innocent = engine.host.kill() or [()]
+        suspects, innocent = engine.host.kill()
         logger.error("%s", message, extra={**_about(engine), **_jobs(suspects)})
         self._observe(EngineLost(engine.spec.name, reason))
         for items in innocent[::-1]:

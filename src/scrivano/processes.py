@@ -29,6 +29,11 @@ MAX_LOG_CHARS = 2000
 PR_SET_PDEATHSIG = 1
 
 
+def available_cores() -> int:
+    """Those that this process may use, as far as the system tells."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
 class Process(Protocol):
     """What runs a child. `stderr` None: somebody else reads it."""
 

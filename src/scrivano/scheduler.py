@@ -166,6 +166,21 @@ class Scheduler:
         self._overtaken = self._overtaken + 1 if long and not took & long else 0
         return batch
 
+    def next_urgent(self, limit: int, calls_limit: int) -> list[WorkItem]:
+        """Take up to `limit` clips, else up to `calls_limit` chunks of interactive jobs, to be decoded beside another
+        batch; no class loses a turn by that. Chunks that are to be alone are left for `next_batch`."""
+        short, _ = self._short_and_long()
+        clips, calls = self._in_company(self._brief(short)), self._in_company(self._turns[Priority.INTERACTIVE])
+        self._company, limit = (clips, limit) if clips else (calls, calls_limit)
+        batch: list[WorkItem] = []
+        for kind in Priority:
+            batch.extend(self._in_turn(kind, limit - len(batch), batch[0] if batch else None))
+        return batch
+
+    def _in_company(self, job_ids: Iterable[str]) -> frozenset[str]:
+        """Those of which the next chunk is not to be alone."""
+        return frozenset(job_id for job_id in job_ids if not self._lanes[job_id].items[0].alone)
+
     def _short_and_long(self) -> tuple[set[str], set[str]]:
         """The jobs that are nearly done, and the others."""
         short = {

@@ -260,7 +260,9 @@ class _Device:
     compute_type: str
     batch_size: int
     batch_secs: float
+    calm_secs: float
     in_flight: int
+    beside: bool = False
     gpus: tuple[int, ...] = ()
 
     @property
@@ -268,10 +270,11 @@ class _Device:
         return "cuda" if self.gpus else "cpu"
 
 
-# On a CPU only the decoder gains from batches. On a GPU the next batch waits in the engine's pipe, so that urgent work
-# waits for two of them.
-CPU = _Device(compute_type="int8", batch_size=8, batch_secs=1.5, in_flight=1)
-GPU = _Device(compute_type="float16", batch_size=16, batch_secs=0.2, in_flight=2)
+# On a CPU only the decoder gains from batches, and urgent work is decoded beside them, since cores can be shared: how
+# long they take matters for the progress that is shown. On a GPU the next batch waits in the engine's pipe, so that
+# urgent work waits for two of them.
+CPU = _Device(compute_type="int8", batch_size=8, batch_secs=1.5, calm_secs=30.0, in_flight=1, beside=True)
+GPU = _Device(compute_type="float16", batch_size=16, batch_secs=0.2, calm_secs=6.0, in_flight=2)
 
 
 def _device(settings: Settings, memory: MemoryReader) -> _Device:
@@ -279,7 +282,7 @@ def _device(settings: Settings, memory: MemoryReader) -> _Device:
     seen = settings.device == "auto" and any(memory.read(gpu) is not None for gpu in gpus)
     device = replace(GPU, gpus=gpus) if seen or settings.device == "cuda" else CPU
     if settings.whisper_model_path is not None and settings.whisper_model_path.is_file():
-        device = replace(device, batch_size=1)  # whisper.cpp decodes one after the other
+        device = replace(device, batch_size=1, beside=False)  # whisper.cpp decodes one after the other
     return replace(
         device,
         compute_type=device.compute_type if settings.compute_type == "auto" else settings.compute_type,
@@ -322,7 +325,9 @@ def _runner_options(
             limits=EngineLimits(chunk_s=settings.chunk_timeout_secs),
             batch_size=device.batch_size,
             batch_secs=device.batch_secs,
+            calm_secs=device.calm_secs,
             in_flight=device.in_flight,
+            beside=device.beside,
             environment={"ENGINE_MALLOC": settings.engine_malloc},
         ),
         attempts=AttemptOptions(

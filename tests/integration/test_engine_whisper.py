@@ -26,10 +26,11 @@ OpenEngine = Callable[[], LoadedEngine]
 def open_engine(request: pytest.FixtureRequest) -> OpenEngine:
     """Loads the bundled model once more."""
     if request.param == "CTranslate2":
-        from scrivano.engines import whisper_ct2
+        from scrivano.engines.ct2_model import LoadOptions
+        from scrivano.engines.whisper_ct2 import WhisperCt2
 
-        folder = whisper_ct2.LoadOptions(folder=NANO_FOLDER, compute_type="int8", cpu_threads=2)
-        return lambda: whisper_ct2.WhisperCt2(folder)
+        nano = LoadOptions(folder=NANO_FOLDER, compute_type="int8", cpu_threads=2)
+        return lambda: WhisperCt2(nano)
     pytest.importorskip("_pywhispercpp", reason="pywhispercpp is not installed")
     from scrivano.engines import whisper_cpp
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 from engine_support import NANO_FOLDER, described, samples
 
 from scrivano.engines import AudioChunk, DecodingOptions
-from scrivano.engines.whisper_ct2 import LoadOptions, WhisperCt2
+from scrivano.engines.ct2_model import Division, LoadOptions
+from scrivano.engines.whisper_ct2 import WhisperCt2
 from scrivano.errors import EngineInput, ModelUnavailable
 
 NAME = "en-exact-0.flac"
@@ -102,3 +104,24 @@ def test_elsewhere_than_on_a_cpu_failing_windows_are_sampled_together() -> None:
     assert [" ".join(segment.text for segment in result.segments) for result in good] == [
         described()[name]["text"] for name in EXACT[:3]
     ]
+
+
+def test_two_threads_get_what_each_gets_alone_while_one_of_them_samples() -> None:
+    """Sampling replaces the model under the other thread's feet, window by window."""
+    engine = WhisperCt2(LOAD)
+    good = [AudioChunk(audio=samples(name), language=None) for name in EXACT]
+    work = [(good, DecodingOptions()), (good[:2], NEVER_GOOD)]
+    alone = [engine.decode(batch, options) for batch, options in work]
+
+    with ThreadPoolExecutor(2) as threads:
+        together = list(threads.map(lambda one: engine.decode(*one), work * 3))
+    engine.close()
+
+    assert together == alone * 3
+
+
+@pytest.mark.parametrize(
+    ("cores", "parts", "threads"), [(1, 1, 1), (2, 2, 1), (3, 3, 1), (4, 2, 2), (8, 2, 4), (16, 4, 4), (64, 16, 4)]
+)
+def test_the_work_on_a_batch_is_divided_among_all_cores(cores: int, parts: int, threads: int) -> None:
+    assert Division.of(cores) == Division(parts, threads)

@@ -49,6 +49,17 @@ def test_load_decode_close(recording: dict[str, Any]) -> None:
         assert child.process.wait(PATIENCE_S) == 0
 
 
+def test_a_decode_beside_another_one_does_not_wait_for_it(recording: dict[str, Any]) -> None:
+    with worker() as child:
+        child.load()
+        child.send(decode(*[recording] * 60, request_id=1))
+        child.send({**decode(recording, request_id=2), "beside": True})
+        first, second = child.receive(), child.receive()
+
+        assert [first["id"], second["id"]] == [2, 1]
+        assert first["results"] == second["results"][:1]
+
+
 def test_a_piece_is_cut_out_of_the_prepared_file(tmp_path: Path) -> None:
     audio = samples(NAME)
     silence = np.zeros(3 * RATE, np.float32)

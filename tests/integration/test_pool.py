@@ -150,3 +150,61 @@ def test_without_urgent_work_a_batch_is_bounded_too(tmp_path: Path) -> None:
         it.ended(it.submit(MANY))
 
         assert max(map(len, it.batches)) == 3  # of 2 s each, in 6 s
+
+
+BESIDE = {"beside": True, "batch_size": 8}
+
+
+def test_a_clip_is_decoded_beside_a_batch_that_takes_long(tmp_path: Path) -> None:
+    with bench(tmp_path, options=BESIDE, decode=["hang", "ok"]) as it:
+        long = it.submit(MANY)
+        until(lambda: (tmp_path / "batches").exists())
+
+        clips = [it.submit([[0, SECOND]]) for _ in range(3)]
+
+        assert {it.ended(clip).status for clip in clips} == {JobStatus.DONE}
+        assert it.store.get_job(long).status is JobStatus.RUNNING
+
+
+def test_a_call_of_many_chunks_takes_its_place_beside_in_short_batches(tmp_path: Path) -> None:
+    with bench(tmp_path, options=BESIDE, secs=0.6, decode=["ok", "hang", "ok"]) as it:
+        it.ended(it.submit([[0, SECOND]]))  # tells the pace: two chunks fit into 1.5 s
+        it.submit(MANY)
+        until(lambda: len(it.batches) == 2)
+
+        call = it.submit(MANY, options={"priority": "interactive"})
+
+        assert it.ended(call).status is JobStatus.DONE
+        assert max(len(batch) for batch in it.batches[2:]) == 2
+
+
+def test_what_hangs_beside_a_batch_is_found_out(tmp_path: Path) -> None:
+    options = {**BESIDE, "limits": EngineLimits(chunk_s=0.5)}
+    with bench(tmp_path, options=options, decode=["hang", "ok"]) as it:
+        clip = it.submit([[0, SECOND]])  # an idle engine decodes it beside nothing
+
+        assert it.ended(clip).status is JobStatus.DONE
+        assert len(it.batches) == 2
+
+
+def test_of_two_batches_that_an_engine_died_over_only_the_guilty_one_fails(tmp_path: Path) -> None:
+    with bench(tmp_path, options=BESIDE, decode=["hang", "ok"], poison=[MANY[5]]) as it:
+        clip = it.submit([[0, SECOND]])
+        until(lambda: (tmp_path / "batches").exists())
+        long = it.submit(MANY)
+        others = [it.submit([[n * SECOND, (n + 1) * SECOND]]) for n in range(3)]
+
+        assert it.ended(long).error_code == "engine_crashed"
+        assert {it.ended(job).status for job in (clip, *others)} == {JobStatus.DONE}
+
+
+def test_clips_without_end_do_not_keep_a_suspect_from_its_turn(tmp_path: Path) -> None:
+    with bench(tmp_path, options=BESIDE, decode=["slow"], poison=[MANY[5]]) as it:
+        long = it.submit(MANY[:8])
+        clips = [it.submit([[0, SECOND]]) for _ in range(3)]
+        while not it.store.get_job(long).status.terminal:
+            it.ended(clips[-1])
+            clips.append(it.submit([[0, SECOND]]))
+
+        assert it.ended(long).error_code == "engine_crashed"
+        assert {it.ended(clip).status for clip in clips} == {JobStatus.DONE}

@@ -308,3 +308,51 @@ def test_a_long_job_has_its_share_beside_urgent_ones_that_are_kept_apart(limit: 
         longest = max(longest, waited)
 
     assert longest <= max(SHORT_PATIENCE, PATIENCE[NORMAL])
+
+
+def test_clips_and_then_calls_go_beside_another_batch() -> None:
+    scheduler = Scheduler(apart=True)
+    scheduler.add(items("long", 100))
+    assert scheduler.next_urgent(4, 2) == []
+
+    scheduler.add(items("call", 9, priority=INTERACTIVE))
+    for clip in ("a", "b", "c"):
+        scheduler.add(items(clip, 1, seconds=5))
+    assert [item.job_id for item in scheduler.next_urgent(4, 2)] == ["call"] * 2
+
+    for clip in ("a", "b", "c"):
+        scheduler.complete(clip)
+    assert [item.job_id for item in scheduler.next_urgent(2, 1)] == ["a", "b"]
+    assert [item.job_id for item in scheduler.next_urgent(2, 1)] == ["c"]
+    assert [item.job_id for item in scheduler.next_urgent(2, 1)] == ["call"]
+
+
+def test_a_suspect_does_not_go_beside_another_batch() -> None:
+    scheduler = Scheduler(apart=True)
+    scheduler.put_back([replace(items("suspect", 1)[0], alone=True)])
+    scheduler.complete("suspect")
+    scheduler.add(items("clip", 1))
+    scheduler.complete("clip")
+
+    assert [item.job_id for item in scheduler.next_urgent(4, 4)] == ["clip"]
+    assert scheduler.next_urgent(4, 4) == []
+    assert [item.job_id for item in scheduler.next_batch(4)] == ["suspect"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(Priority), st.integers(1, 4), GROUPS), max_size=12), st.integers(1, 5))
+def test_two_places_lose_nothing_and_mix_no_groups(jobs: list[tuple[Priority, int, str]], limit: int) -> None:
+    scheduler = Scheduler(apart=True)
+    given_in = []
+    for number, (priority, count, group) in enumerate(jobs):
+        chunks = items(f"{number}", count, group=group, priority=priority)
+        given_in += chunks
+        scheduler.add(chunks)
+        scheduler.complete(f"{number}")
+    taken = []
+    while batch := [*scheduler.next_urgent(limit, 1), *scheduler.next_batch(limit)]:
+        taken += batch
+
+    assert sorted((one.job_id, one.index) for one in taken) == sorted((one.job_id, one.index) for one in given_in)
+    for number in range(len(jobs)):
+        own = [one.index for one in taken if one.job_id == f"{number}"]
+        assert own == sorted(own)

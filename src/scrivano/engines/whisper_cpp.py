@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -45,6 +44,7 @@ from scrivano.engines.whisper_rules import (
 from scrivano.engines.words import TimedText, TokenTimes, place_words, timed_segments
 from scrivano.errors import ModelUnavailable
 from scrivano.jobs import SAMPLE_RATE, Task
+from scrivano.processes import available_cores
 from scrivano.transcript import Segment
 
 if TYPE_CHECKING:
@@ -380,7 +380,7 @@ class WhisperCpp:
 
     @cached_property
     def _threads(self) -> int:
-        return self._options.cpu_threads or _cores()
+        return self._options.cpu_threads or available_cores()
 
     # Tokens.
 
@@ -487,9 +487,3 @@ def _said() -> Iterator[_Log]:
         yield log
     finally:
         cpp.whisper_log_set(None)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -11,21 +11,19 @@ import json
 import logging
 import math
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import ctranslate2
 import numpy as np
-from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_suppressed_tokens, pad_or_trim
 
 from scrivano.detection import likeliest
 from scrivano.engines import RANKED, AudioChunk, ChunkResult, DecodingOptions
+from scrivano.engines.ct2_model import Ct2Model, LoadOptions, grouped
 from scrivano.engines.failures import classify
 from scrivano.engines.whisper_rules import (
     Attempt,
@@ -48,9 +46,6 @@ from scrivano.transcript import Segment
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-K = TypeVar("K")
-T = TypeVar("T")
-
 logger = logging.getLogger(__name__)
 
 FRAMES_PER_SECOND = 100
@@ -63,33 +58,7 @@ FRAMES_STEP, SILENCE_FRAMES = 500, 100
 BEST_OF = 5
 """Texts sampled at a temperature, of which the most probable counts; Whisper's default."""
 
-WORKERS = 2
-"""CTranslate2's workers on a CPU; they share the weights, and each uses all of the model's threads.
-
-The search for a batch leaves a second core two thirds idle: its matrices are small, and what lies between them is done
-by one thread. Measured with `base`, two cores, 8 windows, beam 5: 3.5 s as one batch, 2.6 s as two halves at once. The
-threads must sleep while they wait (`OMP_WAIT_POLICY`), or those of one worker stand in the other's way (4.7 s)."""
-
-FIRST_TIMESTAMP_INDEX = 50
-"""The first timestamp is at most 1.00 s (Whisper's `max_initial_timestamp`)."""
-
 NEEDED_FILES = ("model.bin", "config.json", "tokenizer.json")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadOptions:
-    """What to load, and where: `device` is `cpu` or `cuda`, `compute_type` as in CTranslate2; 0 threads: its choice.
-
-    `fast`: the encoder hears a window without most of the silence that fills it up to 30 s. Stock models may then
-    repeat themselves or break off; such a window is heard again in full.
-    """
-
-    folder: Path
-    device: str = "cpu"
-    device_index: int = 0
-    compute_type: str = "default"
-    cpu_threads: int = 0
-    fast: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,21 +157,12 @@ class WhisperCt2:
         _check_folder(options.folder)
         self._options = options
         self._tokenizers: dict[tuple[str, str], Tokenizer] = {}
-        self._workers = WORKERS if options.device == "cpu" else 1
-        self._threads = ThreadPoolExecutor(self._workers, "align")
-        self._drawing = False
         self._closed = False
         try:
-            self._whisper = WhisperModel(
-                str(options.folder),
-                device=options.device,
-                device_index=options.device_index,
-                compute_type=options.compute_type,
-                cpu_threads=options.cpu_threads,
-                num_workers=self._workers,
-            )
+            self._model = Ct2Model(options)
         except Exception as error:
             raise classify(error, loading=True) from error
+        self._whisper = self._model.whisper
 
     @property
     def multilingual(self) -> bool:
@@ -234,20 +194,18 @@ class WhisperCt2:
 
     def close(self) -> None:
         self._closed = True
-        self._threads.shutdown()
-        self._whisper.model.unload_model()
+        self._model.close()
 
     # One decode: rounds of windows, until every chunk is heard to its end.
 
     def _decode(self, batch: Sequence[AudioChunk], options: DecodingOptions) -> list[ChunkResult]:
         if self._closed:
             raise ModelUnavailable("the model was closed")
-        if self._drawing or not self._whisper.model.model_is_loaded:  # where a replacement failed for lack of memory
-            self._replace(self._workers)
+        self._model.refresh()
         progress = [_Progress() for _ in batch]
         windows = [self._window(index, chunk) for index, chunk in enumerate(batch)]
         while windows:
-            alike = _grouped(windows, key=lambda window: window.heard_frames).values()
+            alike = grouped(windows, key=lambda window: window.heard_frames).values()
             windows = [left for group in alike for left in self._round(group, progress, options)]
         return [one.result() for one in progress]
 
@@ -270,7 +228,7 @@ class WhisperCt2:
         self, windows: Sequence[_Window], progress: Sequence[_Progress], options: DecodingOptions
     ) -> list[_Window]:
         """Decode windows of one length into `progress`; the windows that are left to decode."""
-        encoded = self._encode(windows)
+        encoded = self._model.encode([pad_or_trim(window.features, window.heard_frames) for window in windows])
         detected = self._languages(encoded, windows)
         for window, ranked in zip(windows, detected, strict=True):
             if window.offset == 0:
@@ -288,24 +246,11 @@ class WhisperCt2:
                 left.append(one.window.rest(rest, one.tokenizer.language_code))
         return left
 
-    # Encoder outputs live in host memory between calls: parts of a batch are then cheap to take, they outlive
-    # a reload of the model, and a window costs 4 MB over the bus, a few per cent of its decoding.
-
-    def _encode(self, windows: Sequence[_Window]) -> NDArray[Any]:
-        features = np.stack([pad_or_trim(window.features, window.heard_frames) for window in windows])
-        output = self._whisper.model.encode(ctranslate2.StorageView.from_array(features), to_cpu=True)
-        if output.dtype == ctranslate2.DataType.bfloat16:  # NumPy has no such type
-            output = output.to(ctranslate2.DataType.float32)
-        return np.array(output)
-
     def _languages(self, encoded: NDArray[Any], windows: Sequence[_Window]) -> list[Mapping[str, float]]:
         """The likeliest languages of each window, in order; only those that have none yet are asked about."""
         unknown = [i for i, window in enumerate(windows) if window.language is None]
-        found = {}
-        if unknown:
-            for i, ranked in zip(unknown, self._whisper.model.detect_language(_part(encoded, unknown)), strict=True):
-                every = {token.strip("<|>"): float(probability) for token, probability in ranked}
-                found[i] = likeliest(every, windows[i].languages, RANKED)
+        ranked = self._model.detect(encoded, unknown) if unknown else []
+        found = {i: likeliest(every, windows[i].languages, RANKED) for i, every in zip(unknown, ranked, strict=True)}
         return [found.get(i) or {str(window.language): 1.0} for i, window in enumerate(windows)]
 
     def _tokenizer(self, language: str, task: str) -> Tokenizer:
@@ -326,9 +271,11 @@ class WhisperCt2:
         ]
         prompts = [self._prompt(tokenizer, options) for tokenizer in tokenizers]
         attempts: list[list[Attempt]] = [[] for _ in windows]
+        caps = [token_cap(window.seconds) for window in windows]
         if options.temperatures[0] == 0:
-            for i, attempt in enumerate(self._search(encoded, windows, prompts, options)):
-                attempts[i].append(attempt)
+            search = {"beam_size": options.beam_size, "patience": 1, "suppress_tokens": self._suppressed}
+            found = self._model.generate(encoded, range(len(windows)), prompts, caps, **search)
+            attempts = [[self._attempt(found[i], 0.0)] for i in range(len(windows))]
         # One that was shortened is searched again first, in full.
         failed = [
             i
@@ -354,29 +301,6 @@ class WhisperCt2:
         hotwords = hotwords[: room // 2 if previous else room]
         return list(self._whisper.get_prompt(tokenizer, hotwords + previous[-(room - len(hotwords)) :]))
 
-    def _search(
-        self,
-        encoded: NDArray[Any],
-        windows: Sequence[_Window],
-        prompts: Sequence[list[int]],
-        options: DecodingOptions,
-    ) -> list[Attempt]:
-        """The beam search of all windows: one call for those that share their token cap."""
-        caps = [token_cap(window.seconds) for window in windows]
-        searches: list[tuple[int, Any]] = []
-        for cap, alike in _grouped(range(len(windows)), key=lambda i: caps[i]).items():
-            for members in _divided(alike, self._workers):
-                results = self._generate(
-                    _part(encoded, members),
-                    [prompts[i] for i in members],
-                    cap,
-                    beam_size=options.beam_size,
-                    patience=1,
-                )
-                searches.extend(zip(members, results, strict=True))
-        found = {i: self._attempt(result.result(), 0.0) for i, result in searches}
-        return [found[i] for i in range(len(windows))]
-
     def _sample(
         self,
         encoded: NDArray[Any],
@@ -391,69 +315,19 @@ class WhisperCt2:
         the last bits anyway, together.
         """
         attempts: dict[int, list[Attempt]] = {i: [] for i in members}
+        caps = [token_cap(window.seconds) for window in windows]
         temperatures = [temperature for temperature in options.temperatures if temperature > 0]
-        for group in [[i] for i in members] if self._options.device == "cpu" else [list(members)]:
-            if temperatures and group and self._options.device == "cpu":
-                self._seed(windows[group[0]].seed + windows[group[0]].offset)
-            for temperature in temperatures:
-                for cap, alike in _grouped(group, key=lambda i: token_cap(windows[i].seconds)).items():
-                    results = self._generate(
-                        _part(encoded, alike),
-                        [prompts[i] for i in alike],
-                        cap,
-                        beam_size=1,
-                        num_hypotheses=BEST_OF,
-                        sampling_topk=0,
-                        sampling_temperature=temperature,
-                    )
-                    for i, result in zip(alike, results, strict=True):
-                        attempts[i].append(self._attempt(result.result(), temperature))
-                group = [i for i in group if needs_fallback(attempts[i][-1], options)]
+        search = {"beam_size": 1, "num_hypotheses": BEST_OF, "sampling_topk": 0, "suppress_tokens": self._suppressed}
+        groups = [[i] for i in members] if self._model.on_cpu else [list(members)]
+        for group in groups if temperatures and members else ():
+            first = windows[group[0]]
+            with self._model.drawing(first.seed + first.offset) as generate:
+                for temperature in temperatures:
+                    found = generate(encoded, group, prompts, caps, sampling_temperature=temperature, **search)
+                    for i, result in found.items():
+                        attempts[i].append(self._attempt(result, temperature))
+                    group = [i for i in group if needs_fallback(attempts[i][-1], options)]
         return attempts
-
-    def _seed(self, seed: int) -> None:
-        """Start the random numbers of CTranslate2 anew.
-
-        Its generator belongs to a worker's thread, which reads the seed at its first draw and never again (measured
-        with 4.8.5: unloading and loading the weights does not help); which of several workers draws is left to chance.
-        So whatever draws is a new model of a single worker: 20 ms for the bundled one, as long as a load from the page
-        cache for others, and only for failing windows.
-        """
-        self._replace(1)
-        ctranslate2.set_random_seed(seed % 2**32)
-        self._drawing = True
-
-    def _replace(self, workers: int) -> None:
-        """The same model in new threads. The old weights go first: there may be no room for both."""
-        self._whisper.model.unload_model()
-        self._whisper.model = ctranslate2.models.Whisper(
-            str(self._options.folder),
-            device=self._options.device,
-            device_index=self._options.device_index,
-            compute_type=self._options.compute_type,
-            intra_threads=self._options.cpu_threads,
-            inter_threads=workers,
-        )
-        self._drawing = False
-
-    def _generate(
-        self, features: ctranslate2.StorageView, prompts: list[list[int]], cap: int, **search: Any
-    ) -> list[Any]:
-        """Begins; each result waits for its end. At most `cap` new tokens: CTranslate2 takes the lesser of half of
-        `max_length` and what the prompt leaves."""
-        return list(
-            self._whisper.model.generate(
-                features,
-                prompts,
-                asynchronous=True,
-                max_length=max(2 * cap, cap + len(prompts[0]) - 1),
-                return_scores=True,
-                return_no_speech_prob=True,
-                suppress_tokens=self._suppressed,
-                max_initial_timestamp_index=FIRST_TIMESTAMP_INDEX,
-                **search,
-            )
-        )
 
     @cached_property
     def _suppressed(self) -> list[int]:
@@ -497,33 +371,16 @@ class WhisperCt2:
         timed = [[_untimed(one, spoken) for spoken in one.spoken] for one in heard]
         if not (options.word_timestamps and self._aligns):
             return timed
-        talking = [i for i, one in enumerate(heard) if one.spoken]
-
-        def align(members: Sequence[int]) -> list[Any]:
-            return list(
-                self._whisper.model.align(
-                    _part(encoded, members),
-                    heard[members[0]].tokenizer.sot_sequence,
-                    [_text_tokens(heard[i]) for i in members],
-                    [heard[i].window.frames for i in members],
-                )
-            )
-
-        groups = list(self._aligned_together(talking, heard))
-        for members, results in zip(groups, self._threads.map(align, groups), strict=True):
-            for i, result in zip(members, results, strict=True):
-                timed[i] = _with_words(heard[i], result)
+        aligned = self._model.align(
+            encoded,
+            [i for i, one in enumerate(heard) if one.spoken],
+            [one.tokenizer.sot_sequence for one in heard],
+            [_text_tokens(one) for one in heard],
+            [one.window.frames for one in heard],
+        )
+        for i, result in aligned.items():
+            timed[i] = _with_words(heard[i], result)
         return timed
-
-    def _aligned_together(self, members: Sequence[int], heard: Sequence[_Heard]) -> Iterable[list[int]]:
-        """One call has one start sequence: language and task.
-
-        On a CPU each window has its own: a window's alignment changes with its neighbours there (measured on Zen 5, not
-        on Zen 4: one in nine, words moved by up to 0.2 s), and one by one takes no longer.
-        """
-        if self._options.device == "cpu":
-            return [[i] for i in members]
-        return _grouped(members, key=lambda i: tuple(heard[i].tokenizer.sot_sequence)).values()
 
 
 def _check_folder(folder: Path) -> None:
@@ -533,24 +390,6 @@ def _check_folder(folder: Path) -> None:
             f"{folder} is not a CTranslate2 Whisper model: it lacks {', '.join(missing)}; "
             "convert the model with ct2-transformers-converter (--copy_files tokenizer.json preprocessor_config.json)"
         )
-
-
-def _part(encoded: NDArray[Any], members: Sequence[int]) -> ctranslate2.StorageView:
-    chosen = encoded if len(members) == len(encoded) else np.ascontiguousarray(encoded[list(members)])
-    return ctranslate2.StorageView.from_array(chosen)
-
-
-def _divided(members: Sequence[T], parts: int) -> Iterable[Sequence[T]]:
-    """At most so many parts of about the same size."""
-    size = math.ceil(len(members) / parts)
-    return [members[at : at + size] for at in range(0, len(members), size)]
-
-
-def _grouped(members: Iterable[T], key: Callable[[T], K]) -> Mapping[K, list[T]]:
-    groups: dict[K, list[T]] = {}
-    for member in members:
-        groups.setdefault(key(member), []).append(member)
-    return groups
 
 
 def _text_tokens(heard: _Heard) -> list[int]:

@@ -1,8 +1,9 @@
 """The engine child: one loaded model, JSON lines in and out (`python -m scrivano.engines.worker`).
 
-Requests come on stdin: `load` first, then `decode`s, at the end `close`. Answers go to the real stdout, which nothing
-else can write to. The end of stdin means that the server is gone: the child ends at once, in the middle of a decode
-too.
+Requests come on stdin: `load` first, then `decode`s, at the end `close`. They are answered one after the other, but for
+decodes marked `beside`: those have a thread of their own, where the engine allows it. Answers go to the real stdout,
+which nothing else can write to. The end of stdin means that the server is gone: the child ends at once, in the middle
+of a decode too.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ OpenEngine = Callable[[Mapping[str, Any], Send], LoadedEngine]
 
 
 class Worker:
-    """Answers requests one after the other. `open_engine` makes an engine of a `load` request."""
+    """Answers requests; decodes may come from two threads. `open_engine` makes an engine of a `load` request."""
 
     def __init__(self, send: Send, open_engine: OpenEngine) -> None:
         self._send = send
@@ -229,7 +230,8 @@ def _open_cpp(file: Path, request: Mapping[str, Any]) -> LoadedEngine:
 
 
 def _open_ct2(folder: Path, request: Mapping[str, Any]) -> LoadedEngine:
-    from scrivano.engines.whisper_ct2 import LoadOptions, WhisperCt2
+    from scrivano.engines.ct2_model import LoadOptions
+    from scrivano.engines.whisper_ct2 import WhisperCt2
 
     logger.info("loading %s on %s", request["model"], request["device"])
     return WhisperCt2(
@@ -301,18 +303,12 @@ def sender(stream: IO[bytes]) -> Send:
     return send
 
 
-def read_requests(stream: IO[bytes], requests: queue.SimpleQueue[bytes]) -> None:
-    """Hand on stdin's lines; at its end the process ends, whatever it is doing."""
+Requests = queue.SimpleQueue[Mapping[str, Any]]
+
+
+def read_requests(stream: IO[bytes], requests: Requests, beside: Requests, send: Send) -> None:
+    """Hand on stdin's requests; at its end the process ends, whatever it is doing."""
     for line in stream:
-        requests.put(line)
-    os._exit(0)
-
-
-def serve(worker: Worker, requests: queue.SimpleQueue[bytes], send: Send) -> None:
-    """Handle requests until one says `close`."""
-    going_on = True
-    while going_on:
-        line = requests.get()
         try:
             request = json.loads(line)
             if not isinstance(request, dict):
@@ -320,7 +316,14 @@ def serve(worker: Worker, requests: queue.SimpleQueue[bytes], send: Send) -> Non
         except (ValueError, TypeError) as error:
             send({"type": "failed", "id": None, "kind": "input", "message": f"a line that is no request: {error}"})
             continue
-        going_on = worker.handle(request)
+        (beside if request.get("beside") else requests).put(request)
+    os._exit(0)
+
+
+def serve(worker: Worker, requests: Requests) -> None:
+    """Handle requests until one says `close`."""
+    while worker.handle(requests.get()):
+        pass
 
 
 def _cpu_info() -> str:
@@ -340,9 +343,10 @@ def main() -> None:
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # one line a request of a download
     logger.info("allocator: %s", "tuned" if tuned else "default")
     warn_of_mkl(os.environ, _cpu_info())
-    requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=read_requests, args=(sys.stdin.buffer, requests), daemon=True).start()
-    serve(Worker(send, open_engine), requests, send)
+    worker, requests, beside = Worker(send, open_engine), Requests(), Requests()
+    threading.Thread(target=read_requests, args=(sys.stdin.buffer, requests, beside, send), daemon=True).start()
+    threading.Thread(target=serve, args=(worker, beside), daemon=True).start()
+    serve(worker, requests)
     sys.stderr.flush()
     # Not a normal exit: the libraries' own threads may take their time, or crash, when the interpreter is torn down.
     os._exit(0)
