@@ -27,7 +27,7 @@ ROOM_SECS = 2.0
 """After a model has made room: a driver's figures settle within about 1.5 s of a process's end."""
 
 HURRY_SECS = 120.0
-"""So long after urgent work batches stay short, since more of it may come."""
+"""So long after urgent work batches stay short, or yield, since more of it may come."""
 
 PACE_WEIGHT = 0.3
 """Of the newest batch, in the running mean of seconds a chunk."""
@@ -225,6 +225,7 @@ class EnginePool:
             if self._options.beside and engine.ready and not engine.host.beside and not engine.suspects:
                 limit = self._limit(engine, self._options.batch_secs)
                 if batch := scheduler.next_urgent(engine.batch_limit, limit):
+                    self._hurry_until = time.monotonic() + HURRY_SECS
                     self._give(engine, batch, order, beside=True)
             while engine.ready and len(engine.host.batches) < self._options.in_flight:
                 batch = scheduler.next_batch(engine.batch_limit, self._calm_limit(engine))
@@ -240,12 +241,20 @@ class EnginePool:
 
     def _give(self, engine: Engine, batch: Sequence[WorkItem], order: Order, *, beside: bool = False) -> None:
         options, chunks = order(batch)
-        engine.host.decode(batch, {**options, **FRUGAL} if engine.frugal else options, chunks, beside=beside)
+        if engine.frugal:
+            options = {**options, **FRUGAL}
+        if self._options.beside and self._hurry and not beside:
+            options = {**options, "yielding": True}
+        engine.host.decode(batch, options, chunks, beside=beside)
+
+    @property
+    def _hurry(self) -> bool:
+        return time.monotonic() < self._hurry_until
 
     def _calm_limit(self, engine: Engine) -> int:
         """How many chunks may be decoded together where nobody waits for them; somebody may come."""
-        hurry = not self._options.beside and time.monotonic() < self._hurry_until
-        return self._limit(engine, self._options.batch_secs if hurry else self._options.calm_secs)
+        waits = self._hurry and not self._options.beside
+        return self._limit(engine, self._options.batch_secs if waits else self._options.calm_secs)
 
     def _limit(self, engine: Engine, seconds: float) -> int:
         """How many chunks take about so long together."""

@@ -110,7 +110,7 @@ def test_two_threads_get_what_each_gets_alone_while_one_of_them_samples() -> Non
     """Sampling replaces the model under the other thread's feet, window by window."""
     engine = WhisperCt2(LOAD)
     good = [AudioChunk(audio=samples(name), language=None) for name in EXACT]
-    work = [(good, DecodingOptions()), (good[:2], NEVER_GOOD)]
+    work = [(good, DecodingOptions(yielding=True)), (good[:2], replace(NEVER_GOOD, urgent=True))]
     alone = [engine.decode(batch, options) for batch, options in work]
 
     with ThreadPoolExecutor(2) as threads:

@@ -208,3 +208,15 @@ def test_clips_without_end_do_not_keep_a_suspect_from_its_turn(tmp_path: Path) -
 
         assert it.ended(long).error_code == "engine_crashed"
         assert {it.ended(clip).status for clip in clips} == {JobStatus.DONE}
+
+
+def test_a_batch_yields_where_urgent_work_came_lately(tmp_path: Path) -> None:
+    with bench(tmp_path, options=BESIDE) as it:
+        it.ended(it.submit(MANY))
+        it.ended(it.submit([[0, SECOND]]))
+        before = len(it.batches)
+        it.ended(it.submit(MANY))
+
+        options = [json.loads(line) for line in (tmp_path / "options").read_text().splitlines()]
+        assert {one.get("yielding", False) for one in options[: before - 1]} == {False}
+        assert {one.get("yielding", False) for one in options[before:]} == {True}

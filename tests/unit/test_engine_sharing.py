@@ -12,7 +12,7 @@ PATIENCE_S = 10.0
 
 
 def test_users_share_and_a_replacer_waits_for_all_of_them() -> None:
-    sharing, log = Sharing(), []
+    sharing, log = Sharing(2), []
     both_in, go = threading.Barrier(3), threading.Event()
 
     def use() -> None:
@@ -40,7 +40,7 @@ def test_users_share_and_a_replacer_waits_for_all_of_them() -> None:
 
 
 def test_nobody_is_there_beside_a_replacer() -> None:
-    sharing = Sharing()
+    sharing = Sharing(2)
     users: list[int] = []
     replacers: list[int] = []
     seen: list[tuple[int, int]] = []
@@ -63,10 +63,28 @@ def test_nobody_is_there_beside_a_replacer() -> None:
 
 
 def test_an_error_gives_it_back() -> None:
-    sharing = Sharing()
+    sharing = Sharing(2)
     for enter in (sharing.use, sharing.alone):
         with pytest.raises(ValueError, match="on the way"), enter():
             raise ValueError("on the way")
 
     with sharing.alone():
         pass
+
+
+def test_urgent_users_wait_for_nobody_and_the_others_for_them() -> None:
+    sharing, log = Sharing(1), []
+
+    def use() -> None:
+        with sharing.use():
+            log.append("used")
+
+    with sharing.use():
+        other = threading.Thread(target=use)
+        other.start()
+        with sharing.use(urgent=True):
+            log.append("urgent")
+        log.append("first")
+    other.join(PATIENCE_S)
+
+    assert log == ["urgent", "first", "used"]

@@ -26,6 +26,8 @@ class DecodingOptions:
     """How to decode; one batch has one set. Names and defaults as in Whisper.
 
     `hotwords`: words to expect, put before each window as faster-whisper does, ahead of `initial_prompt`.
+    `urgent`: it goes before what else the engine works on; `yielding`: urgent work is expected and is not to wait for
+    long. Neither changes what is heard.
     """
 
     beam_size: int = 5
@@ -36,6 +38,8 @@ class DecodingOptions:
     word_timestamps: bool = True
     initial_prompt: str | None = None
     hotwords: str | None = None
+    urgent: bool = False
+    yielding: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +70,7 @@ class ChunkResult:
 
 
 class Engine(Protocol):
-    """A loaded model. Blocking and not thread-safe: one batch at a time."""
+    """A loaded model. Blocking; one batch at a time, and an urgent one beside it where the adapter allows it."""
 
     def decode(self, batch: Sequence[AudioChunk], options: DecodingOptions) -> list[ChunkResult]:
         """One result per chunk, in the order given. Languages and tasks may differ within a batch.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,6 +26,11 @@ T = TypeVar("T")
 
 MOST_THREADS = 4
 """Of a worker; CTranslate2's own default."""
+
+YIELDING_SECS = 1.2
+"""A search takes about so long where urgent work may come: that runs beside the ones under way, and none begins
+meanwhile. Smaller ones cost more: with `base` and one thread a window takes 1.00, 1.01, 1.05 s in searches of 4, 2, 1
+with MKL (Intel), 1.12, 1.27, 1.52 s without (AMD's way, on the same processor)."""
 
 FIRST_TIMESTAMP_INDEX = 50
 """The first timestamp is at most 1.00 s (Whisper's `max_initial_timestamp`)."""
@@ -84,11 +90,12 @@ class Ct2Model:
         self._options = options
         self.on_cpu = options.device == "cpu"
         self._division = Division.of(options.cpu_threads or available_cores()) if self.on_cpu else Division(1, 0)
-        # On a CPU one more, for another thread's batch: it need not wait for the parts of this one's.
-        self._workers = self._division.parts + self.on_cpu
-        self._threads = ThreadPoolExecutor(self._workers, "part")
-        self._sharing = Sharing()
+        # Urgent work finds threads and workers of its own, however much of the other waits.
+        self._workers = self._division.parts * (2 if self.on_cpu else 1)
+        self._threads = {urgent: ThreadPoolExecutor(self._division.parts) for urgent in (False, True)}
+        self._sharing = Sharing(self._division.parts)
         self._drew = False
+        self._search_secs = 0.0
         self.whisper = WhisperModel(
             str(options.folder),
             device=options.device,
@@ -99,7 +106,8 @@ class Ct2Model:
         )
 
     def close(self) -> None:
-        self._threads.shutdown()
+        for threads in self._threads.values():
+            threads.shutdown()
         self.whisper.model.unload_model()
 
     def refresh(self) -> None:
@@ -113,20 +121,24 @@ class Ct2Model:
     def _stale(self) -> bool:
         return self._drew or not self.whisper.model.model_is_loaded
 
-    def encode(self, features: Sequence[NDArray[np.float32]]) -> NDArray[Any]:
+    def encode(self, features: Sequence[NDArray[np.float32]], *, urgent: bool = False) -> NDArray[Any]:
         """Log-mel windows of one length (mels, frames) to (windows, positions, width)."""
-        return np.concatenate(self._in_parts(self._encode, features))
 
-    def _encode(self, features: Sequence[NDArray[np.float32]]) -> NDArray[Any]:
-        with self._sharing.use():
-            output = self.whisper.model.encode(ctranslate2.StorageView.from_array(np.stack(features)), to_cpu=True)
-            if output.dtype == ctranslate2.DataType.bfloat16:  # NumPy has no such type
-                output = output.to(ctranslate2.DataType.float32)
-            return np.array(output)
+        def encode(part: Sequence[NDArray[np.float32]]) -> NDArray[Any]:
+            with self._sharing.use(urgent=urgent):
+                output = self.whisper.model.encode(ctranslate2.StorageView.from_array(np.stack(part)), to_cpu=True)
+                if output.dtype == ctranslate2.DataType.bfloat16:  # NumPy has no such type
+                    output = output.to(ctranslate2.DataType.float32)
+                return np.array(output)
 
-    def detect(self, encoded: NDArray[Any], members: Sequence[int]) -> list[dict[str, float]]:
+        # On a CPU two windows together take as long as one after the other.
+        return np.concatenate(
+            list(self._threads[urgent].map(encode, _divided(features, 1 if self.on_cpu else len(features))))
+        )
+
+    def detect(self, encoded: NDArray[Any], members: Sequence[int], *, urgent: bool = False) -> list[dict[str, float]]:
         """Every language's probability, the likeliest first, in each of the windows `members`."""
-        with self._sharing.use():
+        with self._sharing.use(urgent=urgent):
             found = self.whisper.model.detect_language(_part(encoded, members))
         return [{token.strip("<|>"): float(probability) for token, probability in ranked} for ranked in found]
 
@@ -136,11 +148,25 @@ class Ct2Model:
         members: Sequence[int],
         prompts: Sequence[list[int]],
         caps: Sequence[int],
+        *,
+        urgent: bool = False,
+        yielding: bool = False,
         **search: Any,
     ) -> dict[int, Any]:
         """See `Generate`. What the search finds does not depend on the other windows on a CPU."""
-        with self._sharing.use():
-            return self._generate(encoded, members, prompts, caps, **search)
+
+        def generate(part: Sequence[int]) -> dict[int, Any]:
+            with self._sharing.use(urgent=urgent):
+                began = time.monotonic()
+                results = self._generate(encoded, part, prompts, caps, **search)
+                self._search_secs = (time.monotonic() - began) / len(part)
+            return results
+
+        size = math.ceil(len(members) / self._division.parts)
+        if yielding and self._search_secs:
+            size = min(size, int(YIELDING_SECS / self._search_secs))
+        found = self._threads[urgent].map(generate, _divided(members, size))
+        return {i: result for part in found for i, result in part.items()}
 
     def _generate(
         self,
@@ -150,23 +176,21 @@ class Ct2Model:
         caps: Sequence[int],
         **search: Any,
     ) -> dict[int, Any]:
-        """One call, or one for each part, for those that share their cap. CTranslate2's own is the lesser of half of
-        `max_length` and what the prompt leaves."""
-        begun: list[tuple[int, Any]] = []
+        """One call for those that share their cap. CTranslate2's own is the lesser of half of `max_length` and what
+        the prompt leaves."""
+        found: dict[int, Any] = {}
         for cap, alike in grouped(members, key=lambda i: caps[i]).items():
-            for part in _divided(alike, self._division.parts):
-                results = self.whisper.model.generate(
-                    _part(encoded, part),
-                    [prompts[i] for i in part],
-                    asynchronous=True,
-                    max_length=max(2 * cap, cap + len(prompts[part[0]]) - 1),
-                    return_scores=True,
-                    return_no_speech_prob=True,
-                    max_initial_timestamp_index=FIRST_TIMESTAMP_INDEX,
-                    **search,
-                )
-                begun.extend(zip(part, results, strict=True))
-        return {i: result.result() for i, result in begun}
+            results = self.whisper.model.generate(
+                _part(encoded, alike),
+                [prompts[i] for i in alike],
+                max_length=max(2 * cap, cap + len(prompts[alike[0]]) - 1),
+                return_scores=True,
+                return_no_speech_prob=True,
+                max_initial_timestamp_index=FIRST_TIMESTAMP_INDEX,
+                **search,
+            )
+            found |= dict(zip(alike, results, strict=True))
+        return found
 
     @contextmanager
     def drawing(self, seed: int) -> Iterator[Generate]:
@@ -204,6 +228,8 @@ class Ct2Model:
         starts: Sequence[Sequence[int]],
         texts: Sequence[list[int]],
         frames: Sequence[int],
+        *,
+        urgent: bool = False,
     ) -> dict[int, Any]:
         """CTranslate2's alignment of the text tokens of each of the windows `members`.
 
@@ -213,24 +239,17 @@ class Ct2Model:
         """
         groups = [[i] for i in members] if self.on_cpu else list(grouped(members, lambda i: tuple(starts[i])).values())
 
-        def align(groups: Sequence[list[int]]) -> list[tuple[int, Any]]:
-            found: list[tuple[int, Any]] = []
-            for group in groups:
-                with self._sharing.use():
-                    results = self.whisper.model.align(
-                        _part(encoded, group),
-                        starts[group[0]],
-                        [texts[i] for i in group],
-                        [frames[i] for i in group],
-                    )
-                found.extend(zip(group, results, strict=True))
-            return found
+        def align(group: Sequence[int]) -> list[tuple[int, Any]]:
+            with self._sharing.use(urgent=urgent):
+                results = self.whisper.model.align(
+                    _part(encoded, group),
+                    starts[group[0]],
+                    [texts[i] for i in group],
+                    [frames[i] for i in group],
+                )
+            return list(zip(group, results, strict=True))
 
-        return dict(result for part in self._in_parts(align, groups) for result in part)
-
-    def _in_parts(self, work: Callable[[Sequence[T]], R], members: Sequence[T]) -> list[R]:
-        """What the parts give, in their order; nothing for no members."""
-        return list(self._threads.map(work, _divided(members, self._division.parts)))
+        return dict(one for found in self._threads[urgent].map(align, groups) for one in found)
 
 
 def grouped(members: Sequence[T], key: Callable[[T], R]) -> Mapping[R, list[T]]:
@@ -240,9 +259,9 @@ def grouped(members: Sequence[T], key: Callable[[T], R]) -> Mapping[R, list[T]]:
     return groups
 
 
-def _divided(members: Sequence[T], parts: int) -> list[Sequence[T]]:
-    """At most so many parts of about the same size."""
-    size = max(1, math.ceil(len(members) / parts))
+def _divided(members: Sequence[T], size: int) -> list[Sequence[T]]:
+    """Parts of at most `size`, at least one member each."""
+    size = max(1, size)
     return [members[at : at + size] for at in range(0, len(members), size)]
 
 

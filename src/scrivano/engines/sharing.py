@@ -1,4 +1,4 @@
-"""A thing that many threads use at once, and one at a time replaces."""
+"""A thing that threads use at once, the urgent ones before the others, and that one at a time replaces."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ from threading import Condition
 
 
 class Sharing:
-    """Who wants it alone goes before those who come later. Neither may be entered twice by one thread."""
+    """At most `places` use it at once, but for urgent users, who never wait for others: those wait for them.
 
-    def __init__(self) -> None:
+    Who wants it alone goes before all that come later. Nobody may enter twice.
+    """
+
+    def __init__(self, places: int) -> None:
+        self._places = places
         self._changed = Condition()
         self._users = 0
         self._taken = False
 
     @contextmanager
-    def use(self) -> Iterator[None]:
+    def use(self, *, urgent: bool = False) -> Iterator[None]:
         with self._changed:
-            self._changed.wait_for(lambda: not self._taken)
+            self._changed.wait_for(lambda: not self._taken and (urgent or self._users < self._places))
             self._users += 1
         try:
             yield

@@ -228,8 +228,9 @@ class WhisperCt2:
         self, windows: Sequence[_Window], progress: Sequence[_Progress], options: DecodingOptions
     ) -> list[_Window]:
         """Decode windows of one length into `progress`; the windows that are left to decode."""
-        encoded = self._model.encode([pad_or_trim(window.features, window.heard_frames) for window in windows])
-        detected = self._languages(encoded, windows)
+        features = [pad_or_trim(window.features, window.heard_frames) for window in windows]
+        encoded = self._model.encode(features, urgent=options.urgent)
+        detected = self._languages(encoded, windows, options)
         for window, ranked in zip(windows, detected, strict=True):
             if window.offset == 0:
                 progress[window.chunk].begin(ranked, window.language)
@@ -246,10 +247,12 @@ class WhisperCt2:
                 left.append(one.window.rest(rest, one.tokenizer.language_code))
         return left
 
-    def _languages(self, encoded: NDArray[Any], windows: Sequence[_Window]) -> list[Mapping[str, float]]:
+    def _languages(
+        self, encoded: NDArray[Any], windows: Sequence[_Window], options: DecodingOptions
+    ) -> list[Mapping[str, float]]:
         """The likeliest languages of each window, in order; only those that have none yet are asked about."""
         unknown = [i for i, window in enumerate(windows) if window.language is None]
-        ranked = self._model.detect(encoded, unknown) if unknown else []
+        ranked = self._model.detect(encoded, unknown, urgent=options.urgent) if unknown else []
         found = {i: likeliest(every, windows[i].languages, RANKED) for i, every in zip(unknown, ranked, strict=True)}
         return [found.get(i) or {str(window.language): 1.0} for i, window in enumerate(windows)]
 
@@ -273,8 +276,17 @@ class WhisperCt2:
         attempts: list[list[Attempt]] = [[] for _ in windows]
         caps = [token_cap(window.seconds) for window in windows]
         if options.temperatures[0] == 0:
-            search = {"beam_size": options.beam_size, "patience": 1, "suppress_tokens": self._suppressed}
-            found = self._model.generate(encoded, range(len(windows)), prompts, caps, **search)
+            found = self._model.generate(
+                encoded,
+                range(len(windows)),
+                prompts,
+                caps,
+                urgent=options.urgent,
+                yielding=options.yielding,
+                beam_size=options.beam_size,
+                patience=1,
+                suppress_tokens=self._suppressed,
+            )
             attempts = [[self._attempt(found[i], 0.0)] for i in range(len(windows))]
         # One that was shortened is searched again first, in full.
         failed = [
@@ -377,6 +389,7 @@ class WhisperCt2:
             [one.tokenizer.sot_sequence for one in heard],
             [_text_tokens(one) for one in heard],
             [one.window.frames for one in heard],
+            urgent=options.urgent,
         )
         for i, result in aligned.items():
             timed[i] = _with_words(heard[i], result)

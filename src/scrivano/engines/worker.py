@@ -157,6 +157,7 @@ def _parsed(request: Mapping[str, Any]) -> tuple[DecodingOptions, list[AudioChun
         options = dict(request["options"])
         if "temperatures" in options:
             options["temperatures"] = tuple(options["temperatures"])
+        options["urgent"] = bool(request.get("beside"))
         return DecodingOptions(**options), [_chunk(chunk) for chunk in request["chunks"]]
     except (KeyError, TypeError, ValueError) as error:
         raise EngineInput(f"a decode request that cannot be understood: {error!r}") from error
