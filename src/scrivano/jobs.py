@@ -187,6 +187,11 @@ def utc(when: datetime) -> str:
 
 def job_json(job: Job, segments: bytes | None = b"[]") -> bytes:
     """A Job as the contract has it. `segments` are the stored JSON bytes, passed on as they are; None: without any."""
+    return b"".join(job_json_parts(job, segments))
+
+
+def job_json_parts(job: Job, segments: bytes | None) -> tuple[bytes, ...]:
+    """`job_json` in parts, of which `segments` is one: they may be large."""
     shown: dict[str, Any] = {
         "id": job.id,
         "status": job.status.value,
@@ -209,5 +214,5 @@ def job_json(job: Job, segments: bytes | None = b"[]") -> bytes:
     shown |= {name: value for name, value in optional.items() if value is not None}
     head = json.dumps(shown, ensure_ascii=False).encode()
     if segments is None:
-        return head
-    return head[:-1] + b', "segments": ' + segments + b"}"
+        return (head,)
+    return head[:-1] + b', "segments": ', segments, b"}"

@@ -16,7 +16,7 @@ PING_SECS = 15
 """A comment line this often keeps proxies from closing a quiet stream."""
 
 
-def respond(frames: AsyncIterator[ServerSentEvent]) -> EventSourceResponse:
+def respond(frames: AsyncIterator[ServerSentEvent | bytes]) -> EventSourceResponse:
     """A stream of `frames`, which must end by themselves when the server stops (`Signals.stopping`)."""
     return EventSourceResponse(
         frames, ping=PING_SECS, shutdown_event=anyio.Event(), shutdown_grace_period=ENDING_GRACE_SECS

@@ -11,13 +11,16 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from scrivano.api.documents import STREAM_EXAMPLE, ErrorView
 from scrivano.api.events import frame, parse_event_id, respond
-from scrivano.api.jobs import JobId, job_body, visible_job
+from scrivano.api.jobs import JobId, job_parts, visible_job
 from scrivano.api.services import Services, ServicesDep
 from scrivano.jobs import Event, Job
 
 router = APIRouter(tags=["jobs"])
 
 ENDS = ("done", "error")
+
+AT_ONCE = 100
+"""Events that are sent together at most: one step of the event loop for each costs more than all else about it."""
 
 
 @router.get(
@@ -44,14 +47,15 @@ async def stream(
     return respond(_frames(services, job, parse_event_id(last_event_id)))
 
 
-async def _frames(services: Services, job: Job, after: int | None) -> AsyncIterator[ServerSentEvent]:
+async def _frames(services: Services, job: Job, after: int | None) -> AsyncIterator[bytes]:
+    """Events that have come together go out together."""
     events, seq = await run_sync(_opening, services, job, after)
     with services.signals.watch(job.id) as news:
         while True:
-            for event in events:
-                yield await run_sync(_frame, services, event)
-                seq = max(seq, event.seq)
-                if event.type in ENDS:
+            for some in (events[at : at + AT_ONCE] for at in range(0, len(events), AT_ONCE)):
+                yield await run_sync(_encoded, services, some)
+                seq = max(seq, some[-1].seq)
+                if some[-1].type in ENDS:
                     return
             news.clear()
             events = await run_sync(services.store.events_after, job.id, seq)
@@ -60,7 +64,7 @@ async def _frames(services: Services, job: Job, after: int | None) -> AsyncItera
             if services.signals.stopping:
                 return
             if await run_sync(_ended_before, services, job.id, seq):
-                yield await run_sync(_frame, services, Event(job.id, seq, "done", {}))
+                yield await run_sync(_encoded, services, [Event(job.id, seq, "done", {})])
                 return
             await news.wait()
 
@@ -83,9 +87,13 @@ def _ended_before(services: Services, job_id: str, seq: int) -> bool:
     return services.store.get_job(job_id).status.terminal and services.store.last_seq(job_id) <= seq
 
 
+def _encoded(services: Services, events: Sequence[Event]) -> bytes:
+    return b"".join(_frame(services, event).encode() for event in events)
+
+
 def _frame(services: Services, event: Event) -> ServerSentEvent:
     if event.type == "done":
-        body = b'{"type": "done", "job": ' + job_body(services, event.job_id) + b"}"
+        body = b"".join((b'{"type": "done", "job": ', *job_parts(services, event.job_id), b"}"))
         return ServerSentEvent(data=body.decode(), event="done", id=str(event.seq))
     data: dict[str, Any] = {"type": event.type, **event.data}
     return frame(event.type, data, event.seq)

@@ -27,11 +27,12 @@ from scrivano.api.documents import (
     refusals,
 )
 from scrivano.api.openai_form import many
+from scrivano.api.parts import PartsResponse
 from scrivano.api.services import Services, ServicesDep
 from scrivano.api.submission import Wish, accept, flag, parse_wish
 from scrivano.api.uploads import Upload
 from scrivano.errors import BadRequest, JobNotRetriable, ModelNotReady, WorkerGone
-from scrivano.jobs import NEXT, Job, JobStatus, job_json
+from scrivano.jobs import NEXT, Job, JobStatus, job_json, job_json_parts
 from scrivano.lifecycle import ModelState
 from scrivano.retention import forget
 
@@ -134,7 +135,7 @@ async def get(
     if wait:
         with suppress(TimeoutError):
             await asyncio.wait_for(_ended(services, job_id), wait)
-    return Response(await run_sync(job_body, services, job_id), media_type="application/json")
+    return PartsResponse(await run_sync(job_parts, services, job_id), media_type="application/json")
 
 
 @router.delete(
@@ -158,9 +159,9 @@ def cancel(
     With `purge=true` the answer is the job as it was.
     """
     if purge:
-        body = job_body(services, job_id)  # raises where the job is not this caller's
+        parts = job_parts(services, job_id)  # raises where the job is not this caller's
         forget(services.store, services.blobs, job_id)
-        return Response(body, media_type="application/json")
+        return PartsResponse(parts, media_type="application/json")
     job = services.store.cancel(job_id, owner=services.caller.sees)
     services.runner.cancel(job_id)
     return Response(job_json(job), media_type="application/json")
@@ -194,11 +195,11 @@ def visible_job(services: Services, job_id: str) -> Job:
     return services.store.get_job(job_id, owner=services.caller.sees)
 
 
-def job_body(services: Services, job_id: str) -> bytes:
+def job_parts(services: Services, job_id: str) -> tuple[bytes, ...]:
     """The job as JSON, with its segments. Raises `JobNotFound`."""
     job = visible_job(services, job_id)
     segments = services.store.get_result(job.id) if job.status is JobStatus.DONE else None
-    return job_json(job, segments or b"[]")
+    return job_json_parts(job, segments or b"[]")
 
 
 async def _ended(services: Services, job_id: str) -> None:
