@@ -121,12 +121,18 @@ class Upload:
     async def keep(self) -> Blob:
         """Commit the file: from now on it survives a power cut. Raises `BadRequest` where there is none."""
         self.check()
+        if self._writer is None:  # a short one: all of it at once
+            return await run_sync(self._keep_all)
         await self._flush()
         await self._written()
-        assert self._writer is not None
         blob = await run_sync(self._writer.commit)
         self._writer = None
         return blob
+
+    def _keep_all(self) -> Blob:
+        with self._blobs.create(self._blob_id) as writer:
+            writer.write(memoryview(self._buffer)[: self._filled])
+            return writer.commit()
 
     def check(self) -> None:
         """Raises `BadRequest` where the file is missing or empty."""
