@@ -130,6 +130,8 @@ def _long_systems(bench: Bench, shape: str, stack: ExitStack) -> Mapping[str, tu
         found[BATCHED + ", word times"] = (systems.faster_whisper("batched"), Ask(words=True))
         if bench.scale.ggml is not None:
             found["Scrivano, whisper_cpp"] = (stack.enter_context(scrivano(bench.scale.ggml)), Ask())
+    if shape == "nano" and bench.scale.ggml_nano is not None:
+        found["Scrivano, whisper_cpp"] = (stack.enter_context(scrivano(bench.scale.ggml_nano)), Ask())
     return found
 
 
