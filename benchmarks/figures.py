@@ -99,7 +99,7 @@ def write(folder: Path, figures: Sequence[Figure], machine: Mapping[str, Any], s
     folder.mkdir(parents=True, exist_ok=True)
     rows = [{**asdict(one), "verdict": one.verdict} for one in ordered(figures)]
     everything = {"machine": machine, "figures": rows, "samples": samples}
-    (folder / "bench.json").write_text(json.dumps(everything, indent=1, ensure_ascii=False))
+    (folder / "bench.json").write_text(json.dumps(everything, indent=1, ensure_ascii=False, default=str))
     (folder / "bench.txt").write_text(table(figures) + "\n")
     (folder / "bench.svg").write_text(plot(figures))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from benchmarks.accuracy import Errors, Recording, Spoken, add, edits, plain, recordings
-from benchmarks.figures import Figure, at_least, at_most, plot, quantile, ratio, table
+from benchmarks.figures import Figure, at_least, at_most, plot, quantile, ratio, table, write
 from benchmarks.limit import encoder_work, measure_int8
 from benchmarks.load import at_once, interleaved, with_arrivals
 from benchmarks.shapes import ODDS, SHAPES, chain
@@ -34,6 +35,12 @@ def test_the_table_has_ratios_first_and_says_what_was_missed() -> None:
     assert "≥ 1.6" in lines[3]
     assert "met" in lines[3]
     assert "21.3 RTFx" in lines[4]
+
+
+def test_figures_are_written_with_the_files_that_were_used(tmp_path: Path) -> None:
+    write(tmp_path, [FAST, INFORMS], {"scale": {"ggml": Path("model.bin")}}, {})
+
+    assert json.loads((tmp_path / "bench.json").read_text())["machine"]["scale"]["ggml"] == "model.bin"
 
 
 def test_the_plot_has_a_bar_for_each_goal() -> None:
