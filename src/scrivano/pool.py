@@ -228,7 +228,9 @@ class EnginePool:
                     self._hurry_until = time.monotonic() + HURRY_SECS
                     self._give(engine, batch, order, beside=True)
             while engine.ready and len(engine.host.batches) < self._options.in_flight:
-                batch = scheduler.next_batch(engine.batch_limit, self._calm_limit(engine))
+                # A job's first text is not to wait for a whole batch.
+                first = self._options.beside and scheduler.begins()
+                batch = scheduler.next_batch(engine.batch_limit, 1 if first else self._calm_limit(engine))
                 if not batch:
                     break
                 engine.suspects = batch[0].alone

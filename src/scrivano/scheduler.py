@@ -131,6 +131,10 @@ class Scheduler:
         """Whether the last batch, which this is, has chunks that somebody waits for."""
         return any(item.job_id in self._urgent for item in batch)
 
+    def begins(self) -> bool:
+        """Whether some job's first chunk waits: nothing of it is known yet."""
+        return any(lane.items[0].index == 0 for lane in self._lanes.values())
+
     def complete(self, job_id: str) -> None:
         """All chunks of the job have been added, or come back by `put_back`."""
         self._complete.add(job_id)

@@ -356,3 +356,14 @@ def test_two_places_lose_nothing_and_mix_no_groups(jobs: list[tuple[Priority, in
     for number in range(len(jobs)):
         own = [one.index for one in taken if one.job_id == f"{number}"]
         assert own == sorted(own)
+
+
+def test_a_job_begins_with_its_first_chunk() -> None:
+    scheduler = Scheduler()
+    assert not scheduler.begins()
+
+    scheduler.add(items("a", 2))
+    assert scheduler.begins()
+
+    scheduler.next_batch(1)
+    assert not scheduler.begins()
