@@ -20,6 +20,9 @@ PATIENCE = {Priority.INTERACTIVE: 0, Priority.NORMAL: 4, Priority.BULK: 12}
 SHORT_CHUNKS = 2
 """A job of which no more is left goes before the others of its class: it ends soon, and they lose little."""
 
+FIRST_CHUNKS = 3
+"""Of a job, for which its first text may wait: the language is voted for by them."""
+
 SHORT_PATIENCE = 3
 """Batches in a row that only such jobs may have while others wait."""
 
@@ -132,8 +135,8 @@ class Scheduler:
         return any(item.job_id in self._urgent for item in batch)
 
     def begins(self) -> bool:
-        """Whether some job's first chunk waits: nothing of it is known yet."""
-        return any(lane.items[0].index == 0 for lane in self._lanes.values())
+        """Whether one of a job's first chunks waits: little of it is known yet, perhaps not its language."""
+        return any(lane.items[0].index < FIRST_CHUNKS for lane in self._lanes.values())
 
     def complete(self, job_id: str) -> None:
         """All chunks of the job have been added, or come back by `put_back`."""

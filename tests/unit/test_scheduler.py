@@ -358,12 +358,12 @@ def test_two_places_lose_nothing_and_mix_no_groups(jobs: list[tuple[Priority, in
         assert own == sorted(own)
 
 
-def test_a_job_begins_with_its_first_chunk() -> None:
+def test_a_job_begins_with_its_first_chunks() -> None:
     scheduler = Scheduler()
     assert not scheduler.begins()
 
-    scheduler.add(items("a", 2))
+    scheduler.add(items("a", 4))
     assert scheduler.begins()
 
-    scheduler.next_batch(1)
+    scheduler.next_batch(3)
     assert not scheduler.begins()
