@@ -228,9 +228,7 @@ class EnginePool:
                     self._hurry_until = time.monotonic() + HURRY_SECS
                     self._give(engine, batch, order, beside=True)
             while engine.ready and len(engine.host.batches) < self._options.in_flight:
-                # A job's first text is not to wait for a whole batch.
-                first = self._options.beside and scheduler.begins()
-                batch = scheduler.next_batch(engine.batch_limit, 2 if first else self._calm_limit(engine))
+                batch = scheduler.next_batch(engine.batch_limit, self._calm_limit(engine))
                 if not batch:
                     break
                 engine.suspects = batch[0].alone

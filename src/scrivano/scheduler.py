@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from scrivano.detection import VOTERS
 from scrivano.jobs import Priority
 
 QUANTUM_SECS = 30.0
@@ -20,8 +21,9 @@ PATIENCE = {Priority.INTERACTIVE: 0, Priority.NORMAL: 4, Priority.BULK: 12}
 SHORT_CHUNKS = 2
 """A job of which no more is left goes before the others of its class: it ends soon, and they lose little."""
 
-FIRST_CHUNKS = 3
-"""Of a job, for which its first text may wait: the language is voted for by them."""
+FIRST_BATCH = 2
+"""Where company costs time, a job's first chunks are in batches of no more: its first text waits for them, and where
+its language is not known, for all that vote on it."""
 
 SHORT_PATIENCE = 3
 """Batches in a row that only such jobs may have while others wait."""
@@ -134,10 +136,6 @@ class Scheduler:
         """Whether the last batch, which this is, has chunks that somebody waits for."""
         return any(item.job_id in self._urgent for item in batch)
 
-    def begins(self) -> bool:
-        """Whether one of a job's first chunks waits: little of it is known yet, perhaps not its language."""
-        return any(lane.items[0].index < FIRST_CHUNKS for lane in self._lanes.values())
-
     def complete(self, job_id: str) -> None:
         """All chunks of the job have been added, or come back by `put_back`."""
         self._complete.add(job_id)
@@ -160,8 +158,9 @@ class Scheduler:
         self._company = None
         fronts = {kind: self._next(kind, None) for kind in waiting}
         order = self._patience.order(waiting)
-        if calm_limit is not None and order and fronts[order[0]] not in self._urgent:
-            limit = calm_limit
+        if calm_limit is not None and order and (front := fronts[order[0]]) not in self._urgent:
+            begins = self._apart and front is not None and self._lanes[front].items[0].index < VOTERS
+            limit = min(calm_limit, FIRST_BATCH) if begins else calm_limit
         batch: list[WorkItem] = []
         for kind in order:
             batch.extend(self._in_turn(kind, limit - len(batch), batch[0] if batch else None))

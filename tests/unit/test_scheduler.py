@@ -358,12 +358,8 @@ def test_two_places_lose_nothing_and_mix_no_groups(jobs: list[tuple[Priority, in
         assert own == sorted(own)
 
 
-def test_a_job_begins_with_its_first_chunks() -> None:
-    scheduler = Scheduler()
-    assert not scheduler.begins()
+def test_a_job_s_first_chunks_are_not_kept_waiting_for_a_whole_batch() -> None:
+    scheduler = Scheduler(apart=True)
+    scheduler.add(items("a", 20))
 
-    scheduler.add(items("a", 4))
-    assert scheduler.begins()
-
-    scheduler.next_batch(3)
-    assert not scheduler.begins()
+    assert [len(scheduler.next_batch(8, 6)) for _ in range(4)] == [2, 2, 6, 6]
