@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import ctranslate2
 import numpy as np
@@ -28,9 +28,9 @@ MOST_THREADS = 4
 """Of a worker; CTranslate2's own default."""
 
 YIELDING_SECS = 1.2
-"""A search takes about so long where urgent work may come: that runs beside the ones under way, and none begins
-meanwhile. Smaller ones cost more: with `base` and one thread a window takes 1.00, 1.01, 1.05 s in searches of 4, 2, 1
-with MKL (Intel), 1.12, 1.27, 1.52 s without (AMD's way, on the same processor)."""
+"""A search takes about so long where urgent work may come: that runs beside the ones under way, and takes their place
+when they end. Smaller ones cost more: with `base` and one thread a window takes 1.00, 1.01, 1.05 s in searches of 4, 2,
+1 with MKL (Intel), 1.12, 1.27, 1.52 s without (AMD's way, on the same processor)."""
 
 FIRST_TIMESTAMP_INDEX = 50
 """The first timestamp is at most 1.00 s (Whisper's `max_initial_timestamp`)."""
@@ -70,16 +70,8 @@ class Division:
         return cls(max(1, cores // threads), threads)
 
 
-class Generate(Protocol):
-    def __call__(
-        self,
-        encoded: NDArray[Any],
-        members: Sequence[int],
-        prompts: Sequence[list[int]],
-        caps: Sequence[int],
-        **search: Any,
-    ) -> dict[int, Any]:
-        """CTranslate2's result for each of the windows `members`: with its prompt, at most its cap of new tokens."""
+Generate = Callable[..., dict[int, Any]]
+"""`Ct2Model.generate`, for who has the model alone."""
 
 
 class Ct2Model:
@@ -153,7 +145,10 @@ class Ct2Model:
         yielding: bool = False,
         **search: Any,
     ) -> dict[int, Any]:
-        """See `Generate`. What the search finds does not depend on the other windows on a CPU."""
+        """CTranslate2's result for each of the windows `members`: with its prompt, at most its cap of new tokens.
+
+        `search`: CTranslate2's options. On a CPU a window's result does not depend on the others.
+        """
 
         def generate(part: Sequence[int]) -> dict[int, Any]:
             with self._sharing.use(urgent=urgent):
