@@ -116,9 +116,10 @@ class WebhookSender:
                     news.clear()
                     try:
                         await run_sync(self._mind_the_clock)
+                        looked_at = self._now()
                         for delivery in await self._due():
                             calls.create_task(self._deliver(delivery, news))
-                        wait_s = await self._idle_s()
+                        wait_s = await self._idle_s(looked_at)
                     except Exception:
                         logger.exception("the webhooks that are due cannot be read")
                         wait_s = STORE_PAUSE_S
@@ -145,11 +146,11 @@ class WebhookSender:
             logger.warning("the clock was set back by %.0f s: webhooks are due as much earlier", -jump_s)
             self._outbox.bring_forward(timedelta(seconds=-jump_s))
 
-    async def _idle_s(self) -> float:
-        """Seconds until a delivery becomes due. One that is due and was not begun waits for the end of another."""
-        now = self._now()
-        due = await run_sync(self._outbox.next_due, now)
-        return LOOK_S if due is None else min(LOOK_S, max(0.0, (due - now).total_seconds()))
+    async def _idle_s(self, looked_at: datetime) -> float:
+        """Seconds until a delivery becomes due. One that was due when they were looked at, and was not begun, waits for
+        the end of another; one that has become due since then waits for nobody."""
+        due = await run_sync(self._outbox.next_due, looked_at)
+        return LOOK_S if due is None else min(LOOK_S, max(0.0, (due - self._now()).total_seconds()))
 
     async def _deliver(self, delivery: Delivery, news: asyncio.Event) -> None:
         CURRENT.set(Correlation(job_id=delivery.job_id))

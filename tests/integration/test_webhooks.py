@@ -108,6 +108,25 @@ def test_a_receiver_says_when_to_come_back(store: Store, outbox: Outbox, clock: 
     assert len(receiver.requests) == 2
 
 
+class Ticking(Clock):
+    """Goes on by 0.1 s at each look."""
+
+    def __call__(self) -> datetime:
+        self.forward(0.1)
+        return self.time
+
+
+@pytest.mark.parametrize("looks", range(6, 10))
+def test_what_becomes_due_between_two_looks_at_the_clock_is_not_overlooked(database: Database, looks: int) -> None:
+    clock = Ticking()
+    outbox = Outbox(database, clock)
+    outbox.add("msg_a", URL, "model_ready", b"{}")
+    sender = sender_to(receiver := Receiver(httpx2.Response(204)), Store(database, outbox, clock), outbox, clock)
+    outbox.retry_at("msg_a", clock.time + timedelta(seconds=looks / 10 + 0.05), "answered 500")
+
+    run(sender, lambda: receiver.requests)
+
+
 def test_a_receiver_that_is_gone_is_called_no_more(store: Store, outbox: Outbox, clock: Clock) -> None:
     ended(store, clock)
     receiver = Receiver(httpx2.Response(410))
