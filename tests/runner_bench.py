@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from built import NoGpu
 from served import until
 
 from scrivano.attempts import AttemptOptions
@@ -34,7 +35,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-class ScriptedMemory:
+class ScriptedMemory(NoGpu):
     """A GPU whose free memory a test sets."""
 
     def __init__(self, free_mb: int) -> None:
@@ -42,15 +43,6 @@ class ScriptedMemory:
 
     def read(self, index: int) -> GpuMemory | None:
         return GpuMemory(name="scripted", total_mb=8000, used_mb=8000 - self.free_mb, free_mb=self.free_mb)
-
-    def by_process(self, index: int) -> dict[int, int]:
-        return {}
-
-    def host_free_mb(self) -> int | None:
-        return None
-
-    def close(self) -> None:
-        pass
 
 
 @dataclass

@@ -92,3 +92,8 @@ def next_schema(folder: Path, then: str = "pass") -> Path:
     text = ADD_COLUMN.format(newest=migrations.revisions()[-1], then=then)
     (schema / "versions" / "r9999.py").write_text(text)
     return schema
+
+
+def query(path: Path, sql: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute(sql).fetchall()

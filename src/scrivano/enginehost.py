@@ -115,13 +115,7 @@ class EngineHost:
             if len(self.batches) == 1:
                 self._deadline = self._due(batch)
         self.child.send(
-            {
-                "type": "decode",
-                "id": batch.id,
-                "options": options,
-                "chunks": chunks,
-                **({"beside": True} if beside else {}),
-            }
+            {"type": "decode", "id": batch.id, "options": options, "chunks": chunks, "beside": beside},
         )
 
     def took(self, chunks: int, seconds: float) -> None:

@@ -21,8 +21,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    with closing(Database.open(tmp_path / "scrivano.db")) as database:
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "scrivano.db"
+
+
+@pytest.fixture
+def database(path: Path) -> Iterator[Database]:
+    with closing(Database.open(path)) as database:
         yield database
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from store_support import Clock, add, dump, new_job, next_schema, opened
+from store_support import Clock, add, dump, new_job, next_schema, opened, query
 
 from scrivano import migrations
 from scrivano.database import Database
@@ -21,16 +21,6 @@ from scrivano.errors import StartError
 from scrivano.outbox import Outbox
 from scrivano.store import Store
 from scrivano.tables import TABLES
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "scrivano.db"
-
-
-def query(path: Path, sql: str) -> list[tuple[object, ...]]:
-    with closing(sqlite3.connect(path)) as db:
-        return db.execute(sql).fetchall()
 
 
 def test_closing_leaves_one_file_for_this_user_only(path: Path, clock: Clock) -> None:

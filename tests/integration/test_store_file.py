@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import random
-import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 
 import pytest
-from store_support import Clock, add, dump, file_size_limit, new_job, opened, plan
+from store_support import Clock, add, dump, file_size_limit, new_job, opened, plan, query
 
 from scrivano.database import Database
 from scrivano.errors import StorageFull
@@ -22,16 +20,6 @@ from scrivano.outbox import Outbox
 from scrivano.store import Decoded, Store
 
 WRITER = Path(__file__).parent.parent / "children" / "writer.py"
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "scrivano.db"
-
-
-def query(path: Path, sql: str) -> list[tuple[object, ...]]:
-    with closing(sqlite3.connect(path)) as db:
-        return db.execute(sql).fetchall()
 
 
 # Killed
