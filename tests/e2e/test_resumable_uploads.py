@@ -192,7 +192,7 @@ def test_an_upload_that_was_whole_at_a_crash_becomes_a_job_at_the_next_start(tmp
     partials = Partials(database, lambda: now)
     for upload_id in ("part", "settled"):
         with blobs.extend(upload_id, 0, RunningHash()) as writer:
-            writer.store(BYTES)
+            writer.write(BYTES)
         upload = PartialUpload(
             id=upload_id,
             size_bytes=len(BYTES),

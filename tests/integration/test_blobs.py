@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from store_support import file_size_limit
 
+import scrivano.blobs
 from scrivano.blobs import Blob, Blobs, DataDirLock, RunningHash
 from scrivano.errors import StartError, StorageFull
 
@@ -132,6 +133,19 @@ def test_sweeping_keeps_the_uploads_of_unfinished_jobs(tmp_path: Path) -> None:
     assert files(tmp_path) == {"uploads/a", "uploads/c", "uploads/d.part"}
 
 
+def test_what_goes_to_disk_early_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scrivano.blobs, "_WRITE_BYTES", 1000)
+    monkeypatch.setattr(scrivano.blobs, "_WRITEBACK_BYTES", 10_000)
+    blobs, data = Blobs(tmp_path), os.urandom(100_001)
+    with blobs.create("a") as writer:
+        for start in range(0, len(data), 3333):
+            writer.write(data[start : start + 3333])
+        blob = writer.commit()
+
+    assert blob == Blob(hashlib.sha256(data).hexdigest(), len(data))
+    assert blobs.path("a").read_bytes() == data
+
+
 @pytest.mark.parametrize("remembered", [True, False])
 def test_an_upload_in_parts_has_the_hash_of_the_whole(tmp_path: Path, remembered: bool) -> None:
     blobs, data = Blobs(tmp_path), os.urandom(300_000)
@@ -139,12 +153,11 @@ def test_an_upload_in_parts_has_the_hash_of_the_whole(tmp_path: Path, remembered
     for start in range(0, len(data), 70_000):
         with blobs.extend("a", start, running if remembered else RunningHash()) as writer:
             for piece in (data[start : start + 9], data[start + 9 : start + 70_000]):
-                writer.store(piece)
-                writer.digest(piece)
+                writer.write(piece)
             # A part that did not count is written over.
             if start == 70_000:
                 with blobs.extend("a", start + 70_000, RunningHash()) as lost:
-                    lost.store(b"lost" * 10)
+                    lost.write(b"lost" * 10)
             writer.sync()
             running = writer.running.copy()
 
@@ -159,7 +172,7 @@ def test_a_part_is_on_disk_with_its_name_when_it_is_synced(tmp_path: Path) -> No
     synced: list[str] = []
     blobs = Blobs(tmp_path, fsync=lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
     with blobs.extend("a", 0, RunningHash()) as writer:
-        writer.store(b"sound")
+        writer.write(b"sound")
         writer.sync()
         writer.sync()
 
@@ -177,7 +190,7 @@ def test_a_part_goes_on_only_where_there_is_one(tmp_path: Path) -> None:
 def test_a_full_disk_is_said_so_in_parts_too(tmp_path: Path) -> None:
     full = pytest.raises(StorageFull, match="free some space")
     with Blobs(tmp_path).extend("a", 0, RunningHash()) as writer, file_size_limit(100_000), full:
-        writer.store(bytes(200_000))
+        writer.write(bytes(200_000))
 
 
 def test_folders_are_for_this_user_only(tmp_path: Path) -> None:

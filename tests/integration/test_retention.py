@@ -114,7 +114,7 @@ def test_an_upload_that_nobody_goes_on_with_is_deleted(
     retention = Retention(store, outbox, partials, blobs, None, clock, lambda: clock.time.timestamp())
     for upload_id in ("left", "goes-on", "is-a-job"):
         with blobs.extend(upload_id, 0, RunningHash()) as writer:
-            writer.store(b"sound")
+            writer.write(b"sound")
         expires_at = clock() + timedelta(hours=1)
         partials.add(
             PartialUpload(

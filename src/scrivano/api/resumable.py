@@ -256,11 +256,11 @@ class _Receiving:
     async def _flush(self, writer: PartWriter) -> None:
         """Begin to write what has come, once what came before is written."""
         if self._pending:
-            data, self._pending = bytes(self._pending), bytearray()
+            data, self._pending = self._pending, bytearray()
             await self._work(self._write(data, writer))
 
-    async def _write(self, data: bytes, writer: PartWriter) -> None:
-        await asyncio.gather(run_sync(writer.store, data), run_sync(self._digest, data, writer))
+    async def _write(self, data: bytearray, writer: PartWriter) -> None:
+        await run_sync(self._put, data, writer)
         if self._checksum is None and self._is_due(writer):
             await self._save(writer)
             self._saved, self._saved_at = writer.position, time.monotonic()
@@ -269,8 +269,8 @@ class _Receiving:
         much = writer.position >= self._saved + CHECKPOINT_BYTES
         return much or time.monotonic() >= self._saved_at + CHECKPOINT_SECS
 
-    def _digest(self, data: bytes, writer: PartWriter) -> None:
-        writer.digest(data)
+    def _put(self, data: bytearray, writer: PartWriter) -> None:
+        writer.write(data)
         if self._sum is not None:
             self._sum.update(data)
 

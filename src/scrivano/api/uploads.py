@@ -22,8 +22,8 @@ MAX_FIELDS_BYTES = 1024 * 1024
 
 MAX_PARTS = 1000
 
-FLUSH_BYTES = 1024 * 1024
-"""Written to disk at once, off the event loop."""
+FLUSH_BYTES = 2 * 1024 * 1024
+"""Written to disk in one step, off the event loop."""
 
 LONG_SECS = 0.5
 """An upload that takes longer, or more than `FLUSH_BYTES`, is a long one."""
@@ -53,7 +53,7 @@ class Upload:
         self._buffer, self._other = bytearray(prefix), bytearray()
         self._filled = len(prefix)
         self._going = memoryview(b"")
-        self._writing: asyncio.Future[tuple[None, None]] | None = None
+        self._writing: asyncio.Task[None] | None = None
         self._parts = 0
         self._fields_bytes = 0
         self._header = b""
@@ -151,7 +151,7 @@ class Upload:
         # Two buffers in turn: new ones would cost as much again, in pages that the kernel has to clear.
         self._going = data = memoryview(self._buffer)[: self._filled]
         self._buffer, self._other, self._filled = self._other, self._buffer, 0
-        self._writing = asyncio.gather(run_sync(self._writer.store, data), run_sync(self._writer.digest, data))
+        self._writing = asyncio.create_task(run_sync(self._writer.write, data))
 
     async def _written(self) -> None:
         """Raises `StorageFull`."""
