@@ -1,6 +1,6 @@
 """An engine in a process that does nothing else: `python -m benchmarks.alone FOLDER SECONDS` prints JSON.
 
-`ENGINE_MALLOC` is minded, as in the server's engine process.
+`ENGINE_MALLOC` is minded, and AVX-512 used, as in the server's engine process.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from scrivano.engines.worker import tune_allocator
+from scrivano.engines.worker import cpu_info, tune_allocator, widen_vectors
 
 ROUNDS = 9
 
@@ -29,6 +29,7 @@ def measure(folder: Path, seconds: float, malloc: str = "tuned") -> dict[str, li
 
 def main(folder: Path, seconds: float) -> None:
     tune_allocator(os.environ["ENGINE_MALLOC"])  # before what starts threads is imported
+    widen_vectors(os.environ, cpu_info())
     import ctranslate2
     import numpy as np
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scrivano.engines import AudioChunk, ChunkResult, DecodingOptions
-from scrivano.engines.worker import LoadedEngine, Worker, tune_allocator, warn_of_mkl
+from scrivano.engines.worker import LoadedEngine, Worker, tune_allocator, warn_of_mkl, widen_vectors
 from scrivano.transcript import Segment
 
 HEARD = ChunkResult(language="en", language_probability=0.9, segments=(Segment(start=0.0, end=1.0, text="Yes."),))
@@ -122,3 +122,20 @@ def test_mkl_on_amd_is_warned_of(
         warn_of_mkl(environment, cpu)
 
     assert ("CT2_USE_MKL" in caplog.text) is warned
+
+
+@pytest.mark.parametrize(
+    ("environment", "flags", "expected"),
+    [
+        ({}, "fpu avx512f avx512dq avx512cd avx512bw avx512vl avx512_vnni", "AVX512"),
+        ({}, "fpu avx512f avx512dq avx512cd avx512bw avx512vl", None),
+        ({}, "fpu avx2", None),
+        ({"CT2_FORCE_CPU_ISA": "AVX2"}, "avx512f avx512dq avx512cd avx512bw avx512vl avx512_vnni", "AVX2"),
+    ],
+)
+def test_wide_vectors_are_used_where_they_are_fast(
+    environment: dict[str, str], flags: str, expected: str | None
+) -> None:
+    widen_vectors(environment, f"processor\t: 0\nflags\t\t: {flags}\n")
+
+    assert environment.get("CT2_FORCE_CPU_ISA") == expected

@@ -17,7 +17,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -45,6 +45,8 @@ MALLOPT = ((-8, 1), (-3, LARGEST_INT), (-1, LARGEST_INT), (-2, 256 * 1024 * 1024
 """M_ARENA_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD of glibc's <malloc.h>. CTranslate2 asks for 54 to 180 MB a
 window and layer and gives them back each time; kept, they save 150,000 page faults a window (encoder 1.36 to 1.57 times
 as fast on two cores, for 13 % more memory)."""
+
+AVX512 = {"avx512f", "avx512cd", "avx512vl", "avx512dq", "avx512bw", "avx512_vnni"}
 
 
 Send = Callable[[Mapping[str, Any]], None]
@@ -281,6 +283,16 @@ def warn_of_mkl(environment: Mapping[str, str], cpu: str) -> None:
         logger.warning("CT2_USE_MKL=1 makes int8 models 2 to 4.5 times slower on AMD processors; unset it")
 
 
+def widen_vectors(environment: MutableMapping[str, str], cpu: str) -> None:
+    """CTranslate2 uses AVX-512 only where it is told to: 3 to 6 % faster (Xeon with AMX, `base`, encoder and search).
+
+    `cpu`: what /proc/cpuinfo says. Without VNNI, a processor is of those that slow down under such instructions.
+    """
+    flags = next((line.split() for line in cpu.splitlines() if line.startswith("flags")), [])
+    if AVX512.issubset(flags):
+        environment.setdefault("CT2_FORCE_CPU_ISA", "AVX512")
+
+
 def take_stdout() -> IO[bytes]:
     """The real stdout, for us alone: what a library prints goes to stderr."""
     private = os.fdopen(os.dup(1), "wb")
@@ -327,14 +339,16 @@ def serve(worker: Worker, requests: Requests) -> None:
         pass
 
 
-def _cpu_info() -> str:
+def cpu_info() -> str:
     with suppress(OSError):
         return Path("/proc/cpuinfo").read_text()
     return ""
 
 
 def main() -> None:
+    cpu = cpu_info()
     tuned = tune_allocator(os.environ.get("ENGINE_MALLOC", "tuned"))
+    widen_vectors(os.environ, cpu)
     # Read when an engine's library is loaded. Else a thread that waits for another one keeps a core busy: where others
     # want it (a second worker of CTranslate2, another program), whisper.cpp takes up to ten times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -343,7 +357,7 @@ def main() -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # one line a request of a download
     logger.info("allocator: %s", "tuned" if tuned else "default")
-    warn_of_mkl(os.environ, _cpu_info())
+    warn_of_mkl(os.environ, cpu)
     worker, requests, beside = Worker(send, open_engine), Requests(), Requests()
     threading.Thread(target=read_requests, args=(sys.stdin.buffer, requests, beside, send), daemon=True).start()
     threading.Thread(target=serve, args=(worker, beside), daemon=True).start()
