@@ -105,6 +105,7 @@ class Scrivano(Process):
 
     def __init__(self, data_dir: Path, **environment: str) -> None:
         settings = {"WHISPER_MODEL": "nano", "IDLE_TIMEOUT_SECS": "0", "ADMISSION": "queue", **environment}
+        self.database = data_dir / "scrivano.db"
         super().__init__(["scrivano", "serve", "--port", "0", "--data-dir", str(data_dir)], **settings)
 
     def load(self) -> None:

@@ -362,20 +362,22 @@ class Attempts:
         results = [(item.chunk, json.loads(item.result)) for item in stored if item.result is not None]
         segments = assemble(results, duration)
         language = main_language(segments) or open_job.language
-        self._store.publish_done(job.id, job.attempt, served_json(segments), language=language, duration_secs=duration)
+        done = self._store.publish_done(
+            job.id, job.attempt, served_json(segments), language=language, duration_secs=duration
+        )
         ended = time.monotonic()
         self._observe(StageEnded(job.id, "assemble", ended - began))
         self._observe(JobTranscribed(job.id, duration, ended - open_job.began, whole=not open_job.stored))
         logger.info("job done", extra={**_about(open_job), "duration_secs": duration, "chunks": len(stored)})
-        self.close(job.id)
+        self.close(job.id, status=JobStatus.DONE if done else None)
 
     def _fail(self, open_job: OpenJob, code: str, message: str) -> None:
         self._store.publish_failed(open_job.job.id, open_job.job.attempt, code, message)
         logger.warning("job failed: %s", message, extra={**_about(open_job), "code": code})
         self.close(open_job.job.id)
 
-    def close(self, job_id: str, *, keep_files: bool = False) -> None:
-        """Let go of a job: its child, its chunks, its files. Unknown ids are fine."""
+    def close(self, job_id: str, *, keep_files: bool = False, status: JobStatus | None = None) -> None:
+        """Let go of a job: its child, its chunks, its files. Unknown ids are fine. `status`: the job's, where known."""
         open_job = self._open.pop(job_id, None)
         self._pool.remove(job_id)
         if open_job is not None and open_job.preparation is not None:
@@ -384,13 +386,13 @@ class Attempts:
             self._waitlist.remove(job_id)
             if open_job is not None:
                 self._blobs.delete_prepared(job_id, open_job.job.attempt)
-            if self._audio_is_spent(job_id):
+            if self._audio_is_spent(job_id, status):
                 self._blobs.delete(job_id)
 
-    def _audio_is_spent(self, job_id: str) -> bool:
+    def _audio_is_spent(self, job_id: str, status: JobStatus | None) -> bool:
         """A failed job keeps its upload, so that it can be tried again."""
         try:
-            status = self._store.get_job(job_id).status
+            status = status or self._store.get_job(job_id).status
         except JobNotFound:
             return True
         return status in (JobStatus.DONE, JobStatus.CANCELLED) and not self._options.keep_audio

@@ -90,6 +90,7 @@ class Runner:
         self._alive = False
         self._default = options.pool.models[0].name
         self._uploads = 0
+        self._uploads_lock = threading.Lock()
         self._pause_until = 0.0
         self._looked_at = time.monotonic()
         self._drained_by = math.inf
@@ -161,10 +162,12 @@ class Runner:
 
     def upload_began(self) -> None:
         """An upload is under way: do not unload before it has become a job. Pair with `upload_ended`."""
-        self._post(partial(self._count_upload, 1))
+        with self._uploads_lock:
+            self._uploads += 1
 
     def upload_ended(self) -> None:
-        self._post(partial(self._count_upload, -1))
+        with self._uploads_lock:
+            self._uploads -= 1
 
     # The loop --------------------------------------------------------------------------------------------------
 
@@ -245,9 +248,6 @@ class Runner:
 
     def _drained(self) -> bool:
         return not self._pool.busy or time.monotonic() > self._drained_by
-
-    def _count_upload(self, change: int) -> None:
-        self._uploads += change
 
     # Children --------------------------------------------------------------------------------------------------
 

@@ -33,8 +33,11 @@ class Signals:
         self._loop = loop
 
     def fire(self, key: str) -> None:
-        """Thread-safe; without a running loop nobody watches, and nothing happens."""
-        if self._loop is not None:
+        """Thread-safe; without a running loop nobody watches, and nothing happens.
+
+        Who begins to watch only now, reads only now: nobody is woken for that, which would cost more than the store.
+        """
+        if self._loop is not None and key in self._watchers:
             with suppress(RuntimeError):  # the loop was closed: the server ends
                 self._loop.call_soon_threadsafe(self._wake, key)
 

@@ -8,15 +8,15 @@ attempt has begun, or the job has ended, such a write changes nothing and says s
 
 Where a method takes an `owner`, jobs that are not this API key's are not there for it; None: all jobs are.
 
-`outbox` and `partials` keep what else is in the database; `quotas` and `repeats` are parts of this module's
+`outbox` and `partials` keep what else is in the database; `joblog`, `quotas` and `repeats` are parts of this module's
 transactions. No other module has SQL. The statements run on SQLite and PostgreSQL alike; what is SQLite's own stands in
 `database`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -43,6 +43,7 @@ from scrivano.errors import (
     JobTerminal,
     JobUnfinished,
 )
+from scrivano.joblog import JobLog
 from scrivano.jobs import NEXT, Chunk, Event, Job, JobStatus, Piece, Priority
 from scrivano.keys import UNLIMITED, Limits
 from scrivano.outbox import Outbox
@@ -286,28 +287,16 @@ class Store:
         Each stands for itself: a lost lease, or a chunk that the plan no longer has, refuses only its own.
         """
         with self._database.write() as db:
-            accepted = [self._store_result(db, decoded) for decoded in batch]
+            held = _all_held(db, {decoded.job_id for decoded in batch})
+            log = JobLog(db, held.values(), self._now())
+            accepted = [_store_result(db, held, log, decoded) for decoded in batch]
+            log.write()
         spoke = [
             item for item, stored in zip(batch, accepted, strict=True) if stored and (item.progress or item.segments)
         ]
         for job_id in {item.job_id for item in spoke}:
             self.on_change(job_id)
         return accepted
-
-    def _store_result(self, db: Connection, decoded: Decoded) -> bool:
-        job = _held(db, decoded.job_id, decoded.attempt)
-        if job is None:
-            return False
-        chunk = {"_job_id": decoded.job_id, "_idx": decoded.index, "_result": decoded.result}
-        if not db.execute(_SET_RESULT, chunk).rowcount:
-            return False
-        if job.language is None and decoded.language is not None:
-            _set(db, job.id, decoded.attempt, language=decoded.language)
-        for segment in decoded.segments:
-            self._append(db, job, "segment", segment)
-        if decoded.progress is not None:
-            self._append(db, job, "progress", decoded.progress)
-        return True
 
     def count_crashes(self, suspects: Sequence[tuple[str, int, int]]) -> list[int]:
         """One more crash for each chunk `(job_id, attempt, index)` that an engine died over.
@@ -438,14 +427,9 @@ class Store:
             return _last_seq(db, job_id)
 
     def _append(self, db: Connection, job: Job, kind: str, data: Mapping[str, Any]) -> int:
-        """The caller has locked or changed the job's row, so that no other writer takes the same `seq`."""
-        if kind == "progress":
-            data = {**data, "percent": max(data["percent"], job.progress)}
-        if kind == "progress" and data["percent"] > job.progress:
-            db.execute(_SET_JOB, {"_job_id": job.id, "progress": data["percent"]})
-        seq = _last_seq(db, job.id) + 1
-        row = {"job_id": job.id, "seq": seq, "type": kind, "data": dict(data), "created_at": self._now()}
-        db.execute(_ADD_EVENT, row)
+        log = JobLog(db, [job], self._now())
+        seq = log.add(job.id, kind, data)
+        log.write()
         return seq
 
 
@@ -458,6 +442,7 @@ _ENDED = jobs.c.status.in_([status for status in JobStatus if status.terminal])
 _GET_JOB = select(*_JOB).where(jobs.c.id == bindparam("_job_id"))
 _GET_OWN_JOB = _GET_JOB.where(jobs.c.owner == bindparam("_owner"))
 _HELD = _GET_JOB.with_for_update()
+_ALL_HELD = select(*_JOB).where(jobs.c.id.in_(bindparam("_job_ids", expanding=True))).with_for_update()
 _LAST_SEQ = select(func.max(events.c.seq)).where(events.c.job_id == bindparam("_job_id"))
 _SET_JOB = update(jobs).where(jobs.c.id == bindparam("_job_id"))
 _QUEUED = _SET_JOB.where(jobs.c.status == JobStatus.QUEUED)
@@ -475,7 +460,7 @@ _CLAIM = _SET_JOB.where(
         ),
     )
 ).values(status=JobStatus.RUNNING, attempt=jobs.c.attempt + 1, lease_expires_at=bindparam("_until", type_=Utc()))
-_ADD_JOB, _ADD_CHUNK, _ADD_EVENT, _ADD_RESULT = insert(jobs), insert(chunks), insert(events), insert(results)
+_ADD_JOB, _ADD_CHUNK, _ADD_RESULT = insert(jobs), insert(chunks), insert(results)
 _CHUNKS = (
     select(chunks.c.idx, chunks.c.pieces, chunks.c.result, chunks.c.crashes)
     .where(chunks.c.job_id == bindparam("_job_id"))
@@ -501,6 +486,29 @@ def _held(db: Connection, job_id: str, attempt: int) -> Job | None:
     if row is None or row.attempt != attempt or row.status is not JobStatus.RUNNING:
         return None
     return Job(**row._asdict())
+
+
+def _all_held(db: Connection, job_ids: Collection[str]) -> dict[str, Job]:
+    """Those of the jobs that run; their rows are locked until the commit."""
+    rows = db.execute(_ALL_HELD, {"_job_ids": list(job_ids)})
+    return {row.id: Job(**row._asdict()) for row in rows if row.status is JobStatus.RUNNING}
+
+
+def _store_result(db: Connection, held: dict[str, Job], log: JobLog, decoded: Decoded) -> bool:
+    job = held.get(decoded.job_id)
+    if job is None or job.attempt != decoded.attempt:
+        return False
+    chunk = {"_job_id": decoded.job_id, "_idx": decoded.index, "_result": decoded.result}
+    if not db.execute(_SET_RESULT, chunk).rowcount:
+        return False
+    if job.language is None and decoded.language is not None:
+        _set(db, job.id, decoded.attempt, language=decoded.language)
+        held[job.id] = replace(job, language=decoded.language)
+    for segment in decoded.segments:
+        log.add(job.id, "segment", segment)
+    if decoded.progress is not None:
+        log.add(job.id, "progress", decoded.progress)
+    return True
 
 
 def _of(owner: str | None) -> ColumnElement[bool]:

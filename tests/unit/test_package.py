@@ -69,6 +69,7 @@ ORDER = (
     "store",
     "outbox",
     "partials",
+    "joblog",
     "quotas",
     "repeats",
     "database",

@@ -89,11 +89,11 @@ def _add_docs(app: FastAPI) -> None:
     policy = page_policy(bytes(page.body).decode())
 
     @app.get("/docs", include_in_schema=False)
-    def docs() -> HTMLResponse:
+    async def docs() -> HTMLResponse:
         return HTMLResponse(page.body, headers={"Content-Security-Policy": policy})
 
     @app.get("/", include_in_schema=False)
-    def root() -> RedirectResponse:
+    async def root() -> RedirectResponse:
         return RedirectResponse("/docs")
 
 

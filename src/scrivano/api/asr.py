@@ -106,7 +106,7 @@ async def detect_language(
 
 
 @router.get("/status", summary="The version (whisper-asr-webservice)", response_model=VersionView)
-def status() -> dict[str, str]:
+async def status() -> dict[str, str]:
     return {"version": __version__}
 
 

@@ -132,10 +132,14 @@ async def get(
     ] = 0,
 ) -> Response:
     """Poll this, or follow `/jobs/{id}/stream`. `segments` is empty until the job is done."""
+    parts: tuple[bytes, ...] | None = None
     if wait:
         with suppress(TimeoutError):
-            await asyncio.wait_for(_ended(services, job_id), wait)
-    return PartsResponse(await run_sync(job_parts, services, job_id), media_type="application/json")
+            async with asyncio.timeout(wait):
+                parts = await _ended(services, job_id)
+    if parts is None:
+        parts = await run_sync(job_parts, services, job_id)
+    return PartsResponse(parts, media_type="application/json")
 
 
 @router.delete(
@@ -197,19 +201,28 @@ def visible_job(services: Services, job_id: str) -> Job:
 
 def job_parts(services: Services, job_id: str) -> tuple[bytes, ...]:
     """The job as JSON, with its segments. Raises `JobNotFound`."""
-    job = visible_job(services, job_id)
+    return _parts(services, visible_job(services, job_id))
+
+
+def _parts(services: Services, job: Job) -> tuple[bytes, ...]:
     segments = services.store.get_result(job.id) if job.status is JobStatus.DONE else None
     return job_json_parts(job, segments or b"[]")
 
 
-async def _ended(services: Services, job_id: str) -> None:
-    """Return when the job has ended, or nothing is to be waited for any more. Raises `JobNotFound`."""
+async def _ended(services: Services, job_id: str) -> tuple[bytes, ...] | None:
+    """The job's parts when it has ended; None when nothing is to be waited for any more. Raises `JobNotFound`."""
     with services.signals.watch(job_id) as news:
         while not services.signals.stopping:
             news.clear()
-            if (await run_sync(visible_job, services, job_id)).status.terminal:
-                return
+            if (parts := await run_sync(_parts_if_ended, services, job_id)) is not None:
+                return parts
             await news.wait()
+    return None
+
+
+def _parts_if_ended(services: Services, job_id: str) -> tuple[bytes, ...] | None:
+    job = visible_job(services, job_id)
+    return _parts(services, job) if job.status.terminal else None
 
 
 def _wish(services: Services, upload: Upload) -> Wish:

@@ -64,7 +64,7 @@ async def translations(request: Request, services: ServicesDep, idempotency_key:
 
 
 @router.get("/models", summary="The served models and the aliases of the first (OpenAI)", response_model=ModelList)
-def models(services: ServicesDep) -> dict[str, Any]:
+async def models(services: ServicesDep) -> dict[str, Any]:
     names = dict.fromkeys((*services.models, *ALIASES))
     return {"object": "list", "data": [_model(name) for name in names]}
 
@@ -75,7 +75,7 @@ def models(services: ServicesDep) -> dict[str, Any]:
     response_model=ModelObject,
     responses=refusals(404, model=OpenAIErrorView),
 )
-def model(model_id: Annotated[str, Path(examples=["whisper-1"])], services: ServicesDep) -> dict[str, Any]:
+async def model(model_id: Annotated[str, Path(examples=["whisper-1"])], services: ServicesDep) -> dict[str, Any]:
     served_model(model_id, services.models)
     return _model(model_id)
 

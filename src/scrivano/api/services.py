@@ -60,7 +60,8 @@ class Services:
         return self.models[0]
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
+    """Async: FastAPI would take a thread for anything else, which costs more than all of the rest of a request."""
     services: Services = request.app.state.services
     caller: Caller | None = request.scope.get("state", {}).get("caller")
     return services if caller is None else replace(services, caller=caller)

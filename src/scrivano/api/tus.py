@@ -35,7 +35,7 @@ EXTENSIONS = ("creation", "creation-with-upload", "checksum", "expiration", "ter
 CONTENT_TYPE = "application/offset+octet-stream"
 
 
-def _check_version(
+async def _check_version(
     tus_resumable: Annotated[
         str, Header(description="The protocol's version.", json_schema_extra={"enum": [TUS_VERSION]})
     ] = "",
