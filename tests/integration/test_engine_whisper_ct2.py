@@ -120,6 +120,14 @@ def test_two_threads_get_what_each_gets_alone_while_one_of_them_samples() -> Non
     assert together == alone * 3
 
 
+def test_what_a_model_knows_can_be_asked_while_another_thread_replaces_it() -> None:
+    engine = WhisperCt2(LOAD)
+    engine.close()  # a model that is being replaced has no weights either
+
+    assert engine.multilingual
+    assert {"en", "it"} <= set(engine.languages)
+
+
 @pytest.mark.parametrize(
     ("cores", "parts", "threads"), [(1, 1, 1), (2, 2, 1), (3, 3, 1), (4, 2, 2), (8, 2, 4), (16, 4, 4), (64, 16, 4)]
 )

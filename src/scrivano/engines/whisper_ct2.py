@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_suppressed_tokens, pad_or_trim
 
@@ -163,20 +164,18 @@ class WhisperCt2:
         except Exception as error:
             raise classify(error, loading=True) from error
         self._whisper = self._model.whisper
+        # Asked for once: while another thread replaces the model, there is none to ask.
+        self._multilingual = bool(self._whisper.model.is_multilingual)
+        self._languages = _known_languages(self._whisper)
 
     @property
     def multilingual(self) -> bool:
-        return bool(self._whisper.model.is_multilingual)
+        return self._multilingual
 
-    @cached_property
+    @property
     def languages(self) -> tuple[str, ...]:
         """ISO 639-1 codes (and a few longer ones) that the model knows."""
-        known = self._whisper.hf_tokenizer.token_to_id
-        return tuple(
-            code
-            for code in self._whisper.supported_languages
-            if not self.multilingual or known(f"<|{code}|>") is not None
-        )
+        return self._languages
 
     def warm_up(self) -> None:
         """One inference, so that a device that cannot work says so before the model counts as ready."""
@@ -230,7 +229,7 @@ class WhisperCt2:
         """Decode windows of one length into `progress`; the windows that are left to decode."""
         features = [pad_or_trim(window.features, window.heard_frames) for window in windows]
         encoded = self._model.encode(features, urgent=options.urgent)
-        detected = self._languages(encoded, windows, options)
+        detected = self._detected(encoded, windows, options)
         for window, ranked in zip(windows, detected, strict=True):
             if window.offset == 0:
                 progress[window.chunk].begin(ranked, window.language)
@@ -247,7 +246,7 @@ class WhisperCt2:
                 left.append(one.window.rest(rest, one.tokenizer.language_code))
         return left
 
-    def _languages(
+    def _detected(
         self, encoded: NDArray[Any], windows: Sequence[_Window], options: DecodingOptions
     ) -> list[Mapping[str, float]]:
         """The likeliest languages of each window, in order; only those that have none yet are asked about."""
@@ -394,6 +393,12 @@ class WhisperCt2:
         for i, result in aligned.items():
             timed[i] = _with_words(heard[i], result)
         return timed
+
+
+def _known_languages(whisper: WhisperModel) -> tuple[str, ...]:
+    known = whisper.hf_tokenizer.token_to_id
+    every = not whisper.model.is_multilingual
+    return tuple(code for code in whisper.supported_languages if every or known(f"<|{code}|>") is not None)
 
 
 def _check_folder(folder: Path) -> None:
