@@ -25,7 +25,7 @@ from benchmarks.load import timed
 from benchmarks.machine import cpu_seconds, resident_mb
 from benchmarks.servers import Ask, Scrivano, scrivano, served
 from benchmarks.workloads import Bench
-from scrivano.assembly import served_json
+from scrivano.assembly import job_segments, json_of
 from scrivano.database import Database
 from scrivano.engines.catalog import NANO_FOLDER
 from scrivano.jobs import Chunk, Job, JobStatus, Piece, Task
@@ -341,7 +341,7 @@ def _store_long_transcript(folder: Path) -> str:
     store.add_chunks(job_id, 1, [Chunk(0, (Piece(0, 16_000),))])
     told = [{"index": n, "start": one.start, "end": one.end, "text": one.text} for n, one in enumerate(segments)]
     store.store_results([Decoded(job_id=job_id, attempt=1, index=0, result=b"{}", segments=told)])
-    store.publish_done(job_id, 1, served_json(segments), language="en", duration_secs=duration)
+    store.publish_done(job_id, 1, json_of(job_segments(segments)), language="en", duration_secs=duration)
     database.close()
     return job_id
 

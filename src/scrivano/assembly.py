@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from scrivano.chunking import to_file_time
@@ -24,17 +24,19 @@ def assemble(results: Iterable[tuple[Chunk, Mapping[str, Any]]], duration: float
 
 def known_segments(chunk: Chunk, result: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What one chunk says, as a Job shows segments, before the whole transcript is cleaned; `index` is within it."""
-    return [served(index, segment) for index, segment in enumerate(assemble([(chunk, result)], chunk.end))]
+    return job_segments(assemble([(chunk, result)], chunk.end))
 
 
-def served_json(segments: Iterable[Segment]) -> bytes:
-    """The `segments` array of a Job: times in seconds to the millisecond, probabilities to four digits."""
-    array = [served(index, segment) for index, segment in enumerate(segments)]
-    return json.dumps(array, ensure_ascii=False, separators=(",", ":")).encode()
+def job_segments(segments: Iterable[Segment]) -> list[dict[str, Any]]:
+    """The `segments` array of a Job: JSON values, with times to the millisecond and probabilities to four digits."""
+    return [_served(index, segment) for index, segment in enumerate(segments)]
 
 
-def served(index: int, segment: Segment) -> dict[str, Any]:
-    """One of a Job's segments, as JSON values."""
+def json_of(segments: Sequence[Mapping[str, Any]]) -> bytes:
+    return json.dumps(segments, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _served(index: int, segment: Segment) -> dict[str, Any]:
     return {
         "index": index,
         "start": round(segment.start, 3),
@@ -58,10 +60,10 @@ def served(index: int, segment: Segment) -> dict[str, Any]:
     }
 
 
-def main_language(segments: Iterable[Segment]) -> str | None:
-    """The one that is spoken longest; None where segments tell none."""
+def main_language(segments: Iterable[Mapping[str, Any]]) -> str | None:
+    """The one that is spoken longest in a Job; None where they tell none."""
     seconds: dict[str, float] = {}
     for segment in segments:
-        if segment.language:
-            seconds[segment.language] = seconds.get(segment.language, 0.0) + segment.end - segment.start
+        if language := segment.get("language"):
+            seconds[language] = seconds.get(language, 0.0) + segment["end"] - segment["start"]
     return max(seconds, key=seconds.__getitem__, default=None)

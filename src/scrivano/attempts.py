@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from scrivano.assembly import assemble, known_segments, main_language, served_json
+from scrivano.assembly import assemble, job_segments, json_of, known_segments, main_language
 from scrivano.blobs import Blobs
 from scrivano.errors import JobNotFound, ScrivanoError, StorageFull
 from scrivano.jobs import Chunk, Job, JobStatus, Piece, Priority
@@ -358,18 +358,28 @@ class Attempts:
             return
         job, began = open_job.job, time.monotonic()
         duration = open_job.duration or 0.0
-        stored = self._store.chunks(job.id)
-        results = [(item.chunk, json.loads(item.result)) for item in stored if item.result is not None]
-        segments = assemble(results, duration)
-        language = main_language(segments) or open_job.language
+        segments = self._transcript(open_job, duration)
         done = self._store.publish_done(
-            job.id, job.attempt, served_json(segments), language=language, duration_secs=duration
+            job.id,
+            job.attempt,
+            json_of(segments),
+            language=main_language(segments) or open_job.language,
+            duration_secs=duration,
         )
         ended = time.monotonic()
         self._observe(StageEnded(job.id, "assemble", ended - began))
         self._observe(JobTranscribed(job.id, duration, ended - open_job.began, whole=not open_job.stored))
-        logger.info("job done", extra={**_about(open_job), "duration_secs": duration, "chunks": len(stored)})
+        about = {**_about(open_job), "duration_secs": duration, "chunks": len(open_job.chunks)}
+        logger.info("job done", extra=about)
         self.close(job.id, status=JobStatus.DONE if done else None)
+
+    def _transcript(self, open_job: OpenJob, duration: float) -> Sequence[Mapping[str, Any]]:
+        if len(open_job.chunks) == 1:  # a clip's is what was told of its one chunk: no need to read and clean it again
+            return open_job.heard[0]
+        stored = self._store.chunks(open_job.job.id)
+        return job_segments(
+            assemble([(item.chunk, json.loads(item.result)) for item in stored if item.result is not None], duration)
+        )
 
     def _fail(self, open_job: OpenJob, code: str, message: str) -> None:
         self._store.publish_failed(open_job.job.id, open_job.job.attempt, code, message)

@@ -135,9 +135,10 @@ class Blobs:
 
     def delete(self, job_id: str) -> None:
         """The upload, and what there is of an unfinished one. Deleting what is not there is fine."""
-        path = self.path(job_id)
-        path.unlink(missing_ok=True)
-        _part(path).unlink(missing_ok=True)
+        path = str(self.path(job_id))  # every job comes here, and pathlib's own unlink takes longer than the disk
+        for name in (path, path + _PART):
+            with suppress(FileNotFoundError):
+                os.unlink(name)
 
     def prepared_path(self, job_id: str, attempt: int) -> Path:
         """Where an attempt's prepared audio goes; each attempt has its own, so a late child spoils nothing."""

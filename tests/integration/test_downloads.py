@@ -136,7 +136,8 @@ def fetch(
                 async with downloads.open(url) as download:
                     upload.check_size(download.size_bytes or 0)
                     await upload.fill(download.pieces, download.filename)
-                return await upload.keep(), upload.filename
+                await upload.settle()
+                return upload.keep(), upload.filename
         finally:
             await downloads.close()
 

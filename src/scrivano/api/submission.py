@@ -64,9 +64,9 @@ async def accept(
     upload.check()
     if not services.runner.alive:
         raise WorkerGone
-    blob = await upload.keep()
+    await upload.settle()
     job = new_job(services, upload.blob_id, wish)
-    return await run_sync(_store, services, job, blob, upload.began, idempotency_key, twins_since)
+    return await run_sync(_store, services, job, upload, idempotency_key, twins_since)
 
 
 async def admit(services: Services, wish: Wish) -> None:
@@ -207,11 +207,9 @@ def new_job(services: Services, job_id: str, wish: Wish) -> Job:
     )
 
 
-def _store(
-    services: Services, job: Job, blob: Blob, began: float, key: str | None, twins_since: datetime | None
-) -> str:
-    """Commit the job; returns the id of the job that the request stands for, this one or an earlier one."""
-    job_id = None
+def _store(services: Services, job: Job, upload: Upload, key: str | None, twins_since: datetime | None) -> str:
+    """Commit recording and job; returns the id of the job that the request stands for, this one or an earlier one."""
+    blob, job_id = upload.keep(), None
     try:
         job_id = services.store.add_job(
             job,
@@ -227,7 +225,7 @@ def _store(
             services.blobs.delete(job.id)
     concerns(job_id)
     if job_id == job.id:
-        services.observe(Uploaded(job, time.monotonic() - began, blob.size_bytes))
+        services.observe(Uploaded(job, time.monotonic() - upload.began, blob.size_bytes))
         logger.info("job accepted")
         services.runner.submit(job)
     return job_id

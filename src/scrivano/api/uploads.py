@@ -118,19 +118,19 @@ class Upload:
         if self._max_bytes is not None and size_bytes > self._max_bytes:
             raise too_large(self._max_bytes)
 
-    async def keep(self) -> Blob:
-        """Commit the file: from now on it survives a power cut. Raises `BadRequest` where there is none."""
-        self.check()
-        if self._writer is None:  # a short one: all of it at once
-            return await run_sync(self._keep_all)
-        await self._flush()
-        await self._written()
-        blob = await run_sync(self._writer.commit)
-        self._writer = None
-        return blob
+    async def settle(self) -> None:
+        """Wait until the rest of a long one is written. Raises `StorageFull`."""
+        if self._writer is not None:
+            await self._flush()
+            await self._written()
 
-    def _keep_all(self) -> Blob:
-        with self._blobs.create(self._blob_id) as writer:
+    def keep(self) -> Blob:
+        """Commit the file, which is settled: from now on it survives a power cut. Blocks. Raises `StorageFull`."""
+        if self._writer is not None:
+            blob = self._writer.commit()
+            self._writer = None
+            return blob
+        with self._blobs.create(self._blob_id) as writer:  # a short one: all of it at once
             writer.write(memoryview(self._buffer)[: self._filled])
             return writer.commit()
 
