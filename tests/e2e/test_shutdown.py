@@ -32,7 +32,7 @@ def half_an_upload(server: Served) -> socket.socket:
         b"POST /jobs HTTP/1.1\r\nHost: here\r\nContent-Type: multipart/form-data; boundary=b\r\n"
         b"Content-Length: 50000000\r\n\r\n--b\r\nContent-Disposition: form-data; name=audio; filename=a\r\n\r\n"
         + b"x"
-        * 2_000_000
+        * 4_000_000
     )
     return client
 

@@ -142,7 +142,7 @@ def test_a_body_that_stalls_gets_408_and_leaves_nothing(server: Served, piece: b
 
 
 def test_a_body_in_chunks_that_drips_gets_408_and_leaves_nothing_on_disk(server: Served) -> None:
-    first = FILE + b"RIFF" * 300_000
+    first = FILE + b"RIFF" * 700_000
     with closing(connected(server)) as sock:
         sock.sendall(FORM + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(first) + first + b"\r\n")
         until(lambda: leftovers(server) != [], 10)  # more than is held in memory
