@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
+from media_files import repeated
 from served import CATALOG, DATA, Served, served, text_of
 
 CLIP = "en-exact-0.flac"
@@ -309,3 +311,31 @@ def test_a_part_that_is_not_there_is_refused_in_json(ready: Served, done: dict[s
 
     assert (answer.status_code, set(answer.json())) == (416, {"error"})
     assert answer.headers["Content-Range"] == f"bytes */{(DATA / CLIP).stat().st_size}"
+
+
+def test_a_long_recording_gets_on_while_clips_never_stop_coming(ready: Served, tmp_path: Path) -> None:
+    """Clips go first, and wait for no more than what is being decoded; yet the long one's turn comes."""
+    long = repeated(tmp_path / "long.wav", seconds=240)
+    over = Event()
+
+    def clips() -> list[float]:
+        took = []
+        while not over.is_set():
+            began = time.monotonic()
+            answer = ready.http.get(f"/jobs/{ready.submit('en-clean-short-00.flac', language='en')}?wait=60")
+            took.append(time.monotonic() - began)
+            assert answer.json()["status"] == "done"
+        return took
+
+    with ThreadPoolExecutor(4) as threads:
+        flood = [threads.submit(clips) for _ in range(4)]
+        try:
+            job_id = ready.http.post("/jobs", files={"audio": long.read_bytes()}).json()["job_id"]
+            job = ready.ended(job_id)
+        finally:
+            over.set()
+    took = [seconds for one in flood for seconds in one.result()]
+
+    assert job["status"] == "done"
+    assert len(took) >= 8, "a flood"
+    assert max(took) < 30, took
