@@ -182,11 +182,19 @@ class _Sink:
             self.position += written
             left = left[written:]
         if self.position >= self._begun + _WRITEBACK_BYTES:
-            # On Linux, this begins to write what is not written yet; only what is written would leave the cache. Else
-            # the kernel may hold a gigabyte back until fsync, for which the sender then waits.
-            if hasattr(os, "posix_fadvise"):
-                os.posix_fadvise(self._fd, self._begun, self.position - self._begun, os.POSIX_FADV_DONTNEED)
+            _begin_writeback(self._fd, self._begun, self.position - self._begun)
             self._begun = self.position
+
+
+def _begin_writeback(fd: int, at: int, size_bytes: int) -> None:
+    """Else the kernel may hold a gigabyte back until fsync, for which the sender then waits.
+
+    On Linux the advice begins to write what is not written yet; what is written by then leaves the cache. It is no more
+    than advice: a file system that takes none, and macOS, which has none, write later.
+    """
+    if hasattr(os, "posix_fadvise"):
+        with suppress(OSError):
+            os.posix_fadvise(fd, at, size_bytes, os.POSIX_FADV_DONTNEED)
 
 
 class BlobWriter:

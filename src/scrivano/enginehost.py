@@ -114,9 +114,7 @@ class EngineHost:
             self.batches.append(batch)
             if len(self.batches) == 1:
                 self._deadline = self._due(batch)
-        self.child.send(
-            {"type": "decode", "id": batch.id, "options": options, "chunks": chunks, "beside": beside},
-        )
+        self.child.send({"type": "decode", "id": batch.id, "options": options, "chunks": chunks, "beside": beside})
 
     def took(self, chunks: int, seconds: float) -> None:
         """A batch was decoded; call it before `take`, which begins to watch the next one."""

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 from scrivano.jobs import Job
 from scrivano.tables import events, jobs
 
-__all__ = ["JobLog"]
+__all__ = ["JobLog", "last_seqs"]
 
 _LAST_SEQS = (
     select(events.c.job_id, func.max(events.c.seq))
@@ -20,6 +20,14 @@ _LAST_SEQS = (
 )
 _ADD_EVENT = insert(events)
 _SET_PROGRESS = update(jobs).where(jobs.c.id == bindparam("_job_id")).values(progress=bindparam("_percent"))
+
+
+def last_seqs(db: Connection, job_ids: Iterable[str]) -> dict[str, int]:
+    """0 where a log is empty."""
+    found = dict.fromkeys(job_ids, 0)
+    for job_id, seq in db.execute(_LAST_SEQS, {"_job_ids": list(found)}):
+        found[job_id] = seq
+    return found
 
 
 class JobLog:
@@ -32,9 +40,7 @@ class JobLog:
         self._db = db
         self._now = now
         self._percents = {job.id: job.progress for job in of}
-        self._seqs: dict[str, int] = dict.fromkeys(self._percents, 0)
-        for job_id, seq in db.execute(_LAST_SEQS, {"_job_ids": list(self._percents)}):
-            self._seqs[job_id] = seq
+        self._seqs = last_seqs(db, self._percents)
         self._rows: list[dict[str, object]] = []
         self._raised: dict[str, int] = {}
 

@@ -43,7 +43,7 @@ from scrivano.errors import (
     JobTerminal,
     JobUnfinished,
 )
-from scrivano.joblog import JobLog
+from scrivano.joblog import JobLog, last_seqs
 from scrivano.jobs import NEXT, Chunk, Event, Job, JobStatus, Piece, Priority
 from scrivano.keys import UNLIMITED, Limits
 from scrivano.outbox import Outbox
@@ -287,9 +287,9 @@ class Store:
         Each stands for itself: a lost lease, or a chunk that the plan no longer has, refuses only its own.
         """
         with self._database.write() as db:
-            held = _all_held(db, {decoded.job_id for decoded in batch})
-            log = JobLog(db, held.values(), self._now())
-            accepted = [_store_result(db, held, log, decoded) for decoded in batch]
+            running = _running(db, {decoded.job_id for decoded in batch})
+            log = JobLog(db, running.values(), self._now())
+            accepted = [_store_result(db, running, log, decoded) for decoded in batch]
             log.write()
         spoke = [
             item for item, stored in zip(batch, accepted, strict=True) if stored and (item.progress or item.segments)
@@ -424,7 +424,7 @@ class Store:
     def last_seq(self, job_id: str) -> int:
         """0 while the log is empty."""
         with self._database.read() as db:
-            return _last_seq(db, job_id)
+            return last_seqs(db, [job_id])[job_id]
 
     def _append(self, db: Connection, job: Job, kind: str, data: Mapping[str, Any]) -> int:
         log = JobLog(db, [job], self._now())
@@ -441,9 +441,7 @@ _ENDED = jobs.c.status.in_([status for status in JobStatus if status.terminal])
 # Built once: putting a statement together takes longer than SQLite takes to run it, and these run for every chunk.
 _GET_JOB = select(*_JOB).where(jobs.c.id == bindparam("_job_id"))
 _GET_OWN_JOB = _GET_JOB.where(jobs.c.owner == bindparam("_owner"))
-_HELD = _GET_JOB.with_for_update()
-_ALL_HELD = select(*_JOB).where(jobs.c.id.in_(bindparam("_job_ids", expanding=True))).with_for_update()
-_LAST_SEQ = select(func.max(events.c.seq)).where(events.c.job_id == bindparam("_job_id"))
+_HELD = select(*_JOB).where(jobs.c.id.in_(bindparam("_job_ids", expanding=True))).with_for_update()
 _SET_JOB = update(jobs).where(jobs.c.id == bindparam("_job_id"))
 _QUEUED = _SET_JOB.where(jobs.c.status == JobStatus.QUEUED)
 _CANCELLABLE = _SET_JOB.where(
@@ -482,20 +480,18 @@ def _set(db: Connection, job_id: str, attempt: int, **values: object) -> bool:
 
 def _held(db: Connection, job_id: str, attempt: int) -> Job | None:
     """The job if the fence lets this attempt write; its row is locked until the commit (SQLite locks all)."""
-    row = db.execute(_HELD, {"_job_id": job_id}).one_or_none()
-    if row is None or row.attempt != attempt or row.status is not JobStatus.RUNNING:
-        return None
-    return Job(**row._asdict())
+    job = _running(db, [job_id]).get(job_id)
+    return job if job is not None and job.attempt == attempt else None
 
 
-def _all_held(db: Connection, job_ids: Collection[str]) -> dict[str, Job]:
-    """Those of the jobs that run; their rows are locked until the commit."""
-    rows = db.execute(_ALL_HELD, {"_job_ids": list(job_ids)})
+def _running(db: Connection, job_ids: Collection[str]) -> dict[str, Job]:
+    """Those of the jobs that run, locked likewise."""
+    rows = db.execute(_HELD, {"_job_ids": list(job_ids)})
     return {row.id: Job(**row._asdict()) for row in rows if row.status is JobStatus.RUNNING}
 
 
-def _store_result(db: Connection, held: dict[str, Job], log: JobLog, decoded: Decoded) -> bool:
-    job = held.get(decoded.job_id)
+def _store_result(db: Connection, running: dict[str, Job], log: JobLog, decoded: Decoded) -> bool:
+    job = running.get(decoded.job_id)
     if job is None or job.attempt != decoded.attempt:
         return False
     chunk = {"_job_id": decoded.job_id, "_idx": decoded.index, "_result": decoded.result}
@@ -503,7 +499,7 @@ def _store_result(db: Connection, held: dict[str, Job], log: JobLog, decoded: De
         return False
     if job.language is None and decoded.language is not None:
         _set(db, job.id, decoded.attempt, language=decoded.language)
-        held[job.id] = replace(job, language=decoded.language)
+        running[job.id] = replace(job, language=decoded.language)
     for segment in decoded.segments:
         log.add(job.id, "segment", segment)
     if decoded.progress is not None:
@@ -566,7 +562,3 @@ def _count_crash(db: Connection, job_id: str, attempt: int, index: int) -> int:
     chunk = and_(chunks.c.job_id == job_id, chunks.c.idx == index)
     db.execute(update(chunks).where(chunk).values(crashes=chunks.c.crashes + 1))
     return db.scalar(select(chunks.c.crashes).where(chunk)) or 0
-
-
-def _last_seq(db: Connection, job_id: str) -> int:
-    return db.scalar(_LAST_SEQ, {"_job_id": job_id}) or 0

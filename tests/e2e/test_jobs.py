@@ -313,19 +313,17 @@ def test_a_part_that_is_not_there_is_refused_in_json(ready: Served, done: dict[s
     assert answer.headers["Content-Range"] == f"bytes */{(DATA / CLIP).stat().st_size}"
 
 
-def test_a_long_recording_gets_on_while_clips_never_stop_coming(ready: Served, tmp_path: Path) -> None:
-    """Clips go first, and wait for no more than what is being decoded; yet the long one's turn comes."""
+def test_clips_do_not_wait_for_a_long_recording_nor_starve_it(ready: Served, tmp_path: Path) -> None:
     long = repeated(tmp_path / "long.wav", seconds=240)
     over = Event()
 
-    def clips() -> list[float]:
-        took = []
+    def clips() -> int:
+        done = 0
         while not over.is_set():
-            began = time.monotonic()
-            answer = ready.http.get(f"/jobs/{ready.submit('en-clean-short-00.flac', language='en')}?wait=60")
-            took.append(time.monotonic() - began)
-            assert answer.json()["status"] == "done"
-        return took
+            job_id = ready.submit("en-clean-short-00.flac", language="en")
+            assert ready.http.get(f"/jobs/{job_id}?wait=60").json()["status"] == "done"
+            done += not over.is_set()
+        return done
 
     with ThreadPoolExecutor(4) as threads:
         flood = [threads.submit(clips) for _ in range(4)]
@@ -334,8 +332,7 @@ def test_a_long_recording_gets_on_while_clips_never_stop_coming(ready: Served, t
             job = ready.ended(job_id)
         finally:
             over.set()
-    took = [seconds for one in flood for seconds in one.result()]
+    done = [one.result() for one in flood]
 
     assert job["status"] == "done"
-    assert len(took) >= 8, "a flood"
-    assert max(took) < 30, took
+    assert min(done) >= 3, done

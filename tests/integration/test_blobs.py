@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -133,7 +135,17 @@ def test_sweeping_keeps_the_uploads_of_unfinished_jobs(tmp_path: Path) -> None:
     assert files(tmp_path) == {"uploads/a", "uploads/c", "uploads/d.part"}
 
 
-def test_what_goes_to_disk_early_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def refuse(*args: int) -> None:
+    raise OSError(errno.EINVAL, "no advice is taken here")
+
+
+@pytest.mark.parametrize("advise", [getattr(os, "posix_fadvise", None), refuse, None])
+def test_what_goes_to_disk_early_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, advise: Callable[..., None] | None
+) -> None:
+    monkeypatch.delattr(os, "posix_fadvise", raising=False)
+    if advise is not None:
+        monkeypatch.setattr(os, "posix_fadvise", advise, raising=False)
     monkeypatch.setattr(scrivano.blobs, "_WRITE_BYTES", 1000)
     monkeypatch.setattr(scrivano.blobs, "_WRITEBACK_BYTES", 10_000)
     blobs, data = Blobs(tmp_path), os.urandom(100_001)
