@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import queue
+import shutil
 import signal
+import socket
 import sqlite3
 import statistics
 import subprocess
@@ -11,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,6 +30,7 @@ from benchmarks.machine import cpu_seconds, resident_mb
 from benchmarks.servers import Ask, Scrivano, scrivano, served
 from benchmarks.workloads import Bench
 from scrivano.assembly import job_segments, json_of
+from scrivano.blobs import Blobs
 from scrivano.database import Database
 from scrivano.engines.catalog import NANO_FOLDER
 from scrivano.jobs import Chunk, Job, JobStatus, Piece, Task
@@ -151,21 +156,28 @@ def memory(bench: Bench) -> Iterator[Figure]:
 def upload(bench: Bench) -> Iterator[Figure]:
     """W5: a gigabyte of it: the time beside that of a copy on the same disk, and what the server's memory grows by."""
     source = material.noise(bench.folder / "gigabyte.wav", GIGABYTE)
-    copies, durable, sent, grown = [list[float]() for _ in range(4)]
+    folder = bench.folder / "copies"
+    copy = folder / "copy"
+    copies, durable, bare, sent, grown = [list[float]() for _ in range(5)]
     for _ in range(3):
-        # All three begin without an earlier copy, so with the same free memory: some virtual machines have to ask their
-        # host for it, which costs more than the copy.
-        for into, sync in ((copies, False), (durable, True)):
-            into.append(timed(partial(_copy, source, bench.folder / "copy", sync=sync)))
-            (bench.folder / "copy").unlink()
+        # All begin without an earlier copy, so with the same free memory: some virtual machines have to ask their host
+        # for it, which costs more than the copy.
+        for into, work in (
+            (copies, partial(_copy, source, copy, sync=False)),
+            (durable, partial(_copy, source, copy, sync=True)),
+            (bare, partial(_receive, source, folder)),
+        ):
+            folder.mkdir()
+            into.append(timed(work))
+            shutil.rmtree(folder)
         with served() as server:
             server.http.get("/health").raise_for_status()
             before = resident_mb(server.pid)
             with Peak(lambda pid=server.pid: [pid]) as peak:  # type: ignore[misc]
                 sent.append(timed(partial(server.send_raw, source)))
             grown.append(peak.mb - before)
-    bench.samples["W5"] = {"cp": copies, "cp and fsync": durable, "upload": sent}
-    took, copied, synced = map(statistics.median, (sent, copies, durable))
+    bench.samples["W5"] = {"cp": copies, "cp and fsync": durable, "bare socket": bare, "upload": sent}
+    took, copied, synced, received = map(statistics.median, (sent, copies, durable, bare))
     yield Figure(
         group="W5",
         name="upload of 1 GB / cp and fsync",
@@ -176,6 +188,12 @@ def upload(bench: Bench) -> Iterator[Figure]:
     yield Figure(
         group="W5", name="upload of 1 GB / cp into the page cache", value=took / copied, detail=f"cp {copied:.2f} s"
     )
+    yield Figure(
+        group="W5",
+        name="a bare socket / cp and fsync",
+        value=received / synced,
+        detail="through the server's own writer, without HTTP",
+    )
     yield Figure(group="W5", name="the server's memory grows by", value=max(grown), unit="MB", goal=at_most(50))
 
 
@@ -185,6 +203,40 @@ def _copy(source: Path, target: Path, *, sync: bool) -> None:
         with target.open("rb") as file:
             os.fsync(file.fileno())
 
+
+PIECE_BYTES, PIECES = 1024 * 1024, 4
+
+
+def _receive(source: Path, folder: Path) -> None:
+    """By the server's own writer, in one thread, from a bare socket, in another."""
+    free: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
+    for _ in range(PIECES):
+        free.put(bytearray(PIECE_BYTES))
+
+    def write(piece: bytearray, size: int) -> None:
+        try:
+            writer.write(memoryview(piece)[:size])
+        finally:
+            free.put(piece)
+
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        subprocess.Popen([sys.executable, "-c", SENDER, str(source), str(listener.getsockname()[1])]),
+        listener.accept()[0] as connection,
+        Blobs(folder).create("copy") as writer,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        while size := connection.recv_into(piece := free.get()):
+            thread.submit(write, piece, size)
+        if thread.submit(writer.commit).result().size_bytes != source.stat().st_size:
+            raise RuntimeError("not all of it was written")
+
+
+SENDER = """
+import socket, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[2]))) as connection, open(sys.argv[1], "rb") as file:
+    connection.sendfile(file)
+"""
 
 JOBS = 100
 AT_ONCE, ROUNDS = 16, 6
