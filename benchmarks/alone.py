@@ -35,9 +35,9 @@ def main(folder: Path, seconds: float) -> None:
 
     from benchmarks.load import timed
     from benchmarks.material import SAMPLE_RATE, bundled_speech
-    from scrivano.engines import AudioChunk, DecodingOptions
-    from scrivano.engines.ct2_model import LoadOptions
-    from scrivano.engines.whisper_ct2 import WhisperCt2
+    from scrivano.engines.ct2.engine import WhisperCt2
+    from scrivano.engines.ct2.model import LoadOptions
+    from scrivano.engines.engine import AudioChunk, DecodingOptions
 
     def rounds(work: Callable[[], object]) -> list[float]:
         work()

@@ -29,14 +29,14 @@ from benchmarks.load import timed
 from benchmarks.machine import cpu_seconds, resident_mb
 from benchmarks.servers import Ask, Scrivano, scrivano, served
 from benchmarks.workloads import Bench
-from scrivano.assembly import job_segments, json_of
-from scrivano.blobs import Blobs
-from scrivano.database import Database
+from scrivano.domain.job import Chunk, Job, JobStatus, Piece, Task
+from scrivano.domain.transcript import Segment, Word
 from scrivano.engines.catalog import NANO_FOLDER
-from scrivano.jobs import Chunk, Job, JobStatus, Piece, Task
-from scrivano.outbox import Outbox
-from scrivano.store import Decoded, Store
-from scrivano.transcript import Segment, Word
+from scrivano.files.blobs import Blobs
+from scrivano.store.database import Database
+from scrivano.store.deliveries import Outbox
+from scrivano.store.jobs import Decoded, Store
+from scrivano.text.assembly import job_segments, json_of
 
 HOUR = 3600.0
 GIGABYTE = 1_000_000_000

@@ -165,7 +165,7 @@ class Scrivano(Process):
 
     def media_children(self) -> list[int]:
         """Those at work on a recording: forks of the one that waits for requests."""
-        _, *working = [pid for pid, command in self.children().items() if "scrivano.media" in command] or [0]
+        _, *working = [pid for pid, command in self.children().items() if "scrivano.media.child" in command] or [0]
         return working
 
 

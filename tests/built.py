@@ -8,9 +8,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from scrivano.config import Settings
-from scrivano.gpu import GpuMemory
-from scrivano.serve import Children, build
+from scrivano.engines.gpu_memory import GpuMemory
+from scrivano.server.build import Children, build
+from scrivano.server.settings import Settings
 
 
 class NoGpu:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import scrivano
-from scrivano.jobs import SAMPLE_RATE
+from scrivano.domain.job import SAMPLE_RATE
 
 RECORDINGS = Path(__file__).parent / "data" / "recordings"
 
@@ -206,7 +206,10 @@ class MediaChild:
 def media_child() -> Iterator[MediaChild]:
     """A child that is ready for its request."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "scrivano.media"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-m", "scrivano.media.child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     child = MediaChild(process)
     try:

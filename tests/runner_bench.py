@@ -15,16 +15,16 @@ from typing import Any
 from built import NoGpu
 from served import until
 
-from scrivano.attempts import AttemptOptions
-from scrivano.blobs import Blobs
-from scrivano.database import Database
-from scrivano.gpu import GpuMemory
-from scrivano.jobs import Job, JobStatus, Task
-from scrivano.lifecycle import Life, ModelState, Policy
-from scrivano.outbox import Outbox
-from scrivano.pool import ModelSpec, PoolOptions
-from scrivano.runner import Runner, RunnerOptions
-from scrivano.store import Store
+from scrivano.domain.job import Job, JobStatus, Task
+from scrivano.engines.gpu_memory import GpuMemory
+from scrivano.files.blobs import Blobs
+from scrivano.running.attempts import AttemptOptions
+from scrivano.running.engine_pool import ModelSpec, PoolOptions
+from scrivano.running.loop import Runner, RunnerOptions
+from scrivano.running.model_state import Life, ModelState, Policy
+from scrivano.store.database import Database
+from scrivano.store.deliveries import Outbox
+from scrivano.store.jobs import Store
 
 CHILDREN = Path(__file__).parent / "children"
 SECOND = 16_000

@@ -95,7 +95,7 @@ class Served:
 
     def children(self, name: str) -> list[int]:
         """The process ids of its `media` or `engine` children, forks included."""
-        marks = {"media": "scrivano.media", "engine": "scrivano.engines.worker"}
+        marks = {"media": "scrivano.media.child", "engine": "scrivano.engines.worker"}
         return [pid for pid, command in _descendants(self.process.pid).items() if marks[name] in command]
 
 

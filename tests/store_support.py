@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from scrivano import migrations
-from scrivano.database import Database
-from scrivano.jobs import Chunk, Job, JobStatus, Piece, Task
-from scrivano.outbox import Outbox
-from scrivano.store import Store
+from scrivano.domain.job import Chunk, Job, JobStatus, Piece, Task
+from scrivano.store import migrations
+from scrivano.store.database import Database
+from scrivano.store.deliveries import Outbox
+from scrivano.store.jobs import Store
 
 ADD_COLUMN = """
 import sqlalchemy as sa

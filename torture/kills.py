@@ -34,7 +34,7 @@ VICTIMS = ("server", "engine", "media", "webhook")
 """`webhook`: the server, at the moment of a webhook call."""
 
 BLOWS = (signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM)
-MARKS = {"engine": "scrivano.engines.worker", "media": "scrivano.media"}
+MARKS = {"engine": "scrivano.engines.worker", "media": "scrivano.media.child"}
 SECRET = "whsec_" + "dG9ydHVyZSB0b3J0dXJlIHRvcnR1cmUgdG9ydHVyZQ=="
 RECORDINGS = Path(__file__).parents[1] / "tests" / "data" / "recordings"
 PATIENCE_S = 300.0

@@ -21,13 +21,13 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import Literal
 
-from scrivano import database
-from scrivano.blobs import Blobs
-from scrivano.database import Database
-from scrivano.errors import ScrivanoError
-from scrivano.jobs import Chunk, Job, JobStatus, Piece, Task
-from scrivano.outbox import Outbox
-from scrivano.store import Decoded, Store
+from scrivano.domain.errors import ScrivanoError
+from scrivano.domain.job import Chunk, Job, JobStatus, Piece, Task
+from scrivano.files.blobs import Blobs
+from scrivano.store import database
+from scrivano.store.database import Database
+from scrivano.store.deliveries import Outbox
+from scrivano.store.jobs import Decoded, Store
 from torture.disk import Disk, Op, calls
 
 Synchronous = Literal["FULL", "NORMAL"]

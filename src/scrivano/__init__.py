@@ -1,4 +1,27 @@
-"""Scrivano: a self-hosted speech-transcription server."""
+"""A self-hosted speech-transcription server.
+
+Packages, each may import only those below it:
+
+    cli           the commands: serve, transcribe, keys, models, doctor, demo
+    server        the composition root: settings, sockets, and every part built in order
+    api           HTTP: routes, errors, authorization
+    wyoming       the same calls over TCP, for Home Assistant
+    submission    from bytes to a stored job, and waiting for its end
+    running       from a stored job to a published transcript
+    media         any recording to 16 kHz mono, speech and chunks; a child process
+    engines       speech models; a child process
+    processes     child processes and the typed messages that they exchange
+    text          chunk results to clean segments, subtitles and file formats
+    webhooks      deliver what the store owes to receivers
+    housekeeping  what time alone makes necessary: retention, jumps of the clock
+    store         the database: the only SQL
+    files         the only writing of files: recordings, free space, the data folder
+    auth          API keys, their scopes and limits
+    net           calls to addresses that a client named
+    telemetry     events, log, metrics, traces
+    client        the Python client; needs nothing that only a server needs
+    domain        jobs, chunks, transcripts, languages, errors: values without I/O
+"""
 
 __all__ = ["__version__"]
 

@@ -1,5 +1,5 @@
 """`python -m scrivano` is `scrivano`."""
 
-from scrivano.cli import main
+from scrivano.cli.app import main
 
 main()

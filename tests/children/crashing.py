@@ -15,14 +15,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from scrivano import blobs, database, logs, migrations
-from scrivano.blobs import Blobs, BlobWriter
-from scrivano.config import Settings
-from scrivano.database import Database
-from scrivano.outbox import Outbox
-from scrivano.serve import Children, run
-from scrivano.store import Store
-from scrivano.webhooks import WebhookSender
+from scrivano.files import blobs
+from scrivano.files.blobs import Blobs, BlobWriter
+from scrivano.server.build import Children, run
+from scrivano.server.settings import Settings
+from scrivano.store import database, migrations
+from scrivano.store.database import Database
+from scrivano.store.deliveries import Outbox
+from scrivano.store.jobs import Store
+from scrivano.telemetry import log as logs
+from scrivano.webhooks.sender import WebhookSender
 
 HERE = Path(__file__).parent
 

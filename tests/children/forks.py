@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from scrivano import forkserver
+from scrivano.processes import fork_server as forkserver
 
 if "spawn" in os.environ.get("FORKS_TEST", ""):
     forkserver.FORK_IS_SAFE = False

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from scrivano.forkserver import run
+from scrivano.processes.fork_server import run
 
 
 def say(**body: object) -> None:

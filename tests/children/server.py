@@ -7,10 +7,10 @@ import json
 import sys
 from pathlib import Path
 
-from scrivano import logs
-from scrivano.config import Settings
-from scrivano.gpu import GpuMemory
-from scrivano.serve import Children, run
+from scrivano.engines.gpu_memory import GpuMemory
+from scrivano.server.build import Children, run
+from scrivano.server.settings import Settings
+from scrivano.telemetry import log as logs
 
 POLL_SECS = 4
 """Long enough for a test to look around before the next try, on a busy machine, too."""

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
-from scrivano.database import Database
-from scrivano.jobs import Chunk, Job, JobStatus, Piece, Task
-from scrivano.outbox import Outbox
-from scrivano.store import Decoded, Store
+from scrivano.domain.job import Chunk, Job, JobStatus, Piece, Task
+from scrivano.store.database import Database
+from scrivano.store.deliveries import Outbox
+from scrivano.store.jobs import Decoded, Store
 
 
 def now() -> datetime:

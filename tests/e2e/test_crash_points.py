@@ -16,7 +16,7 @@ from children.crashing import POINTS
 from served import Served, start, until
 from store_support import Clock, add, dump, new_job, next_schema, opened
 
-from scrivano import migrations
+from scrivano.store import migrations
 from torture.receiver import Receiver, receiver
 
 CRASHING = Path(__file__).parent.parent / "children" / "crashing.py"

@@ -13,10 +13,10 @@ from typing import Any
 
 from served import Served, served, until
 
-from scrivano.api.deliveries import redacted
-from scrivano.database import Database
-from scrivano.hosts import FAILURES
-from scrivano.outbox import Outbox
+from scrivano.api.routes.webhooks import redacted
+from scrivano.store.database import Database
+from scrivano.store.deliveries import Outbox
+from scrivano.webhooks.circuit_breaker import FAILURES
 
 
 @contextmanager

@@ -191,7 +191,7 @@ def test_a_new_key_is_taken_and_a_broken_file_changes_nothing(locked: Locked) ->
     assert locked.call("ann", "GET", "/jobs").status_code == 200
     locked.keys.write_text(good)
     errors = [line for line in locked.server.log if line["level"] == "error"]
-    assert [line["logger"] for line in errors] == ["scrivano.keyring"]
+    assert [line["logger"] for line in errors] == ["scrivano.auth.key_ring"]
 
 
 def test_no_secret_is_in_the_log(locked: Locked) -> None:

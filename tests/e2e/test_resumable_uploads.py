@@ -26,9 +26,9 @@ from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError, TusUploadFailed
 from tusclient.uploader.uploader import Uploader
 
-from scrivano.blobs import Blobs, RunningHash
-from scrivano.database import Database
-from scrivano.partials import Partials, PartialUpload
+from scrivano.files.blobs import Blobs, RunningHash
+from scrivano.store.database import Database
+from scrivano.store.uploads import Partials, PartialUpload
 
 CLIP = "en-exact-0.flac"
 BYTES = (DATA / CLIP).read_bytes()

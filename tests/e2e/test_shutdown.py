@@ -14,8 +14,8 @@ from media_files import repeated
 from runner_bench import SECOND, bench
 from served import Served, served, start, until
 
-from scrivano.jobs import JobStatus
-from scrivano.sse import frames
+from scrivano.client.sse import frames
+from scrivano.domain.job import JobStatus
 
 
 def follow(server: Served, job_id: str, seen: list[str]) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from store_support import Clock
 
-from scrivano.database import Database
-from scrivano.outbox import Outbox
-from scrivano.partials import Partials
-from scrivano.store import Store
+from scrivano.store.database import Database
+from scrivano.store.deliveries import Outbox
+from scrivano.store.jobs import Store
+from scrivano.store.uploads import Partials
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scrivano.api.app import create_app
-from scrivano.config import Settings, variable
+from scrivano.server.settings import Settings, variable
 
 ROOT = Path(__file__).parents[2]
 HTTP = (ROOT / "docs" / "http.md").read_text()

@@ -1,9 +1,22 @@
-"""The HTTP server: one file a protocol, all over the same jobs."""
+"""HTTP: one file for each resource or foreign interface, all over the same jobs.
 
-from scrivano.api.app import create_app
-from scrivano.api.bodies import Pace
-from scrivano.api.edge import Edge
-from scrivano.api.requests import Requests
-from scrivano.api.services import Services
+May import: auth, domain, engines, files, housekeeping, running, store, submission, telemetry, text, webhooks.
 
-__all__ = ["Edge", "Pace", "Requests", "Services", "create_app"]
+Modules, each may import only those below it:
+
+    app              the application: routes, error handlers, documentation page
+    edge             the middleware around every route, in order
+    middleware       one concern of every request in each file
+    openapi          the OpenAPI document
+    compat           other servers' interfaces
+    routes           the native interface, one file for each resource
+    services         what routes work with
+    rules            which routes need which scope
+    errors           an exception as a response
+    schemas          the JSON bodies of the native interface
+    response_chunks  large responses without a copy
+    cursors          where a page of a list ends
+    sse              Server-Sent Events: framing
+"""
+
+__all__ = ["app", "compat", "edge", "middleware", "routes", "services"]

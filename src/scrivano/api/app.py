@@ -17,13 +17,14 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from scrivano import __version__
-from scrivano.api import asr, audio, deliveries, health, inference, job_stream, jobs, model, openai, transcripts, tus
+from scrivano.api.compat import openai, whisper_asr, whisper_cpp
 from scrivano.api.edge import METHODS, Application, Edge
-from scrivano.api.headers import page_policy
-from scrivano.api.problems import Problem, answer, problem_of
+from scrivano.api.errors import Problem, answer, problem_of
+from scrivano.api.middleware.security_headers import page_policy
+from scrivano.api.routes import audio, events, health, jobs, models, transcripts, uploads, webhooks
 from scrivano.api.services import Services
-from scrivano.correlation import concerns
-from scrivano.errors import ScrivanoError
+from scrivano.domain.errors import ScrivanoError
+from scrivano.telemetry.log_context import concerns
 
 logger = logging.getLogger(__name__)
 
@@ -54,16 +55,16 @@ def create_app(services: Services, lifespan: Lifespan | None = None, edge: Edge 
     app.state.services = services
     for router in (
         jobs.router,
-        tus.router,
-        job_stream.router,
+        uploads.router,
+        events.router,
         audio.router,
         transcripts.router,
-        model.router,
-        deliveries.router,
+        models.router,
+        webhooks.router,
         health.router,
         openai.router,
-        asr.router,
-        inference.router,
+        whisper_asr.router,
+        whisper_cpp.router,
     ):
         app.include_router(router)
     if edge.docs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from datetime import UTC, datetime
 
-from scrivano.errors import BadParameter
+from scrivano.domain.errors import BadParameter
 
 __all__ = ["Place", "cursor", "parse_cursor"]
 

@@ -10,13 +10,13 @@ from typing import Any
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from scrivano.api.access import Access
-from scrivano.api.bodies import ANY_PACE, LimitedBodies, Pace
-from scrivano.api.headers import SecurityHeaders
+from scrivano.api.middleware.authorization import Access
+from scrivano.api.middleware.body_limits import ANY_PACE, LimitedBodies, Pace
+from scrivano.api.middleware.security_headers import SecurityHeaders
 from scrivano.api.openapi import DescribedApp, error_body
 from scrivano.api.rules import is_open, needed, takes_recording
-from scrivano.keyring import KeyRing
-from scrivano.limiter import Limiter
+from scrivano.auth.key_ring import KeyRing
+from scrivano.auth.rate_limit import Limiter
 
 __all__ = ["METHODS", "Application", "Edge"]
 

@@ -6,7 +6,7 @@ thought about it.
 
 from __future__ import annotations
 
-from scrivano.keys import Scope
+from scrivano.auth.keys import Scope
 
 __all__ = ["OPEN_PATHS", "is_open", "is_stream", "needed", "takes_recording"]
 

@@ -9,19 +9,19 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from scrivano.api.resumable import PartialUploads
-from scrivano.blobs import Blobs
-from scrivano.database import Database
-from scrivano.downloads import Downloads
-from scrivano.gpu import MemoryReader
-from scrivano.keys import ANYBODY, Caller
-from scrivano.metrics import Metrics
-from scrivano.observations import Observe
-from scrivano.outbox import Outbox
-from scrivano.runner import Runner
-from scrivano.signals import ModelLog, Signals
-from scrivano.store import Store
-from scrivano.webhooks import WebhookSender
+from scrivano.auth.keys import ANYBODY, Caller
+from scrivano.engines.gpu_memory import MemoryReader
+from scrivano.files.blobs import Blobs
+from scrivano.running.loop import Runner
+from scrivano.store.database import Database
+from scrivano.store.deliveries import Outbox
+from scrivano.store.jobs import Store
+from scrivano.store.wake_ups import ModelLog, Signals
+from scrivano.submission.download import Downloads
+from scrivano.submission.resumable import PartialUploads
+from scrivano.telemetry.events import Observe
+from scrivano.telemetry.metrics import Metrics
+from scrivano.webhooks.sender import WebhookSender
 
 __all__ = ["Services", "ServicesDep"]
 

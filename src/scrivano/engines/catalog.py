@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from scrivano.errors import ModelUnavailable
+from scrivano.domain.errors import ModelUnavailable
 
 __all__ = [
     "NANO",

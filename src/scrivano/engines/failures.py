@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scrivano.errors import EngineDevice, EngineError, EngineInput, EngineMemory, ModelUnavailable
+from scrivano.domain.errors import EngineDevice, EngineError, EngineInput, EngineMemory, ModelUnavailable
 
 __all__ = ["classify", "kind_of"]
 

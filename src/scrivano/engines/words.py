@@ -10,8 +10,8 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from scrivano.engines.whisper_rules import Attempt, Spoken
-from scrivano.transcript import Segment, Word
+from scrivano.domain.transcript import Segment, Word
+from scrivano.engines.decoding_rules import Attempt, Spoken
 
 TOKENS_PER_SECOND = 50
 """Encoder positions, which tokens are aligned to."""

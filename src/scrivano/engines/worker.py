@@ -22,11 +22,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from scrivano.engines import AudioChunk, ChunkResult, DecodingOptions, Engine
-from scrivano.errors import EngineError, EngineInput, ModelUnavailable
-from scrivano.jobs import SAMPLE_RATE, Task
-from scrivano.processes import die_with_parent
-from scrivano.transcript import segment_to_dict
+from scrivano.domain.errors import EngineError, EngineInput, ModelUnavailable
+from scrivano.domain.job import SAMPLE_RATE, Task
+from scrivano.domain.transcript import segment_to_dict
+from scrivano.engines.engine import AudioChunk, ChunkResult, DecodingOptions, Engine
+from scrivano.processes.child import die_with_parent
 
 # NumPy and the model's libraries start threads when they are imported, and the allocator must be set before the first
 # thread: what needs them is imported where it is used, after `tune_allocator`.
@@ -205,7 +205,7 @@ def _piece(file: IO[bytes], start: int, end: int) -> bytes:
 def open_engine(request: Mapping[str, Any], send: Send) -> LoadedEngine:
     """The adapter that fits the model's files, loaded; downloads them first where they are missing."""
     from scrivano.engines.catalog import find_model
-    from scrivano.engines.models import fetch
+    from scrivano.engines.model_files import fetch
 
     path = Path(request["path"]) if request.get("path") else None
     if path is not None and path.is_file():
@@ -215,7 +215,7 @@ def open_engine(request: Mapping[str, Any], send: Send) -> LoadedEngine:
 
 def _open_cpp(file: Path, request: Mapping[str, Any]) -> LoadedEngine:
     try:
-        from scrivano.engines.whisper_cpp import LoadOptions, WhisperCpp
+        from scrivano.engines.whisper_cpp.engine import LoadOptions, WhisperCpp
     except ImportError as error:
         raise ModelUnavailable(
             f"{file} is a file, which whisper.cpp would read, and that cannot be imported ({error}): "
@@ -233,8 +233,8 @@ def _open_cpp(file: Path, request: Mapping[str, Any]) -> LoadedEngine:
 
 
 def _open_ct2(folder: Path, request: Mapping[str, Any]) -> LoadedEngine:
-    from scrivano.engines.ct2_model import LoadOptions
-    from scrivano.engines.whisper_ct2 import WhisperCt2
+    from scrivano.engines.ct2.engine import WhisperCt2
+    from scrivano.engines.ct2.model import LoadOptions
 
     logger.info("loading %s on %s", request["model"], request["device"])
     return WhisperCt2(

@@ -1,0 +1,130 @@
+"""A finished transcript as OpenAI's clients read it. Pure."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from scrivano.api.compat.openai_request import Asked
+from scrivano.domain.languages import LANGUAGES
+from scrivano.domain.transcript import Segment, Transcript
+from scrivano.text.formats import milliseconds, render, whisper_segment
+from scrivano.text.subtitles import Shape
+
+__all__ = ["delta", "done", "render_body", "segment_event"]
+
+LEAST_PROBABILITY = 1e-10
+"""A logarithm needs something above nothing."""
+
+
+def render_body(asked: Asked, transcript: Transcript) -> tuple[str, str]:
+    """The body and its media type."""
+    match asked.response_format:
+        case "json":
+            return _dumps(_json(asked, transcript)), "application/json"
+        case "verbose_json":
+            return _dumps(_verbose(asked, transcript)), "application/json"
+        case "text":
+            return transcript.text + "\n", "text/plain; charset=utf-8"
+        case subtitles:
+            return render(transcript, subtitles, Shape()), "text/plain; charset=utf-8"
+
+
+def _dumps(document: Any) -> str:
+    return json.dumps(document, ensure_ascii=False)
+
+
+def _json(asked: Asked, transcript: Transcript) -> dict[str, Any]:
+    """Text and usage; Subtitle Edit wants the segments here, too, once it has asked for granularities."""
+    document: dict[str, Any] = {"text": transcript.text}
+    if asked.logprobs:
+        document["logprobs"] = _logprobs(transcript.segments)
+    if asked.segments or asked.words:
+        document["segments"] = _segments(transcript)
+    if asked.words:
+        document["words"] = _words(transcript.segments)
+    return document | {"usage": _usage(transcript)}
+
+
+def _verbose(asked: Asked, transcript: Transcript) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "task": transcript.task,
+        "language": _language_name(transcript),
+        "duration": _seconds(transcript.duration),
+        "text": transcript.text,
+        "segments": _segments(transcript),
+    }
+    if asked.words:
+        document["words"] = _words(transcript.segments)
+    return document | {"usage": _usage(transcript)}
+
+
+def delta(asked: Asked, text: str, segment: Segment | None = None) -> dict[str, Any]:
+    event: dict[str, Any] = {"type": "transcript.text.delta", "delta": text}
+    if asked.logprobs and segment is not None:
+        event["logprobs"] = _logprobs([segment], first=not text.startswith(" "))
+    return event
+
+
+def segment_event(index: int, segment: Segment) -> dict[str, Any]:
+    return {
+        "type": "transcript.text.segment",
+        "id": str(index),
+        "start": _seconds(segment.start),
+        "end": _seconds(segment.end),
+        "text": segment.text,
+    }
+
+
+def done(asked: Asked, transcript: Transcript) -> dict[str, Any]:
+    """The whole text, and what the same request without streaming would have brought."""
+    verbose = asked.response_format == "verbose_json"
+    return {"type": "transcript.text.done"} | (_verbose if verbose else _json)(asked, transcript)
+
+
+def _language_name(transcript: Transcript) -> str:
+    """Of the text: a translation's is English. A recording without speech has none."""
+    code = "en" if transcript.task == "translate" else transcript.language
+    return LANGUAGES.get(code or "", "unknown")
+
+
+def _usage(transcript: Transcript) -> dict[str, Any]:
+    """Whole seconds, begun ones counted, as OpenAI bills them."""
+    return {"type": "duration", "seconds": math.ceil(transcript.duration)}
+
+
+def _segments(transcript: Transcript) -> list[dict[str, Any]]:
+    return [whisper_segment(index, segment) for index, segment in enumerate(transcript.segments)]
+
+
+def _words(segments: Iterable[Segment]) -> list[dict[str, Any]]:
+    """Without the space that precedes a word."""
+    return [
+        {"word": word.text.strip(), "start": _seconds(word.start), "end": _seconds(word.end)}
+        for segment in segments
+        for word in segment.words
+    ]
+
+
+def _logprobs(segments: Iterable[Segment], *, first: bool = True) -> list[dict[str, Any]]:
+    """One entry a word, where OpenAI has one a token: `logprob` is that of the word's mean token probability.
+
+    Tokens joined are the text, with the space between segments; `first`: nothing comes before.
+    """
+    words = [
+        (word, "" if index or (first and number == 0) else " ")
+        for number, segment in enumerate(segments)
+        for index, word in enumerate(segment.words)
+    ]
+    return [_logprob(f"{space}{word.text}", word.probability) for word, space in words]
+
+
+def _logprob(token: str, probability: float) -> dict[str, Any]:
+    logprob = round(math.log(max(probability, LEAST_PROBABILITY)), 4)
+    return {"token": token, "logprob": logprob, "bytes": list(token.encode())}
+
+
+def _seconds(seconds: float) -> float:
+    return milliseconds(seconds) / 1000

@@ -1,0 +1,164 @@
+"""What `/docs` shows of the other protocols' forms and answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from scrivano.api.compat.openai_request import ALIASES, RESPONSE_FORMATS
+from scrivano.api.schemas import SYNCHRONOUS, refusals
+
+__all__ = [
+    "ASR_BODY",
+    "INFERENCE_BODY",
+    "LOAD_BODY",
+    "OPENAI_RESPONSES",
+    "TRANSCRIPTION_BODY",
+    "TRANSLATION_BODY",
+    "LanguageView",
+    "ModelList",
+    "ModelObject",
+    "OpenAIErrorView",
+    "VersionView",
+]
+
+
+class ModelObject(BaseModel):
+    id: str = Field(examples=["large-v3-turbo"])
+    object: str = Field(examples=["model"])
+    created: int = Field(examples=[1663718400])
+    owned_by: str = Field(examples=["scrivano"])
+
+
+class ModelList(BaseModel):
+    object: str = Field(examples=["list"])
+    data: list[ModelObject]
+
+
+class OpenAIError(BaseModel):
+    message: str = Field(description="What went wrong and what to do.")
+    type: str = Field(examples=["invalid_request_error"])
+    param: str | None = Field(description="The field that it is about.", examples=["response_format"])
+    code: str | None = Field(description="Stable.", examples=["invalid_value"])
+
+
+class OpenAIErrorView(BaseModel):
+    error: OpenAIError
+
+
+class LanguageView(BaseModel):
+    detected_language: str = Field(description="Its English name.", examples=["english"])
+    language_code: str = Field(description="ISO 639-1; `und` without speech.", examples=["en"])
+    confidence: float = Field(description="0 to 1.", examples=[0.98])
+
+
+class VersionView(BaseModel):
+    version: str = Field(examples=["0.1.0"])
+
+
+def _form(file_field: str | None, **fields: dict[str, Any]) -> dict[str, Any]:
+    file: dict[str, Any] = {}
+    if file_field is not None:
+        description = "Any format that FFmpeg reads: WAV, MP3, M4A, OGG, FLAC, MP4, MKV, …"
+        file = {file_field: {"type": "string", "format": "binary", "description": description}}
+    schema = {"type": "object", "required": list(file), "properties": file | fields}
+    return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
+
+
+def _text(description: str, **more: Any) -> dict[str, Any]:
+    return {"type": "string", "description": description, **more}
+
+
+def _list(description: str, **items: Any) -> dict[str, Any]:
+    return {"type": "array", "items": {"type": "string", **items}, "description": description}
+
+
+_OPENAI_FIELDS: dict[str, dict[str, Any]] = {
+    "model": _text(f"A served model; {', '.join(ALIASES)} mean the usual one.", examples=["whisper-1"]),
+    "prompt": _text("Text that the recording continues, or spellings to use."),
+    "response_format": _text("What to answer with.", enum=list(RESPONSE_FORMATS), default="json"),
+    "temperature": {"type": "number", "minimum": 0, "maximum": 1, "default": 0, "description": "0: as needed."},
+}
+
+TRANSCRIPTION_BODY = _form(
+    "file",
+    **_OPENAI_FIELDS,
+    language=_text("ISO 639-1; leave it out to have it detected.", examples=["en"]),
+    **{
+        "timestamp_granularities[]": _list("Word times at the top level; also beside json.", enum=["word", "segment"]),
+        "include[]": _list("Log probabilities of the words.", enum=["logprobs"]),
+        "languages[]": _list("The languages that it may be in: it is detected among them; one alone spares that."),
+        "keywords[]": _list("Names and terms to expect."),
+    },
+    stream={"type": "boolean", "default": False, "description": "Server-Sent Events as the text becomes known."},
+    chunking_strategy=_text("Accepted; audio is always cut in silence.", examples=["auto"]),
+)
+
+TRANSLATION_BODY = _form("file", **_OPENAI_FIELDS)
+
+_VERBOSE_EXAMPLE = {
+    "task": "transcribe",
+    "language": "english",
+    "duration": 7.084,
+    "text": "The director will arrive.",
+    "segments": [
+        {
+            "id": 0,
+            "seek": 29,
+            "start": 0.29,
+            "end": 2.99,
+            "text": "The director will arrive.",
+            "tokens": [],
+            "temperature": 0.0,
+            "avg_logprob": -0.21,
+            "compression_ratio": 0.8,
+            "no_speech_prob": 0.01,
+        }
+    ],
+    "usage": {"type": "duration", "seconds": 8},
+}
+
+_STREAM_EXAMPLE = """\
+event: transcript.text.delta
+data: {"type": "transcript.text.delta", "delta": "The director will arrive."}
+
+event: transcript.text.done
+data: {"type": "transcript.text.done", "text": "The director will arrive.", "usage": {"type": "duration", "seconds": 8}}
+"""
+
+OPENAI_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "In the format that was asked for.",
+        "content": {
+            "application/json": {
+                "examples": {
+                    "json": {
+                        "value": {
+                            "text": "The director will arrive.",
+                            "usage": {"type": "duration", "seconds": 8},
+                        }
+                    },
+                    "verbose_json": {"value": _VERBOSE_EXAMPLE},
+                }
+            },
+            "text/plain": {"example": "The director will arrive.\n"},
+            "text/event-stream": {"schema": {"type": "string"}, "example": _STREAM_EXAMPLE},
+        },
+    },
+    **refusals(*SYNCHRONOUS, model=OpenAIErrorView),
+}
+
+ASR_BODY = _form("audio_file")
+
+INFERENCE_BODY = _form(
+    "file",
+    response_format=_text("", enum=["json", "text", "srt", "verbose_json", "vtt"], default="json"),
+    language=_text("ISO 639-1; `auto` detects it.", default="en"),
+    translate=_text("`true`: to English.", default="false"),
+    prompt=_text("Text that the recording continues."),
+    temperature=_text("0: as needed.", default="0.0"),
+    beam_size=_text("Hypotheses kept while decoding; -1: the server's setting.", default="-1"),
+)
+
+LOAD_BODY = _form(None, model=_text("The served model's name, or a path that ends in it.", examples=["large-v3-turbo"]))

@@ -1,0 +1,132 @@
+"""whisper-asr-webservice's routes over the same jobs, for Bazarr, Speakr, Home Assistant and many scripts.
+
+Its clients write what they receive into files without a look at the status, so an error has an empty body
+(`problems` sees to that).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from scrivano import __version__
+from scrivano.api.compat.schemas import ASR_BODY, LanguageView, VersionView
+from scrivano.api.errors import JOB_ID_HEADER
+from scrivano.api.routes.transcripts import disposition
+from scrivano.api.schemas import SYNCHRONOUS, refusals
+from scrivano.api.services import ServicesDep
+from scrivano.domain.job import JobOptions, Task
+from scrivano.domain.languages import LANGUAGES, parse_language
+from scrivano.domain.transcript import Transcript
+from scrivano.submission.multipart import Upload
+from scrivano.submission.request import Wish
+from scrivano.submission.synchronous import PCM_HEADER, IdempotencyKey, begin, detect, finish
+from scrivano.text.formats import render
+from scrivano.text.subtitles import Shape
+
+router = APIRouter(tags=["whisper-asr-webservice"])
+
+Encode = Annotated[bool, Field(description="false: the file is bare PCM, 16 kHz, mono, signed 16-bit little-endian.")]
+
+
+class AsrQuery(BaseModel):
+    """As there; `diarize` and the numbers of speakers are accepted and do nothing, as with its own faster-whisper."""
+
+    encode: Encode = True
+    task: Task = Task.TRANSCRIBE
+    language: str | None = Field(None, description="ISO 639-1; leave it out to have it detected.")
+    initial_prompt: str | None = Field(None, description="Text that the recording continues.")
+    vad_filter: bool | None = Field(
+        None, description="false: decode silence, too. Left out: only what the voice detector takes for speech."
+    )
+    word_timestamps: bool = Field(False, description="Word times in the JSON.")
+    diarize: bool = False
+    min_speakers: int | None = None
+    max_speakers: int | None = None
+    output: Literal["txt", "vtt", "srt", "tsv", "json"] = "txt"
+
+
+@router.post(
+    "/asr",
+    summary="Transcribe (whisper-asr-webservice)",
+    response_class=Response,
+    responses={
+        200: {"content": {"text/plain": {"example": "The director will arrive.\n"}}},
+        **refusals(*SYNCHRONOUS, model=None),
+    },
+    openapi_extra={"requestBody": ASR_BODY},
+)
+async def asr(
+    request: Request,
+    services: ServicesDep,
+    query: Annotated[AsrQuery, Query()],
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Answers when the transcript is there; the header `X-Job-Id` names the job underneath. Errors have no body."""
+    names: list[str | None] = []
+
+    def wish(upload: Upload) -> Wish:
+        names.append(upload.filename)
+        return _wish(query, upload)
+
+    prefix = b"" if query.encode else PCM_HEADER
+    job_id = await begin(services, request, "audio_file", wish, idempotency_key=idempotency_key, prefix=prefix)
+    done = await finish(services, job_id)
+    transcript = done.transcript if query.word_timestamps else _without_words(done.transcript, query.output)
+    headers = {
+        JOB_ID_HEADER: job_id,
+        "Asr-Engine": "scrivano",
+        "Content-Disposition": disposition(names[0], job_id, query.output),
+    }
+    return Response(render(transcript, query.output, Shape()), media_type="text/plain; charset=utf-8", headers=headers)
+
+
+@router.post(
+    "/detect-language",
+    summary="Detect the language (whisper-asr-webservice)",
+    response_model=LanguageView,
+    responses=refusals(*SYNCHRONOUS, model=None),
+    openapi_extra={"requestBody": ASR_BODY},
+)
+async def detect_language(
+    request: Request, response: Response, services: ServicesDep, encode: Annotated[Encode, Query()] = True
+) -> dict[str, Any]:
+    """Of the first speech. The job underneath is cancelled as soon as that is known. Errors have no body."""
+    prefix = b"" if encode else PCM_HEADER
+    job_id, language = await detect(services, request, "audio_file", prefix=prefix)
+    response.headers[JOB_ID_HEADER] = job_id
+    return {
+        "detected_language": LANGUAGES.get(language.code, "unknown"),
+        "language_code": language.code,
+        "confidence": language.probability,
+    }
+
+
+@router.get("/status", summary="The version (whisper-asr-webservice)", response_model=VersionView)
+async def status() -> dict[str, str]:
+    return {"version": __version__}
+
+
+def _wish(query: AsrQuery, upload: Upload) -> Wish:
+    """Raises `BadRequest`."""
+    return Wish(
+        task=query.task,
+        language=parse_language(query.language),
+        filename=upload.filename,
+        options=JobOptions(
+            prompt=query.initial_prompt or None,
+            word_timestamps=True if query.word_timestamps else None,
+            vad=False if query.vad_filter is False else None,
+        ),
+        priority="interactive",
+    )
+
+
+def _without_words(transcript: Transcript, output: str) -> Transcript:
+    """Subtitles are still shaped by word times."""
+    if output != "json":
+        return transcript
+    return replace(transcript, segments=tuple(replace(segment, words=()) for segment in transcript.segments))

@@ -1,0 +1,15 @@
+"""The native interface, one file for each resource.
+
+Modules, each may import only those below it:
+
+    uploads      `/uploads`: resumable uploads (tus)
+    events       `/jobs/{id}/stream`: follow a job
+    audio        `/jobs/{id}/audio`: the recording
+    transcripts  `/jobs/{id}/transcript`: the transcript as a file
+    jobs         `/jobs`: submit, read, cancel, retry, delete
+    models       `/model`: state, load, unload, events
+    webhooks     `/webhooks`: deliveries, redelivery, test
+    health       `/health`, probes and metrics
+"""
+
+__all__ = ["audio", "events", "health", "jobs", "models", "transcripts", "uploads", "webhooks"]

@@ -1,0 +1,456 @@
+"""Python client. It speaks HTTP, and imports nothing that only a server needs.
+
+ClientError (a ScrivanoError)
+├── Unreachable      no answer: refused, dropped, timed out
+├── StatusError      the server said no; `status` and its own message
+│   ├── NotFound     404: there is no such job
+│   ├── Ended        409: the job has ended already
+│   └── NotReady     503: the model is not loaded; `state`, `retry_after_s`
+├── JobFailed        the job ended without a transcript; `job`
+├── JobCancelled     somebody cancelled the job; `job`
+└── TookTooLong      a deadline that the caller set has passed
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Protocol, TypeVar
+
+import httpx2
+
+from scrivano.client.sse import frames
+from scrivano.domain.errors import ScrivanoError
+from scrivano.domain.transcript import Segment, Transcript, segment_from_dict
+
+T = TypeVar("T")
+
+__all__ = [
+    "Client",
+    "ClientError",
+    "Ended",
+    "Event",
+    "JobCancelled",
+    "JobFailed",
+    "JobView",
+    "ModelStatus",
+    "NotFound",
+    "NotReady",
+    "StatusError",
+    "TookTooLong",
+    "Unreachable",
+]
+
+SILENCE_S = 45.0
+"""A stream says something every 15 s; after three times that, the connection counts as dropped."""
+
+RECONNECTS = 10
+"""So often in a row a stream is opened again without having brought anything, with a second in between: longer than
+a server takes to restart."""
+
+
+class ClientError(ScrivanoError):
+    code = "client"
+
+
+class Unreachable(ClientError):
+    code = "unreachable"
+
+
+class StatusError(ClientError):
+    code = "refused"
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+class NotFound(StatusError):
+    code = "not_found"
+
+
+class Ended(StatusError):
+    code = "ended"
+
+
+class NotReady(StatusError):
+    """`state` is the model's; the server asks to be left alone for `retry_after_s` seconds."""
+
+    code = "not_ready"
+
+    def __init__(self, message: str, state: str | None, retry_after_s: float) -> None:
+        super().__init__(503, message)
+        self.state = state
+        self.retry_after_s = retry_after_s
+
+
+class TookTooLong(ClientError):
+    code = "took_too_long"
+
+
+class _JobError(ClientError):
+    def __init__(self, job: JobView) -> None:
+        super().__init__(job.error or f"job {job.id} is {job.status}")
+        self.job = job
+
+
+class JobFailed(_JobError):
+    code = "job_failed"
+
+
+class JobCancelled(_JobError):
+    code = "job_cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """A job as the server showed it. Times of day are ISO 8601 in UTC; `progress` is percent.
+
+    `more` has the fields that this client does not know.
+    """
+
+    id: str
+    status: str
+    task: str = "transcribe"
+    progress: int = 0
+    language: str | None = None
+    duration_secs: float | None = None
+    segments: tuple[Segment, ...] = ()
+    error: str | None = None
+    webhook_url: str | None = None
+    filename: str | None = None
+    created_at: str | None = None
+    completed_at: str | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ("done", "failed", "cancelled")
+
+    @property
+    def transcript(self) -> Transcript:
+        """What was said. Raises `JobFailed` or `JobCancelled`, or `ClientError` while the job has not ended."""
+        if self.status == "failed":
+            raise JobFailed(self)
+        if self.status == "cancelled":
+            raise JobCancelled(self)
+        if self.status != "done":
+            raise ClientError(f"job {self.id} is {self.status}: wait for it first")
+        return Transcript(
+            language=self.language, duration=self.duration_secs or 0.0, segments=self.segments, task=self.task
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelStatus:
+    """The model's state: `unloaded`, `loading`, `waiting_for_gpu`, `ready`. `more` as in `JobView`."""
+
+    state: str
+    loaded_at: str | None = None
+    vram_needed_mb: int | None = None
+    vram_free_mb: int | None = None
+    vram_used_mb: int | None = None
+    vram_total_mb: int | None = None
+    retry_in_secs: int | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of a job: `progress`, `done` or `error`, what it says, and its place in the job's log."""
+
+    type: str
+    data: Mapping[str, Any]
+    id: str = ""
+
+    @property
+    def last(self) -> bool:
+        return self.type in ("done", "error")
+
+    @property
+    def job(self) -> JobView | None:
+        """The job as it ended, which only `done` brings along."""
+        return _view(self.data["job"]) if self.type == "done" else None
+
+
+class Reads(Protocol):
+    def read(self, size: int = ..., /) -> bytes: ...
+
+
+class Client:
+    """One server. Use it in a `with` block, or `close` it.
+
+    `timeout` is in seconds and goes for connecting and for each wait for an answer, not for a whole upload. `api_key`
+    is for a server that takes keys. `transport` and `sleep` are here for tests. Every call raises `ClientError`,
+    nothing else, unless a file that it was given cannot be read (OSError).
+    """
+
+    def __init__(
+        self,
+        base_url: str = "http://127.0.0.1:8080",
+        *,
+        timeout: float = 60.0,
+        api_key: str | None = None,
+        transport: httpx2.BaseTransport | None = None,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
+        self._http = httpx2.Client(base_url=base_url, timeout=timeout, headers=headers, transport=transport)
+        self._sleep = sleep
+
+    def close(self) -> None:
+        self._http.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def submit(
+        self,
+        file: str | Path | BinaryIO,
+        *,
+        filename: str | None = None,
+        language: str | None = None,
+        languages: Sequence[str] = (),
+        multilingual: bool | None = None,
+        task: str | None = None,
+        webhook_url: str | None = None,
+        queue: bool | None = None,
+        wait_for_model: bool = True,
+        patience_s: float = 1800.0,
+    ) -> str:
+        """Send a recording; returns the job's id. It is streamed, so memory stays flat however large it is.
+
+        While the model is not ready the server answers 503 and says when to come back: the recording is then sent
+        again, until `patience_s` seconds have passed (the first load may be a download). `queue=True` has the server
+        accept at once. With `wait_for_model=False`, with a file that can be read only once (a pipe), or after the
+        deadline, `NotReady` is raised.
+        `languages` are those that may be detected; with `multilingual=True` each segment has its own.
+        """
+        form = {"language": language, "languages": ",".join(languages) or None, "task": task}
+        form |= {"webhook_url": webhook_url, "multilingual": _flag(multilingual), "queue": _flag(queue)}
+        data = {name: value for name, value in form.items() if value is not None}
+        with _opened(file) as source:
+            upload = _Upload(source, filename or _name(file), data)
+            deadline = time.monotonic() + (patience_s if wait_for_model and upload.repeatable else 0.0)
+            return self._submit(upload, deadline)
+
+    def _submit(self, upload: _Upload, deadline: float) -> str:
+        while True:
+            try:
+                return self._call(_job_id, "POST", "/jobs", data=upload.data, files=upload.files())
+            except NotReady as error:
+                if time.monotonic() + error.retry_after_s > deadline:
+                    raise
+                self._sleep(error.retry_after_s)
+
+    def get(self, job_id: str) -> JobView:
+        return self._call(_view, "GET", f"/jobs/{job_id}")
+
+    def cancel(self, job_id: str) -> JobView:
+        """Raises `Ended` when there is nothing left to cancel."""
+        return self._call(_view, "DELETE", f"/jobs/{job_id}")
+
+    def stream(self, job_id: str) -> Iterator[Event]:
+        """Events as they happen, until the last one. A dropped connection is opened again where it broke off."""
+        return self._events(job_id, None)
+
+    def wait(self, job_id: str, timeout: float | None = None) -> JobView:
+        """The job when it has ended, however it did.
+
+        Raises `TookTooLong` after `timeout` seconds, or up to 15 s later, when the stream next says something.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        jobs = [event.job for event in self._events(job_id, deadline)]
+        return jobs[-1] or self.get(job_id)
+
+    def transcribe(
+        self,
+        file: str | Path | BinaryIO,
+        *,
+        filename: str | None = None,
+        language: str | None = None,
+        languages: Sequence[str] = (),
+        multilingual: bool | None = None,
+        task: str | None = None,
+        timeout: float | None = None,
+    ) -> Transcript:
+        """Send a recording and wait for its text. Raises `JobFailed`, `JobCancelled`, and `TookTooLong` as `wait`."""
+        job_id = self.submit(
+            file, filename=filename, language=language, languages=languages, multilingual=multilingual, task=task
+        )
+        return self.wait(job_id, timeout).transcript
+
+    def model_status(self) -> ModelStatus:
+        return self._call(_model_status, "GET", "/model/status")
+
+    def load(self) -> str:
+        """Ask for the model to be loaded; returns `load_initiated` or `already_ready`, without waiting."""
+        return self._call(_status, "POST", "/model/load")
+
+    def unload(self) -> None:
+        """Ask for the model's memory back; work in flight ends first."""
+        self._call(_status, "POST", "/model/unload")
+
+    def health(self) -> Mapping[str, Any]:
+        return self._call(dict[str, Any], "GET", "/health")
+
+    def _call(self, read: Callable[[Mapping[str, Any]], T], method: str, path: str, **request: Any) -> T:
+        """What `read` makes of the answer's JSON object."""
+        with _network_errors():
+            response = self._http.request(method, path, **request)
+        _check(response)
+        with _strange_answers(response):
+            return read(response.json())
+
+    def _events(self, job_id: str, deadline: float | None) -> Iterator[Event]:
+        """Every event once, over as many connections as it takes. `deadline`: on the monotonic clock."""
+        last_id, failures = "", 0
+        while True:
+            try:
+                for event in self._connection(job_id, last_id, deadline):
+                    last_id, failures = event.id or last_id, 0
+                    yield event
+                    if event.last:
+                        return
+                failure = Unreachable(f"the stream of job {job_id} ends without its last event")
+            except Unreachable as error:
+                failure = error
+            _check_deadline(job_id, deadline)
+            failures += 1
+            if failures > RECONNECTS:
+                raise failure
+            self._sleep(1.0)
+
+    def _connection(self, job_id: str, last_id: str, deadline: float | None) -> Iterator[Event]:
+        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
+        patience = SILENCE_S if deadline is None else max(0.001, min(SILENCE_S, deadline - time.monotonic()))
+        request = self._http.build_request("GET", f"/jobs/{job_id}/stream", headers=headers, timeout=patience)
+        with _network_errors(), closing(self._http.send(request, stream=True)) as response:
+            _check(response)
+            for frame in frames(_until(deadline, job_id, response.iter_bytes())):
+                with _strange_answers(response):
+                    event = Event(frame.event, json.loads(frame.data), frame.id)
+                yield event
+
+
+def _until(deadline: float | None, job_id: str, stream: Iterator[bytes]) -> Iterator[bytes]:
+    for piece in stream:
+        _check_deadline(job_id, deadline)
+        yield piece
+
+
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    source: BinaryIO
+    filename: str
+    data: Mapping[str, str]
+
+    @property
+    def repeatable(self) -> bool:
+        return self.source.seekable()
+
+    def files(self) -> dict[str, tuple[str, Any]]:
+        return {"audio": (self.filename, self.source if self.repeatable else _Pipe(self.source))}
+
+
+class _Pipe:
+    """Only `read`: httpx2 takes a pipe that shows its descriptor for an empty file."""
+
+    def __init__(self, source: Reads) -> None:
+        self.read = source.read
+
+
+def _flag(value: bool | None) -> str | None:
+    return None if value is None else str(value).lower()
+
+
+def _opened(file: str | Path | BinaryIO) -> Any:
+    return Path(file).open("rb") if isinstance(file, str | Path) else nullcontext(file)
+
+
+def _name(file: str | Path | BinaryIO) -> str:
+    name = file if isinstance(file, str | Path) else getattr(file, "name", None)
+    return Path(name).name if isinstance(name, str | Path) else "audio"
+
+
+@contextmanager
+def _network_errors() -> Iterator[None]:
+    try:
+        yield
+    except (httpx2.RequestError, httpx2.InvalidURL) as error:
+        raise Unreachable(f"no answer from the server ({error or type(error).__name__})") from error
+
+
+@contextmanager
+def _strange_answers(response: httpx2.Response) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StatusError(
+            response.status_code, f"{response.request.url} does not answer as a Scrivano server does"
+        ) from error
+
+
+def _check_deadline(job_id: str, deadline: float | None) -> None:
+    if deadline is not None and time.monotonic() >= deadline:
+        raise TookTooLong(f"job {job_id} has not ended in time; it goes on")
+
+
+def _check(response: httpx2.Response) -> None:
+    """Raises `StatusError` with what the server said went wrong."""
+    if response.is_success:
+        return
+    with _network_errors():
+        response.read()
+    body = _body(response)
+    message = str(body.get("error") or f"the server answered {response.status_code} {response.reason_phrase}".rstrip())
+    if response.status_code == 503 and message == "model_not_ready":
+        raise NotReady(message, body.get("state"), _retry_after_s(response))
+    kind = {404: NotFound, 409: Ended}.get(response.status_code, StatusError)
+    raise kind(response.status_code, message)
+
+
+def _retry_after_s(response: httpx2.Response) -> float:
+    text = response.headers.get("Retry-After", "")
+    return float(text) if text.isascii() and text.isdigit() else 10.0
+
+
+def _body(response: httpx2.Response) -> Mapping[str, Any]:
+    try:
+        body = response.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _view(data: Mapping[str, Any]) -> JobView:
+    segments = tuple(segment_from_dict(one) for one in data.get("segments") or ())
+    return JobView(**_known(JobView, {**data, "segments": segments}))
+
+
+def _model_status(data: Mapping[str, Any]) -> ModelStatus:
+    return ModelStatus(**_known(ModelStatus, data))
+
+
+def _known(view: type[JobView | ModelStatus], data: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a view; what it has no field for goes to `more`."""
+    names = {one.name for one in fields(view)} - {"more"}
+    known = {name: value for name, value in data.items() if name in names}
+    return known | {"more": {name: value for name, value in data.items() if name not in names}}
+
+
+def _job_id(data: Mapping[str, Any]) -> str:
+    return str(data["job_id"])
+
+
+def _status(data: Mapping[str, Any]) -> str:
+    return str(data["status"])

@@ -1,0 +1,164 @@
+"""A process that has loaded what its forks need: a fork costs 5 ms where a fresh interpreter costs 200.
+
+`ForkServer` and `Forked` are for the process that wants the work done, `run` for the program that does it. Between
+them lie one socket for requests, over which each new fork's ends of its pipes go, and one more for each fork, over
+which its return code comes. Whoever closes that one kills the fork; so all die with the process that wanted them.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import IO, TypeVar
+
+from scrivano.processes.child import Spawned, die_with_parent
+
+Loaded = TypeVar("Loaded")
+
+FORKS = "--forks"
+
+FORK_IS_SAFE = sys.platform == "linux"
+"""Elsewhere libraries may have started threads that a fork lacks; there each request starts the program anew."""
+
+NO_THREADS = {"OPENBLAS_NUM_THREADS": "1"}
+"""What keeps numpy from starting threads, which a fork would lack."""
+
+MAX_CODE_BYTES = 64
+
+
+class Forked:
+    """A fork as `processes.Child` takes it. Its stderr is its server's."""
+
+    stderr = None
+
+    def __init__(self, requests: socket.socket) -> None:
+        """Raises `OSError` where the server at the other end is gone."""
+        read_in, write_in = os.pipe()
+        read_out, write_out = os.pipe()
+        self._control, theirs = socket.socketpair()
+        self.stdin: IO[bytes] = os.fdopen(write_in, "wb")
+        self.stdout: IO[bytes] = os.fdopen(read_out, "rb")
+        try:
+            socket.send_fds(requests, [b"\n"], [read_in, write_out, theirs.fileno()])
+        except OSError:
+            self.stdin.close()
+            self.stdout.close()
+            self._control.close()
+            raise
+        finally:
+            os.close(read_in)
+            os.close(write_out)
+            theirs.close()
+
+    def wait(self) -> int:
+        """The return code, as in `subprocess`; that of a kill where the server died with it."""
+        told = b"".join(iter(lambda: self._control.recv(MAX_CODE_BYTES), b""))
+        self._control.close()
+        return int(told or -signal.SIGKILL)
+
+    def kill(self) -> None:
+        with suppress(OSError):
+            self._control.shutdown(socket.SHUT_WR)
+
+
+class ForkServer:
+    """The server's process, which `processes.Child` may watch, and `fork`."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._requests, theirs = socket.socketpair()
+        self._requests.setblocking(False)
+        with theirs:
+            self.process = Spawned([*command, FORKS], NO_THREADS, theirs.fileno())
+
+    def fork(self) -> Forked:
+        """Does not wait; what is sent to the fork before it lives reaches it. Raises `OSError`: the server is gone."""
+        return Forked(self._requests)
+
+    def close(self) -> None:
+        """End the server, and its forks with it."""
+        self._requests.close()
+        self.process.kill()
+
+
+def run(load: Callable[[], Loaded], work: Callable[[Loaded], int]) -> int:
+    """Do what the command line says: one piece of work on stdin and stdout, or one in a fork for each request.
+
+    Returns the exit code. `load` makes no threads.
+    """
+    die_with_parent()
+    if sys.argv[1:] != [FORKS]:
+        return work(load())
+    if not FORK_IS_SAFE:
+        return _serve(_spawn)
+    loaded = load()
+    return _serve(lambda stdin, stdout: _fork(lambda: work(loaded), stdin, stdout))
+
+
+def _serve(begin: Callable[[int, int], int]) -> int:
+    """Begin what is asked for until nobody can ask any more; `begin` takes stdin and stdout and returns a pid."""
+    ended, wake = socket.socketpair()
+    wake.setblocking(False)
+    signal.set_wakeup_fd(wake.fileno())
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    controls: dict[int, socket.socket] = {}
+    doomed: set[int] = set()
+    with socket.socket(fileno=os.dup(0)) as requests:
+        while True:
+            watched = {control: pid for pid, control in controls.items() if pid not in doomed}
+            readable, _, _ = select.select([requests, ended, *watched], [], [])
+            for control in watched.keys() & set(readable):
+                doomed.add(watched[control])
+                os.kill(watched[control], signal.SIGKILL)
+            if ended in readable:
+                ended.recv(4096)
+                _report(controls, doomed)
+            if requests in readable:
+                asked, descriptors, _, _ = socket.recv_fds(requests, 1, 3)
+                if not asked:
+                    return 0
+                for descriptor in descriptors:
+                    os.set_inheritable(descriptor, False)
+                stdin, stdout, control_fd = descriptors
+                controls[begin(stdin, stdout)] = socket.socket(fileno=control_fd)
+                os.close(stdin)
+                os.close(stdout)
+
+
+def _report(controls: dict[int, socket.socket], doomed: set[int]) -> None:
+    with suppress(ChildProcessError):
+        while (ended := os.waitpid(-1, os.WNOHANG)) != (0, 0):
+            pid, status = ended
+            doomed.discard(pid)
+            with controls.pop(pid) as control, suppress(OSError):
+                control.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+
+
+def _fork(work: Callable[[], int], stdin: int, stdout: int) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        die_with_parent()
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.dup2(stdin, 0)
+        os.dup2(stdout, 1)
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # other forks' pipes among them
+        code = work()
+        sys.stdout.flush()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _spawn(stdin: int, stdout: int) -> int:
+    actions = [(os.POSIX_SPAWN_DUP2, stdin, 0), (os.POSIX_SPAWN_DUP2, stdout, 1)]
+    return os.posix_spawn(sys.executable, sys.orig_argv[:-1], os.environ, file_actions=actions)

@@ -1,0 +1,240 @@
+"""The model's life as a pure state machine: events in, actions out, no clock and no process of its own.
+
+    unloaded ──Load──► loading ──Loaded──► ready ──idle, Unload, Died──► unloaded
+                        │   ▲
+            LacksMemory │   │ Tick at retry_at
+                        ▼   │
+                    waiting_for_gpu
+
+The runner feeds it and carries out what it answers. Times are monotonic seconds, except `loaded_at`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from scrivano.domain.job import utc
+
+MAX_BACKOFF_S = 600.0
+"""A load that keeps failing is tried again, while work waits, after 1 s, 2 s, 4 s, …, at most this."""
+
+
+class ModelState(StrEnum):
+    UNLOADED = "unloaded"
+    LOADING = "loading"
+    WAITING_FOR_GPU = "waiting_for_gpu"
+    READY = "ready"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """`idle_timeout_s` 0: never unload by itself."""
+
+    idle_timeout_s: float = 300.0
+    poll_interval_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """Where the model stands.
+
+    `hold_until`: waiting work does not start a load before this time, so that an unload asked for by a person
+    gives other programs their chance at the memory, and a broken load is not tried in a tight loop.
+    `unload_pending`: unload as soon as nothing is in flight. `last_error`: why the last load failed.
+    """
+
+    state: ModelState = ModelState.UNLOADED
+    loaded_at: datetime | None = None
+    vram_needed_mb: int = 0
+    vram_free_mb: int = 0
+    retry_at: float = 0.0
+    idle_at: float | None = None
+    hold_until: float = 0.0
+    unload_pending: bool = False
+    failures: int = 0
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Somebody wants the model now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unload:
+    """Somebody wants its memory back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LacksMemory:
+    """Before the load, during it, or during work. `retry_s`: when to try again, if not at the usual interval."""
+
+    needed_mb: int
+    free_mb: int
+    retry_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFailed:
+    """The load ended in an error that is not about memory."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """The engine's process ended while it was ready."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """`work_waiting`: there are chunks or jobs to decode. `in_flight`: a batch is in the engine.
+    `in_use`: something that will soon be work, such as an upload, is under way."""
+
+    work_waiting: bool
+    in_flight: bool
+    in_use: bool
+
+
+LifeEvent = Load | Unload | Loaded | LacksMemory | LoadFailed | Died | Tick
+
+
+@dataclass(frozen=True, slots=True)
+class StartEngine:
+    """Check the memory, start the engine's process and load."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopEngine:
+    """Kill the engine's process: the one sure way to give all of its memory back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Tell SSE subscribers and webhooks; the payload is made from `Life`."""
+
+    type: str
+
+
+Action = StartEngine | StopEngine | Announce
+
+
+def step(life: Life, event: LifeEvent, *, now: float, policy: Policy) -> tuple[Life, tuple[Action, ...]]:
+    """What `event` makes of `life`, and what to do, in order. An event that does not fit the state changes nothing."""
+    match event:
+        case Load():
+            return _load(life)
+        case Unload():
+            return _unload(life, now=now, policy=policy)
+        case Tick():
+            return _tick(life, event, now=now, policy=policy)
+        case Loaded(at) if life.state is ModelState.LOADING:
+            ready = Life(state=ModelState.READY, loaded_at=at)
+            return ready, (Announce("model_ready"),)
+        case LacksMemory(needed_mb, free_mb, retry_s) if life.state in (ModelState.LOADING, ModelState.READY):
+            waiting = Life(
+                state=ModelState.WAITING_FOR_GPU,
+                vram_needed_mb=needed_mb,
+                vram_free_mb=free_mb,
+                retry_at=now + (policy.poll_interval_s if retry_s is None else retry_s),
+            )
+            return waiting, (StopEngine(), Announce("model_waiting_for_gpu"))
+        case LoadFailed(message) if life.state is ModelState.LOADING:
+            return _failed(life, message, now=now)
+        case Died(message) if life.state is ModelState.READY:
+            return Life(last_error=message), (StopEngine(), Announce("model_unloaded"))
+        case _:
+            return life, ()
+
+
+def next_deadline(life: Life) -> float | None:
+    """When the machine wants its next `Tick` even if nothing else happens."""
+    if life.state is ModelState.WAITING_FOR_GPU:
+        return life.retry_at
+    if life.state is ModelState.READY:
+        return life.idle_at
+    if life.state is ModelState.UNLOADED and life.hold_until:
+        return life.hold_until
+    return None
+
+
+def payload(type: str, life: Life, *, now: float) -> dict[str, Any]:
+    """A model event's body, as the contract has it."""
+    match type:
+        case "model_ready":
+            return {"type": type, "loaded_at": life.loaded_at and utc(life.loaded_at)}
+        case "model_waiting_for_gpu":
+            return {"type": type, **waiting(life, now=now)}
+        case _:
+            return {"type": type}
+
+
+def waiting(life: Life, *, now: float) -> dict[str, int]:
+    """What the model waits for, and for how long."""
+    return {
+        "vram_needed_mb": life.vram_needed_mb,
+        "vram_free_mb": life.vram_free_mb,
+        "retry_in_secs": max(0, math.ceil(life.retry_at - now)),
+    }
+
+
+def _load(life: Life) -> tuple[Life, tuple[Action, ...]]:
+    if life.state is ModelState.UNLOADED:
+        return _start(life)
+    # The last wish counts: a load after an unload that still drains keeps the model, and starts its idle time anew.
+    return replace(life, unload_pending=False, idle_at=None), ()
+
+
+def _start(life: Life) -> tuple[Life, tuple[Action, ...]]:
+    loading = Life(state=ModelState.LOADING, failures=life.failures, last_error=life.last_error)
+    return loading, (Announce("model_loading"), StartEngine())
+
+
+def _unload(life: Life, *, now: float, policy: Policy) -> tuple[Life, tuple[Action, ...]]:
+    hold_until = now + policy.poll_interval_s
+    if life.state is ModelState.UNLOADED:
+        return replace(life, hold_until=hold_until), ()
+    if life.state is ModelState.READY:
+        return replace(life, unload_pending=True, hold_until=hold_until), ()
+    return Life(hold_until=hold_until), (StopEngine(), Announce("model_unloaded"))
+
+
+def _failed(life: Life, message: str, *, now: float) -> tuple[Life, tuple[Action, ...]]:
+    wait_s = min(2.0 ** min(life.failures, 10), MAX_BACKOFF_S)
+    failed = Life(failures=life.failures + 1, last_error=message, hold_until=now + wait_s)
+    return failed, (StopEngine(), Announce("model_unloaded"))
+
+
+def _tick(life: Life, tick: Tick, *, now: float, policy: Policy) -> tuple[Life, tuple[Action, ...]]:
+    match life.state:
+        case ModelState.UNLOADED if tick.work_waiting and now >= life.hold_until:
+            return _start(life)
+        case ModelState.WAITING_FOR_GPU if now >= life.retry_at:
+            return _start(life)
+        case ModelState.READY:
+            return _tick_ready(life, tick, now=now, policy=policy)
+        case _:
+            return life, ()
+
+
+def _tick_ready(life: Life, tick: Tick, *, now: float, policy: Policy) -> tuple[Life, tuple[Action, ...]]:
+    if life.unload_pending and not tick.in_flight:
+        return Life(hold_until=max(life.hold_until, now)), (StopEngine(), Announce("model_unloaded"))
+    if tick.work_waiting or tick.in_flight or tick.in_use or not policy.idle_timeout_s:
+        return replace(life, idle_at=None), ()
+    if life.idle_at is None:
+        return replace(life, idle_at=now + policy.idle_timeout_s), ()
+    if now >= life.idle_at:
+        return Life(), (StopEngine(), Announce("model_unloaded"))
+    return life, ()

@@ -1,0 +1,199 @@
+"""The database: its connections and transactions, its schema, its backup. Nothing else knows that it is SQLite.
+
+Any thread may call. One connection writes and checkpoints, behind a lock; readers have read-only connections and see
+what is committed, without waiting for the writer.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from scrivano.domain.errors import StartError, StorageFull
+from scrivano.store import migrations
+
+__all__ = ["Database"]
+
+_PRAGMAS = (
+    # FULL: a commit survives a power cut (NORMAL loses it). fullfsync does on macOS what fsync does elsewhere.
+    "PRAGMA synchronous = FULL",
+    "PRAGMA fullfsync = ON",
+    "PRAGMA foreign_keys = ON",
+)
+_BUSY_TIMEOUT_S = 10.0
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
+"""No space; a quota or a limit on file sizes; no space for the WAL's index."""
+
+
+class Database:
+    """Opened and closed by `serve.py`.
+
+    The writer is one connection: SQLite before 3.51.3 can corrupt a WAL database when two checkpoint.
+
+    `on_full` is called when the disk took no more, before `StorageFull` is raised, on the thread that wrote, so it must
+    return at once and never raise. It may be replaced before work begins.
+    """
+
+    def __init__(self, path: Path, writer: sa.Engine, readers: sa.Engine) -> None:
+        """Use `Database.open`."""
+        self.on_full: Callable[[], None] = lambda: None
+        self._path = path
+        self._opened = _identity(path)
+        self._writer = writer.connect()
+        self._readers = readers
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, path: Path, schema: Path = migrations.FOLDER) -> Database:
+        """Open or create the database at `path`, and bring its schema to the newest revision of `schema`.
+
+        An older database is copied to `<path>.<its revision>.bak` first. Raises `StartError` when the database
+        cannot be read, or a later version of Scrivano wrote it.
+        """
+        # Made here first, so that it (and the WAL, which takes its mode) is for this user only.
+        _make(path)
+        writer = sa.create_engine("sqlite://", creator=lambda: _connect_writer(path), poolclass=sa.StaticPool)
+        # A transaction has the write lock from its first statement: it cannot be refused it later, half done.
+        event.listen(writer, "begin", lambda db: db.exec_driver_sql("BEGIN IMMEDIATE"))
+        try:
+            _migrate(writer, path, schema)
+            return cls(path, writer, _readers(path))
+        except sa.exc.DatabaseError as error:
+            writer.dispose()
+            why = "no room is left on the disk: free some space" if _is_full(error) else error.orig
+            raise StartError(f"cannot use the database {path}: {why}") from error
+        except BaseException:
+            writer.dispose()
+            raise
+
+    def read(self) -> sa.Connection:
+        """A connection that only reads, to be used in a `with` block. Each has its own; nobody waits."""
+        return self._readers.connect()
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A write transaction, committed at the end of the block, or rolled back. Raises `StorageFull`."""
+        try:
+            with self._lock, _disk_errors(), self._writer.begin():
+                yield self._writer
+        except StorageFull:
+            self.on_full()
+            raise
+
+    def fault(self) -> str | None:
+        """Why nothing can be stored, and what to do; None: it can be. Waits for whoever writes."""
+        if _identity(self._path) != self._opened:  # a deleted one takes writes that nobody will read
+            return "the database was deleted or moved: bring DATA_DIR back, then restart the server"
+        try:
+            with self.write():
+                return None
+        except (StorageFull, sa.exc.DatabaseError) as error:
+            return f"the database cannot be written to: {error}"
+
+    def close(self) -> None:
+        """Closing twice is fine. Nothing may be called after it."""
+        with self._lock:
+            # The readers first: the last connection to close folds the WAL into the database, and must be able to.
+            self._readers.dispose()
+            self._writer.close()
+            self._writer.engine.dispose()
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Turn SQLite's ways to say that the disk takes no more into `StorageFull`."""
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        if not _is_full(error):
+            raise
+        raise StorageFull("no room left for the database in DATA_DIR: free some space and try again") from error
+
+
+def _is_full(error: sa.exc.DatabaseError) -> bool:
+    return getattr(error.orig, "sqlite_errorcode", None) in _FULL
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _make(path: Path) -> None:
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise StartError(f"cannot open the database {path}: {error.strerror}") from error
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    # isolation_level None: Python's sqlite3 begins no transactions behind our back.
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=_BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def _connect_writer(path: Path) -> sqlite3.Connection:
+    db = _connect(path, "rw")
+    try:
+        (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise StartError(f"the database {path} must be on a local disk: set DATA_DIR to a folder on one")
+        for pragma in _PRAGMAS:
+            db.execute(pragma)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _readers(path: Path) -> sa.Engine:
+    # A read-only connection cannot checkpoint, whatever happens.
+    return sa.create_engine(
+        "sqlite://", creator=lambda: _connect(path, "ro"), poolclass=sa.QueuePool, pool_size=5, max_overflow=-1
+    )
+
+
+def _migrate(writer: sa.Engine, path: Path, schema: Path) -> None:
+    known = migrations.revisions(schema)
+    with writer.begin() as db:
+        current = migrations.current_revision(db)
+        _refuse_unknown(path, current, known)
+        if current == known[-1]:
+            return
+        if current is not None:
+            _back_up(path, current)
+        migrations.upgrade(db, schema)
+
+
+def _refuse_unknown(path: Path, current: str | None, known: Sequence[str]) -> None:
+    if current is None or current in known:
+        return
+    if not current:
+        raise StartError(f"{path} is not a database of Scrivano: move it away, or set DATA_DIR to another folder")
+    raise StartError(
+        f"the database {path} was written by a later version of Scrivano (schema {current}; this version knows"
+        f" {known[-1]}): start that version, or set DATA_DIR to another folder"
+    )
+
+
+def _back_up(path: Path, revision: str) -> None:
+    """Copy the database as it is now; SQLite fsyncs the copy. From a connection of its own: the writer is busy."""
+    copy = path.with_name(f"{path.name}.{revision}.bak")
+    _make(copy)
+    with closing(_connect(path, "ro")) as source, closing(_connect(copy, "rw")) as target:
+        source.backup(target)

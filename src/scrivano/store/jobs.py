@@ -1,0 +1,566 @@
+"""The jobs, each with its chunks, event log and transcript: the only truth about them.
+
+Any thread may call. A method returns, and a hook is called, after its commit: from then on a power cut loses nothing of
+it. Where a call writes, it may raise `StorageFull`.
+
+A run of a job is an *attempt*: `claim` numbers it, and every write of a runner carries the number. When another
+attempt has begun, or the job has ended, such a write changes nothing and says so (False or None).
+
+Where a method takes an `owner`, jobs that are not this API key's are not there for it; None: all jobs are.
+
+`outbox` and `partials` keep what else is in the database; `joblog`, `quotas` and `repeats` are parts of this module's
+transactions. No other module has SQL. The statements run on SQLite and PostgreSQL alike; what is SQLite's own stands in
+`database`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    update,
+)
+
+from scrivano.auth.keys import UNLIMITED, Limits
+from scrivano.domain.errors import (
+    JobNotFound,
+    JobNotRetriable,
+    JobTerminal,
+    JobUnfinished,
+)
+from scrivano.domain.job import NEXT, Chunk, Event, Job, JobStatus, Piece, Priority
+from scrivano.store import idempotency as repeats
+from scrivano.store import quotas
+from scrivano.store import uploads as partials
+from scrivano.store.database import Database
+from scrivano.store.deliveries import Outbox
+from scrivano.store.event_log import JobLog, last_seqs
+from scrivano.store.tables import Utc, chunks, events, jobs, results
+
+__all__ = ["Decoded", "Store", "StoredChunk"]
+
+_JOB = [jobs.c[name] for name in Job.__dataclass_fields__]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """A chunk as stored: `result` is None until decoded, `crashes` counts the engines that died over it."""
+
+    chunk: Chunk
+    result: bytes | None
+    crashes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """A chunk's result on its way into the store.
+
+    `language` becomes the job's if it has none. `progress` is the data of a progress event to append
+    (`percent`, `chunk`, `chunks_total`); None appends none, and leaves the job's percentage. `segments` is the data
+    of `segment` events to append before it.
+    """
+
+    job_id: str
+    attempt: int
+    index: int
+    result: bytes
+    language: str | None = None
+    progress: Mapping[str, Any] | None = None
+    segments: Sequence[Mapping[str, Any]] = ()
+
+
+class Store:
+    """The jobs. What each one's end is to tell goes into `outbox` with it.
+
+    `on_change` is called with a job's id when its event log has grown, `on_end` with a job that is done, failed or
+    cancelled; both after the commit, on the thread that wrote, so they must return at once and never raise. They may be
+    replaced before work begins.
+    """
+
+    def __init__(self, database: Database, outbox: Outbox, now: Callable[[], datetime]) -> None:
+        self.on_change: Callable[[str], None] = lambda job_id: None
+        self.on_end: Callable[[Job], None] = lambda job: None
+        self._now = now
+        self._database = database
+        self._outbox = outbox
+
+    # Jobs: reading ---------------------------------------------------------------------------------------------
+
+    def get_job(self, job_id: str, *, owner: str | None = None) -> Job:
+        """Raises `JobNotFound`."""
+        with self._database.read() as db:
+            return _job(db, job_id, owner)
+
+    def get_result(self, job_id: str) -> bytes | None:
+        """The JSON bytes of the job's `segments`; None unless it is done (or there is no such job)."""
+        with self._database.read() as db:
+            return db.scalar(select(results.c.segments).where(results.c.job_id == job_id))
+
+    def queue_depth(self) -> int:
+        """Jobs that wait; running ones do not count."""
+        with self._database.read() as db:
+            return quotas.waiting(db)
+
+    def count_unfinished(self) -> dict[tuple[JobStatus, Priority], int]:
+        """How many jobs wait and run, of each priority; none that has none."""
+        priority = func.coalesce(jobs.c.options["priority"].as_string(), Priority.NORMAL.value)
+        alive = jobs.c.status.in_([status for status in JobStatus if not status.terminal])
+        query = select(jobs.c.status, priority, func.count()).where(alive).group_by(jobs.c.status, priority)
+        with self._database.read() as db:
+            return {(status, Priority(kind)): count for status, kind, count in db.execute(query)}
+
+    def unfinished(self) -> list[Job]:
+        """Queued and running jobs, oldest first."""
+        alive = jobs.c.status.in_([status for status in JobStatus if not status.terminal])
+        with self._database.read() as db:
+            rows = db.execute(select(*_JOB).where(alive).order_by(jobs.c.created_at, jobs.c.id))
+            return [Job(**row._asdict()) for row in rows]
+
+    def list_jobs(
+        self,
+        limit: int,
+        *,
+        status: JobStatus | None = None,
+        before: tuple[datetime, str] | None = None,
+        owner: str | None = None,
+    ) -> list[Job]:
+        """Newest first; `before`: only those older than the job with this `created_at` and id."""
+        query = select(*_JOB).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit).where(_of(owner))
+        if status is not None:
+            query = query.where(jobs.c.status == status)
+        if before is not None:
+            created_at, job_id = before
+            same_time = and_(jobs.c.created_at == created_at, jobs.c.id < job_id)
+            query = query.where(or_(jobs.c.created_at < created_at, same_time))
+        with self._database.read() as db:
+            return [Job(**row._asdict()) for row in db.execute(query)]
+
+    def with_audio(self, *, ended: bool) -> set[str]:
+        """Jobs whose upload may still be needed: unfinished and failed ones; with `ended`, all of them."""
+        needed = jobs.c.status.not_in([JobStatus.DONE, JobStatus.CANCELLED])
+        with self._database.read() as db:
+            return set(db.scalars(select(jobs.c.id) if ended else select(jobs.c.id).where(needed)))
+
+    def expired(self, before: datetime, limit: int) -> list[str]:
+        """Jobs that ended at that time or earlier, longest ago first."""
+        with self._database.read() as db:
+            query = select(jobs.c.id).where(_ENDED, jobs.c.completed_at <= before)
+            return list(db.scalars(query.order_by(jobs.c.completed_at, jobs.c.id).limit(limit)))
+
+    # Jobs: accepting, claiming ---------------------------------------------------------------------------------
+
+    def add_job(
+        self,
+        job: Job,
+        *,
+        audio_sha256: str,
+        audio_bytes: int,
+        idempotency_key: str | None = None,
+        twins_since: datetime | None = None,
+        max_queue: int | None = None,
+        limits: Limits = UNLIMITED,
+        upload_id: str | None = None,
+    ) -> str:
+        """Store a new job, of which the audio must lie in its place, fsynced; returns its id.
+
+        With a key that an earlier job came with: nothing is stored, and that job's id is returned, or `KeyReused`
+        raised where its recording or parameters were others. (The name of the file does not matter.)
+        Without a key, and with `twins_since`: so, too, for a job that was accepted since then for the same recording
+        and parameters, unless it failed or was cancelled. Both go for jobs of the same owner only: nobody can find
+        out what others have sent. Raises `QueueFull` where `max_queue` jobs wait already, and `LimitReached` where
+        the owner has as many jobs, or has had as much audio, as `limits` allow.
+
+        With `upload_id` the job is what that upload has become; it becomes one once. Raises `UploadNotFound`.
+        """
+        row = {column.name: getattr(job, column.name) for column in _JOB}
+        row |= {"options": dict(job.options), "audio_sha256": audio_sha256, "audio_bytes": audio_bytes}
+        marks = repeats.marks_of(job, audio_sha256, idempotency_key)
+        with self._database.write() as db:
+            if upload_id is not None and (became := partials.job_of(db, upload_id, self._now())) is not None:
+                return became
+            earlier = repeats.find(db, marks, job.owner, twins_since)
+            if earlier is None:
+                quotas.check_queue(db, max_queue)
+                quotas.check_owner(db, job.owner, limits, self._now())
+                db.execute(_ADD_JOB, row | marks._asdict())
+            if upload_id is not None:
+                partials.become(db, upload_id, earlier or job.id)
+        return earlier or job.id
+
+    def check_room(self, max_queue: int | None, owner: str | None = None, limits: Limits = UNLIMITED) -> None:
+        """Whether a job of this owner would be accepted now. Raises `QueueFull`, `LimitReached` as `add_job` does."""
+        with self._database.read() as db:
+            quotas.check_queue(db, max_queue)
+            quotas.check_owner(db, owner, limits, self._now())
+
+    def claim(self, job_id: str, lease_secs: float) -> Job | None:
+        """Begin the job's next attempt: from the queue, or from an attempt whose lease has run out.
+
+        None when neither is so. The chunks and results of earlier attempts stay.
+        """
+        now = self._now()
+        lease = {"_job_id": job_id, "_now": now, "_until": now + timedelta(seconds=lease_secs)}
+        with self._database.write() as db:
+            return _job(db, job_id) if db.execute(_CLAIM, lease).rowcount else None
+
+    def release_leases(self) -> int:
+        """At start, when no other process can hold one (the data folder is locked): every lease is void.
+
+        Returns how many jobs were running.
+        """
+        with self._database.write() as db:
+            query = update(jobs).where(jobs.c.status == JobStatus.RUNNING).values(lease_expires_at=None)
+            return db.execute(query).rowcount
+
+    def renew(self, job_id: str, attempt: int, lease_secs: float) -> bool:
+        with self._database.write() as db:
+            return _set(db, job_id, attempt, lease_expires_at=self._now() + timedelta(seconds=lease_secs))
+
+    def release(self, job_id: str, attempt: int) -> bool:
+        """By the attempt itself, when it ends without an end of its job: the next one need not wait for its lease."""
+        with self._database.write() as db:
+            return _set(db, job_id, attempt, lease_expires_at=None)
+
+    def set_language(self, job_id: str, attempt: int, language: str) -> bool:
+        """For a job that has none; a language once known is kept."""
+        with self._database.write() as db:
+            job = _held(db, job_id, attempt)
+            if job is not None and job.language is None:
+                _set(db, job_id, attempt, language=language)
+            return job is not None
+
+    # Chunks ----------------------------------------------------------------------------------------------------
+
+    def add_chunks(
+        self, job_id: str, attempt: int, plan: Sequence[Chunk], *, duration_secs: float | None = None
+    ) -> list[StoredChunk] | None:
+        """Store the next chunks of the plan, ascending, and return them as they now stand.
+
+        `duration_secs`: what the recording claims, in seconds.
+        A chunk that an earlier attempt cut alike keeps its result. From the first that differs on, the earlier
+        plan is void: it and all later chunks are dropped, and the plan is no longer complete.
+        """
+        with self._database.write() as db:
+            job = _held(db, job_id, attempt)
+            if job is None:
+                return None
+            known = _chunks(db, job_id, [chunk.index for chunk in plan])
+            same = _common(plan, known)
+            news: dict[str, object] = {}
+            if duration_secs is not None and duration_secs != job.duration_secs:
+                news["duration_secs"] = duration_secs
+            if same < len(plan):
+                _replace_chunks(db, job_id, plan[same:], others=same < len(known))
+                news |= {} if job.chunks_total is None else {"chunks_total": None}
+            if news:
+                _set(db, job_id, attempt, **news)
+            return known[:same] + [StoredChunk(chunk, None, 0) for chunk in plan[same:]]
+
+    def plan_complete(self, job_id: str, attempt: int, *, chunks_total: int, duration_secs: float) -> bool:
+        """No more chunks will come. Those of a longer earlier plan are dropped. `duration_secs` is what was decoded."""
+        with self._database.write() as db:
+            accepted = _set(db, job_id, attempt, chunks_total=chunks_total, duration_secs=duration_secs)
+            if accepted:
+                db.execute(_DROP_CHUNKS, {"_job_id": job_id, "_first": chunks_total})
+            return accepted
+
+    def chunks(self, job_id: str) -> list[StoredChunk]:
+        """The job's chunks in order; none once it has ended."""
+        with self._database.read() as db:
+            return _chunks(db, job_id)
+
+    def store_results(self, batch: Sequence[Decoded]) -> list[bool]:
+        """Store the results of a batch in one transaction; say which were accepted, in the order given.
+
+        Each stands for itself: a lost lease, or a chunk that the plan no longer has, refuses only its own.
+        """
+        with self._database.write() as db:
+            running = _running(db, {decoded.job_id for decoded in batch})
+            log = JobLog(db, running.values(), self._now())
+            accepted = [_store_result(db, running, log, decoded) for decoded in batch]
+            log.write()
+        spoke = [
+            item for item, stored in zip(batch, accepted, strict=True) if stored and (item.progress or item.segments)
+        ]
+        for job_id in {item.job_id for item in spoke}:
+            self.on_change(job_id)
+        return accepted
+
+    def count_crashes(self, suspects: Sequence[tuple[str, int, int]]) -> list[int]:
+        """One more crash for each chunk `(job_id, attempt, index)` that an engine died over.
+
+        Returns each one's count; 0 where the attempt no longer runs or the chunk is gone.
+        """
+        with self._database.write() as db:
+            return [_count_crash(db, *suspect) for suspect in suspects]
+
+    # A job's end -----------------------------------------------------------------------------------------------
+
+    def publish_done(
+        self, job_id: str, attempt: int, segments_json: bytes, *, language: str | None, duration_secs: float
+    ) -> bool:
+        """The transcript, the status, the final event and the webhook delivery, in one transaction.
+
+        `segments_json` is the JSON array that is served from now on. `language` None keeps the one that is known.
+        """
+        values: dict[str, object] = {"status": JobStatus.DONE, "progress": 100, "duration_secs": duration_secs}
+        if language is not None:
+            values["language"] = language
+        with self._database.write() as db:
+            job = self._finish(db, _RUNNING, {"_job_id": job_id, "_attempt": attempt}, values)
+            if job is not None:
+                db.execute(_ADD_RESULT, {"job_id": job_id, "segments": segments_json})
+        return self._finished(job)
+
+    def publish_failed(self, job_id: str, attempt: int | None, code: str, message: str) -> bool:
+        """End the job with an error. `attempt` None: a job that still waits in the queue."""
+        fence = _QUEUED if attempt is None else _RUNNING
+        with self._database.write() as db:
+            values = {"status": JobStatus.FAILED, "error": message, "error_code": code}
+            job = self._finish(db, fence, {"_job_id": job_id, "_attempt": attempt}, values)
+        return self._finished(job)
+
+    def cancel(self, job_id: str, *, owner: str | None = None) -> Job:
+        """End a job that waits or runs, whoever runs it. Raises `JobNotFound`, `JobTerminal`."""
+        with self._database.write() as db:
+            fence = _CANCELLABLE.where(_of(owner))
+            job = self._finish(db, fence, {"_job_id": job_id}, {"status": JobStatus.CANCELLED})
+            if job is None:
+                raise JobTerminal(job_id, _job(db, job_id, owner).status)
+        self._finished(job)
+        return job
+
+    def retry(self, job_id: str, *, owner: str | None = None, limits: Limits = UNLIMITED) -> Job:
+        """Have a failed or cancelled job wait for another attempt. Its audio must still be there.
+
+        Its log begins anew, at the next number; a webhook that was not yet told of its end is told of the next one.
+        Raises `JobNotFound`, `JobNotRetriable`, and `LimitReached` as `add_job` does.
+        """
+        may = jobs.c.status.in_([status for status in JobStatus if JobStatus.QUEUED in NEXT[status]])
+        again = dict.fromkeys(("error", "error_code", "completed_at", "duration_secs", "chunks_total"))
+        with self._database.write() as db:
+            values = {"status": JobStatus.QUEUED, "progress": 0, **again}
+            quotas.check_owner(db, _job(db, job_id, owner).owner, limits, self._now())
+            if not db.execute(update(jobs).where(jobs.c.id == job_id, may).values(values)).rowcount:
+                status = _job(db, job_id).status
+                raise JobNotRetriable(f"job {job_id} is {status}; only failed and cancelled jobs can be tried again")
+            job = _job(db, job_id)
+            seq = self._append(db, job, "retry", {})
+            db.execute(delete(events).where(events.c.job_id == job_id, events.c.seq < seq))
+            self._outbox.void(db, job_id, "the job is tried again")
+        self.on_change(job_id)
+        return job
+
+    def purge(self, job_id: str) -> None:
+        """Forget an ended job: its row, events, transcript, deliveries and idempotency key. Its files are `blobs`'.
+
+        Raises `JobNotFound`, `JobUnfinished`.
+        """
+        with self._database.write() as db:
+            # What belongs to it goes with it: the foreign keys cascade.
+            if not db.execute(delete(jobs).where(jobs.c.id == job_id, _ENDED)).rowcount:
+                raise JobUnfinished(job_id, _job(db, job_id).status)
+
+    def _finish(
+        self, db: Connection, fence: Update, which: Mapping[str, object], values: Mapping[str, object]
+    ) -> Job | None:
+        """Whatever ends a job ends it here: its row, its chunks, its last event, its webhook delivery."""
+        now, job_id = self._now(), str(which["_job_id"])
+        if not db.execute(fence, {**which, **values, "completed_at": now, "lease_expires_at": None}).rowcount:
+            return None
+        job = _job(db, job_id)
+        if job.owner is not None and job.duration_secs:
+            quotas.spend(db, job.owner, job.duration_secs * job.progress / 100, now)
+        db.execute(_DROP_CHUNKS, {"_job_id": job_id, "_first": 0})
+        if job.status is JobStatus.FAILED:
+            self._append(db, job, "error", {"message": job.error, "code": job.error_code})
+        else:
+            self._append(db, job, "done", {})
+        self._outbox.owe(db, job, now)
+        return job
+
+    def _finished(self, job: Job | None) -> bool:
+        if job is None:
+            return False
+        self.on_change(job.id)
+        if job.webhook_url is not None:
+            self._outbox.on_delivery()
+        self.on_end(job)
+        return True
+
+    # Events ----------------------------------------------------------------------------------------------------
+
+    def append_event(self, job_id: str, attempt: int, kind: str, data: Mapping[str, Any]) -> int | None:
+        """Add to the job's log; returns the event's `seq`, None when the attempt no longer runs.
+
+        A `progress` event also sets the job's percentage; where `percent` would go back, it is raised to that.
+        """
+        with self._database.write() as db:
+            job = _held(db, job_id, attempt)
+            seq = self._append(db, job, kind, data) if job else None
+        if seq is not None:
+            self.on_change(job_id)
+        return seq
+
+    def events_after(self, job_id: str, seq: int) -> list[Event]:
+        """In order; `seq` 0: all of them."""
+        columns = (events.c.job_id, events.c.seq, events.c.type, events.c.data)
+        later = and_(events.c.job_id == job_id, events.c.seq > seq)
+        with self._database.read() as db:
+            return [Event(*row) for row in db.execute(select(*columns).where(later).order_by(events.c.seq))]
+
+    def last_seq(self, job_id: str) -> int:
+        """0 while the log is empty."""
+        with self._database.read() as db:
+            return last_seqs(db, [job_id])[job_id]
+
+    def _append(self, db: Connection, job: Job, kind: str, data: Mapping[str, Any]) -> int:
+        log = JobLog(db, [job], self._now())
+        seq = log.add(job.id, kind, data)
+        log.write()
+        return seq
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Statements that several methods share.
+
+_ENDED = jobs.c.status.in_([status for status in JobStatus if status.terminal])
+
+# Built once: putting a statement together takes longer than SQLite takes to run it, and these run for every chunk.
+_GET_JOB = select(*_JOB).where(jobs.c.id == bindparam("_job_id"))
+_GET_OWN_JOB = _GET_JOB.where(jobs.c.owner == bindparam("_owner"))
+_HELD = select(*_JOB).where(jobs.c.id.in_(bindparam("_job_ids", expanding=True))).with_for_update()
+_SET_JOB = update(jobs).where(jobs.c.id == bindparam("_job_id"))
+_QUEUED = _SET_JOB.where(jobs.c.status == JobStatus.QUEUED)
+_CANCELLABLE = _SET_JOB.where(
+    jobs.c.status.in_([status for status in JobStatus if JobStatus.CANCELLED in NEXT[status]])
+)
+# The fence: this attempt is the job's newest, and the job has not ended.
+_RUNNING = _SET_JOB.where(jobs.c.attempt == bindparam("_attempt"), jobs.c.status == JobStatus.RUNNING)
+_CLAIM = _SET_JOB.where(
+    or_(
+        jobs.c.status == JobStatus.QUEUED,
+        and_(
+            jobs.c.status == JobStatus.RUNNING,
+            or_(jobs.c.lease_expires_at.is_(None), jobs.c.lease_expires_at <= bindparam("_now", type_=Utc())),
+        ),
+    )
+).values(status=JobStatus.RUNNING, attempt=jobs.c.attempt + 1, lease_expires_at=bindparam("_until", type_=Utc()))
+_ADD_JOB, _ADD_CHUNK, _ADD_RESULT = insert(jobs), insert(chunks), insert(results)
+_CHUNKS = (
+    select(chunks.c.idx, chunks.c.pieces, chunks.c.result, chunks.c.crashes)
+    .where(chunks.c.job_id == bindparam("_job_id"))
+    .order_by(chunks.c.idx)
+)
+_SOME_CHUNKS = _CHUNKS.where(chunks.c.idx.in_(bindparam("_indices", expanding=True)))
+_DROP_CHUNKS = delete(chunks).where(chunks.c.job_id == bindparam("_job_id"), chunks.c.idx >= bindparam("_first"))
+_SET_RESULT = (
+    update(chunks)
+    .where(chunks.c.job_id == bindparam("_job_id"), chunks.c.idx == bindparam("_idx"))
+    .values(result=bindparam("_result"))
+)
+
+
+def _set(db: Connection, job_id: str, attempt: int, **values: object) -> bool:
+    """Change the row of a job for its newest attempt. False: this is not it, or the job has ended."""
+    return bool(db.execute(_RUNNING, {"_job_id": job_id, "_attempt": attempt, **values}).rowcount)
+
+
+def _held(db: Connection, job_id: str, attempt: int) -> Job | None:
+    """The job if the fence lets this attempt write; its row is locked until the commit (SQLite locks all)."""
+    job = _running(db, [job_id]).get(job_id)
+    return job if job is not None and job.attempt == attempt else None
+
+
+def _running(db: Connection, job_ids: Collection[str]) -> dict[str, Job]:
+    """Those of the jobs that run, locked likewise."""
+    rows = db.execute(_HELD, {"_job_ids": list(job_ids)})
+    return {row.id: Job(**row._asdict()) for row in rows if row.status is JobStatus.RUNNING}
+
+
+def _store_result(db: Connection, running: dict[str, Job], log: JobLog, decoded: Decoded) -> bool:
+    job = running.get(decoded.job_id)
+    if job is None or job.attempt != decoded.attempt:
+        return False
+    chunk = {"_job_id": decoded.job_id, "_idx": decoded.index, "_result": decoded.result}
+    if not db.execute(_SET_RESULT, chunk).rowcount:
+        return False
+    if job.language is None and decoded.language is not None:
+        _set(db, job.id, decoded.attempt, language=decoded.language)
+        running[job.id] = replace(job, language=decoded.language)
+    for segment in decoded.segments:
+        log.add(job.id, "segment", segment)
+    if decoded.progress is not None:
+        log.add(job.id, "progress", decoded.progress)
+    return True
+
+
+def _of(owner: str | None) -> ColumnElement[bool]:
+    return true() if owner is None else jobs.c.owner == owner
+
+
+def _job(db: Connection, job_id: str, owner: str | None = None) -> Job:
+    query, values = (_GET_JOB, {}) if owner is None else (_GET_OWN_JOB, {"_owner": owner})
+    row = db.execute(query, {"_job_id": job_id, **values}).one_or_none()
+    if row is None:
+        raise JobNotFound(job_id)
+    return Job(**row._asdict())
+
+
+def _chunks(db: Connection, job_id: str, indices: Sequence[int] | None = None) -> list[StoredChunk]:
+    """All of a job's, or some."""
+    if indices is None:
+        rows = db.execute(_CHUNKS, {"_job_id": job_id})
+    else:
+        rows = db.execute(_SOME_CHUNKS, {"_job_id": job_id, "_indices": indices})
+    return [
+        StoredChunk(Chunk(index, tuple(Piece(*piece) for piece in pieces)), result, crashes)
+        for index, pieces, result, crashes in rows
+    ]
+
+
+def _common(plan: Sequence[Chunk], known: Sequence[StoredChunk]) -> int:
+    """How many chunks both begin with."""
+    for count, (chunk, stored) in enumerate(zip(plan, known, strict=False)):
+        if chunk != stored.chunk:
+            return count
+    return min(len(plan), len(known))
+
+
+def _replace_chunks(db: Connection, job_id: str, plan: Sequence[Chunk], *, others: bool) -> None:
+    """`plan` in place of all from its first index on; `others`: whether there are any."""
+    if others:
+        db.execute(_DROP_CHUNKS, {"_job_id": job_id, "_first": plan[0].index})
+    rows = [
+        {
+            "job_id": job_id,
+            "idx": chunk.index,
+            "pieces": [[piece.start, piece.end] for piece in chunk.pieces],
+            "audio_secs": chunk.seconds,
+            "crashes": 0,
+        }
+        for chunk in plan
+    ]
+    db.execute(_ADD_CHUNK, rows)
+
+
+def _count_crash(db: Connection, job_id: str, attempt: int, index: int) -> int:
+    if not _held(db, job_id, attempt):
+        return 0
+    chunk = and_(chunks.c.job_id == job_id, chunks.c.idx == index)
+    db.execute(update(chunks).where(chunk).values(crashes=chunks.c.crashes + 1))
+    return db.scalar(select(chunks.c.crashes).where(chunk)) or 0

@@ -1,0 +1,130 @@
+"""The tables as they are now; migrations/versions/ says how they came to be, and has the constraints."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from scrivano.domain.job import JobStatus, Task
+
+__all__ = ["TABLES", "Utc", "chunks", "deliveries", "events", "jobs", "results", "uploads", "usage"]
+
+
+class Utc(sa.TypeDecorator[datetime]):
+    """An aware datetime, stored as UTC without an offset: SQLite has no time zones."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        return value and value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        return value and value.replace(tzinfo=UTC)
+
+
+def _word(kind: type[JobStatus] | type[Task]) -> sa.Enum:
+    return sa.Enum(
+        kind, native_enum=False, create_constraint=False, length=16, values_callable=lambda e: [m.value for m in e]
+    )
+
+
+TABLES = sa.MetaData()
+
+jobs = sa.Table(
+    "jobs",
+    TABLES,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("status", _word(JobStatus)),
+    sa.Column("task", _word(Task)),
+    sa.Column("language", sa.String(16)),
+    sa.Column("progress", sa.Integer),
+    sa.Column("duration_secs", sa.Double),
+    sa.Column("error", sa.Text),
+    sa.Column("error_code", sa.String(64)),
+    sa.Column("webhook_url", sa.Text),
+    sa.Column("filename", sa.Text),
+    sa.Column("options", sa.JSON),
+    sa.Column("created_at", Utc),
+    sa.Column("completed_at", Utc),
+    sa.Column("attempt", sa.Integer),
+    sa.Column("lease_expires_at", Utc),
+    sa.Column("chunks_total", sa.Integer),  # null until the plan is complete
+    sa.Column("audio_sha256", sa.String(64)),
+    sa.Column("audio_bytes", sa.BigInteger),
+    sa.Column("idempotency_key", sa.String(255), unique=True),  # of an owner's job: with the owner in it
+    sa.Column("traceparent", sa.String(64)),
+    sa.Column("request_sha256", sa.String(64)),  # of what was asked for, `language` before any was detected
+    sa.Column("owner", sa.String(32)),  # the API key that it came with; null: nobody's
+)
+
+# Apart from `jobs`, because SQLite walks over a row's megabytes to reach any column that a later revision adds.
+results = sa.Table(
+    "results",
+    TABLES,
+    sa.Column("job_id", sa.String(64), primary_key=True),
+    sa.Column("segments", sa.LargeBinary),  # the JSON array as served
+)
+
+chunks = sa.Table(
+    "chunks",
+    TABLES,
+    sa.Column("job_id", sa.String(64), primary_key=True),
+    sa.Column("idx", sa.Integer, primary_key=True),
+    sa.Column("pieces", sa.JSON),  # [[start, end], ...] in samples
+    sa.Column("audio_secs", sa.Double),
+    sa.Column("crashes", sa.Integer),
+    sa.Column("result", sa.LargeBinary),  # null until decoded
+)
+
+events = sa.Table(
+    "events",
+    TABLES,
+    sa.Column("job_id", sa.String(64), primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("type", sa.String(64)),
+    sa.Column("data", sa.JSON),
+    sa.Column("created_at", Utc),
+)
+
+deliveries = sa.Table(
+    "deliveries",
+    TABLES,
+    sa.Column("id", sa.String(128), primary_key=True),
+    sa.Column("url", sa.Text),
+    sa.Column("job_id", sa.String(64)),
+    sa.Column("kind", sa.String(64)),
+    sa.Column("payload", sa.LargeBinary),  # null: the job, rendered when it is sent
+    sa.Column("status", sa.String(16)),  # pending, delivered, failed, gone
+    sa.Column("attempts", sa.Integer),
+    sa.Column("next_attempt_at", Utc),
+    sa.Column("last_error", sa.Text),
+    sa.Column("created_at", Utc),
+    sa.Column("delivered_at", Utc),
+    sa.Column("host", sa.Text),  # with its port, in lower case
+    sa.Column("last_status", sa.Integer),  # of the last answer; null where the last attempt had none
+    sa.Column("attempted_at", Utc),
+)
+
+uploads = sa.Table(
+    "uploads",
+    TABLES,
+    sa.Column("id", sa.String(64), primary_key=True),  # also of the job that it becomes
+    sa.Column("owner", sa.String(64)),
+    sa.Column("size_bytes", sa.BigInteger),
+    sa.Column("offset_bytes", sa.BigInteger),  # so many are on disk, fsynced; more may be there, and do not count
+    sa.Column("metadata", sa.Text),  # as the client wrote it
+    sa.Column("created_at", Utc),
+    sa.Column("expires_at", Utc),
+    sa.Column("job_id", sa.String(64)),  # null until it is whole and a job; kept when that is deleted
+)
+
+# Apart from `jobs`, of which the rows can be deleted: that must not give used hours back.
+usage = sa.Table(
+    "usage",
+    TABLES,
+    sa.Column("owner", sa.String(32), primary_key=True),
+    sa.Column("hour", Utc, primary_key=True),  # its begin
+    sa.Column("audio_secs", sa.Double),  # decoded for jobs that ended in it
+)

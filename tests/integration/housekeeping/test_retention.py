@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from store_support import Clock, add, new_job
+
+from scrivano.domain.errors import JobNotFound, JobUnfinished, UploadNotFound
+from scrivano.files.blobs import Blobs, RunningHash
+from scrivano.housekeeping.retention import BATCH, Retention, forget
+from scrivano.store.deliveries import Outbox
+from scrivano.store.jobs import Store
+from scrivano.store.uploads import Partials, PartialUpload
+
+HOUR = 3600.0
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> Blobs:
+    return Blobs(tmp_path)
+
+
+@pytest.fixture
+def retention(store: Store, outbox: Outbox, partials: Partials, blobs: Blobs, clock: Clock) -> Retention:
+    return Retention(store, outbox, partials, blobs, timedelta(hours=2), clock, lambda: clock.time.timestamp())
+
+
+def upload(store: Store, blobs: Blobs, clock: Clock, job_id: str) -> None:
+    with blobs.create(job_id) as writer:
+        writer.write(b"audio")
+        writer.commit()
+    add(store, new_job(job_id, clock))
+
+
+def left(folder: Path) -> set[str]:
+    return {path.name for path in (folder / "uploads").iterdir()}
+
+
+def test_a_job_is_forgotten_so_long_after_its_end_and_its_audio_with_it(
+    tmp_path: Path, store: Store, blobs: Blobs, clock: Clock, retention: Retention
+) -> None:
+    for job_id in ("ended", "waiting"):
+        upload(store, blobs, clock, job_id)
+    clock.forward(10 * HOUR)
+    store.publish_failed("ended", None, "code", "why")
+    clock.forward(2 * HOUR - 1)
+    assert retention.sweep() == 0
+
+    clock.forward(1)
+
+    assert retention.sweep() == 1
+    assert left(tmp_path) == {"waiting"}
+    with pytest.raises(JobNotFound):
+        store.get_job("ended")
+    assert [job.id for job in store.unfinished()] == ["waiting"]
+    assert retention.sweep() == 0
+
+
+def test_many_are_forgotten_in_turns(store: Store, blobs: Blobs, clock: Clock, retention: Retention) -> None:
+    for number in range(BATCH + 3):
+        add(store, new_job(f"job{number}", clock))
+        store.cancel(f"job{number}")
+    clock.forward(3 * HOUR)
+
+    assert [retention.sweep(), retention.sweep(), retention.sweep()] == [BATCH, 3, 0]
+
+
+def test_a_job_that_has_not_ended_is_not_forgotten(tmp_path: Path, store: Store, blobs: Blobs, clock: Clock) -> None:
+    upload(store, blobs, clock, "a")
+
+    with pytest.raises(JobUnfinished):
+        forget(store, blobs, "a")
+
+    assert left(tmp_path) == {"a"}
+
+
+def test_a_clock_that_was_set_forward_deletes_nothing_for_an_hour(
+    store: Store, outbox: Outbox, partials: Partials, blobs: Blobs, clock: Clock
+) -> None:
+    steady = [0.0]
+    retention = Retention(store, outbox, partials, blobs, timedelta(hours=2), clock, lambda: steady[0])
+    upload(store, blobs, clock, "a")
+    store.cancel("a")
+
+    clock.forward(5 * HOUR)
+    assert retention.sweep() == 0
+    for _ in range(2):
+        steady[0] += HOUR - 1
+        clock.forward(HOUR - 1)
+        if steady[0] < HOUR:
+            assert retention.sweep() == 0
+    assert retention.sweep() == 1
+
+
+def test_a_clock_that_was_set_back_only_makes_deleting_late(
+    store: Store, outbox: Outbox, partials: Partials, blobs: Blobs, clock: Clock
+) -> None:
+    steady = [0.0]
+    retention = Retention(store, outbox, partials, blobs, timedelta(hours=2), clock, lambda: steady[0])
+    upload(store, blobs, clock, "a")
+    store.cancel("a")
+
+    clock.forward(-5 * HOUR)
+    assert retention.sweep() == 0
+    steady[0] += 8 * HOUR
+    clock.forward(8 * HOUR)
+    assert retention.sweep() == 1
+
+
+def test_an_upload_that_nobody_goes_on_with_is_deleted(
+    store: Store, outbox: Outbox, partials: Partials, blobs: Blobs, clock: Clock
+) -> None:
+    retention = Retention(store, outbox, partials, blobs, None, clock, lambda: clock.time.timestamp())
+    for upload_id in ("left", "goes-on", "is-a-job"):
+        with blobs.extend(upload_id, 0, RunningHash()) as writer:
+            writer.write(b"sound")
+        expires_at = clock() + timedelta(hours=1)
+        partials.add(
+            PartialUpload(
+                id=upload_id,
+                size_bytes=5 if upload_id == "is-a-job" else 9,
+                offset_bytes=5,
+                metadata="",
+                created_at=clock(),
+                expires_at=expires_at,
+            )
+        )
+    blob = blobs.settle("is-a-job", RunningHash())
+    job = new_job("is-a-job", clock)
+    assert store.add_job(job, audio_sha256=blob.sha256, audio_bytes=blob.size_bytes, upload_id="is-a-job") == job.id
+    assert store.add_job(job, audio_sha256=blob.sha256, audio_bytes=blob.size_bytes, upload_id="is-a-job") == job.id
+    clock.forward(0.5 * HOUR)
+    partials.received("goes-on", 6, clock() + timedelta(hours=1))
+    assert retention.sweep() == 0
+
+    clock.forward(0.5 * HOUR)
+    with pytest.raises(UploadNotFound):
+        partials.get("left")
+    assert retention.sweep() == 2
+
+    assert sorted(path.name for path in blobs.path("left").parent.iterdir()) == ["goes-on.part", "is-a-job"]
+    assert [upload.id for upload in partials.pending()] == ["goes-on"]
+    assert store.get_job("is-a-job") == job

@@ -1,0 +1,99 @@
+"""How much one API key may use: counted over restarts and deleted jobs."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from store_support import Clock, add, new_job, opened
+
+from scrivano.auth.keys import Limits
+from scrivano.domain.errors import LimitReached
+from scrivano.store.database import Database
+from scrivano.store.jobs import Store
+
+HOUR = 3600.0
+
+
+def run(store: Store, job_id: str, duration_secs: float, percent: int | None = None) -> None:
+    """To its end, or to a percentage."""
+    job = store.claim(job_id, 60)
+    assert job is not None
+    assert store.plan_complete(job_id, job.attempt, chunks_total=2, duration_secs=duration_secs)
+    if percent is None:
+        assert store.publish_done(job_id, job.attempt, b"[]", language="en", duration_secs=duration_secs)
+    else:
+        store.append_event(job_id, job.attempt, "progress", {"percent": percent, "chunk": 1, "chunks_total": 2})
+
+
+def test_jobs_that_have_not_ended_are_limited_by_owner(store: Store, clock: Clock) -> None:
+    two = Limits(jobs=2)
+    for job_id in ("a", "b"):
+        add(store, new_job(job_id, clock, owner="one"), limits=two, idempotency_key=job_id)
+
+    with pytest.raises(LimitReached, match="2 jobs") as refused:
+        add(store, new_job("c", clock, owner="one"), limits=two)
+    assert refused.value.retry_after_secs > 0
+    assert add(store, new_job("c", clock, owner="one"), limits=two, idempotency_key="a") == "a"
+    assert add(store, new_job("d", clock, owner="two"), limits=two) == "d"
+    run(store, "a", 1.0)
+    assert add(store, new_job("c", clock, owner="one"), limits=two) == "c"
+    store.cancel("b")
+    store.cancel("c")
+    store.retry("b", limits=two)
+    store.retry("c", limits=two)
+    store.claim("b", 60)
+    store.publish_failed("b", 1, "x", "y")
+    assert add(store, new_job("e", clock, owner="one"), limits=two) == "e"
+    with pytest.raises(LimitReached):
+        store.retry("b", owner="one", limits=two)
+
+
+def test_hours_of_audio_are_given_back_after_a_day(
+    database: Database, store: Store, clock: Clock, tmp_path: Path
+) -> None:
+    two = Limits(audio_hours_per_day=2)
+    add(store, new_job("a", clock, owner="one"), limits=two)
+    run(store, "a", 1.5 * HOUR)
+    add(store, new_job("b", clock, owner="one"), limits=two)
+    run(store, "b", 1 * HOUR, percent=40)
+    add(store, new_job("c", clock, owner="one"), limits=two)
+    clock.forward(HOUR)
+    run(store, "c", 0.2 * HOUR)
+
+    with pytest.raises(LimitReached, match="2 hours of audio") as refused:
+        add(store, new_job("d", clock, owner="one"), limits=two)
+    assert add(store, new_job("e", clock, owner="two"), limits=two) == "e"
+
+    store.purge("a")  # gives nothing back
+    database.close()
+    with opened(tmp_path / "scrivano.db", clock) as store:  # nor does a restart
+        with pytest.raises(LimitReached):
+            add(store, new_job("d", clock, owner="one"), limits=two)
+
+        assert 22 * HOUR < refused.value.retry_after_secs <= 25 * HOUR
+        clock.forward(refused.value.retry_after_secs)
+        assert add(store, new_job("d", clock, owner="one"), limits=two) == "d"
+
+
+def test_what_was_cancelled_half_way_counts_half(store: Store, clock: Clock, tmp_path: Path) -> None:
+    add(store, new_job("a", clock, owner="one"))
+    run(store, "a", 100.0, percent=50)
+    store.cancel("a")
+    add(store, new_job("b", clock))
+    run(store, "b", 100.0)
+
+    with closing(sqlite3.connect(tmp_path / "scrivano.db")) as db:
+        assert db.execute("SELECT owner, audio_secs FROM usage").fetchall() == [("one", 50.0)]
+
+
+def test_old_hours_are_not_kept(store: Store, clock: Clock, tmp_path: Path) -> None:
+    for n in range(60):
+        add(store, new_job(f"{n}", clock, owner="one"))
+        run(store, f"{n}", 60.0)
+        clock.forward(HOUR)
+
+    with closing(sqlite3.connect(tmp_path / "scrivano.db")) as db:
+        assert db.execute("SELECT count(*) FROM usage").fetchone() == (25,)

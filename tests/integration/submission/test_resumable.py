@@ -1,0 +1,256 @@
+"""Uploads in several requests over a real store and disk: how far they are, whatever happens to a request."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.requests import ClientDisconnect
+from store_support import Clock
+
+from scrivano.domain.errors import (
+    BadRequest,
+    ChecksumMismatch,
+    ScrivanoError,
+    TooLarge,
+    UploadConflict,
+    UploadNotFound,
+    UploadTaken,
+)
+from scrivano.files.blobs import Blobs, sync
+from scrivano.store.uploads import Partials, PartialUpload
+from scrivano.submission import resumable
+from scrivano.submission.resumable import Checksum, PartialUploads, parse_checksum, parse_metadata
+
+MB = 1024 * 1024
+DATA = os.urandom(3 * MB + 5)
+
+
+class Uploads:
+    """One upload of `DATA`. `broken`: fsync fails."""
+
+    def __init__(self, partials: Partials, folder: Path, clock: Clock) -> None:
+        self.broken = False
+        self.blobs = Blobs(folder, fsync=self._sync)
+        self.partials = partials
+        self.uploads = PartialUploads(partials, self.blobs, clock, timedelta(hours=1))
+
+    def _sync(self, fd: int) -> None:
+        if self.broken:
+            raise OSError("the disk is broken")
+        sync(fd)
+
+    async def begin(self) -> None:
+        await self.uploads.begin("a", len(DATA), "")
+
+    async def receive(self, offset: int, body: AsyncIterator[bytes], checksum: Checksum | None = None) -> PartialUpload:
+        return await self.uploads.receive("a", offset, body, checksum=checksum, on_long=lambda: None)
+
+    @property
+    def offset(self) -> int:
+        return self.partials.get("a").offset_bytes
+
+
+@pytest.fixture
+def uploads(partials: Partials, tmp_path: Path, clock: Clock) -> Uploads:
+    return Uploads(partials, tmp_path, clock)
+
+
+async def pieces(start: int, end: int, *, cut: bool = False) -> AsyncIterator[bytes]:
+    for at in range(start, end, 50_000):
+        yield DATA[at : min(at + 50_000, end)]
+    if cut:
+        raise ClientDisconnect
+
+
+def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(test())
+
+
+def test_parts_become_the_whole(uploads: Uploads) -> None:
+    async def test() -> None:
+        await uploads.begin()
+        assert (await uploads.receive(0, pieces(0, 1_500_000))).offset_bytes == 1_500_000
+        await uploads.receive(1_500_000, pieces(1_500_000, 2_000_000, cut=True))
+        upload = await uploads.receive(uploads.offset, pieces(uploads.offset, len(DATA)))
+        assert upload.whole
+        assert await uploads.receive(len(DATA), pieces(0, 0)) == upload, "nothing more is fine"
+        assert (await uploads.uploads.settle(upload)).sha256 == hashlib.sha256(DATA).hexdigest()
+        assert await uploads.receive(len(DATA), pieces(0, 0)) == upload
+
+    run(test)
+    assert [path.name for path in uploads.blobs.path("a").parent.iterdir()] == ["a"]
+    assert uploads.blobs.path("a").read_bytes() == DATA
+
+
+def test_a_part_with_a_checksum_counts_whole_or_not_at_all(uploads: Uploads) -> None:
+    right = Checksum("sha1", hashlib.sha1(DATA[:MB]).digest())
+
+    async def test() -> None:
+        await uploads.begin()
+        with pytest.raises(ChecksumMismatch):
+            await uploads.receive(0, pieces(5, MB + 5), right)
+        await uploads.receive(0, pieces(0, MB - 5, cut=True), right)
+        assert uploads.offset == 0
+        await uploads.receive(0, pieces(0, MB), right)
+        upload = await uploads.receive(MB, pieces(MB, len(DATA)))
+        assert (await uploads.uploads.settle(upload)).sha256 == hashlib.sha256(DATA).hexdigest()
+
+    run(test)
+
+
+def test_what_is_not_synced_is_not_told(uploads: Uploads) -> None:
+    async def test() -> None:
+        await uploads.begin()
+        await uploads.receive(0, pieces(0, MB))
+        uploads.broken = True
+        with pytest.raises(OSError, match="broken"):
+            await uploads.receive(MB, pieces(MB, len(DATA)))
+
+    run(test)
+    assert uploads.offset == MB
+
+
+def test_a_long_request_counts_while_it_goes_on(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resumable, "CHECKPOINT_BYTES", MB)
+    seen: list[int] = []
+
+    async def slowly() -> AsyncIterator[bytes]:
+        async for piece in pieces(0, len(DATA)):
+            await asyncio.sleep(0.001)
+            seen.append(uploads.offset)
+            yield piece
+
+    async def test() -> None:
+        await uploads.begin()
+        await uploads.receive(0, slowly())
+
+    run(test)
+    assert len(set(seen)) >= 2
+    assert seen == sorted(seen)
+
+
+def test_more_than_there_is_room_for_is_refused(uploads: Uploads) -> None:
+    async def too_much() -> AsyncIterator[bytes]:
+        yield DATA
+        yield b"x"
+
+    async def test() -> None:
+        await uploads.begin()
+        with pytest.raises(TooLarge):
+            await uploads.receive(0, too_much())
+
+    run(test)
+    assert uploads.offset == 0
+
+
+def test_the_latest_of_many_requests_goes_on(uploads: Uploads) -> None:
+    """None of the others touches the file from then on, and the bytes are those of the latest."""
+
+    async def stuck(number: int, go_on: asyncio.Event, begun: asyncio.Event) -> AsyncIterator[bytes]:
+        yield bytes([number]) * MB
+        begun.set()
+        await go_on.wait()
+        yield bytes([number]) * MB
+
+    async def test() -> None:
+        await uploads.begin()
+        go_on, tasks = asyncio.Event(), []
+        for number in range(3):
+            begun = asyncio.Event()
+            tasks.append(asyncio.create_task(uploads.receive(0, stuck(number, go_on, begun))))
+            await begun.wait()
+        upload = await uploads.receive(0, pieces(0, len(DATA)))
+        go_on.set()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(end) for end in ends] == [UploadTaken] * 3
+        assert (await uploads.uploads.settle(upload)).sha256 == hashlib.sha256(DATA).hexdigest()
+
+    run(test)
+    assert uploads.blobs.path("a").read_bytes() == DATA
+
+
+def test_many_requests_at_the_same_moment_leave_one_whole(uploads: Uploads) -> None:
+    async def test() -> None:
+        await uploads.begin()
+        ends = await asyncio.gather(
+            *(uploads.receive(0, pieces(0, len(DATA))) for _ in range(5)), return_exceptions=True
+        )
+        assert [type(end) for end in ends].count(PartialUpload) == 1
+        assert {type(end) for end in ends} <= {PartialUpload, UploadTaken, UploadConflict}
+        upload = await uploads.uploads.get("a")
+        assert (await uploads.uploads.settle(upload)).sha256 == hashlib.sha256(DATA).hexdigest()
+
+    run(test)
+
+
+def test_what_is_deleted_takes_no_more(uploads: Uploads) -> None:
+    async def deleting() -> AsyncIterator[bytes]:
+        yield DATA[:MB]
+        await uploads.uploads.delete("a")
+        yield DATA[MB : 2 * MB]
+
+    async def test() -> None:
+        await uploads.begin()
+        with pytest.raises((UploadTaken, UploadNotFound)):
+            await uploads.receive(0, deleting())
+        with pytest.raises(UploadNotFound):
+            await uploads.receive(0, pieces(0, 5))
+
+    run(test)
+    assert list(uploads.blobs.path("a").parent.iterdir()) == []
+
+
+def test_finishing_is_done_once_at_a_time(uploads: Uploads) -> None:
+    calls: list[int] = []
+
+    async def finish() -> str:
+        calls.append(1)
+        await asyncio.sleep(0.01)
+        return "job"
+
+    async def test() -> None:
+        assert await asyncio.gather(*(uploads.uploads.once("a", finish) for _ in range(3))) == ["job"] * 3
+
+    run(test)
+    assert len(calls) == 1
+
+
+# Headers
+
+
+def test_metadata_are_names_and_values() -> None:
+    def encoded(text: str) -> str:
+        return b64encode(text.encode()).decode()
+
+    assert parse_metadata("") == {}
+    assert parse_metadata(f"filename {encoded('größe, 1.wav')}, language {encoded('de')},flag") == {
+        "filename": "größe, 1.wav",
+        "language": "de",
+        "flag": "",
+    }
+    assert parse_metadata("a /w==") == {"a": "\N{REPLACEMENT CHARACTER}"}
+
+
+@pytest.mark.parametrize("text", ["a b", "a é", ",", "a AAAA,", "a AAAA,a AAAA", "a " + "A" * 70_000])
+def test_metadata_that_cannot_be_are_refused(text: str) -> None:
+    with pytest.raises(BadRequest, match="Upload-Metadata"):
+        parse_metadata(text)
+
+
+def test_a_checksum_is_an_algorithm_and_a_digest() -> None:
+    assert parse_checksum(None) is None
+    assert parse_checksum("sha1 AAAA") == Checksum("sha1", b"\0\0\0")
+
+
+@pytest.mark.parametrize("text", ["sha512 AAAA", "SHA1 AAAA", "sha1 A", "sha1 é", " "])
+def test_a_checksum_that_cannot_be_is_refused(text: str) -> None:
+    with pytest.raises(ScrivanoError, match="Upload-Checksum"):
+        parse_checksum(text)

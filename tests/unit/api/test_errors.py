@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from scrivano.api.errors import Problem, answer, problem_of
+from scrivano.domain.errors import (
+    BadParameter,
+    JobCancelled,
+    JobFailed,
+    ModelNotReady,
+    QueueFull,
+    RecordingRefused,
+    ScrivanoError,
+)
+
+BROKEN = Problem(status=500, message="it broke", code="internal")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/jobs", b'{"error":"it broke"}'),
+        ("/inference", b'{"error":"it broke"}'),
+        ("/v1/models", b'{"error":{"message":"it broke","type":"server_error","param":null,"code":"internal"}}'),
+        ("/asr", b""),
+        ("/detect-language", b""),
+    ],
+)
+def test_each_protocol_has_its_own_body(path: str, body: bytes) -> None:
+    response = answer(path, BROKEN)
+
+    assert (response.status_code, response.body) == (500, body)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "kind", "code"),
+    [
+        (BadParameter("stream", "no"), 400, "invalid_request_error", "invalid_value"),
+        (RecordingRefused("a", "not_media", "no"), 400, "invalid_request_error", "not_media"),
+        (JobCancelled("a"), 410, "invalid_request_error", "job_cancelled"),
+        (QueueFull(3, 30), 429, "rate_limit_error", "queue_full"),
+        (JobFailed("a", "engine_crashed", "no"), 500, "server_error", "engine_crashed"),
+    ],
+)
+def test_openais_type_follows_from_the_status(error: ScrivanoError, status: int, kind: str, code: str) -> None:
+    response = answer("/v1/audio/transcriptions", problem_of(error))
+
+    told = json.loads(bytes(response.body))["error"]
+    assert (response.status_code, told["type"], told["code"]) == (status, kind, code)
+
+
+def test_who_is_to_come_back_is_told_when_and_who_has_a_job_which() -> None:
+    assert problem_of(QueueFull(3, 30)).headers == {"Retry-After": "30"}
+    assert problem_of(ModelNotReady("loading", 10)).headers == {"Retry-After": "10"}
+    assert problem_of(JobFailed("a", "internal", "no")).headers == {"X-Job-Id": "a"}

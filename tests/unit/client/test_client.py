@@ -1,0 +1,417 @@
+from __future__ import annotations
+
+import io
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import httpx2
+import pytest
+
+from scrivano.client.client import (
+    RECONNECTS,
+    Client,
+    ClientError,
+    Ended,
+    Event,
+    JobCancelled,
+    JobFailed,
+    JobView,
+    ModelStatus,
+    NotFound,
+    NotReady,
+    StatusError,
+    TookTooLong,
+    Unreachable,
+)
+from scrivano.domain.transcript import Segment, Transcript, Word
+
+Answer = httpx2.Response | Exception
+
+JOB: dict[str, Any] = {
+    "id": "j1",
+    "status": "done",
+    "task": "transcribe",
+    "progress": 100,
+    "language": "en",
+    "duration_secs": 2.5,
+    "segments": [
+        {
+            "index": 0,
+            "start": 0.5,
+            "end": 2.0,
+            "text": "Hello.",
+            "words": [{"text": "Hello.", "start": 0.5, "end": 2.0, "probability": 0.9}],
+        }
+    ],
+    "filename": "a.wav",
+    "created_at": "2026-01-01T00:00:00.000Z",
+    "completed_at": "2026-01-01T00:00:01.000Z",
+    "attempt": 2,
+}
+
+HELLO = Segment(start=0.5, end=2.0, text="Hello.", words=(Word(text="Hello.", start=0.5, end=2.0, probability=0.9),))
+
+
+class Server:
+    """Answers one request after another as told, and remembers them and the pauses between."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self._answers = iter(answers)
+        self.requests: list[httpx2.Request] = []
+        self.bodies: list[bytes] = []
+        self.pauses: list[float] = []
+
+    def client(self) -> Client:
+        return Client("http://scrivano", transport=httpx2.MockTransport(self._answer), sleep=self.pauses.append)
+
+    def _answer(self, request: httpx2.Request) -> httpx2.Response:
+        self.requests.append(request)
+        self.bodies.append(request.read())
+        answer = next(self._answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def form(self, index: int = -1) -> dict[str, str]:
+        """The submitted form's fields and their values."""
+        parts = self.bodies[index].decode().split("\r\n--")
+        heads = (part.partition("\r\n\r\n") for part in parts if 'name="' in part)
+        return {re.findall(r' name="([^"]*)"', head)[0]: value for head, _, value in heads}
+
+
+def answer(body: object, status: int = 200, **headers: str) -> httpx2.Response:
+    return httpx2.Response(status, json=body, headers=headers)
+
+
+def not_ready(state: str = "loading", after_s: int = 10) -> httpx2.Response:
+    body = {"error": "model_not_ready", "state": state, "retry_after_secs": after_s}
+    return httpx2.Response(503, json=body, headers={"Retry-After": str(after_s)})
+
+
+ACCEPTED = {"job_id": "j1"}
+
+
+def events(*sent: str | Exception) -> httpx2.Response:
+    def content() -> Iterator[bytes]:
+        for one in sent:
+            if isinstance(one, Exception):
+                raise one
+            yield one.encode()
+
+    return httpx2.Response(200, content=content(), headers={"Content-Type": "text/event-stream"})
+
+
+def event(type: str, seq: int, **data: object) -> str:
+    return f"id: {seq}\r\nevent: {type}\r\ndata: {json.dumps({'type': type, **data})}\r\n\r\n"
+
+
+DONE = event("done", 9, job=JOB)
+DROPPED = httpx2.ReadError("dropped")
+
+
+# submit
+
+
+def test_a_file_is_submitted_with_what_was_said_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "talk.mp3"
+    file.write_bytes(b"sound")
+    server = Server(answer(ACCEPTED, 202))
+
+    job_id = server.client().submit(file, language="it", task="translate", webhook_url="http://x/y", queue=True)
+
+    assert job_id == "j1"
+    assert (server.requests[0].method, server.requests[0].url.path) == ("POST", "/jobs")
+    assert server.form() == {
+        "language": "it",
+        "task": "translate",
+        "webhook_url": "http://x/y",
+        "queue": "true",
+        "audio": "sound",
+    }
+    assert b'filename="talk.mp3"' in server.bodies[0]
+
+
+def test_several_languages_are_sent_as_one_field() -> None:
+    server = Server(answer(ACCEPTED, 202))
+
+    server.client().submit(io.BytesIO(b"sound"), languages=["de", "en"], multilingual=True)
+
+    assert server.form() == {"languages": "de,en", "multilingual": "true", "audio": "sound"}
+
+
+def test_what_was_not_said_is_not_sent() -> None:
+    server = Server(answer(ACCEPTED, 202))
+
+    server.client().submit(io.BytesIO(b"sound"))
+
+    assert list(server.form()) == ["audio"]
+    assert b'filename="audio"' in server.bodies[0]
+
+
+def test_while_the_model_loads_the_file_is_sent_again_when_the_server_says_so() -> None:
+    server = Server(not_ready("unloaded", 30), not_ready("loading", 10), answer(ACCEPTED, 202))
+
+    assert server.client().submit(io.BytesIO(b"sound"), filename="a.wav") == "j1"
+    assert server.pauses == [30, 10]
+    assert [server.form(index)["audio"] for index in range(3)] == ["sound"] * 3
+
+
+def test_a_caller_may_not_want_to_wait_for_the_model() -> None:
+    server = Server(not_ready("waiting_for_gpu", 30))
+
+    with pytest.raises(NotReady) as caught:
+        server.client().submit(io.BytesIO(b"sound"), wait_for_model=False)
+
+    assert (caught.value.status, caught.value.state, caught.value.retry_after_s) == (503, "waiting_for_gpu", 30)
+    assert server.pauses == []
+
+
+def test_nobody_waits_past_the_deadline() -> None:
+    server = Server(not_ready(after_s=10))
+
+    with pytest.raises(NotReady):
+        server.client().submit(io.BytesIO(b"sound"), patience_s=9)
+
+    assert server.pauses == []
+
+
+class Pipe(io.RawIOBase):
+    """Like standard input: it has a descriptor that tells no size, and is read once."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = io.BytesIO(content)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._content.readinto(buffer)
+
+    def fileno(self) -> int:
+        return 0
+
+
+def test_a_pipe_is_streamed_but_not_sent_again() -> None:
+    server = Server(answer(ACCEPTED, 202), not_ready())
+
+    server.client().submit(io.BufferedReader(Pipe(b"sound" * 100_000)))
+
+    assert server.requests[0].headers["Transfer-Encoding"] == "chunked"
+    assert server.form()["audio"] == "sound" * 100_000
+    with pytest.raises(NotReady):
+        server.client().submit(io.BufferedReader(Pipe(b"sound")))
+
+
+def test_a_file_that_is_not_there_is_the_callers_error() -> None:
+    with pytest.raises(FileNotFoundError):
+        Server().client().submit("/nowhere/at/all.wav")
+
+
+# get, cancel, errors
+
+
+def test_a_job_is_read_with_what_this_client_does_not_know() -> None:
+    job = Server(answer(JOB)).client().get("j1")
+
+    assert (job.id, job.status, job.progress, job.language, job.duration_secs) == ("j1", "done", 100, "en", 2.5)
+    assert job.segments == (HELLO,)
+    assert job.more == {"attempt": 2}
+    assert job.ended
+    assert job.transcript == Transcript(language="en", duration=2.5, segments=(HELLO,))
+
+
+def test_a_job_that_just_began_has_no_text() -> None:
+    job = Server(answer({"id": "j1", "status": "queued", "segments": [], "duration_secs": None})).client().get("j1")
+
+    assert not job.ended
+    with pytest.raises(ClientError, match="job j1 is queued"):
+        _ = job.transcript
+
+
+def test_a_cancel_is_a_delete() -> None:
+    server = Server(answer({**JOB, "status": "cancelled"}))
+
+    assert server.client().cancel("j1").status == "cancelled"
+    assert (server.requests[0].method, server.requests[0].url.path) == ("DELETE", "/jobs/j1")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "message"),
+    [
+        (400, StatusError, "missing 'audio' field"),
+        (404, NotFound, "job j1 not found"),
+        (409, Ended, "job j1 is already in terminal state done"),
+        (500, StatusError, "worker channel closed"),
+        (503, StatusError, "too many jobs"),
+    ],
+)
+def test_the_servers_message_is_the_errors(status: int, kind: type[StatusError], message: str) -> None:
+    with pytest.raises(kind) as caught:
+        Server(answer({"error": message}, status)).client().get("j1")
+
+    assert type(caught.value) is kind
+    assert (caught.value.status, caught.value.message, str(caught.value)) == (status, message, message)
+
+
+def test_an_error_page_of_something_in_between_is_an_error_too() -> None:
+    with pytest.raises(StatusError, match="502 Bad Gateway"):
+        Server(httpx2.Response(502, text="<html>")).client().get("j1")
+
+
+@pytest.mark.parametrize("body", ["hello", '["a"]', "{}"])
+def test_something_else_that_answers_there_is_an_error(body: str) -> None:
+    with pytest.raises(StatusError, match="does not answer as a Scrivano server does"):
+        Server(httpx2.Response(200, text=body)).client().get("j1")
+
+
+@pytest.mark.parametrize("error", [httpx2.ConnectError("refused"), httpx2.ReadTimeout("")])
+def test_no_answer_is_an_error(error: Exception) -> None:
+    with pytest.raises(Unreachable, match="no answer"):
+        Server(error).client().health()
+
+
+# stream, wait, transcribe
+
+
+def test_events_are_streamed_until_the_last() -> None:
+    server = Server(events(": ping\n\n", event("progress", 1, percent=50), DONE, event("progress", 10)))
+
+    first, last = server.client().stream("j1")
+
+    assert first == Event("progress", {"type": "progress", "percent": 50}, "1")
+    assert first.job is None
+    assert (last.type, last.job) == ("done", Server(answer(JOB)).client().get("j1"))
+
+
+def test_a_dropped_stream_is_taken_up_where_it_broke_off() -> None:
+    half, rest = DONE[:40], DONE[40:]
+    server = Server(
+        events(event("progress", 1, percent=10), DROPPED),
+        httpx2.ConnectError("restarting"),
+        events(event("progress", 2, percent=20), half),
+        events(half, rest),
+    )
+
+    assert [event.id for event in server.client().stream("j1")] == ["1", "2", "9"]
+    assert [request.headers.get("Last-Event-ID") for request in server.requests] == [None, "1", "1", "2"]
+
+
+def test_a_stream_that_stays_away_is_given_up() -> None:
+    server = Server(*[httpx2.ConnectError("gone")] * (RECONNECTS + 1))
+
+    with pytest.raises(Unreachable):
+        list(server.client().stream("j1"))
+
+    assert len(server.pauses) == RECONNECTS
+
+
+def test_a_stream_of_no_job_is_told_at_once() -> None:
+    server = Server(answer({"error": "job j1 not found"}, 404))
+
+    with pytest.raises(NotFound):
+        list(server.client().stream("j1"))
+
+
+def test_waiting_ends_with_the_job() -> None:
+    job = Server(events(event("progress", 1), DONE)).client().wait("j1")
+
+    assert job.segments == (HELLO,)
+
+
+def test_waiting_for_a_job_that_fails_ends_with_it_too() -> None:
+    failed = {"id": "j1", "status": "failed", "error": "no audio", "segments": []}
+
+    job = Server(events(event("error", 1, message="no audio")), answer(failed)).client().wait("j1")
+
+    assert (job.status, job.error) == ("failed", "no audio")
+
+
+@pytest.mark.parametrize("stream", [[": ping\n\n"], [event("progress", 1)], [httpx2.ReadTimeout("")], []])
+def test_nobody_waits_for_a_job_past_the_deadline(stream: Sequence[str | Exception]) -> None:
+    with pytest.raises(TookTooLong):
+        Server(events(*stream)).client().wait("j1", timeout=0.0)
+
+
+def test_transcribe_goes_from_a_file_to_its_text() -> None:
+    server = Server(answer(ACCEPTED, 202), events(DONE))
+
+    transcript = server.client().transcribe(io.BytesIO(b"sound"), language="en")
+
+    assert transcript.text == "Hello."
+    assert server.requests[1].url.path == "/jobs/j1/stream"
+
+
+@pytest.mark.parametrize(("status", "kind"), [("failed", JobFailed), ("cancelled", JobCancelled)])
+def test_a_job_without_a_transcript_is_an_error_that_has_the_job(
+    status: str, kind: type[JobFailed | JobCancelled]
+) -> None:
+    ended = {**JOB, "status": status, "segments": [], "error": None}
+    server = Server(answer(ACCEPTED, 202), events(event("done", 1, job=ended)))
+
+    with pytest.raises(kind, match=f"job j1 is {status}") as caught:
+        server.client().transcribe(io.BytesIO(b"sound"))
+
+    assert caught.value.job.status == status
+
+
+# model and health
+
+
+def test_the_models_status() -> None:
+    body = {"state": "waiting_for_gpu", "vram_needed_mb": 3951, "vram_free_mb": 512, "retry_in_secs": 30, "new": 1}
+
+    assert Server(answer(body)).client().model_status() == ModelStatus(
+        state="waiting_for_gpu", vram_needed_mb=3951, vram_free_mb=512, retry_in_secs=30, more={"new": 1}
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "path", "status"),
+    [
+        (lambda client: client.load(), "/model/load", "load_initiated"),
+        (lambda client: client.unload(), "/model/unload", "unload_requested"),
+    ],
+)
+def test_the_model_is_loaded_and_unloaded(call: Callable[[Client], object], path: str, status: str) -> None:
+    server = Server(answer({"status": status}, 202))
+
+    assert call(server.client()) in (status, None)
+    assert (server.requests[0].method, server.requests[0].url.path) == ("POST", path)
+
+
+def test_health_is_what_the_server_says() -> None:
+    assert Server(answer({"status": "ok", "model": "nano"})).client().health()["model"] == "nano"
+
+
+# the module
+
+
+def test_a_client_closes_its_connections() -> None:
+    class Transport(httpx2.MockTransport):
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    transport = Transport(lambda request: answer({"status": "ok"}))
+    with Client(transport=transport) as client:
+        client.health()
+
+    assert transport.closed
+
+
+def test_views_are_frozen() -> None:
+    with pytest.raises(AttributeError):
+        cast(Any, JobView(id="j1", status="done")).status = "failed"
+
+
+def test_the_client_needs_nothing_of_a_server() -> None:
+    code = "import sys, scrivano.client.client; print(*(name for name in sys.modules if '.' not in name))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+    assert not {"fastapi", "starlette", "uvicorn", "sqlalchemy", "pydantic", "numpy", "av"} & set(loaded)

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+from pydantic import ValidationError
+
+from scrivano.domain.errors import StartError
+from scrivano.server.settings import Settings, allowed, variable
+
+
+def complaint(
+    environ: Mapping[str, str] = MappingProxyType({}),
+    *,
+    flags: Mapping[str, object] | None = None,
+    file: Path | None = None,
+) -> str:
+    with pytest.raises(StartError) as caught:
+        Settings.load(flags, file, environ)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def settings_file(folder: Path, text: str) -> Path:
+    path = folder / "scrivano.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    settings = Settings.load({}, None, {})
+
+    assert (settings.host, settings.port, settings.cuda_device) == ("127.0.0.1", 8080, (0,))
+    assert (settings.idle_timeout_secs, settings.gpu_poll_interval_secs) == (300, 30)
+    assert settings.whisper_model is None
+    assert settings.data_dir.name == "scrivano"
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
+    file = settings_file(tmp_path, "port = 1\nbeam_size = 1\ncuda_device = 1\n")
+
+    settings = Settings.load({"port": 3}, file, {"PORT": "2", "BEAM_SIZE": "2"})
+
+    assert (settings.port, settings.beam_size, settings.cuda_device) == (3, 2, (1,))
+
+
+def test_what_is_empty_or_not_given_counts_as_unset() -> None:
+    settings = Settings.load({"port": None}, None, {"PORT": "", "WHISPER_MODEL": "", "DATA_DIR": ""})
+
+    assert settings == Settings.load({}, None, {})
+
+
+def test_values_are_read_as_people_write_them() -> None:
+    environ = {"DEVICE": "CPU", "LOG_LEVEL": "WARNING", "WORD_TIMESTAMPS": "no", "DATA_DIR": "~/x"}
+
+    settings = Settings.load({}, None, environ)
+
+    assert (settings.device, settings.log_level, settings.word_timestamps) == ("cpu", "warning", False)
+    assert settings.data_dir == Path.home() / "x"
+
+
+def test_networks_are_a_list_with_commas() -> None:
+    settings = Settings.load({}, None, {"ALLOW_NETWORKS": "10.0.0.0/8, ::1/128"})
+
+    assert settings.allow_networks == (IPv4Network("10.0.0.0/8"), IPv6Network("::1/128"))
+    assert Settings.load({}, None, {"ALLOW_NETWORKS": "none"}).allow_networks == ()
+    assert Settings.load({}, None, {}).allow_networks is None
+
+
+def test_webhook_secrets_are_read_and_never_shown() -> None:
+    first, second = base64.b64encode(b"1" * 24).decode(), base64.b64encode(b"2" * 32).decode()
+
+    settings = Settings.load({}, None, {"WEBHOOK_SECRET": f"whsec_{first}, {second}"})
+
+    assert [one.get_secret_value() for one in settings.webhook_secret or ()] == [b"1" * 24, b"2" * 32]
+    assert first not in repr(settings)
+    assert "111" not in repr(settings)
+    for bad in ("hunter2", base64.b64encode(b"3" * 23).decode(), f"{first},"):
+        message = complaint({"WEBHOOK_SECRET": bad})
+        assert message.startswith("WEBHOOK_SECRET cannot be what it is: it must be base64")
+        assert bad not in message
+
+
+def test_the_machines_own_host_variable_is_not_ours() -> None:
+    environ = {"HOST": "x86_64-conda-linux-gnu", "SCRIVANO_HOST": "0.0.0.0"}
+
+    assert Settings.load({}, None, environ).host == "0.0.0.0"
+    assert Settings.load({}, None, {"HOST": "elsewhere"}).host == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "must_be"),
+    [
+        ("PORT", "eighty", "a whole number from 0 up to 65535"),
+        ("PORT", "65536", "a whole number from 0 up to 65535"),
+        ("BEAM_SIZE", "0", "a whole number from 1 up to 10"),
+        ("DEVICE", "tpu", "one of auto, cpu, cuda"),
+        ("ADMISSION", "maybe", "one of strict, queue"),
+        ("WORD_TIMESTAMPS", "perhaps", "true or false"),
+        ("IDLE_TIMEOUT_SECS", "nan", "a number from 0"),
+        ("MAX_AUDIO_SECS", "0", "a number above 0"),
+        ("MAX_UPLOAD_BYTES", "1.5", "a whole number from 1"),
+        ("RETENTION_HOURS", "0", "a number above 0"),
+        ("ALLOW_NETWORKS", "10.0.0.1/8", "networks like 10.0.0.0/8 and fd00::/8, separated by commas, or none"),
+        ("ALLOW_NETWORKS", "10.0.0.0/8,", "networks like 10.0.0.0/8 and fd00::/8, separated by commas, or none"),
+    ],
+)
+def test_a_bad_value_is_named_with_what_is_allowed(name: str, value: str, must_be: str) -> None:
+    assert complaint({name: value}) == f"{name} cannot be {value!r}: it must be {must_be}"
+
+
+def test_a_bad_value_is_named_as_it_was_given(tmp_path: Path) -> None:
+    file = settings_file(tmp_path, "port = [1]\n")
+
+    assert complaint(flags={"beam_size": 11}).startswith("--beam-size cannot be 11:")
+    assert complaint(file=file).startswith(f"port in {file} cannot be [1]:")
+
+
+def test_several_bad_values_are_all_named_in_one_line() -> None:
+    message = complaint({"PORT": "x", "DEVICE": "y"})
+
+    assert "PORT" in message
+    assert "DEVICE" in message
+
+
+def test_a_value_with_a_line_break_stays_in_one_line() -> None:
+    assert r"'cpu\n\n'" in complaint({"DEVICE": "cpu\n\n"})
+
+
+def test_an_unknown_key_of_the_file_is_an_error_but_not_an_unknown_variable(tmp_path: Path) -> None:
+    file = settings_file(tmp_path, "prot = 80\n")
+
+    assert "prot in" in complaint(file=file)
+    assert Settings.load({}, None, {"PROT": "80"}) == Settings.load({}, None, {})
+
+
+@pytest.mark.parametrize("content", [b"port =", b"\xff\xfe"])
+def test_a_file_that_is_no_toml_is_an_error(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_bytes(content)
+
+    assert "is not a TOML file" in complaint(file=path)
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    assert "cannot read the settings file" in complaint(file=tmp_path / "none.toml")
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings.load({}, None, {}).port = 1
+
+
+def test_every_setting_has_a_variable_of_its_own_and_says_what_it_is() -> None:
+    assert len({variable(name) for name in Settings.model_fields}) == len(Settings.model_fields)
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert allowed(field), name

@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scrivano.domain.transcript import Segment, Word
+from scrivano.text.cleanup import clean, collapse_rolling, cut_loops, drop_silence, monotone
+
+SPEECH = Segment(start=0.0, end=1.0, text="Hello.", avg_logprob=-0.2, no_speech_prob=0.01)
+
+
+def said(text: str, start: float, end: float, *words: Word) -> Segment:
+    return replace(SPEECH, text=text, start=start, end=end, words=words)
+
+
+def spoken(text: str, start: float = 0.0, pace: float = 0.5) -> Segment:
+    """A segment with a word for every word of `text`, `pace` seconds each."""
+    texts = [part if index == 0 else f" {part}" for index, part in enumerate(text.split(" "))]
+    words = tuple(
+        Word(text=part, start=start + index * pace, end=start + (index + 1) * pace, probability=0.9)
+        for index, part in enumerate(texts)
+    )
+    return said(text, start, start + len(texts) * pace, *words)
+
+
+def texts(segments: Sequence[Segment]) -> list[str]:
+    return [segment.text for segment in segments]
+
+
+# drop_silence
+
+
+def test_unsure_text_over_silence_is_dropped() -> None:
+    made_up = replace(SPEECH, no_speech_prob=0.9, avg_logprob=-1.3)
+
+    assert list(drop_silence([SPEECH, made_up])) == [SPEECH]
+
+
+def test_confident_speech_survives_a_high_no_speech_prob() -> None:
+    quiet = replace(SPEECH, text="yes", no_speech_prob=0.9, avg_logprob=-0.3)
+
+    assert list(drop_silence([quiet])) == [quiet]
+
+
+def test_unsure_speech_survives_without_silence() -> None:
+    mumbled = replace(SPEECH, no_speech_prob=0.5, avg_logprob=-2.0)
+
+    assert list(drop_silence([mumbled])) == [mumbled]
+
+
+# collapse_rolling
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        [said("I", 0, 0.5), said("I think", 0, 1), said("I think so", 0, 1.5)],
+        [said("I", 0, 0.5), said("I think", 0.5, 1), said("I think so", 1, 1.5)],
+        [said("I.", 0, 0.5), said("I think.", 0.5, 1), said("I think so.", 1, 1.5)],
+        [said("I.", 0, 0.5), said("I think.", 0, 1), said("i think, so", 0, 1.5)],
+        [said("I", 0, 0.5), said("I", 0, 0.6), said("I think so", 0, 1.5)],
+        [said("I think", 0, 1), said("I think so", 1.1, 1.5)],
+    ],
+    ids=["overlapping", "adjacent", "adjacent sentences", "punctuated", "one twice", "two"],
+)
+def test_of_growing_hypotheses_the_last_stays_from_where_the_first_began(chain: list[Segment]) -> None:
+    (left,) = collapse_rolling(chain)
+
+    assert left == replace(chain[-1], start=0)
+
+
+def test_two_chains_leave_two_segments() -> None:
+    chains = [said("I", 0, 1), said("I think", 0, 2), said("You", 2, 3), said("You know", 2, 4)]
+
+    assert texts(collapse_rolling(chains)) == ["I think", "You know"]
+
+
+def test_a_chain_without_spaces_between_words_collapses() -> None:
+    assert texts(collapse_rolling([said("我", 0, 1), said("我想", 0, 2), said("我想是", 0, 3)])) == ["我想是"]
+
+
+@pytest.mark.parametrize(
+    "speech",
+    [
+        [said("No.", 0, 0.5), said("No.", 0.5, 1)],
+        [said("No.", 0, 0.5), said("No, no.", 0.5, 1), said("No, no, no!", 1, 2)],
+        [said("Yes", 0, 0.5), said("Yes, I do", 3, 4)],
+        [said("Yes.", 0, 0.5), said("Yes, I do.", 0.5, 1.5)],
+        [said("Yes.", 0, 0.5), said("Yes, I do.", 0.49, 1.5)],
+        [said("I", 0, 1), said("It is", 0, 2)],
+        [said("I think so", 0, 1), said("I think", 1, 2)],
+        [said("...", 0, 1), said("... yes", 0, 1)],
+    ],
+    ids=["again", "emphasis", "far apart", "answer", "inexact time", "another word", "shorter", "no words"],
+)
+def test_what_people_do_say_survives(speech: list[Segment]) -> None:
+    assert collapse_rolling(speech) == tuple(speech)
+
+
+def test_the_same_words_at_the_same_time_were_said_once() -> None:
+    assert texts(collapse_rolling([said("Right.", 0, 1), said("Right.", 0.2, 1)])) == ["Right."]
+
+
+# cut_loops
+
+
+def test_a_phrase_over_and_over_is_kept_once_with_its_words() -> None:
+    (left,) = cut_loops([spoken("so " + "thank you " * 20 + "thank", pace=0.25)])
+
+    assert left.text == "so thank you"
+    assert "".join(word.text for word in left.words) == left.text
+    assert left.end == left.words[-1].end == 0.75
+
+
+def test_what_follows_a_loop_is_kept() -> None:
+    (left,) = cut_loops([spoken("so " + "thank you " * 8 + "thank goodness")])
+
+    assert left.text == "so thank you thank goodness"
+
+
+def test_a_loop_in_a_segment_without_words_is_cut() -> None:
+    looping = replace(SPEECH, text="Yes, " * 30 + "yes.", tokens=(1, 2, 3), end=30.0)
+
+    (left,) = cut_loops([looping])
+
+    assert (left.text, left.tokens, left.end) == ("Yes,", (), 30.0)
+
+
+def test_a_loop_without_spaces_is_cut() -> None:
+    assert texts(cut_loops([replace(SPEECH, text="你好" * 10)])) == ["你好"]
+
+
+def test_dashes_and_notes_loop_too() -> None:
+    assert texts(cut_loops([replace(SPEECH, text="- " * 20 + "♪ " * 20)])) == ["- ♪ "]
+
+
+def test_a_segment_over_and_over_is_kept_once() -> None:
+    loop = [said("Thank you.", float(at), at + 1.0) for at in range(12)]
+
+    assert cut_loops([SPEECH, *loop, SPEECH]) == (SPEECH, loop[0], SPEECH)
+
+
+def test_a_series_of_segments_over_and_over_is_kept_once() -> None:
+    loop = [said(text, 0, 1) for text in ("Thank you.", "Good bye.") * 6]
+
+    assert texts(cut_loops([*loop, loop[0]])) == ["Thank you.", "Good bye."]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no, no, no, no, no!",
+        "let it be, let it be, let it be, let it be",
+        "one million is a one and zero zero zero zero zero zero",
+        "a rose is a rose is a rose",
+    ],
+)
+def test_emphasis_refrains_and_numbers_survive(text: str) -> None:
+    assert texts(cut_loops([spoken(text)])) == [text]
+
+
+def test_an_answer_given_a_few_times_survives() -> None:
+    answers = [said("No.", float(at), at + 0.5) for at in range(6)]
+
+    assert cut_loops(answers) == tuple(answers)
+
+
+def test_words_that_do_not_make_up_a_looping_text_go_with_it() -> None:
+    (left,) = cut_loops([replace(SPEECH, text="na " * 20, words=(Word(text="la", start=0, end=1, probability=1),))])
+
+    assert (left.text, left.words) == ("na ", ())
+
+
+# monotone
+
+
+def test_times_come_inside_the_file_in_order_and_words_inside_their_segment() -> None:
+    early, late = spoken("one two", start=-0.5, pace=1.0), spoken("three four", start=1.0, pace=5.0)
+
+    first, second = monotone([early, late], 8.0)
+
+    assert (first.start, first.end, second.start, second.end) == (0.0, 1.0, 1.0, 8.0)
+    assert [(word.start, word.end) for word in first.words] == [(0.0, 0.5), (0.5, 1.0)]
+    assert [(word.start, word.end) for word in second.words] == [(1.0, 6.0), (6.0, 8.0)]
+
+
+def test_good_times_stay_as_they_are() -> None:
+    speech = (spoken("one two"), spoken("three", start=4.0))
+
+    assert monotone(speech, 10.0) == speech
+
+
+# clean
+
+
+def test_clean_does_all_of_it() -> None:
+    silence = said("Thanks for watching!", 50, 52)
+    raw = [
+        said("I", 0, 0.5),
+        said("I think so", 0, 1.5),
+        said("  ", 2, 3),
+        spoken("go " * 30 + "on", start=4.0, pace=0.25),
+        replace(silence, no_speech_prob=0.95, avg_logprob=-1.5),
+        said("The end.", 58, 61),
+    ]
+
+    assert [(s.start, s.end, s.text) for s in clean(raw, 60.0)] == [
+        (0, 1.5, "I think so"),
+        (4.0, 11.75, "go on"),
+        (58, 60.0, "The end."),
+    ]
+
+
+def test_nothing_stays_nothing() -> None:
+    assert clean([], 0.0) == ()
+
+
+phrases = st.lists(st.sampled_from(["I", "I", "think", "so", "no.", "thank", "you", "-", "我"]), max_size=6).map(
+    " ".join
+)
+
+
+@st.composite
+def any_segment(draw: st.DrawFn) -> Segment:
+    seconds = st.floats(min_value=-5, max_value=40)
+    start, end = draw(seconds), draw(seconds)
+    text = " ".join([draw(phrases)] * draw(st.sampled_from([1, 1, 1, 2, 12])))
+    segment = spoken(text, start=start, pace=draw(st.floats(min_value=-1, max_value=2)))
+    unsure, silent = draw(st.sampled_from([-0.1, -2.0])), draw(st.sampled_from([0.1, 0.9]))
+    return replace(segment, end=end, avg_logprob=unsure, no_speech_prob=silent)
+
+
+@st.composite
+def any_job(draw: st.DrawFn) -> list[Segment]:
+    """Segments of all kinds, some of them said many times."""
+    pieces = draw(st.lists(st.tuples(st.lists(any_segment(), max_size=3), st.sampled_from([1, 1, 1, 11])), max_size=5))
+    return [segment for segments, times in pieces for segment in segments * times]
+
+
+def is_subsequence(part: Sequence[str], whole: Sequence[str]) -> bool:
+    rest = iter(whole)
+    return all(item in rest for item in part)
+
+
+@given(any_job(), st.floats(min_value=0, max_value=60))
+def test_cleaning_again_changes_nothing(segments: list[Segment], duration: float) -> None:
+    once = clean(segments, duration)
+
+    assert clean(once, duration) == once
+
+
+@given(any_job())
+def test_each_step_done_again_changes_nothing(segments: list[Segment]) -> None:
+    for step in (collapse_rolling, cut_loops):
+        once = step(segments)
+        assert step(once) == once
+
+
+@given(any_job(), st.floats(min_value=0, max_value=60))
+def test_text_is_never_invented_nor_moved_and_words_still_make_it_up(segments: list[Segment], duration: float) -> None:
+    left = clean(segments, duration)
+
+    before = " ".join(segment.text for segment in segments).split()
+    assert is_subsequence(" ".join(segment.text for segment in left).split(), before)
+    assert all("".join(word.text for word in segment.words) == segment.text for segment in left)
+
+
+@given(any_job(), st.floats(min_value=0, max_value=60))
+def test_times_always_ascend_inside_the_file(segments: list[Segment], duration: float) -> None:
+    left = clean(segments, duration)
+
+    assert all(0 <= segment.start <= segment.end <= duration for segment in left)
+    assert all(one.end <= other.start for one, other in pairwise(left))
+    for segment in left:
+        assert all(segment.start <= word.start <= word.end <= segment.end for word in segment.words)
+        assert all(one.end <= other.start for one, other in pairwise(segment.words))

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scrivano.domain.errors import BadRequest
+from scrivano.domain.transcript import Segment, Transcript, Word
+from scrivano.text.formats import FORMATS, cues, milliseconds, render
+
+EMPTY = Transcript(language=None, duration=0.0)
+
+HELLO = Segment(
+    start=0.0,
+    end=1.2345,
+    text="Hello, world.",
+    avg_logprob=-0.25,
+    no_speech_prob=0.01,
+    compression_ratio=0.9,
+    tokens=(1, 2),
+    words=(
+        Word(text="Hello,", start=0.0, end=0.5, probability=0.9),
+        Word(text=" world.", start=0.5, end=1.2345, probability=0.8),
+    ),
+)
+
+LATE = Segment(start=3661.5, end=3662.0, text="Late.")
+
+TWO = Transcript(language="en", duration=3700.0, segments=(HELLO, LATE))
+
+
+def saying(*texts: str) -> Transcript:
+    segments = tuple(Segment(start=float(at), end=at + 1.0, text=text) for at, text in enumerate(texts))
+    return Transcript(language="en", duration=float(len(texts)), segments=segments)
+
+
+def test_txt_is_a_line_a_segment() -> None:
+    assert render(TWO, "txt") == "Hello, world.\nLate.\n"
+
+
+def test_srt() -> None:
+    assert render(TWO, "srt") == (
+        "1\n00:00:00,000 --> 00:00:01,234\nHello, world.\n\n2\n01:01:01,500 --> 01:01:02,000\nLate.\n"
+    )
+
+
+def test_vtt() -> None:
+    assert render(TWO, "vtt") == (
+        "WEBVTT\n\n00:00:00.000 --> 00:00:01.234\nHello, world.\n\n01:01:01.500 --> 01:01:02.000\nLate.\n"
+    )
+
+
+def test_tsv_has_whole_milliseconds() -> None:
+    assert render(TWO, "tsv") == "start\tend\ttext\n0\t1234\tHello, world.\n3661500\t3662000\tLate.\n"
+
+
+def test_lrc_has_hundredths_that_are_never_late() -> None:
+    assert render(TWO, "lrc") == "[length:61:40]\n[00:00.00]Hello, world.\n[61:01.50]Late.\n"
+    assert "[00:01.99]x" in render(
+        Transcript(language="en", duration=3.0, segments=(Segment(start=1.9994, end=3.0, text="x"),)), "lrc"
+    )
+
+
+def test_text_cannot_pass_for_a_time_in_lrc() -> None:
+    assert render(saying("[00:09.00]not said [sic]"), "lrc").endswith("[00:00.00](00:09.00]not said [sic]\n")
+
+
+def test_verbose_json_is_openais() -> None:
+    document = json.loads(render(TWO, "verbose_json"))
+
+    assert (document["task"], document["language"], document["duration"]) == ("transcribe", "english", 3700.0)
+    assert document["words"] == [
+        {"word": "Hello,", "start": 0.0, "end": 0.5},
+        {"word": "world.", "start": 0.5, "end": 1.234},
+    ]
+    assert document["segments"] == json.loads(render(TWO, "json"))["segments"]
+
+
+def test_a_translation_is_english() -> None:
+    translated = Transcript(language="it", duration=1.0, task="translate")
+
+    assert json.loads(render(translated, "verbose_json"))["language"] == "english"
+
+
+def test_json_is_whispers() -> None:
+    document = json.loads(render(TWO, "json"))
+
+    assert (document["text"], document["language"]) == ("Hello, world. Late.", "en")
+    assert document["segments"][0] == {
+        "id": 0,
+        "seek": 0,
+        "start": 0.0,
+        "end": 1.234,
+        "text": "Hello, world.",
+        "tokens": [1, 2],
+        "temperature": 0.0,
+        "avg_logprob": -0.25,
+        "compression_ratio": 0.9,
+        "no_speech_prob": 0.01,
+        "words": [
+            {"word": "Hello,", "start": 0.0, "end": 0.5, "probability": 0.9},
+            {"word": " world.", "start": 0.5, "end": 1.234, "probability": 0.8},
+        ],
+    }
+    assert document["segments"][1]["seek"] == 366150
+    assert "words" not in document["segments"][1]
+
+
+@pytest.mark.parametrize(
+    ("format", "file"),
+    [("txt", ""), ("srt", ""), ("vtt", "WEBVTT\n"), ("tsv", "start\tend\ttext\n"), ("lrc", "[length:00:00]\n")],
+)
+def test_no_speech_is_a_valid_file(format: str, file: str) -> None:
+    assert render(EMPTY, format) == file
+
+
+def test_no_speech_is_valid_json() -> None:
+    assert json.loads(render(EMPTY, "verbose_json"))["language"] == "unknown"
+    assert json.loads(render(EMPTY, "json")) == {"text": "", "segments": [], "language": None}
+
+
+def test_an_unknown_format_is_told_with_the_known_ones() -> None:
+    with pytest.raises(BadRequest, match="one of txt, srt, vtt, tsv, json, verbose_json, lrc"):
+        render(EMPTY, "docx")
+
+
+def test_a_million_milliseconds_survive_the_float() -> None:
+    assert all(milliseconds(ms / 1000) == ms for ms in range(1_000_000))
+    assert all(milliseconds(ms / 1000) == ms for ms in range(86_000_000, 86_400_000, 7))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "ms"), [(59.9996, 60_000), (59.9994, 59_999), (0.0005, 0), (0.0015, 2), (-1e-9, 0), (-0.3, 0)]
+)
+def test_a_time_goes_to_its_nearest_millisecond_and_never_below_zero(seconds: float, ms: int) -> None:
+    assert milliseconds(seconds) == ms
+
+
+def test_a_minute_is_never_written_as_sixty_seconds() -> None:
+    almost = Transcript(
+        language="en", duration=3600.0, segments=(Segment(start=59.9996, end=3599.9999, text="Almost."),)
+    )
+
+    assert "00:01:00.000 --> 01:00:00.000" in render(almost, "vtt")
+
+
+def test_hours_may_take_three_digits() -> None:
+    week = Transcript(language="en", duration=4e5, segments=(Segment(start=363_600.0, end=363_601.0, text="On."),))
+
+    assert "101:00:00,000 --> 101:00:01,000" in render(week, "srt")
+
+
+def test_text_cannot_break_out_of_its_cue() -> None:
+    attack = saying("one\n\n2\n00:00:09,000 --> 00:00:10,000\nnot said", "<b>&\x00 \u2028 x")
+
+    srt, vtt = render(attack, "srt"), render(attack, "vtt")
+
+    assert srt.count("-->") == 2
+    assert vtt.count("-->") == 2
+    assert len(srt.split("\n\n")) == 2
+    assert "00:00:09,000 -> 00:00:10,000" in srt
+    assert "&lt;b&gt;&amp;\nx" in vtt
+    assert render(saying("a ---> b"), "srt").count("-->") == 1
+    assert render(saying("version\n2\n1.2.3"), "srt").endswith("\nversion\n2 1.2.3\n")
+    assert render(saying("a\tb\nc"), "tsv").endswith("\ta b c\n")
+
+
+def test_a_segment_without_text_makes_no_cue() -> None:
+    assert [cue.text for cue in cues(saying("", " \n ", "yes").segments)] == ["yes"]
+
+
+times = st.floats(min_value=-1.0, max_value=100_000.0)
+segments = st.lists(st.builds(Segment, start=times, end=times, text=st.text(max_size=20)), max_size=8)
+TIME = re.compile(r"\d{2,}:[0-5]\d:[0-5]\d[.,]\d{3}")
+
+
+@given(segments)
+def test_cues_ascend_and_last(spoken: list[Segment]) -> None:
+    made = list(cues(spoken))
+
+    assert all(cue.start_ms < cue.end_ms for cue in made)
+    assert [cue.start_ms for cue in made] == sorted(cue.start_ms for cue in made)
+
+
+@given(segments)
+def test_every_file_has_the_shape_of_its_format(spoken: list[Segment]) -> None:
+    transcript = Transcript(language="en", duration=100_000.0, segments=tuple(spoken))
+    count = len(list(cues(spoken)))
+
+    vtt, srt = (render(transcript, format).split("\n\n") for format in ("vtt", "srt"))
+
+    assert vtt[0].startswith("WEBVTT")
+    assert len(vtt) == count + 1
+    for block in vtt[1:]:
+        assert all(TIME.fullmatch(time) for time in block.split("\n")[0].split(" --> "))
+    assert [block.split("\n")[0] for block in srt if block] == [str(number + 1) for number in range(count)]
+    assert all(line.count("\t") == 2 for line in render(transcript, "tsv").split("\n")[:-1])
+    json.loads(render(transcript, "json"))
+
+
+def test_the_formats_are_the_seven() -> None:
+    assert list(FORMATS) == ["txt", "srt", "vtt", "tsv", "json", "verbose_json", "lrc"]
