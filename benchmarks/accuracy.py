@@ -21,8 +21,8 @@ RECORDINGS = Path(__file__).parent.parent / "tests" / "data" / "recordings"
 
 Times = dict[tuple[str, int], float]
 
+# Seconds by which a time error may be larger than another and count as the same: a quarter of Whisper's step.
 SLACK = 0.005
-"""Seconds by which a time error may be larger than another and count as the same: a quarter of Whisper's step."""
 
 
 @dataclass(frozen=True, slots=True)

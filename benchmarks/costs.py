@@ -34,8 +34,8 @@ from scrivano.domain.transcript import Segment, Word
 from scrivano.engines.catalog import NANO_FOLDER
 from scrivano.files.blobs import Blobs
 from scrivano.store.database import Database
-from scrivano.store.deliveries import Outbox
-from scrivano.store.jobs import Decoded, Store
+from scrivano.store.jobs import Decoded, JobStore
+from scrivano.store.outbox import Outbox
 from scrivano.text.assembly import job_segments, json_of
 
 HOUR = 3600.0
@@ -239,8 +239,8 @@ with socket.create_connection(("127.0.0.1", int(sys.argv[2]))) as connection, op
 """
 
 JOBS = 100
+# So many jobs may be open at once on a CPU: all of them prepared, none decoded.
 AT_ONCE, ROUNDS = 16, 6
-"""So many jobs may be open at once on a CPU: all of them prepared, none decoded."""
 
 
 def per_job(bench: Bench) -> Iterator[Figure]:
@@ -386,7 +386,7 @@ def _store_long_transcript(folder: Path) -> str:
     segments = [_segment(n) for n in range(WORDS // WORDS_A_SEGMENT)]
     database = Database.open(folder / "scrivano.db")
     now = datetime.now(UTC)
-    store = Store(database, Outbox(database, lambda: now), lambda: now)
+    store = JobStore(database, Outbox(database, lambda: now), lambda: now)
     job = Job(id=job_id, status=JobStatus.QUEUED, task=Task.TRANSCRIBE, created_at=now, language="en")
     store.add_job(job, audio_sha256="", audio_bytes=0)
     store.claim(job_id, 60)

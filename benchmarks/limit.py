@@ -15,8 +15,8 @@ import onnxruntime
 
 from benchmarks.shapes import FRAMES, MELS, Shape
 
+# Rows, depth, columns: as in the encoder, and larger; the best one counts.
 SIZES = ((1500, 512, 2048), (1500, 2048, 512), (3072, 1024, 1024), (2048, 2048, 2048))
-"""Rows, depth, columns: as in the encoder, and larger; the best one counts."""
 
 SECONDS = 0.6
 

@@ -21,11 +21,11 @@ import httpx2
 
 from benchmarks.machine import descendants, tree_cpu_seconds
 
+# An hour of speech on two cores may take that long.
 PATIENCE_S = 7200.0
-"""An hour of speech on two cores may take that long."""
 
+# As long as curl's: how fast it is looked for depends on that.
 _BOUNDARY = b"-" * 24 + b"d74496d66958873e123456"
-"""As long as curl's: how fast it is looked for depends on that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,14 +24,14 @@ from tokenizers import Tokenizer
 from scrivano.engines.catalog import NANO_FOLDER
 
 MELS, FRAMES, CONTEXT, HEAD = 80, 1500, 448, 64
+# Of a place's spellings: the beam search's five. The best path has an average log-probability of -0.5.
 ODDS = (0.6, 0.16, 0.1, 0.08, 0.06)
-"""Of a place's spellings: the beam search's five. The best path has an average log-probability of -0.5."""
 
+# Logit by which the chain's next place stands above all other tokens.
 SURE = 24.0
-"""Logit by which the chain's next place stands above all other tokens."""
 
+# Standard deviation of random weights; embeddings are large beside what the layers add, so the chain holds.
 SPREAD = 0.02
-"""Standard deviation of random weights; embeddings are large beside what the layers add, so the chain holds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,11 @@ from benchmarks.servers import Ask, FasterWhisper, Scrivano, System, baseline, s
 from benchmarks.shapes import SHAPES, write_model
 from scrivano.engines.catalog import NANO_FOLDER
 
+# Words that the random models say in a window: what people say in 30 s, and in 10 s.
 SPEECH_TOKENS, CLIP_TOKENS = 96, 32
-"""Words that the random models say in a window: what people say in 30 s, and in 10 s."""
 
+# W3: a clip comes so often.
 EVERY_S = 10.0
-"""W3: a clip comes so often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,11 +17,11 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REPOSITORY = "someone/nano"
 NAMES = ("config.json", "model.bin", "preprocessor_config.json", "tokenizer.json", "vocabulary.json")
 FILES = {name: (NANO_FOLDER / name).read_bytes() for name in NAMES} | {"README.md": b"not needed"}
+# The hub's library takes a broken line up again at multiples of this (its DOWNLOAD_CHUNK_SIZE).
 KEPT_BYTES = 10 * 1024 * 1024
-"""The hub's library takes a broken line up again at multiples of this (its DOWNLOAD_CHUNK_SIZE)."""
 
+# Given a file and the byte that is asked for first: how many bytes to send before the line breaks; None: all.
 Limit = Callable[[str, int], int | None]
-"""Given a file and the byte that is asked for first: how many bytes to send before the line breaks; None: all."""
 
 
 class Hub(ThreadingHTTPServer):

@@ -78,6 +78,7 @@ class Kind:
     tags: Mapping[str, str] | None = None
 
 
+# Every kind of recording that is read, by suffix.
 KINDS = {
     "wav": Kind(),
     "float.wav": Kind(codec="pcm_f32le", rate=48000, layout="stereo"),
@@ -106,7 +107,6 @@ KINDS = {
     "eac3": Kind(codec="eac3", rate=48000),
     "amr": Kind(codec="libopencore_amrnb", rate=8000),
 }
-"""Every kind of recording that is read, by suffix."""
 
 
 def write(path: Path, audio: Audio | None, kind: Kind | None = None) -> Path:

@@ -23,8 +23,8 @@ from scrivano.running.engine_pool import ModelSpec, PoolOptions
 from scrivano.running.loop import Runner, RunnerOptions
 from scrivano.running.model_state import Life, ModelState, Policy
 from scrivano.store.database import Database
-from scrivano.store.deliveries import Outbox
-from scrivano.store.jobs import Store
+from scrivano.store.jobs import JobStore
+from scrivano.store.outbox import Outbox
 
 CHILDREN = Path(__file__).parent / "children"
 SECOND = 16_000
@@ -47,7 +47,7 @@ class ScriptedMemory(NoGpu):
 
 @dataclass
 class Bench:
-    store: Store
+    store: JobStore
     blobs: Blobs
     runner: Runner
     folder: Path
@@ -106,7 +106,7 @@ def bench(
     folder: Path, *, options: Mapping[str, Any] | None = None, free_mb: int = 8000, **orders: object
 ) -> Iterator[Bench]:
     database = Database.open(folder / "scrivano.db")
-    store = Store(database, Outbox(database, now), now)
+    store = JobStore(database, Outbox(database, now), now)
     blobs, memory, announced = Blobs(folder), ScriptedMemory(free_mb), list[tuple[str, Mapping[str, Any]]]()
     wishes = dict(options or {})
     spec = ModelSpec(name="usual", load={}, policy=wishes.pop("policy", Policy(poll_interval_s=0.2)), needed_mb=4000)

@@ -14,8 +14,8 @@ from typing import Any
 from scrivano.domain.job import Chunk, Job, JobStatus, Piece, Task
 from scrivano.store import migrations
 from scrivano.store.database import Database
-from scrivano.store.deliveries import Outbox
-from scrivano.store.jobs import Store
+from scrivano.store.jobs import JobStore
+from scrivano.store.outbox import Outbox
 
 ADD_COLUMN = """
 import sqlalchemy as sa
@@ -45,16 +45,16 @@ class Clock:
 
 
 @contextmanager
-def opened(path: Path, clock: Callable[[], datetime], schema: Path = migrations.FOLDER) -> Iterator[Store]:
+def opened(path: Path, clock: Callable[[], datetime], schema: Path = migrations.FOLDER) -> Iterator[JobStore]:
     with closing(Database.open(path, schema)) as database:
-        yield Store(database, Outbox(database, clock), clock)
+        yield JobStore(database, Outbox(database, clock), clock)
 
 
 def new_job(job_id: str, clock: Clock, **fields: Any) -> Job:
     return Job(id=job_id, status=JobStatus.QUEUED, task=Task.TRANSCRIBE, created_at=clock(), **fields)
 
 
-def add(store: Store, job: Job, **fields: Any) -> str:
+def add(store: JobStore, job: Job, **fields: Any) -> str:
     return store.add_job(job, audio_sha256="ab" * 32, audio_bytes=1234, **fields)
 
 

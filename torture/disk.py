@@ -15,12 +15,12 @@ from typing import Any
 
 SECTOR = 512
 
+# Where, and what; no bytes: the file was cut to that length.
 Write = tuple[int, bytes]
-"""Where, and what; no bytes: the file was cut to that length."""
 
+# A system call that matters: `write` (path, offset, data), `append`, `cut`, `sync`, `create`, `remove`, `rename`, or
+# `say` (what went to stdout).
 Op = tuple[Any, ...]
-"""A system call that matters: `write` (path, offset, data), `append`, `cut`, `sync`, `create`, `remove`, `rename`, or
-`say` (what went to stdout)."""
 
 
 @dataclass(slots=True)

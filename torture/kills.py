@@ -21,7 +21,6 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from itertools import product
 from pathlib import Path
-from signal import Signals
 from typing import Any, get_args
 
 import scrivano
@@ -30,8 +29,8 @@ from benchmarks.servers import Scrivano
 from torture.load import Load
 from torture.receiver import Moment, Receiver, receiver
 
+# `webhook`: the server, at the moment of a webhook call.
 VICTIMS = ("server", "engine", "media", "webhook")
-"""`webhook`: the server, at the moment of a webhook call."""
 
 BLOWS = (signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM)
 MARKS = {"engine": "scrivano.engines.worker", "media": "scrivano.media.child"}

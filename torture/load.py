@@ -11,8 +11,8 @@ from pathlib import Path
 
 import httpx2
 
+# Longer than any server is away.
 GIVE_UP_S = 120.0
-"""Longer than any server is away."""
 
 
 class Load:

@@ -26,14 +26,14 @@ from scrivano.domain.job import Chunk, Job, JobStatus, Piece, Task
 from scrivano.files.blobs import Blobs
 from scrivano.store import database
 from scrivano.store.database import Database
-from scrivano.store.deliveries import Outbox
-from scrivano.store.jobs import Decoded, Store
+from scrivano.store.jobs import Decoded, JobStore
+from scrivano.store.outbox import Outbox
 from torture.disk import Disk, Op, calls
 
 Synchronous = Literal["FULL", "NORMAL"]
 TRACED = "openat,write,pwrite64,fsync,fdatasync,ftruncate,rename,unlink"
+# Enough for several checkpoints: a job writes about 200 KB.
 JOBS = 60
-"""Enough for several checkpoints: a job writes about 200 KB."""
 
 
 def upload(job_id: str) -> bytes:
@@ -57,15 +57,15 @@ def live(folder: Path, synchronous: Synchronous) -> None:
         _live_through(store, blobs, f"job-{number}")
 
 
-def _store(rows: Database) -> Store:
-    return Store(rows, Outbox(rows, _now), _now)
+def _store(rows: Database) -> JobStore:
+    return JobStore(rows, Outbox(rows, _now), _now)
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _live_through(store: Store, blobs: Blobs, job_id: str) -> None:
+def _live_through(store: JobStore, blobs: Blobs, job_id: str) -> None:
     with blobs.create(job_id) as writer:
         writer.write(upload(job_id))
         blob = writer.commit()
@@ -154,7 +154,7 @@ def _missing(disk: Disk, told: dict[str, str], lot: random.Random, folder: Path)
     return missing + ([] if sound == "ok" else [str(sound)])
 
 
-def _is_there(store: Store, folder: Path, job_id: str, step: str) -> bool:
+def _is_there(store: JobStore, folder: Path, job_id: str, step: str) -> bool:
     """Whether what a client was told is so, or more than that."""
     try:
         status = store.get_job(job_id).status

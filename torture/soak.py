@@ -22,8 +22,8 @@ from benchmarks.servers import Scrivano
 from torture.kills import SECRET, clips
 from torture.receiver import receiver
 
+# Of the time: until caches are full and every thread pool has its threads, growth means nothing.
 WARM_SHARE = 0.2
-"""Of the time: until caches are full and every thread pool has its threads, growth means nothing."""
 
 KB = 1024
 

@@ -21,8 +21,8 @@ from scrivano.server.build import Children, run
 from scrivano.server.settings import Settings
 from scrivano.store import database, migrations
 from scrivano.store.database import Database
-from scrivano.store.deliveries import Outbox
-from scrivano.store.jobs import Store
+from scrivano.store.jobs import JobStore
+from scrivano.store.outbox import Outbox
 from scrivano.telemetry import log as logs
 from scrivano.webhooks.sender import WebhookSender
 
@@ -32,20 +32,20 @@ POINTS: dict[str, tuple[Any, str, str]] = {
     "before the upload's fsync": (BlobWriter, "commit", "before"),
     "after the upload's fsync, before the rename": (Blobs, "rename", "before"),
     "after the rename, before the folder's fsync": (blobs, "_sync_folder", "before"),
-    "after the upload is in its place, before the job's row": (Store, "add_job", "before"),
-    "after the job's row, before the answer": (Store, "add_job", "after"),
-    "after the claim": (Store, "claim", "after"),
-    "after the first chunk's row": (Store, "add_chunks", "after"),
-    "after a result, before it is stored": (Store, "store_results", "before"),
-    "after a result is stored": (Store, "store_results", "after"),
-    "after the plan is complete": (Store, "plan_complete", "after"),
-    "after the last chunk, before the publishing transaction": (Store, "publish_done", "before"),
-    "in the publishing transaction": (Store, "_finish", "after"),
-    "after publishing, before the files go": (Store, "publish_done", "after"),
+    "after the upload is in its place, before the job's row": (JobStore, "add_job", "before"),
+    "after the job's row, before the answer": (JobStore, "add_job", "after"),
+    "after the claim": (JobStore, "claim", "after"),
+    "after the first chunk's row": (JobStore, "add_chunks", "after"),
+    "after a result, before it is stored": (JobStore, "store_results", "before"),
+    "after a result is stored": (JobStore, "store_results", "after"),
+    "after the plan is complete": (JobStore, "plan_complete", "after"),
+    "after the last chunk, before the publishing transaction": (JobStore, "publish_done", "before"),
+    "in the publishing transaction": (JobStore, "_finish", "after"),
+    "after publishing, before the files go": (JobStore, "publish_done", "after"),
     "before a webhook is sent": (WebhookSender, "_body", "before"),
     "after a webhook is sent, before that is recorded": (Outbox, "delivered", "before"),
     "after a webhook is recorded": (Outbox, "delivered", "after"),
-    "after a job's row is forgotten, before its files go": (Store, "purge", "after"),
+    "after a job's row is forgotten, before its files go": (JobStore, "purge", "after"),
     "after the backup, before the migration": (database, "_back_up", "after"),
     "in the migration's transaction": (migrations, "upgrade", "after"),
 }

@@ -12,8 +12,8 @@ from scrivano.server.build import Children, run
 from scrivano.server.settings import Settings
 from scrivano.telemetry import log as logs
 
-POLL_SECS = 4
-"""Long enough for a test to look around before the next try, on a busy machine, too."""
+# Long enough for a test to look around before the next try, on a busy machine, too.
+POLL_S = 4
 
 
 class FileMemory:
@@ -40,7 +40,7 @@ def main() -> None:
     engine = [sys.executable, str(Path(__file__).parent / "engine.py"), str(data_dir), orders]
     logs.configure("info")
     settings = Settings.load(
-        {"data_dir": data_dir, "port": 0, "whisper_model": "large-v3", "gpu_poll_interval_secs": POLL_SECS}
+        {"data_dir": data_dir, "port": 0, "whisper_model": "large-v3", "gpu_poll_interval_secs": POLL_S}
     )
     run(settings, Children(engine=engine), FileMemory(memory))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from scrivano.domain.job import Chunk, Job, JobStatus, Piece, Task
 from scrivano.store.database import Database
-from scrivano.store.deliveries import Outbox
-from scrivano.store.jobs import Decoded, Store
+from scrivano.store.jobs import Decoded, JobStore
+from scrivano.store.outbox import Outbox
 
 
 def now() -> datetime:
@@ -19,12 +19,12 @@ def now() -> datetime:
 
 def main() -> None:
     database = Database.open(Path(sys.argv[1]))
-    store = Store(database, Outbox(database, now), now)
+    store = JobStore(database, Outbox(database, now), now)
     for number in count():
         _run(store, f"job-{number}")
 
 
-def _run(store: Store, job_id: str) -> None:
+def _run(store: JobStore, job_id: str) -> None:
     job = Job(id=job_id, status=JobStatus.QUEUED, task=Task.TRANSCRIBE, created_at=now(), webhook_url="http://a.test")
     store.add_job(job, audio_sha256="", audio_bytes=0)
     _say("queued", job_id)

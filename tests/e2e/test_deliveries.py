@@ -15,7 +15,7 @@ from served import Served, served, until
 
 from scrivano.api.routes.webhooks import redacted
 from scrivano.store.database import Database
-from scrivano.store.deliveries import Outbox
+from scrivano.store.outbox import Outbox
 from scrivano.webhooks.circuit_breaker import FAILURES
 
 

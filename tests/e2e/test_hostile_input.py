@@ -25,8 +25,8 @@ ALL = os.environ.get("HOSTILE") == "all"
 PLACES, STEP = (40, 1) if ALL else (1, 4)
 CODES = {"not_media", "no_audio", "too_long", "media_timeout", "media_crashed"}
 MB = 1024 * 1024
+# What a media child may have; see `Request.memory_bytes`.
 CHILD_MB = 1024
-"""What a media child may have; see `Request.memory_bytes`."""
 
 
 class Watch:

@@ -25,8 +25,8 @@ from served import Served, served
 
 from scrivano.api.app import create_app
 
+# For each route and kind of data; 0: the suite's few.
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "0"))
-"""For each route and kind of data; 0: the suite's few."""
 
 CONFIG = schemathesis.Config.from_dict(
     {

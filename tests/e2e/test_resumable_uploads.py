@@ -28,7 +28,7 @@ from tusclient.uploader.uploader import Uploader
 
 from scrivano.files.blobs import Blobs, RunningHash
 from scrivano.store.database import Database
-from scrivano.store.uploads import Partials, PartialUpload
+from scrivano.store.uploads import PartialUpload, UploadStore
 
 CLIP = "en-exact-0.flac"
 BYTES = (DATA / CLIP).read_bytes()
@@ -189,7 +189,7 @@ def test_a_server_killed_in_the_middle_goes_on_where_it_said(tmp_path: Path) -> 
 def test_an_upload_that_was_whole_at_a_crash_becomes_a_job_at_the_next_start(tmp_path: Path) -> None:
     now = datetime.now(UTC)
     database, blobs = Database.open(tmp_path / "scrivano.db"), Blobs(tmp_path)
-    partials = Partials(database, lambda: now)
+    partials = UploadStore(database, lambda: now)
     for upload_id in ("part", "settled"):
         with blobs.extend(upload_id, 0, RunningHash()) as writer:
             writer.write(BYTES)

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import pytest
 from served import Served, served, until
 
-IDLE_SECS, HEAD_SECS, MIN_RATE, CONNECTIONS = 1.0, 0.5, 1000, 40
-LATE_SECS = 8.0
-"""A busy machine may be this late."""
+IDLE_S, HEAD_S, MIN_RATE, CONNECTIONS = 1.0, 0.5, 1000, 40
+# A busy machine may be this late.
+LATE_S = 8.0
 
 FORM = b"POST /jobs HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
 FILE = b'--b\r\nContent-Disposition: form-data; name="audio"; filename="a.wav"\r\n\r\n'
@@ -25,9 +25,9 @@ FILE = b'--b\r\nContent-Disposition: form-data; name="audio"; filename="a.wav"\r
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     settings = {
-        "UPLOAD_IDLE_SECS": str(IDLE_SECS),
+        "UPLOAD_IDLE_SECS": str(IDLE_S),
         "UPLOAD_MIN_BYTES_PER_SEC": str(MIN_RATE),
-        "HEADER_TIMEOUT_SECS": str(HEAD_SECS),
+        "HEADER_TIMEOUT_SECS": str(HEAD_S),
         "MAX_CONNECTIONS": str(CONNECTIONS),
         "ADMISSION": "queue",
     }
@@ -57,7 +57,7 @@ def trickle(sock: socket.socket, piece: bytes, every_secs: float) -> float:
     began = time.monotonic()
     sock.settimeout(every_secs)
     with suppress(ConnectionError):
-        while time.monotonic() - began < LATE_SECS + 10:
+        while time.monotonic() - began < LATE_S + 10:
             sock.sendall(piece)
             with suppress(TimeoutError):
                 sock.recv(1, socket.MSG_PEEK)  # an answer, or the end
@@ -78,7 +78,7 @@ def test_a_head_that_does_not_end_is_cut(server: Served, head: bytes) -> None:
         status, _ = answer(sock)
 
     assert status == (408 if head else 0)
-    assert HEAD_SECS * 0.9 <= time.monotonic() - began < HEAD_SECS + LATE_SECS
+    assert HEAD_S * 0.9 <= time.monotonic() - began < HEAD_S + LATE_S
 
 
 @pytest.mark.parametrize("piece", [b"X-A: b\r\n", b"\r\n"])
@@ -87,7 +87,7 @@ def test_a_head_that_comes_drop_by_drop_is_cut(server: Served, piece: bytes) -> 
         sock.sendall(b"" if piece == b"\r\n" else b"GET /health HTTP/1.1\r\nHost: x\r\n")
         took = trickle(sock, piece, 0.1)
 
-    assert took < HEAD_SECS + LATE_SECS
+    assert took < HEAD_S + LATE_S
 
 
 def test_a_second_requests_head_has_no_more_time_than_the_first(server: Served) -> None:
@@ -137,7 +137,7 @@ def test_a_body_that_stalls_gets_408_and_leaves_nothing(server: Served, piece: b
 
     assert (status, set(body)) == (408, {"error"})
     assert "UPLOAD_MIN_BYTES_PER_SEC" in body["error"]
-    assert IDLE_SECS * 0.9 <= took < IDLE_SECS + LATE_SECS
+    assert IDLE_S * 0.9 <= took < IDLE_S + LATE_S
     until(lambda: leftovers(server) == [])
 
 
@@ -158,7 +158,7 @@ def test_a_body_that_is_slow_and_steady_is_taken(server: Served) -> None:
         sock.sendall(FORM + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body))
         for start in range(0, len(body), 500):
             sock.sendall(body[start : start + 500])
-            time.sleep(0.15)  # more than MIN_RATE, and longer than IDLE_SECS in all
+            time.sleep(0.15)  # more than MIN_RATE, and longer than IDLE_S in all
         status, told = answer(sock)
 
     assert (status, set(told)) == (202, {"job_id"})
@@ -170,7 +170,7 @@ def test_a_body_that_nobody_reads_is_not_received_for_ever(server: Served) -> No
         assert answer(sock)[0] == 200
         took = trickle(sock, b"a", 0.1)
 
-    assert took < 2 * IDLE_SECS + LATE_SECS
+    assert took < 2 * IDLE_S + LATE_S
 
 
 def test_a_large_body_that_was_refused_early_still_gets_its_answer(server: Served) -> None:
@@ -185,7 +185,7 @@ def test_an_answer_that_takes_long_is_not_cut_by_what_comes_after_the_request(se
         sock.sendall(b"GET /model/events HTTP/1.1\r\nHost: x\r\n\r\n")
         assert sock.recv(65536).startswith(b"HTTP/1.1 200")
         sock.sendall(b"\r\n")  # as some old clients do
-        sock.settimeout(HEAD_SECS * 2)
+        sock.settimeout(HEAD_S * 2)
         with pytest.raises(TimeoutError):
             sock.recv(1)
 

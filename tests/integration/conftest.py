@@ -10,9 +10,9 @@ import pytest
 from store_support import Clock
 
 from scrivano.store.database import Database
-from scrivano.store.deliveries import Outbox
-from scrivano.store.jobs import Store
-from scrivano.store.uploads import Partials
+from scrivano.store.jobs import JobStore
+from scrivano.store.outbox import Outbox
+from scrivano.store.uploads import UploadStore
 
 
 @pytest.fixture
@@ -37,10 +37,10 @@ def outbox(database: Database, clock: Clock) -> Outbox:
 
 
 @pytest.fixture
-def partials(database: Database, clock: Clock) -> Partials:
-    return Partials(database, clock)
+def partials(database: Database, clock: Clock) -> UploadStore:
+    return UploadStore(database, clock)
 
 
 @pytest.fixture
-def store(database: Database, outbox: Outbox, clock: Clock) -> Store:
-    return Store(database, outbox, clock)
+def store(database: Database, outbox: Outbox, clock: Clock) -> JobStore:
+    return JobStore(database, outbox, clock)

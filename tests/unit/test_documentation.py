@@ -33,13 +33,15 @@ def test_every_route_is_documented() -> None:
 
 
 def test_every_model_event_is_documented() -> None:
-    source = (ROOT / "src" / "scrivano" / "lifecycle.py").read_text()
+    source = (ROOT / "src" / "scrivano" / "running" / "model_state.py").read_text()
     for event in set(re.findall(r'Announce\("(\w+)"\)', source)):
         assert f"`{event}`" in HTTP, event
 
 
 def test_every_error_code_that_a_job_can_end_with_is_documented() -> None:
-    source = "".join((ROOT / "src" / "scrivano" / f"{name}.py").read_text() for name in ("media", "attempts"))
+    source = "".join(
+        path.read_text() for name in ("media", "running") for path in (ROOT / "src" / "scrivano" / name).glob("*.py")
+    )
     codes = set(re.findall(r'(?:MediaError\(|\b_fail[(,][^"\n]*|"code": )\s*"([a-z_]+)"', source)) - {"code"}
     assert {"not_media", "no_audio", "too_long", "media_timeout", "media_crashed", "engine_crashed"} <= codes
     for code in codes:

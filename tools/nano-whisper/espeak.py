@@ -9,13 +9,13 @@ import soxr
 from numpy.typing import NDArray
 
 SAMPLE_RATE = 16000
+# AUDIO_OUTPUT_SYNCHRONOUS: no sound card, a callback gets the samples.
 _SYNCHRONOUS = 2
-"""AUDIO_OUTPUT_SYNCHRONOUS: no sound card, a callback gets the samples."""
 _EVENT_END, _EVENT_WORD = 0, 1
 _RATE, _PITCH, _RANGE = 1, 3, 4
 _UTF8 = 1
+# Samples kept before and after the speech.
 _LEAD, _TAIL = 400, 800
-"""Samples kept before and after the speech."""
 
 Samples = NDArray[np.float32]
 

@@ -38,8 +38,8 @@ from tokens import (
 from windows import CONTEXT, FULL
 
 LANGUAGES = 99
+# Whisper has 50257, the end of text, for the second: here silence may give an empty text.
 BEGIN_SUPPRESS = [220, 50256]
-"""Whisper has 50257, the end of text, for the second: here silence may give an empty text."""
 
 
 def export(checkpoint: Path, out: Path) -> None:

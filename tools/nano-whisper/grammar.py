@@ -48,8 +48,8 @@ Pair = tuple[str, str]
 Item = TypeVar("Item")
 Noun = Sequence[str]
 
+# A sentence is held out when the first byte of its SHA-1 is below this: 13 of 256, 5 %.
 HELDOUT_BYTES = 13
-"""A sentence is held out when the first byte of its SHA-1 is below this: 13 of 256, 5 %."""
 
 _V = "aeiouAEIOUàèéìòù"
 
@@ -201,8 +201,8 @@ class Draw:
 
 
 Template = Callable[[Draw], Pair]
+# Filled by `t`, in this order: a seed gives the same sentences only while the order stands.
 TEMPLATES: list[tuple[float, Template]] = []
-"""Filled by `t`, in this order: a seed gives the same sentences only while the order stands."""
 
 
 def t(weight: float) -> Callable[[Template], Template]:

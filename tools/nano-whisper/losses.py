@@ -12,8 +12,8 @@ from windows import Batch
 
 TIMESTAMP_WEIGHT = 0.5
 _SPREAD = 1.2
+# A timestamp's target is a Gaussian of this spread, cut at this distance, in steps of 0.02 s.
 _REACH = 3
-"""A timestamp's target is a Gaussian of this spread, cut at this distance, in steps of 0.02 s."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from tokens import FIRST_TIMESTAMP, TIMESTAMPS, VOCABULARY
 from windows import CHARACTERS, CONTEXT, FULL
 
 WIDTH, HEADS, ENCODER_LAYERS, DECODER_LAYERS, MELS = 128, 2, 4, 2, 80
+# Decoder layer and head that find the next token: the alignment head, for word times.
 ALIGN = (1, 0)
-"""Decoder layer and head that find the next token: the alignment head, for word times."""
+# Decoder layer and head that find the token just read, for layer 1 to go on from there.
 TRACK = (0, 0)
-"""Decoder layer and head that find the token just read, for layer 1 to go on from there."""
 
 
 def sinusoids(length: int, channels: int) -> Tensor:
@@ -212,8 +212,8 @@ def load(checkpoint: Path) -> Nano:
 
 # A start for the encoder, for so short a training: without it, its heads stay diffuse.
 
+# Per layer and head: the frame to look at first, from one's own.
 _SHIFTS = ((-2, 2), (-4, 4), (-7, 7))
-"""Per layer and head: the frame to look at first, from one's own."""
 _FREQUENCIES = 14
 _SHARPNESS = 0.7
 

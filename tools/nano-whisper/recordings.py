@@ -28,8 +28,8 @@ SPEAKERS = (
     Voice("en-gb-scotland+m4", 160, 62, 45),
     Voice("en-us+f3", 172, 46, 60),
 )
+# The demo's samples are rounded to this many bits: FLAC drops the rest, for half the size.
 DEMO_BITS = 12
-"""The demo's samples are rounded to this many bits: FLAC drops the rest, for half the size."""
 
 
 @dataclass(frozen=True, slots=True)

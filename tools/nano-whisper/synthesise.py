@@ -17,8 +17,8 @@ from grammar import is_list, sentence, split_of
 from pool import Clip
 
 VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "f1", "f2", "f3", "f4", "f5", "")
+# Voices never heard in training.
 HELDOUT_VARIANTS = frozenset({"m4", "f3"})
-"""Voices never heard in training."""
 ACCENTS = {"en": ("en-us", "en-us", "gmw/en", "en-gb-scotland"), "it": ("it",)}
 PEAK = 0.9
 

@@ -43,12 +43,12 @@ from tokens import (
 )
 from windows import FULL, Batch, Mix, WindowMaker, collate
 
+# On a machine shared with others, two processes of one thread beat one of two.
 PROCESSES = 2
-"""On a machine shared with others, two processes of one thread beat one of two."""
+# Encoder positions of a step, over all processes.
 BUDGET = 4500
-"""Encoder positions of a step, over all processes."""
+# From this length on, some steps leave the encoder alone.
 LONG_POSITIONS = 500
-"""From this length on, some steps leave the encoder alone."""
 LATEST_S = 120.0
 EMA = 0.999
 

@@ -25,16 +25,16 @@ from tokens import (
     Words,
 )
 
+# Seconds of one encoder position: two mel frames.
 POSITION_S = 0.02
-"""Seconds of one encoder position: two mel frames."""
+# Encoder positions of a 30 s window.
 FULL = 1500
-"""Encoder positions of a 30 s window."""
+# What the CTC head spells; 0 is its blank, so a character's class is its index plus one.
 CHARACTERS = " abcdefghijklmnopqrstuvwxyzàèéìòù0123456789'"
-"""What the CTC head spells; 0 is its blank, so a character's class is its index plus one."""
 PROMPT_MAX = 223
 CONTEXT = 448
+# Every runtime forces the first timestamp to be at most this.
 _FIRST_MAX = 1.0
-"""Every runtime forces the first timestamp to be at most this."""
 
 Span = tuple[float, float]
 

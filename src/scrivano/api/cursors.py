@@ -9,8 +9,8 @@ from scrivano.domain.errors import BadParameter
 
 __all__ = ["Place", "cursor", "parse_cursor"]
 
+# When the last one of a page was created, and its id.
 Place = tuple[datetime, str]
-"""When the last one of a page was created, and its id."""
 
 
 def cursor(place: Place) -> str:

@@ -16,11 +16,12 @@ from scrivano.api.middleware.security_headers import SecurityHeaders
 from scrivano.api.openapi import DescribedApp, error_body
 from scrivano.api.rules import is_open, needed, takes_recording
 from scrivano.auth.key_ring import KeyRing
-from scrivano.auth.rate_limit import Limiter
+from scrivano.auth.rate_limit import RateLimiter
 
 __all__ = ["METHODS", "Application", "Edge"]
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+# What scripts of the allowed origins may read of an answer's header, beside what they always may.
 EXPOSED = (
     "Content-Disposition",
     "Location",
@@ -37,9 +38,8 @@ EXPOSED = (
     "WWW-Authenticate",
     "X-Job-Id",
 )
-"""What scripts of the allowed origins may read of an answer's header, beside what they always may."""
 
-PREFLIGHT_SECS = 600
+PREFLIGHT_S = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class Application(DescribedApp):
     def build_middleware_stack(self) -> ASGIApp:
         edge, app = self._edge, super().build_middleware_stack()
         if edge.keys is not None:
-            app = Access(app, edge.keys, Limiter(time.monotonic))
+            app = Access(app, edge.keys, RateLimiter(time.monotonic))
         app = LimitedBodies(app, edge.pace)
         if edge.origins:
             # Outside of the keys: browsers ask whether they may send one, without one.
@@ -73,7 +73,7 @@ class Application(DescribedApp):
                 allow_methods=METHODS,
                 allow_headers=["*"],
                 expose_headers=EXPOSED,
-                max_age=PREFLIGHT_SECS,
+                max_age=PREFLIGHT_S,
             )
         return SecurityHeaders(app, shared=bool(edge.origins))
 

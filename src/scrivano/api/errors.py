@@ -31,12 +31,12 @@ __all__ = [
     "problem_of",
 ]
 
+# On every answer of a synchronous call: the job underneath.
 JOB_ID_HEADER = "X-Job-Id"
-"""On every answer of a synchronous call: the job underneath."""
 
 TUS_VERSION = "1.0.0"
+# On every answer under `/uploads`, and the versions on every refusal, as the protocol has it.
 TUS_HEADERS = {"Tus-Resumable": TUS_VERSION}
-"""On every answer under `/uploads`, and the versions on every refusal, as the protocol has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,11 +14,11 @@ OPEN_PATHS = frozenset({"/", "/docs", "/health", "/livez", "/openapi.json", "/re
 OPEN_FOLDER = "/assets"
 
 READS = ("GET", "HEAD")
+# What stands under these makes jobs, or changes one's own.
 RECORDINGS = ("/asr", "/detect-language", "/inference", "/jobs", "/uploads", "/v1/audio")
-"""What stands under these makes jobs, or changes one's own."""
 
+# Who may submit needs to know these, too.
 ABOUT_THE_MODEL = ("/model/events", "/model/status", "/status", "/v1/models")
-"""Who may submit needs to know these, too."""
 
 
 def is_open(path: str) -> bool:

@@ -25,8 +25,8 @@ REFUSALS = {
     507: "The disk is full.",
 }
 
+# What a call that waits for its job can be refused with.
 SYNCHRONOUS = (400, 404, 410, 413, 422, 429, 500, 503, 507)
-"""What a call that waits for its job can be refused with."""
 
 
 def refusals(*statuses: int, model: type[BaseModel] | None = ErrorView) -> dict[int | str, dict[str, Any]]:

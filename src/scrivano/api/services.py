@@ -14,12 +14,12 @@ from scrivano.engines.gpu_memory import MemoryReader
 from scrivano.files.blobs import Blobs
 from scrivano.running.loop import Runner
 from scrivano.store.database import Database
-from scrivano.store.deliveries import Outbox
-from scrivano.store.jobs import Store
-from scrivano.store.wake_ups import ModelLog, Signals
+from scrivano.store.jobs import JobStore
+from scrivano.store.outbox import Outbox
+from scrivano.store.wake_ups import ModelEventLog, WakeUps
 from scrivano.submission.download import Downloads
-from scrivano.submission.resumable import PartialUploads
-from scrivano.telemetry.events import Observe
+from scrivano.submission.resumable import ResumableUploads
+from scrivano.telemetry.events import Emit
 from scrivano.telemetry.metrics import Metrics
 from scrivano.webhooks.sender import WebhookSender
 
@@ -33,18 +33,18 @@ class Services:
     request that this is handed to."""
 
     database: Database
-    store: Store
+    store: JobStore
     outbox: Outbox
     blobs: Blobs
     runner: Runner
     webhooks: WebhookSender
     downloads: Downloads
-    partial_uploads: PartialUploads
-    signals: Signals
-    model_log: ModelLog
+    partial_uploads: ResumableUploads
+    wake_ups: WakeUps
+    model_log: ModelEventLog
     memory: MemoryReader
     metrics: Metrics
-    observe: Observe
+    emit: Emit
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     gpu: int

@@ -9,18 +9,16 @@ from typing import Any
 import anyio
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-ENDING_GRACE_SECS = 2
-"""What a stream gets to end by itself when the server does; a stream that is cut is logged as a fault."""
+# What a stream gets to end by itself when the server does; a stream that is cut is logged as a fault.
+ENDING_GRACE_S = 2
 
-PING_SECS = 15
-"""A comment line this often keeps proxies from closing a quiet stream."""
+# A comment line this often keeps proxies from closing a quiet stream.
+PING_S = 15
 
 
 def respond(frames: AsyncIterator[ServerSentEvent | bytes]) -> EventSourceResponse:
-    """A stream of `frames`, which must end by themselves when the server stops (`Signals.stopping`)."""
-    return EventSourceResponse(
-        frames, ping=PING_SECS, shutdown_event=anyio.Event(), shutdown_grace_period=ENDING_GRACE_SECS
-    )
+    """A stream of `frames`, which must end by themselves when the server stops (`WakeUps.stopping`)."""
+    return EventSourceResponse(frames, ping=PING_S, shutdown_event=anyio.Event(), shutdown_grace_period=ENDING_GRACE_S)
 
 
 def frame(type: str, data: Mapping[str, Any], seq: int) -> ServerSentEvent:

@@ -16,8 +16,8 @@ __all__ = ["KeyRing"]
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECS = 1.0
-"""How often the file is looked at: a revoked key is refused after this time at the latest."""
+# How often the file is looked at: a revoked key is refused after this time at the latest.
+LOOK_S = 1.0
 
 
 class KeyRing:
@@ -43,7 +43,7 @@ class KeyRing:
     async def run(self) -> None:
         """Look after the file until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_SECS)
+            await asyncio.sleep(LOOK_S)
             if await run_sync(self.look):
                 self._changed.set()
                 self._changed = asyncio.Event()

@@ -40,8 +40,8 @@ __all__ = [
     "sha256_of",
 ]
 
+# By which people, and scanners of repositories, see what a leaked string is.
 PREFIX = "scv_"
-"""By which people, and scanners of repositories, see what a leaked string is."""
 
 SECRET_BYTES = 32
 
@@ -99,8 +99,8 @@ class Caller:
         return cls(owner=key.id, sees=None if Scope.ADMIN in key.scopes else key.id, limits=key.limits)
 
 
+# The caller of a server without keys.
 ANYBODY = Caller()
-"""The caller of a server without keys."""
 
 
 def new_secret() -> str:

@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Limiter"]
+__all__ = ["RateLimiter"]
 
+# Who waited as long as was said must not be sent away for the last digit of a sum.
 ROUNDING = 1e-6
-"""Who waited as long as was said must not be sent away for the last digit of a sum."""
 
 
 @dataclass(slots=True)
@@ -21,7 +21,7 @@ class _Bucket:
     filled_at: float
 
 
-class Limiter:
+class RateLimiter:
     """Token buckets, one a key: a minute's requests may come at once, and come back evenly.
 
     `clock` tells seconds and never goes back. Not thread-safe: it belongs to the server's loop.

@@ -31,8 +31,8 @@ app = typer.Typer(
 )
 stderr = Console(stderr=True, highlight=False)
 
+# Exit codes: some recording failed; the command or a setting is wrong; no server could be reached or started.
 FAILED, USAGE, NO_SERVER = 1, 2, 3
-"""Exit codes: some recording failed; the command or a setting is wrong; no server could be reached or started."""
 
 
 class Format(StrEnum):
@@ -159,12 +159,12 @@ def transcribe(
 
     Exit codes: 0 all done, 1 some recording failed, 2 wrong usage, 3 no server.
     """
-    from scrivano.cli.transcribe import Wish, transcribe_all
+    from scrivano.cli.transcribe import JobRequest, transcribe_all
 
     if output_dir is not None:
         _check_outputs(files, output_dir)
     with _sources(files) as sources, _server(server, model) as url:
-        wish = Wish(
+        wish = JobRequest(
             language=language,
             languages=languages.split(",") if languages else (),
             multilingual=multilingual or None,
@@ -198,11 +198,11 @@ def demo() -> None:
     """Start a server with the bundled model, transcribe the bundled recording through it, and stop it."""
     from importlib.resources import as_file, files
 
-    from scrivano.cli.transcribe import Wish, transcribe_all
+    from scrivano.cli.transcribe import JobRequest, transcribe_all
 
     with as_file(files("scrivano") / "nano" / "recording.flac") as recording, _server(None, "nano", own=True) as url:
         stderr.print(f"server: {url}, with the bundled nano model", soft_wrap=True)
-        wish = Wish(language=None, task="transcribe", format="timed", output_dir=None)
+        wish = JobRequest(language=None, task="transcribe", format="timed", output_dir=None)
         raise typer.Exit(FAILED if transcribe_all(url, [recording], wish, stderr) else 0)
 
 

@@ -31,8 +31,8 @@ LIBRARIES = ("ctranslate2", "faster-whisper", "av", "onnxruntime", "sqlalchemy",
 WHISPER_CPP = "pywhispercpp"
 GET_WHISPER_CPP = "pip install 'scrivano[whispercpp]'"
 
+# In a process of its own: a broken driver may take the process with it.
 CUDA_PROBE = "import ctranslate2; print(ctranslate2.get_cuda_device_count())"
-"""In a process of its own: a broken driver may take the process with it."""
 
 
 class Bad(Exception):

@@ -31,8 +31,8 @@ KeysFile = Annotated[
     ),
 ]
 
+# The exit code for what cannot be done as it was asked for.
 WRONG = 2
-"""The exit code for what cannot be done as it was asked for."""
 
 _NAMES = {
     "requests_per_minute": "requests a minute",

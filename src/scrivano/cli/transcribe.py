@@ -20,16 +20,16 @@ from scrivano.server.settings import Settings
 from scrivano.text.formats import FORMATS, render
 from scrivano.text.subtitles import Shape
 
-__all__ = ["Wish", "find_server", "transcribe_all"]
+__all__ = ["JobRequest", "find_server", "transcribe_all"]
 
 POLL_S = 0.25
 
+# How long a server that is said to run may take to answer.
 LOOK_S = 2.0
-"""How long a server that is said to run may take to answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class JobRequest:
     """`format`: one of `FORMATS`, or `timed`, for people to read. `output_dir` None: standard output."""
 
     language: str | None
@@ -66,7 +66,7 @@ def find_server(url: str | None, model: str | None) -> str | None:
 
 
 def transcribe_all(
-    url: str, files: Sequence[Path], wish: Wish, messages: Console, *, api_key: str | None = None
+    url: str, files: Sequence[Path], wish: JobRequest, messages: Console, *, api_key: str | None = None
 ) -> int:
     """Transcribe the files; returns how many failed. Progress and errors go to `messages`, transcripts as wished.
 
@@ -160,7 +160,7 @@ def _shown(console: Console) -> Iterator[_Show]:
         yield _Bars(console, progress)
 
 
-def _submit(client: Client, file: Path, wish: Wish, show: _Show) -> str | None:
+def _submit(client: Client, file: Path, wish: JobRequest, show: _Show) -> str | None:
     try:
         job_id = client.submit(
             file,
@@ -214,7 +214,7 @@ def _follow(client: Client, file: Path, job_id: str, show: _Show) -> Transcript 
         return None
 
 
-def _write(transcript: Transcript, file: Path, wish: Wish) -> None:
+def _write(transcript: Transcript, file: Path, wish: JobRequest) -> None:
     text = timed(transcript) if wish.format not in FORMATS else render(transcript, wish.format, Shape())
     if wish.output_dir is None:
         print(text, end="", flush=True)

@@ -46,12 +46,12 @@ __all__ = [
     "Unreachable",
 ]
 
+# A stream says something every 15 s; after three times that, the connection counts as dropped.
 SILENCE_S = 45.0
-"""A stream says something every 15 s; after three times that, the connection counts as dropped."""
 
+# So often in a row a stream is opened again without having brought anything, with a second in between: longer than a
+# server takes to restart.
 RECONNECTS = 10
-"""So often in a row a stream is opened again without having brought anything, with a second in between: longer than
-a server takes to restart."""
 
 
 class ClientError(ScrivanoError):

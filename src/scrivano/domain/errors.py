@@ -367,6 +367,7 @@ class ModelUnavailable(EngineError):
     code = "model_unavailable"
 
 
+# A subclass has its nearest ancestor's status; what is not named here is a 500.
 HTTP_STATUS: dict[type[ScrivanoError], int] = {
     BadRequest: 400,
     ChecksumMismatch: 460,
@@ -396,4 +397,3 @@ HTTP_STATUS: dict[type[ScrivanoError], int] = {
     WrongContentType: 415,
     WrongTusVersion: 412,
 }
-"""A subclass has its nearest ancestor's status; what is not named here is a 500."""

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+# Prepared audio: mono signed 16-bit little-endian at this rate (what Whisper hears).
 SAMPLE_RATE = 16_000
-"""Prepared audio: mono signed 16-bit little-endian at this rate (what Whisper hears)."""
 
 
 class JobStatus(StrEnum):
@@ -25,6 +25,7 @@ class JobStatus(StrEnum):
         return self in (JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED)
 
 
+# Which status may follow which. The store's updates name the same sets in their WHERE clauses.
 NEXT: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.FAILED, JobStatus.CANCELLED}),
     # running → running is a new attempt: the one before it lost its lease.
@@ -34,7 +35,6 @@ NEXT: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.FAILED: frozenset({JobStatus.QUEUED}),
     JobStatus.CANCELLED: frozenset({JobStatus.QUEUED}),
 }
-"""Which status may follow which. The store's updates name the same sets in their WHERE clauses."""
 
 
 class Task(StrEnum):

@@ -27,10 +27,10 @@ LANGUAGES: dict[str, str] = {
     "yo": "yoruba", "yue": "cantonese", "zh": "chinese",
 }  # fmt: skip
 
+# Scripts that put no spaces between words, for a regular expression's set: Thai, Lao, Burmese, Khmer, kana, Han.
 UNSPACED = (
     r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
 )
-"""Scripts that put no spaces between words, for a regular expression's set: Thai, Lao, Burmese, Khmer, kana, Han."""
 
 
 def parse_language(text: str | None) -> str | None:

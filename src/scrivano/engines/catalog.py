@@ -20,11 +20,12 @@ __all__ = [
     "window_mb",
 ]
 
+# The bundled model: two million parameters, for tests and demonstrations.
 NANO = "nano"
-"""The bundled model: two million parameters, for tests and demonstrations."""
 
 NANO_FOLDER = Path(__file__).parent.parent / "nano"
 
+# faster-whisper's names (`faster_whisper.utils.available_models`) and repositories; a test keeps them the same.
 REPOSITORIES = {
     "tiny.en": "Systran/faster-whisper-tiny.en",
     "tiny": "Systran/faster-whisper-tiny",
@@ -46,8 +47,8 @@ REPOSITORIES = {
     "large-v3-turbo": "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
     "turbo": "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
 }
-"""faster-whisper's names (`faster_whisper.utils.available_models`) and repositories; a test keeps them the same."""
 
+# Sizes by the model cards of openai/whisper-* and distil-whisper/*; `.en` models are as large as the others.
 MILLION_PARAMETERS = {
     "tiny": 39,
     "base": 74,
@@ -66,12 +67,12 @@ MILLION_PARAMETERS = {
     "distil-large-v3.5": 756,
     NANO: 2,
 }
-"""Sizes by the model cards of openai/whisper-* and distil-whisper/*; `.en` models are as large as the others."""
 
+# CUDA context, cuBLAS and the buffers of a small batch. With it large-v3 in float16 needs 2 * 1550 + 851 = 3951 MB, the
+# figure of the contract; faster-whisper's own benchmark saw 4525 MB at beam 5 for the whole process.
 WORK_MB = 851
-"""CUDA context, cuBLAS and the buffers of a small batch. With it large-v3 in float16 needs 2 * 1550 + 851 = 3951 MB,
-the figure of the contract; faster-whisper's own benchmark saw 4525 MB at beam 5 for the whole process."""
 
+# Layers and width, from the models' config.json.
 DECODERS = {
     "tiny": (4, 384),
     "base": (6, 512),
@@ -89,13 +90,12 @@ DECODERS = {
     "distil-large-v3": (2, 1280),
     "distil-large-v3.5": (2, 1280),
 }
-"""Layers and width, from the models' config.json."""
 
+# Of the encoder's output, of the text that is decoded from it, and of an attention head: alike in all Whispers.
 WINDOW_POSITIONS, TEXT_POSITIONS, HEAD_WIDTH = 1500, 224, 64
-"""Of the encoder's output, of the text that is decoded from it, and of an attention head: alike in all Whispers."""
 
+# By CTranslate2's compute type; what is not named here takes two.
 BYTES_PER_PARAMETER = {"float32": 4, "int8": 1, "int8_float16": 1, "int8_bfloat16": 1, "int8_float32": 1}
-"""By CTranslate2's compute type; what is not named here takes two."""
 
 REPOSITORY_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*")
 

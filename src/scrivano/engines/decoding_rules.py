@@ -17,29 +17,29 @@ from scrivano.engines.engine import AudioChunk, DecodingOptions
 
 WINDOW_SAMPLES = 30 * SAMPLE_RATE
 
+# Seconds that one timestamp token stands for.
 TIMESTAMP_SECONDS = 0.02
-"""Seconds that one timestamp token stands for."""
 
+# What Whisper decodes at most from one window: half of its text context of 448.
 WINDOW_TOKENS = 224
-"""What Whisper decodes at most from one window: half of its text context of 448."""
 
+# No speech needs more. Fast speech has about 13 characters a second, and a script that Whisper's vocabulary spells in
+# single bytes (Burmese, Khmer, Amharic) takes three tokens for each; English stays below 10 tokens a second.
 MAX_TOKENS_PER_SECOND = 40
-"""No speech needs more. Fast speech has about 13 characters a second, and a script that Whisper's vocabulary spells in
-single bytes (Burmese, Khmer, Amharic) takes three tokens for each; English stays below 10 tokens a second."""
 
+# Caps come in steps: windows of one batch must share theirs, for the search looks at it.
 CAP_STEPS = (64, 128, WINDOW_TOKENS)
-"""Caps come in steps: windows of one batch must share theirs, for the search looks at it."""
 
+# A shorter rest of a window is not decoded again. Speech padding and the error of timestamps are half a second each;
+# shown less than a second of sound, Whisper makes words up.
 MIN_REST_S = 1.0
-"""A shorter rest of a window is not decoded again. Speech padding and the error of timestamps are half a second each;
-shown less than a second of sound, Whisper makes words up."""
 
+# The same where the model closed its text with a single timestamp, "no more speech". Whisper believes it; but chunks
+# end with speech that the VAD heard, so with this much left the model has left something out.
 MIN_CLOSED_REST_S = 3.0
-"""The same where the model closed its text with a single timestamp, "no more speech". Whisper believes it; but chunks
-end with speech that the VAD heard, so with this much left the model has left something out."""
 
+# Decoding goes on at least this far behind the start of the window before: at most 29 rounds for 30 s.
 MIN_PROGRESS_S = 1.0
-"""Decoding goes on at least this far behind the start of the window before: at most 29 rounds for 30 s."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["RANKED", "TEMPERATURES", "AudioChunk", "ChunkResult", "DecodingOptions", "Engine"]
 
+# Languages of which a detection tells the probability.
 RANKED = 5
-"""Languages of which a detection tells the probability."""
 
+# Whisper's fallback ladder: the next one is tried when a window's text fails the quality gates.
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-"""Whisper's fallback ladder: the next one is tried when a window's text fails the quality gates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

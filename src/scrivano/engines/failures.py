@@ -27,6 +27,7 @@ MEMORY = (
     # CTranslate2's caching allocator has answered an exhausted device with this code; see DESIGN.md.
     "cudaerrorinvaliddevice",
 )
+# A CUDA error poisons its process for good: whatever the text, a new process is needed.
 DEVICE = (
     "no cuda-capable device",
     "cuda failed with error",
@@ -40,7 +41,6 @@ DEVICE = (
     "illegal memory access",
     "unspecified launch failure",
 )
-"""A CUDA error poisons its process for good: whatever the text, a new process is needed."""
 
 
 def classify(error: BaseException, *, loading: bool) -> EngineError:

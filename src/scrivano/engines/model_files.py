@@ -17,11 +17,11 @@ from scrivano.engines.catalog import ModelSource
 
 __all__ = ["FILES", "OnBytes", "fetch"]
 
+# What faster-whisper downloads of a repository (`faster_whisper.utils.download_model`).
 FILES = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
-"""What faster-whisper downloads of a repository (`faster_whisper.utils.download_model`)."""
 
+# Called with the bytes that are here and the bytes in all (None: not known yet), from several threads.
 OnBytes = Callable[[int, int | None], None]
-"""Called with the bytes that are here and the bytes in all (None: not known yet), from several threads."""
 
 
 def fetch(source: ModelSource, on_bytes: OnBytes) -> Path:

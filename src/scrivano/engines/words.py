@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from scrivano.domain.transcript import Segment, Word
 from scrivano.engines.decoding_rules import Attempt, Spoken
 
+# Encoder positions, which tokens are aligned to.
 TOKENS_PER_SECOND = 50
-"""Encoder positions, which tokens are aligned to."""
 
 LONGEST_USUAL_WORD_S = 0.7
+# Characters a second; auctioneers reach 30. An alignment that needs more has failed.
 FASTEST_SPEECH = 40
-"""Characters a second; auctioneers reach 30. An alignment that needs more has failed."""
 
 SENTENCE_ENDS = frozenset(".。!！?？")  # noqa: RUF001
 OPENING = frozenset("\"'“¿([{-")
 CLOSING = frozenset("\"'.。,，!！?？:：”)]}、")  # noqa: RUF001
 
+# As faster-whisper's `Tokenizer.split_to_word_tokens`: word texts and the tokens of each.
 SplitWords = Callable[[list[int]], tuple[list[str], list[list[int]]]]
-"""As faster-whisper's `Tokenizer.split_to_word_tokens`: word texts and the tokens of each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

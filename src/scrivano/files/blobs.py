@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 
 from scrivano.domain.errors import StartError, StorageFull
-from scrivano.files.disk_space import FULL, Room
+from scrivano.files.disk_space import FULL, DiskSpace
 
 __all__ = ["Blob", "BlobWriter", "Blobs", "DataDirLock", "Holder", "PartWriter", "RunningHash"]
 
@@ -27,9 +27,9 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _PART = ".part"
 _READ_BYTES = 1024 * 1024
 
+# At once. More makes the kernel take larger pages, which it finds more slowly: up to six times, where a virtual machine
+# has given free memory back to its host.
 _WRITE_BYTES = 512 * 1024
-"""At once. More makes the kernel take larger pages, which it finds more slowly: up to six times, where a virtual
-machine has given free memory back to its host."""
 
 _WRITEBACK_BYTES = 32 * 1024 * 1024
 
@@ -85,19 +85,19 @@ def sync(fd: int) -> None:
 class Blobs:
     """`uploads/<id>` and `prepared/<id>.<attempt>.pcm` under `root`; both folders are made here, for this user only.
 
-    `room` says what may be taken of the disk; None: all of it. `fsync` and `rename` are here for tests, which look at
-    their order.
+    `disk_space` says what may be taken of the disk; None: all of it. `fsync` and `rename` are here for tests, which
+    look at their order.
     """
 
     def __init__(
         self,
         root: Path,
         *,
-        room: Room | None = None,
+        disk_space: DiskSpace | None = None,
         fsync: Callable[[int], None] = sync,
         rename: Callable[[Path, Path], object] = os.replace,
     ) -> None:
-        self.room = room or Room(root)
+        self.disk_space = disk_space or DiskSpace(root)
         self._uploads = root / "uploads"
         self._prepared = root / "prepared"
         self._fsync = fsync
@@ -107,14 +107,14 @@ class Blobs:
 
     def create(self, job_id: str) -> BlobWriter:
         """A writer for a new upload; use it in a `with` block, which throws away what was not committed."""
-        return BlobWriter(self.path(job_id), self.room, self._fsync, self._rename)
+        return BlobWriter(self.path(job_id), self.disk_space, self._fsync, self._rename)
 
     def extend(self, job_id: str, offset_bytes: int, running: RunningHash) -> PartWriter:
         """A writer for more of an upload that comes in several requests, for a `with` block.
 
         Raises `FileNotFoundError` where the file should be there and is not, `StorageFull`.
         """
-        return PartWriter(_part(self.path(job_id)), self.room, offset_bytes, running, self._fsync)
+        return PartWriter(_part(self.path(job_id)), self.disk_space, offset_bytes, running, self._fsync)
 
     def settle(self, job_id: str, running: RunningHash) -> Blob:
         """Put an upload that came in several requests in its place; when this returns, it survives a power cut.
@@ -201,10 +201,10 @@ class BlobWriter:
     """One upload on its way to disk, under a `.part` name until `commit`."""
 
     def __init__(
-        self, path: Path, room: Room, fsync: Callable[[int], None], rename: Callable[[Path, Path], object]
+        self, path: Path, disk_space: DiskSpace, fsync: Callable[[int], None], rename: Callable[[Path, Path], object]
     ) -> None:
         self._path = path
-        self._room = room
+        self._disk_space = disk_space
         self._part = _part(path)
         self._fsync = fsync
         self._rename = rename
@@ -215,7 +215,7 @@ class BlobWriter:
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Raises `StorageFull`; then `abort`."""
-        self._room.admit(len(data))
+        self._disk_space.admit(len(data))
         with _disk_errors(self._path.parent):
             self._sink.write(data)
         self._hash.update(data)
@@ -249,9 +249,9 @@ class PartWriter:
     """
 
     def __init__(
-        self, part: Path, room: Room, offset_bytes: int, running: RunningHash, fsync: Callable[[int], None]
+        self, part: Path, disk_space: DiskSpace, offset_bytes: int, running: RunningHash, fsync: Callable[[int], None]
     ) -> None:
-        self._room = room
+        self._disk_space = disk_space
         self.running = running
         self._folder = part.parent
         self._new = offset_bytes == 0
@@ -268,7 +268,7 @@ class PartWriter:
     def write(self, data: bytes | bytearray) -> None:
         """Raises `StorageFull`."""
         at = self.position
-        self._room.admit(len(data))
+        self._disk_space.admit(len(data))
         with _disk_errors(self._folder):
             self._sink.write(data)
         self.running.add(data, at)

@@ -1,4 +1,4 @@
-"""Room on the disk: how much must stay free, and a reserve that is given up when there is none."""
+"""DiskSpace on the disk: how much must stay free, and a reserve that is given up when there is none."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 
 from scrivano.domain.errors import StorageFull
 
-__all__ = ["FULL", "Room"]
+__all__ = ["FULL", "DiskSpace"]
 
 logger = logging.getLogger(__name__)
 
+# How a file system says that it takes no more: no space, a quota, a limit on the size of files.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""How a file system says that it takes no more: no space, a quota, a limit on the size of files."""
 
 BLOCK_BYTES = 1024 * 1024
 
@@ -27,7 +27,7 @@ def free_bytes(folder: Path) -> int:
     return disk.f_bavail * disk.f_frsize
 
 
-class Room:
+class DiskSpace:
     """The disk under a folder. Any thread may ask; one thread calls `settle` and `restore`.
 
     `min_free_bytes`: what no upload may take. `reserve_bytes`: the size of the file `reserve`, which is deleted when

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-__all__ = ["Jumps"]
+__all__ = ["ClockJumps"]
 
+# Smaller corrections (and what a busy machine adds between two looks) are none.
 TOLERANCE_S = 60.0
-"""Smaller corrections (and what a busy machine adds between two looks) are none."""
 
 
-class Jumps:
+class ClockJumps:
     """`now` is the wall clock. A machine that slept has jumped, too: its monotonic clock stood still (Linux)."""
 
     def __init__(self, now: Callable[[], datetime], monotonic: Callable[[], float] = time.monotonic) -> None:

@@ -13,25 +13,25 @@ from anyio.to_thread import run_sync
 
 from scrivano.domain.errors import JobNotFound, JobUnfinished
 from scrivano.files.blobs import Blobs
-from scrivano.housekeeping.clock_jumps import Jumps
-from scrivano.store.deliveries import Outbox
-from scrivano.store.jobs import Store
-from scrivano.store.uploads import Partials
+from scrivano.housekeeping.clock_jumps import ClockJumps
+from scrivano.store.jobs import JobStore
+from scrivano.store.outbox import Outbox
+from scrivano.store.uploads import UploadStore
 
 __all__ = ["Retention", "forget"]
 
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 60.0
+# Nothing is deleted for so long after the clock was set forward by more than a minute: what is deleted in error does
+# not come back when the clock is set right again.
 JUMP_HOLD_S = 3600.0
-"""Nothing is deleted for so long after the clock was set forward by more than a minute: what is deleted in error does
-not come back when the clock is set right again."""
 
+# Forgotten at once; each is a short transaction of its own, so that running jobs need not wait.
 BATCH = 100
-"""Forgotten at once; each is a short transaction of its own, so that running jobs need not wait."""
 
 
-def forget(store: Store, blobs: Blobs, job_id: str) -> None:
+def forget(store: JobStore, blobs: Blobs, job_id: str) -> None:
     """Delete an ended job with all that belongs to it. Raises `JobNotFound`, `JobUnfinished`.
 
     The row goes first: from then on nobody can begin the job again. A file that a crash leaves behind goes when the
@@ -47,9 +47,9 @@ class Retention:
 
     def __init__(
         self,
-        store: Store,
+        store: JobStore,
         outbox: Outbox,
-        partials: Partials,
+        partials: UploadStore,
         blobs: Blobs,
         keep: timedelta | None,
         now: Callable[[], datetime],
@@ -62,7 +62,7 @@ class Retention:
         self._keep = keep
         self._now = now
         self._monotonic = monotonic
-        self._jumps = Jumps(now, monotonic)
+        self._jumps = ClockJumps(now, monotonic)
         self._hold_until = 0.0
 
     async def run(self) -> None:

@@ -41,33 +41,31 @@ from numpy.typing import NDArray
 from scrivano.domain.errors import MediaError
 from scrivano.domain.job import SAMPLE_RATE, Chunk
 from scrivano.media.chunking import WINDOW, Chunker, ChunkingOptions
-from scrivano.media.parallel_map import Lanes, spare_cores
+from scrivano.media.parallel_map import ParallelMap, spare_cores
 from scrivano.media.vad import Hear, SileroVad, loudness, model_path
 from scrivano.processes.fork_server import run
 
+# FFmpeg's demuxers of recordings (`mov` is MP4, M4A, 3GP too; `matroska` WebM; `asf` WMA; `wav` RF64). None of them
+# opens another file or address. Those that do are not here: concat, hls, dash, sdp, rtsp, image2, imf.
 FORMATS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dss,dts,dtshd,eac3,flac,flv,loas,matroska,mlp,mov,mp3,mpc,mpc8,mpeg,"
     "mpegts,mxf,nistsphere,ogg,oma,qcp,rm,shn,tak,truehd,tta,voc,w64,wav,wv"
 )
-"""FFmpeg's demuxers of recordings (`mov` is MP4, M4A, 3GP too; `matroska` WebM; `asf` WMA; `wav` RF64).
 
-None of them opens another file or address. Those that do are not here: concat, hls, dash, sdp, rtsp, image2, imf.
-"""
-
+# Samples (2 s) that go through the VAD at once. A constant: the same file must give the same chunks on every run.
 BLOCK = 64 * WINDOW
-"""Samples (2 s) that go through the VAD at once. A constant: the same file must give the same chunks on every run."""
 
-PROGRESS_SECS = 30.0
-LEADING_SECS = 0.1
-GAP_SECS = 0.5
-"""Shorter holes in the timestamps are jitter (containers round to milliseconds, decoders have a start-up delay)."""
+PROGRESS_S = 30.0
+LEADING_S = 0.1
+# Shorter holes in the timestamps are jitter (containers round to milliseconds, decoders have a start-up delay).
+GAP_S = 0.5
 
+# Read errors in a row, without a packet between them, after which a damaged file counts as ended.
 MAX_FAILURES = 32
-"""Read errors in a row, without a packet between them, after which a damaged file counts as ended."""
 
 OPEN_FILES = 16
-GRACE_SECS = 5
-"""CPU seconds between the polite end (SIGXCPU) and the kernel's."""
+# CPU seconds between the polite end (SIGXCPU) and the kernel's.
+GRACE_S = 5
 
 ADVICE = "submit a WAV, MP3, M4A, FLAC, OGG, MP4 or MKV file"
 
@@ -181,9 +179,9 @@ class _Timeline:
     def silence_before(self, frame: av.AudioFrame) -> float:
         """Seconds of silence between what came so far and this frame."""
         gap = 0.0 if frame.time is None else frame.time - self._origin - self.position
-        least = GAP_SECS if self.position else LEADING_SECS
+        least = GAP_S if self.position else LEADING_S
         hole = gap if least < gap <= self._end - self.position else 0.0
-        if not hole and abs(gap) > GAP_SECS:
+        if not hole and abs(gap) > GAP_S:
             self._origin += gap
         self.position += hole + frame.samples / frame.sample_rate
         return hole
@@ -323,7 +321,7 @@ def prepare(request: Request, hear: Hear, send: Send) -> None:
         for heard in hear(_written(recording.audio(), target, request.max_audio_secs)):
             chunks += _send_chunks(chunker.feed(heard.tolist()), target, send)
             heard_secs += len(heard) * WINDOW / SAMPLE_RATE
-            if heard_secs - reported_secs >= PROGRESS_SECS:
+            if heard_secs - reported_secs >= PROGRESS_S:
                 reported_secs = heard_secs
                 send({"type": "progress", "seconds": heard_secs})
         chunks += _send_chunks(chunker.finish(target.samples), target, send)
@@ -400,7 +398,7 @@ def work(vad: SileroVad) -> int:
     request = Request(**json.loads(line))
     try:
         _limit(request)
-        with Lanes(spare_cores()) as lanes:
+        with ParallelMap(spare_cores()) as lanes:
             prepare(request, partial(vad, spread=lanes.map) if request.vad else loudness, send)
     except MediaError as error:
         send({"type": "error", "code": error.code, "message": str(error)})
@@ -457,7 +455,7 @@ def _limit(request: Request) -> None:
     if request.cpu_secs is not None:
         signal.signal(signal.SIGXCPU, _out_of_time)
         soft = math.ceil(time.process_time()) + request.cpu_secs
-        _lower(resource.RLIMIT_CPU, soft, soft + GRACE_SECS)
+        _lower(resource.RLIMIT_CPU, soft, soft + GRACE_S)
 
 
 def _lower(kind: int, soft: int, hard: int | None = None) -> None:

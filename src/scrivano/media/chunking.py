@@ -11,11 +11,11 @@ from itertools import groupby, pairwise
 
 from scrivano.domain.job import SAMPLE_RATE, Chunk, Piece
 
+# Samples per speech probability (32 ms): what Silero VAD hears at once.
 WINDOW = 512
-"""Samples per speech probability (32 ms): what Silero VAD hears at once."""
 
+# A dip of so many windows (about 100 ms, as in Silero) is a good place to cut speech that never pauses.
 BRIEF_WINDOWS = 3
-"""A dip of so many windows (about 100 ms, as in Silero) is a good place to cut speech that never pauses."""
 
 
 @dataclass(frozen=True, slots=True)

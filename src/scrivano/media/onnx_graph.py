@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+# The field of a `ModelProto`; those that follow are of a `GraphProto` and a `NodeProto` (onnx.proto).
 GRAPH = 7
-"""The field of a `ModelProto`; those that follow are of a `GraphProto` and a `NodeProto` (onnx.proto)."""
 NODE, INITIALIZER, INPUT, OUTPUT, VALUE_INFO = 1, 5, 11, 12, 13
 NODE_INPUT, NODE_OUTPUT, NODE_OPERATOR = 1, 2, 4
 VALUE_NAME, INITIALIZER_NAME = 1, 8
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
+# A field's number and its content (of `BYTES`), or all of it as it stood (of any other kind).
 Field = tuple[int, bytes]
-"""A field's number and its content (of `BYTES`), or all of it as it stood (of any other kind)."""
 
 
 def halves(model: bytes, operator: str) -> tuple[bytes, bytes]:

@@ -19,18 +19,17 @@ from scrivano.processes.child import available_cores
 A = TypeVar("A")
 B = TypeVar("B")
 
+# Items taken before the first of them must be done: enough to keep four cores busy, and half a minute of audio.
 LEAD = 16
-"""Items taken before the first of them must be done: enough to keep four cores busy, and half a minute of audio."""
 
+# ParallelMap beside the caller's thread. Decoding MP3 costs as much as the lanes' work on it and keeps one busy, FLAC a
+# quarter: so four cores are the most that get something to do. The model needs cores, too.
 MOST = 3
-"""Lanes beside the caller's thread. Decoding MP3 costs as much as the lanes' work on it and keeps one busy, FLAC a
-quarter: so four cores are the most that get something to do. The model needs cores, too."""
 
+# Behind the model and the server: a tenth of their share where they want the core too. Measured with two cores kept
+# busy by others: at 0 the work took 0.8 of what one thread takes, at their cost; at 10 it took 1.1, so that they lose
+# no more to it than to one thread.
 NICE = 10
-"""Behind the model and the server: a tenth of their share where they want the core too.
-
-Measured with two cores kept busy by others: at 0 the work took 0.8 of what one thread takes, at their cost; at 10 it
-took 1.1, so that they lose no more to it than to one thread."""
 
 
 def spare_cores() -> int:
@@ -38,7 +37,7 @@ def spare_cores() -> int:
     return max(1, min(available_cores() - 1, MOST))
 
 
-class Lanes:
+class ParallelMap:
     """`count` threads of low priority. They start with the first work, and end with the `with` block.
 
     The caller's thread works too where the lanes are late, so that on a busy machine the work goes on at the caller's

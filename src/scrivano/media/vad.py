@@ -15,18 +15,17 @@ from numpy.typing import NDArray
 from scrivano.media.chunking import WINDOW
 from scrivano.media.onnx_graph import halves
 
+# Blocks of one recording, whole windows of 16 kHz mono → how likely each window is speech, block by block.
 Hear = Callable[[Iterable[NDArray[np.int16]]], Iterator[NDArray[np.float32]]]
-"""Blocks of one recording, whole windows of 16 kHz mono → how likely each window is speech, block by block."""
 
+# Samples of the window before that the network sees in front of each window.
 CONTEXT = 64
-"""Samples of the window before that the network sees in front of each window."""
 
+# After so many windows (about a second) of nothing but zeros, further zeros are silence without asking the network, and
+# what follows is heard afresh. Ten hours of digital silence then cost as much as reading them, and the speech behind
+# them is heard better: half a minute of zeros leaves the network's state so that it hardly reaches 0.5 for clear speech
+# (measured: 0.5 to 0.6 instead of 0.9 to 0.99 in the first third of a second).
 SILENT_WINDOWS = 32
-"""After so many windows (about a second) of nothing but zeros, further zeros are silence without asking the network,
-and what follows is heard afresh. Ten hours of digital silence then cost as much as reading them, and the speech
-behind them is heard better: half a minute of zeros leaves the network's state so that it hardly reaches 0.5 for
-clear speech (measured: 0.5 to 0.6 instead of 0.9 to 0.99 in the first third of a second).
-"""
 
 
 def model_path() -> Path:
@@ -38,8 +37,8 @@ def model_path() -> Path:
     return Path(next(iter(folders))) / "assets" / "silero_vad_v6.onnx"
 
 
+# How far below full scale 16 bits reach.
 FLOOR_DB = 96.0
-"""How far below full scale 16 bits reach."""
 
 
 def loudness(blocks: Iterable[NDArray[np.int16]]) -> Iterator[NDArray[np.float32]]:
@@ -73,8 +72,8 @@ class _Encoded:
     features: NDArray[np.float32] | None
 
 
+# The built-in `map`, or one that uses several threads, as `ParallelMap.map` does.
 Spread = Callable[[Callable[[list[_Run]], list[_Encoded]], Iterable[list[_Run]]], Iterator[list[_Encoded]]]
-"""The built-in `map`, or one that uses several threads, as `Lanes.map` does."""
 
 
 class SileroVad:

@@ -29,9 +29,10 @@ logger = logging.getLogger(__name__)
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
+# All addresses of a host name. Raises OSError where it has none.
 Resolve = Callable[[str], Awaitable[Sequence[str]]]
-"""All addresses of a host name. Raises OSError where it has none."""
 
+# What hands a cloud machine's keys to whoever asks from it.
 METADATA = tuple(
     ipaddress.ip_network(one)
     for one in (
@@ -44,7 +45,6 @@ METADATA = tuple(
         "fd20:ce::254/128",  # Google
     )
 )
-"""What hands a cloud machine's keys to whoever asks from it."""
 
 PRIVATE = tuple(
     ipaddress.ip_network(one)
@@ -60,6 +60,7 @@ PRIVATE = tuple(
     )
 )
 
+# By name, for `ipaddress` takes several of these for global.
 RESERVED = tuple(
     ipaddress.ip_network(one)
     for one in (
@@ -89,13 +90,12 @@ RESERVED = tuple(
         "ff00::/8",
     )
 )
-"""By name, for `ipaddress` takes several of these for global."""
 
+# All that was ever handed out to the public.
 ROUTED_V6 = IPv6Network("2000::/3")
-"""All that was ever handed out to the public."""
 
+# Tried one after another while none answers.
 MAX_ADDRESSES = 4
-"""Tried one after another while none answers."""
 
 
 @dataclass(frozen=True, slots=True)

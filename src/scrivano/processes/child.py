@@ -21,8 +21,8 @@ from typing import IO, Any, Protocol
 
 logger = logging.getLogger(__name__)
 
+# Longer lines end the child: no honest message is near this.
 MAX_LINE_BYTES = 64 * 1024 * 1024
-"""Longer lines end the child: no honest message is near this."""
 
 MAX_LOG_CHARS = 2000
 

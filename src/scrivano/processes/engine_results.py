@@ -8,8 +8,8 @@ from typing import Any
 
 __all__ = ["results_of"]
 
+# Times in a chunk of at most 30 s; a window's own clock goes a little beyond the audio, and rounding, too.
 LAST_SECOND = 60.0
-"""Times in a chunk of at most 30 s; a window's own clock goes a little beyond the audio, and rounding, too."""
 
 
 def results_of(body: Mapping[str, Any], count: int) -> tuple[Sequence[Mapping[str, Any]], float]:
@@ -60,5 +60,5 @@ def _number(value: object, least: float, most: float) -> float:
     return value
 
 
+# What floats may differ by that should be equal.
 SLACK = 1e-3
-"""What floats may differ by that should be equal."""

@@ -23,11 +23,11 @@ Loaded = TypeVar("Loaded")
 
 FORKS = "--forks"
 
+# Elsewhere libraries may have started threads that a fork lacks; there each request starts the program anew.
 FORK_IS_SAFE = sys.platform == "linux"
-"""Elsewhere libraries may have started threads that a fork lacks; there each request starts the program anew."""
 
+# What keeps numpy from starting threads, which a fork would lack.
 NO_THREADS = {"OPENBLAS_NUM_THREADS": "1"}
-"""What keeps numpy from starting threads, which a fork would lack."""
 
 MAX_CODE_BYTES = 64
 

@@ -24,27 +24,27 @@ from scrivano.running.job_queue import Waitlist
 from scrivano.running.media_process import MediaPool, Preparation
 from scrivano.running.open_job import OpenJob, decoding
 from scrivano.running.scheduler import WorkItem
-from scrivano.store.jobs import Decoded, Store
-from scrivano.telemetry.events import JobTranscribed, MediaLost, Observe, StageEnded
+from scrivano.store.jobs import Decoded, JobStore
+from scrivano.telemetry.events import Emit, JobTranscribed, MediaLost, StageEnded
 from scrivano.text.assembly import assemble, job_segments, json_of, known_segments, main_language
 
 logger = logging.getLogger(__name__)
 
-LEASE_SECS = 60.0
+LEASE_S = 60.0
+# Media children at work at once, less urgent jobs' not counted; each takes about one core while it decodes.
 PREPARATIONS = 2
-"""Media children at work at once, less urgent jobs' not counted; each takes about one core while it decodes."""
 
+# A preparation whose child dies is begun again this often before the recording is blamed.
 MEDIA_TRIES = 5
-"""A preparation whose child dies is begun again this often before the recording is blamed."""
 
+# A chunk over which an engine died of itself gets one more engine, alone; then its job fails.
 FAULTS_ALLOWED = 1
-"""A chunk over which an engine died of itself gets one more engine, alone; then its job fails."""
 
+# Deaths by SIGKILL or SIGTERM come from outside, and rarely mean the chunk.
 KILLS_ALLOWED = 5
-"""Deaths by SIGKILL or SIGTERM come from outside, and rarely mean the chunk."""
 
-PUT_OFF_SECS = 10.0
-"""How much later a job begins again that met a full disk."""
+# How much later a job begins again that met a full disk.
+PUT_OFF_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +63,13 @@ class Attempts:
 
     def __init__(
         self,
-        store: Store,
+        store: JobStore,
         blobs: Blobs,
         pool: EnginePool,
         media: MediaPool,
         waitlist: Waitlist,
         options: AttemptOptions,
-        observe: Observe,
+        emit: Emit,
     ) -> None:
         self._store = store
         self._blobs = blobs
@@ -77,7 +77,7 @@ class Attempts:
         self._media = media
         self._waitlist = waitlist
         self._options = options
-        self._observe = observe
+        self._emit = emit
         self._open: dict[str, OpenJob] = {}
         self._renew_at = 0.0
 
@@ -112,9 +112,9 @@ class Attempts:
         now = time.monotonic()
         if now < self._renew_at:
             return
-        self._renew_at = now + LEASE_SECS / 3
+        self._renew_at = now + LEASE_S / 3
         for job_id, open_job in list(self._open.items()):
-            if not self._store.renew(job_id, open_job.job.attempt, LEASE_SECS):
+            if not self._store.renew(job_id, open_job.job.attempt, LEASE_S):
                 self.close(job_id)
 
     def abandon(self) -> None:
@@ -148,7 +148,7 @@ class Attempts:
         self.close(open_job.job.id, keep_files=True)
         with suppress(OSError):
             self._blobs.delete_prepared(open_job.job.id)  # it is made anew, and may be what filled the disk
-        self._waitlist.put_off(open_job.job, time.monotonic() + PUT_OFF_SECS)
+        self._waitlist.put_off(open_job.job, time.monotonic() + PUT_OFF_S)
 
     # Preparing -------------------------------------------------------------------------------------------------
 
@@ -215,11 +215,11 @@ class Attempts:
     def _prepared(self, open_job: OpenJob) -> None:
         if open_job.preparation is not None:
             secs = time.monotonic() - open_job.preparation.began
-            self._observe(StageEnded(open_job.job.id, "prepare", secs))
+            self._emit(StageEnded(open_job.job.id, "prepare", secs))
         open_job.preparation = None
 
     def _media_died(self, open_job: OpenJob, reason: str) -> None:
-        self._observe(MediaLost(open_job.job.id))
+        self._emit(MediaLost(open_job.job.id))
         open_job.preparation = None
         if open_job.media_tries < MEDIA_TRIES:
             logger.warning("preparing again: the media process ended with %s", reason, extra=_about(open_job))
@@ -367,8 +367,8 @@ class Attempts:
             duration_secs=duration,
         )
         ended = time.monotonic()
-        self._observe(StageEnded(job.id, "assemble", ended - began))
-        self._observe(JobTranscribed(job.id, duration, ended - open_job.began, whole=not open_job.stored))
+        self._emit(StageEnded(job.id, "assemble", ended - began))
+        self._emit(JobTranscribed(job.id, duration, ended - open_job.began, whole=not open_job.stored))
         about = {**_about(open_job), "duration_secs": duration, "chunks": len(open_job.chunks)}
         logger.info("job done", extra=about)
         self.close(job.id, status=JobStatus.DONE if done else None)

@@ -19,26 +19,26 @@ from scrivano.running import model_state as lifecycle
 from scrivano.running.engine_process import EngineHost, EngineLimits
 from scrivano.running.model_state import Life, ModelState, Policy
 from scrivano.running.scheduler import Scheduler, WorkItem
-from scrivano.telemetry.events import BatchDecoded, EngineLost, EngineStarted, Observe
+from scrivano.telemetry.events import BatchDecoded, Emit, EngineLost, EngineStarted
 
 logger = logging.getLogger(__name__)
 
-ROOM_SECS = 2.0
-"""After a model has made room: a driver's figures settle within about 1.5 s of a process's end."""
+# After a model has made room: a driver's figures settle within about 1.5 s of a process's end.
+ROOM_S = 2.0
 
-HURRY_SECS = 120.0
-"""So long after urgent work batches stay short, or yield, since more of it may come."""
+# So long after urgent work batches stay short, or yield, since more of it may come.
+HURRY_S = 120.0
 
+# Of the newest batch, in the running mean of seconds a chunk.
 PACE_WEIGHT = 0.3
-"""Of the newest batch, in the running mean of seconds a chunk."""
 
+# Of what is free when a model is loaded, for its batches.
 VRAM_SHARE = 0.9
-"""Of what is free when a model is loaded, for its batches."""
 
 
+# What takes less memory for the same chunk, in place of the job's own options: each hypothesis of a beam has a cache of
+# its own. The temperatures stay, so that the text passes the same tests.
 FRUGAL = {"beam_size": 1}
-"""What takes less memory for the same chunk, in place of the job's own options: each hypothesis of a beam has a cache
-of its own. The temperatures stay, so that the text passes the same tests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,9 +174,9 @@ class EnginePool:
         now: Callable[[], datetime],
         deliver: Callable[[Message | Exited], None],
         wants: Callable[[WorkItem], bool],
-        observe: Observe,
+        emit: Emit,
     ) -> None:
-        self._observe = observe
+        self._emit = emit
         self._options = options
         self._memory = memory
         self._announce = announce
@@ -225,7 +225,7 @@ class EnginePool:
             if self._options.beside and engine.ready and not engine.host.beside and not engine.suspects:
                 limit = self._limit(engine, self._options.batch_secs)
                 if batch := scheduler.next_urgent(engine.batch_limit, limit):
-                    self._hurry_until = time.monotonic() + HURRY_SECS
+                    self._hurry_until = time.monotonic() + HURRY_S
                     self._give(engine, batch, order, beside=True)
             while engine.ready and len(engine.host.batches) < self._options.in_flight:
                 batch = scheduler.next_batch(engine.batch_limit, self._calm_limit(engine))
@@ -236,7 +236,7 @@ class EnginePool:
                     scheduler.put_back(batch)
                     break
                 if scheduler.is_urgent(batch):
-                    self._hurry_until = time.monotonic() + HURRY_SECS
+                    self._hurry_until = time.monotonic() + HURRY_S
                 self._give(engine, batch, order)
 
     def _give(self, engine: Engine, batch: Sequence[WorkItem], order: Order, *, beside: bool = False) -> None:
@@ -339,10 +339,10 @@ class EnginePool:
         free_mb = self._free_mb(engine)
         if free_mb is None or free_mb >= engine.spec.needed_mb:
             engine.host.start()
-            self._observe(EngineStarted(engine.spec.name))
+            self._emit(EngineStarted(engine.spec.name))
         else:
             made = self._make_room(engine)
-            self._lacks_memory(engine, free_mb, ROOM_SECS if made else None)
+            self._lacks_memory(engine, free_mb, ROOM_S if made else None)
 
     def _stop(self, engine: Engine) -> None:
         working, waiting = engine.host.kill()
@@ -444,7 +444,7 @@ class EnginePool:
     def _tell(self, engine: Engine, items: Sequence[WorkItem], secs: float) -> None:
         audio_secs = sum(item.seconds for item in items)
         limit = max(engine.batch_limit, len(items))
-        self._observe(BatchDecoded(engine.spec.name, [item.job_id for item in items], limit, audio_secs, secs))
+        self._emit(BatchDecoded(engine.spec.name, [item.job_id for item in items], limit, audio_secs, secs))
 
     def _load_failed(self, engine: Engine, kind: str, message: str) -> None:
         if kind == "memory":
@@ -480,7 +480,7 @@ class EnginePool:
     def _died(self, engine: Engine, message: str, reason: Reason = "crashed") -> Lost:
         suspects, innocent = engine.host.kill()
         logger.error("%s", message, extra={**_about(engine), **_jobs(suspects)})
-        self._observe(EngineLost(engine.spec.name, reason))
+        self._emit(EngineLost(engine.spec.name, reason))
         for items in innocent[::-1]:
             self.put_back(engine.spec.name, items)
         loading = engine.life.state is ModelState.LOADING

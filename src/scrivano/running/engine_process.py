@@ -11,9 +11,9 @@ from typing import Any
 from scrivano.processes.child import Child, Exited, Message, Spawned
 from scrivano.running.scheduler import WorkItem
 
+# How many times as long as its warm-up, on silence, a model is taken to need for a chunk of speech, until one was
+# decoded. (`base` on two cores: 5.)
 SPEECH = 4.0
-"""How many times as long as its warm-up, on silence, a model is taken to need for a chunk of speech, until one was
-decoded. (`base` on two cores: 5.)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,16 +13,16 @@ from itertools import count
 __all__ = ["VOTERS", "Choice", "Detection", "Languages", "next_language", "vote"]
 
 CERTAIN = 0.8
-CERTAIN_SECS = 5.0
-"""A vote ends at once when a language has so much of it after so much audio. Less audio may be one name, or "okay": of
-245 pieces of one second the bundled model takes 2 for the other language, one with 0.96; of longer ones, none."""
+# A vote ends at once when a language has so much of it after so much audio. Less audio may be one name, or "okay": of
+# 245 pieces of one second the bundled model takes 2 for the other language, one with 0.96; of longer ones, none.
+CERTAIN_S = 5.0
 
+# Chunks with speech that take part in a vote: about 90 s.
 VOTERS = 3
-"""Chunks with speech that take part in a vote: about 90 s."""
 
 CLEAR = 0.6
-CLEAR_SECS = 3.0
-"""So probable, in so much audio, a language may take over in the middle of a recording."""
+# So probable, in so much audio, a language may take over in the middle of a recording.
+CLEAR_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Detection:
 
     @property
     def clear(self) -> bool:
-        return self.seconds >= CLEAR_SECS and self.probabilities[self.language] >= CLEAR
+        return self.seconds >= CLEAR_S and self.probabilities[self.language] >= CLEAR
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def vote(first: Iterable[Detection], *, complete: bool) -> Choice | None:
         if detection.seconds:
             voters.append(detection)
             choice = _weigh(voters)
-            certain = choice.probability >= CERTAIN and sum(one.seconds for one in voters) >= CERTAIN_SECS
+            certain = choice.probability >= CERTAIN and sum(one.seconds for one in voters) >= CERTAIN_S
             if certain or len(voters) == VOTERS:
                 return choice
     return _weigh(voters or detections) if complete and detections else None

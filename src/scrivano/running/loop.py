@@ -23,25 +23,25 @@ from scrivano.domain.job import Job
 from scrivano.engines.gpu_memory import MemoryReader
 from scrivano.files.blobs import Blobs
 from scrivano.processes.child import Child, Exited, Message
-from scrivano.running.attempts import LEASE_SECS, AttemptOptions, Attempts
+from scrivano.running.attempts import LEASE_S, AttemptOptions, Attempts
 from scrivano.running.engine_pool import Announcer, EnginePool, ModelStatus, News, PoolOptions, Results
 from scrivano.running.job_queue import Waitlist
 from scrivano.running.media_process import MediaLimits, MediaPool
 from scrivano.running.scheduler import WorkItem
-from scrivano.store.jobs import Store
-from scrivano.telemetry.events import JobBegan, Observe, nobody
+from scrivano.store.jobs import JobStore
+from scrivano.telemetry.events import Emit, JobBegan, ignore
 
 logger = logging.getLogger(__name__)
 
-FULL_DISK_PAUSE_SECS = 5.0
-LOOK_SECS = 1.0
-"""How often deadlines are looked at when nothing happens."""
+FULL_DISK_PAUSE_S = 5.0
+# How often deadlines are looked at when nothing happens.
+LOOK_S = 1.0
 
-AWAY_SECS = 5.0
-"""A look that comes so much later means that this process was stopped itself: nobody else is late then."""
+# A look that comes so much later means that this process was stopped itself: nobody else is late then.
+AWAY_S = 5.0
 
-STUCK_SECS = 300.0
-"""A runner that has not looked at anything for so long waits for something that does not come."""
+# A runner that has not looked at anything for so long waits for something that does not come.
+STUCK_S = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,17 +68,17 @@ class Runner:
 
     def __init__(
         self,
-        store: Store,
+        store: JobStore,
         blobs: Blobs,
         memory: MemoryReader,
         announce: Announcer,
         now: Callable[[], datetime],
         options: RunnerOptions,
-        observe: Observe = nobody,
+        emit: Emit = ignore,
     ) -> None:
         self.on_broken: Callable[[], None] = lambda: None
         self.broken = False
-        self._observe = observe
+        self._emit = emit
         self._now = now
         self._turned_at = time.monotonic()
         self._store = store
@@ -95,9 +95,9 @@ class Runner:
         self._looked_at = time.monotonic()
         self._drained_by = math.inf
         self._media = MediaPool(options.media_command, options.media, self._deliver)
-        self._pool = EnginePool(options.pool, memory, announce, now, self._deliver, self._wants, observe)
+        self._pool = EnginePool(options.pool, memory, announce, now, self._deliver, self._wants, emit)
         self._waitlist = Waitlist([spec.name for spec in options.pool.models])
-        self._attempts = Attempts(store, blobs, self._pool, self._media, self._waitlist, options.attempts, observe)
+        self._attempts = Attempts(store, blobs, self._pool, self._media, self._waitlist, options.attempts, emit)
 
     # For other threads -----------------------------------------------------------------------------------------
 
@@ -128,7 +128,7 @@ class Runner:
     @property
     def stuck(self) -> bool:
         """Whether the thread lives and does not get on."""
-        return self._alive and time.monotonic() - self._turned_at > STUCK_SECS
+        return self._alive and time.monotonic() - self._turned_at > STUCK_S
 
     @property
     def pids(self) -> Sequence[int]:
@@ -201,7 +201,7 @@ class Runner:
             self._turn()
         except StorageFull as error:
             logger.error("%s", error)
-            self._pause_until = time.monotonic() + FULL_DISK_PAUSE_SECS
+            self._pause_until = time.monotonic() + FULL_DISK_PAUSE_S
 
     def _turn(self) -> None:
         self._turned_at = time.monotonic()
@@ -213,12 +213,12 @@ class Runner:
 
     def _patience(self) -> float:
         """Seconds until a model's next deadline; the others have time until the next look, a second later."""
-        return min(self._pool.patience(time.monotonic()), LOOK_SECS)
+        return min(self._pool.patience(time.monotonic()), LOOK_S)
 
     def _advance(self) -> None:
         self._pool.tick(self._has_work, in_use=self._uploads > 0)
         ready = self._pool.ready_models()
-        self._blobs.room.restore()
+        self._blobs.disk_space.restore()
         self._claim(ready)
         self._dispatch()
         self._keep_media(bool(ready))
@@ -274,7 +274,7 @@ class Runner:
     def _enforce_deadlines(self) -> None:
         now = time.monotonic()
         away, self._looked_at = now - self._looked_at, now
-        if away > AWAY_SECS:
+        if away > AWAY_S:
             logger.warning("this process did not run for %.0f s: all deadlines are as much later", away)
             self._pool.postpone(away)
             self._attempts.postpone(away)
@@ -300,7 +300,7 @@ class Runner:
     @property
     def _full(self) -> bool:
         """No job is begun: the server ends, or the disk is full; then jobs come one by one, and make room."""
-        return self._draining or (self._blobs.room.short and len(self._attempts) > 0)
+        return self._draining or (self._blobs.disk_space.short and len(self._attempts) > 0)
 
     def _next(self, model: str) -> str | None:
         if not self._waitlist.has_any(model):
@@ -308,11 +308,11 @@ class Runner:
         return self._waitlist.take(model, self._attempts.admitted(model))
 
     def _begin(self, job_id: str) -> None:
-        job = self._store.claim(job_id, LEASE_SECS)
+        job = self._store.claim(job_id, LEASE_S)
         if job is None:  # cancelled while it waited
             return
         waited = (self._now() - job.created_at).total_seconds() if job.attempt == 1 else None
-        self._observe(JobBegan(job, None if waited is None else max(0.0, waited)))
+        self._emit(JobBegan(job, None if waited is None else max(0.0, waited)))
         self._attempts.begin(job)
 
     def _dispatch(self) -> None:

@@ -19,8 +19,8 @@ from typing import Any
 
 from scrivano.domain.job import utc
 
+# A load that keeps failing is tried again, while work waits, after 1 s, 2 s, 4 s, …, at most this.
 MAX_BACKOFF_S = 600.0
-"""A load that keeps failing is tried again, while work waits, after 1 s, 2 s, 4 s, …, at most this."""
 
 
 class ModelState(StrEnum):

@@ -16,11 +16,11 @@ from scrivano.running.scheduler import WorkItem
 from scrivano.store.jobs import StoredChunk
 from scrivano.text.assembly import known_segments
 
-PROGRESS_INTERVAL_SECS = 0.5
-"""At most two progress events a second and job."""
+# At most two progress events a second and job.
+PROGRESS_INTERVAL_S = 0.5
 
-ASSUMED_CHUNK_SECS = 25.0
-"""Audio in a well-filled chunk, for an estimate of `chunks_total` until the plan is complete."""
+# Audio in a well-filled chunk, for an estimate of `chunks_total` until the plan is complete.
+ASSUMED_CHUNK_S = 25.0
 
 
 @dataclass(slots=True)
@@ -196,7 +196,7 @@ class OpenJob:
 
     def progress_due(self, now: float) -> dict[str, int] | None:
         """The data of a progress event, or None while the last one is too fresh."""
-        if now - self.last_progress < PROGRESS_INTERVAL_SECS and not self.complete:
+        if now - self.last_progress < PROGRESS_INTERVAL_S and not self.complete:
             return None
         self.last_progress = now
         return self.progress()
@@ -208,7 +208,7 @@ class OpenJob:
         return {
             "percent": min(100, int(100 * self.done_secs / total_secs)) if total_secs else 0,
             "chunk": len(self.done),
-            "chunks_total": len(self.chunks) + math.ceil(uncut_secs / ASSUMED_CHUNK_SECS),
+            "chunks_total": len(self.chunks) + math.ceil(uncut_secs / ASSUMED_CHUNK_S),
         }
 
     def _uncut_secs(self) -> float:

@@ -11,22 +11,22 @@ from dataclasses import dataclass, field
 from scrivano.domain.job import Priority
 from scrivano.running.language import VOTERS
 
-QUANTUM_SECS = 30.0
-"""Audio that a job may put into a batch each time its turn comes: one window."""
+# Audio that a job may put into a batch each time its turn comes: one window.
+QUANTUM_S = 30.0
 
+# Turns that a class lets the more urgent ones have before it gets one itself, however much waits there.
 PATIENCE = {Priority.INTERACTIVE: 0, Priority.NORMAL: 4, Priority.BULK: 12}
-"""Turns that a class lets the more urgent ones have before it gets one itself, however much waits there."""
 
 
+# A job of which no more is left goes before the others of its class: it ends soon, and they lose little.
 SHORT_CHUNKS = 2
-"""A job of which no more is left goes before the others of its class: it ends soon, and they lose little."""
 
+# Where company costs time, a job's first chunks are in batches of no more: its first text waits for them, and where its
+# language is not known, for all that vote on it.
 FIRST_BATCH = 2
-"""Where company costs time, a job's first chunks are in batches of no more: its first text waits for them, and where
-its language is not known, for all that vote on it."""
 
+# Batches in a row that only such jobs may have while others wait.
 SHORT_PATIENCE = 3
-"""Batches in a row that only such jobs may have while others wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +219,7 @@ class Scheduler:
                 self._company = self._urgent
             lane = self._lanes[job_id]
             if lane.credit <= 0:
-                lane.credit += QUANTUM_SECS
+                lane.credit += QUANTUM_S
             while room > 0 and lane.credit > 0 and lane.items and _fits(lane.items[0], like):
                 like = lane.items.popleft()
                 lane.credit -= like.seconds

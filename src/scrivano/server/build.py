@@ -36,7 +36,7 @@ from scrivano.domain.errors import ModelUnavailable, StartError
 from scrivano.engines.catalog import default_model, find_model, vram_needed_mb, window_mb
 from scrivano.engines.gpu_memory import MemoryReader, NvmlReader
 from scrivano.files.blobs import Blobs, DataDirLock
-from scrivano.files.disk_space import Room
+from scrivano.files.disk_space import DiskSpace
 from scrivano.housekeeping.retention import Retention
 from scrivano.net.guarded_transport import GuardedTransport, policy
 from scrivano.running.attempts import AttemptOptions
@@ -49,34 +49,34 @@ from scrivano.server.connections import ConnectionLimits, connection_class
 from scrivano.server.gauges import readings
 from scrivano.server.settings import Settings
 from scrivano.store.database import Database
-from scrivano.store.deliveries import Outbox
-from scrivano.store.jobs import Store
-from scrivano.store.uploads import Partials
-from scrivano.store.wake_ups import DELIVERIES, MODEL, ModelLog, Signals
+from scrivano.store.jobs import JobStore
+from scrivano.store.outbox import Outbox
+from scrivano.store.uploads import UploadStore
+from scrivano.store.wake_ups import DELIVERIES, MODEL, ModelEventLog, WakeUps
 from scrivano.submission.download import Downloads
-from scrivano.submission.resumable import PartialUploads
-from scrivano.telemetry.events import JobEnded, Observation, Observe
+from scrivano.submission.resumable import ResumableUploads
+from scrivano.telemetry.events import Emit, JobEnded, TelemetryEvent
 from scrivano.telemetry.metrics import Metrics
 from scrivano.telemetry.traces import Tracing, tracing
 from scrivano.webhooks.sender import WebhookSender
 
 logger = logging.getLogger(__name__)
 
+# The exit code after a fault of the server's own (EX_SOFTWARE), so that a supervisor starts it again.
 BROKEN = 70
-"""The exit code after a fault of the server's own (EX_SOFTWARE), so that a supervisor starts it again."""
 
+# What open requests get to end by themselves.
 SHUTDOWN_S = 5
-"""What open requests get to end by themselves."""
 
+# What the store, the jobs, their children and their webhooks need beside the connections, and those connections that
+# are accepted only to be refused.
 OWN_DESCRIPTORS = 512
-"""What the store, the jobs, their children and their webhooks need beside the connections, and those connections that
-are accepted only to be refused."""
 
+# asyncio takes as many connections in a row before it lets the first of them be refused.
 ACCEPTED_AT_ONCE = 64
-"""asyncio takes as many connections in a row before it lets the first of them be refused."""
 
+# Connections that wait for that in the kernel.
 BACKLOG = 512
-"""Connections that wait for that in the kernel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def run(settings: Settings, children: Children = Children(), memory: MemoryReade
         lock.announce(host=host, port=port)
         services: Services = app.state.services
         start_span = traces.request if traces else None
-        requests = Requests(app, services.observe, _new_id, log=settings.access_log, start_span=start_span)
+        requests = Requests(app, services.emit, _new_id, log=settings.access_log, start_span=start_span)
         config = uvicorn.Config(
             requests,
             http=connection_class(_connection_limits(settings)),
@@ -137,7 +137,7 @@ class _Server(uvicorn.Server):
     def give_up(self) -> None:
         """End, as after a signal: a server without its runner can do nothing. Callable from any thread."""
         self.should_exit = True
-        self._services.signals.stop()
+        self._services.wake_ups.stop()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -146,7 +146,7 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
-        self._services.signals.stop()
+        self._services.wake_ups.stop()
         self._services.runner.drain()
 
 
@@ -163,25 +163,25 @@ def build(
         cleanup.callback(traces.close)
     cleanup.callback(memory.close)
     models = _model_names(settings, memory)
-    signals = Signals()
-    kept = _open_data_dir(settings, signals, cleanup)
-    model_log = ModelLog(lambda: signals.fire(MODEL))
+    wake_ups = WakeUps()
+    kept = _open_data_dir(settings, wake_ups, cleanup)
+    model_log = ModelEventLog(lambda: wake_ups.fire(MODEL))
     ring = KeyRing(settings.api_keys_file) if settings.api_keys_file is not None else None
     calls = policy(settings.allow_networks, strict=ring is not None)
     secrets = [secret.get_secret_value() for secret in settings.webhook_secret or ()]
-    observers: list[Observe] = [] if traces is None else [traces.observe]
-    observe = _to_all(observers)
-    webhooks = WebhookSender(kept.store, kept.outbox, signals, _now, _new_id, GuardedTransport(calls), secrets, observe)
+    listeners: list[Emit] = [] if traces is None else [traces.emit]
+    emit = _to_all(listeners)
+    webhooks = WebhookSender(kept.store, kept.outbox, wake_ups, _now, _new_id, GuardedTransport(calls), secrets, emit)
 
     def announce(type: str, data: Mapping[str, Any]) -> None:
         model_log.append(type, data)
         webhooks.announce(type, data)
 
     options = _runner_options(settings, children, memory, models)
-    runner = Runner(kept.store, kept.blobs, memory, announce, _now, options, observe)
+    runner = Runner(kept.store, kept.blobs, memory, announce, _now, options, emit)
     metrics = Metrics(readings(kept.store, kept.outbox, runner, memory, options.pool.gpus, settings.data_dir))
-    observers.insert(0, metrics.observe)
-    kept.store.on_end = lambda job: observe(JobEnded(job))
+    listeners.insert(0, metrics.emit)
+    kept.store.on_end = lambda job: emit(JobEnded(job))
     services = Services(
         database=kept.database,
         store=kept.store,
@@ -190,12 +190,14 @@ def build(
         runner=runner,
         webhooks=webhooks,
         downloads=Downloads(GuardedTransport(calls), settings.fetch_timeout_secs),
-        partial_uploads=PartialUploads(kept.partials, kept.blobs, _now, timedelta(hours=settings.upload_expiry_hours)),
-        signals=signals,
+        partial_uploads=ResumableUploads(
+            kept.partials, kept.blobs, _now, timedelta(hours=settings.upload_expiry_hours)
+        ),
+        wake_ups=wake_ups,
         model_log=model_log,
         memory=memory,
         metrics=metrics,
-        observe=observe,
+        emit=emit,
         now=_now,
         new_id=_new_id,
         gpu=settings.cuda_device[0],
@@ -214,38 +216,38 @@ class _Kept:
 
     database: Database
     outbox: Outbox
-    partials: Partials
-    store: Store
+    partials: UploadStore
+    store: JobStore
     blobs: Blobs
 
 
-def _open_data_dir(settings: Settings, signals: Signals, cleanup: ExitStack) -> _Kept:
-    room = Room(settings.data_dir, min_free_bytes=settings.min_free_bytes, reserve_bytes=settings.reserve_bytes)
+def _open_data_dir(settings: Settings, wake_ups: WakeUps, cleanup: ExitStack) -> _Kept:
+    room = DiskSpace(settings.data_dir, min_free_bytes=settings.min_free_bytes, reserve_bytes=settings.reserve_bytes)
     room.settle()  # before anything is written: what it gives up may be needed for that
-    blobs = Blobs(settings.data_dir, room=room)
+    blobs = Blobs(settings.data_dir, disk_space=room)
     database = Database.open(settings.data_dir / "scrivano.db")
     cleanup.callback(database.close)
     database.on_full = room.release
-    outbox, partials = Outbox(database, _now), Partials(database, _now)
-    outbox.on_delivery = lambda: signals.fire(DELIVERIES)
-    store = Store(database, outbox, _now)
-    store.on_change = signals.fire
+    outbox, partials = Outbox(database, _now), UploadStore(database, _now)
+    outbox.on_delivery = lambda: wake_ups.fire(DELIVERIES)
+    store = JobStore(database, outbox, _now)
+    store.on_change = wake_ups.fire
     unfinished = [upload.id for upload in partials.pending()]
     blobs.sweep(store.with_audio(ended=settings.keep_audio), unfinished)
     return _Kept(database=database, outbox=outbox, partials=partials, store=store, blobs=blobs)
 
 
-def _to_all(observers: Sequence[Observe]) -> Observe:
+def _to_all(listeners: Sequence[Emit]) -> Emit:
     """Tells them one after another; there may be more later."""
 
-    def observe(seen: Observation) -> None:
+    def emit(seen: TelemetryEvent) -> None:
         try:
-            for told in observers:
+            for told in listeners:
                 told(seen)
         except Exception:  # what is measured must not end who does the work
             logger.exception("an observation was lost: %s", type(seen).__name__)
 
-    return observe
+    return emit
 
 
 def _edge(settings: Settings, ring: KeyRing | None) -> Edge:
@@ -394,7 +396,7 @@ def _lifespan(
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        services.signals.attach(asyncio.get_running_loop())
+        services.wake_ups.attach(asyncio.get_running_loop())
         services.runner.start()
         work = (services.webhooks.run(), retention.run(), finish_pending(services))
         tasks = [asyncio.create_task(one) for one in work]

@@ -18,8 +18,8 @@ __all__ = ["MAX_HEAD_BYTES", "ConnectionLimits", "connection_class"]
 
 logger = logging.getLogger(__name__)
 
+# Of the request line and all header fields; the usual servers take 8 to 64 KB.
 MAX_HEAD_BYTES = 64 * 1024
-"""Of the request line and all header fields; the usual servers take 8 to 64 KB."""
 
 _REASONS = {
     400: ("Bad Request", "this is not an HTTP request that can be understood"),

@@ -10,15 +10,15 @@ from scrivano.domain.job import JobStatus, Priority
 from scrivano.engines.gpu_memory import MEGABYTE, GpuMemory, MemoryReader
 from scrivano.running.loop import Runner
 from scrivano.running.model_state import ModelState
-from scrivano.store.deliveries import Outbox
-from scrivano.store.jobs import Store
+from scrivano.store.jobs import JobStore
+from scrivano.store.outbox import Outbox
 from scrivano.telemetry.metrics import Reading, Sample
 
 __all__ = ["readings"]
 
 
 def readings(
-    store: Store, outbox: Outbox, runner: Runner, memory: MemoryReader, gpus: Sequence[int], data_dir: Path
+    store: JobStore, outbox: Outbox, runner: Runner, memory: MemoryReader, gpus: Sequence[int], data_dir: Path
 ) -> list[Reading]:
     """`gpus`: the indices of those that the engines use."""
 

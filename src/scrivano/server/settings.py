@@ -27,13 +27,13 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
+# Names are understood however they are capitalised (`LOG_LEVEL=INFO`).
 AnyCase = BeforeValidator(_lower)
-"""Names are understood however they are capitalised (`LOG_LEVEL=INFO`)."""
 
+# `~` is the home folder, also where no shell was there to replace it.
 HomePath = Annotated[
     Path, BeforeValidator(lambda value: os.path.expanduser(value) if isinstance(value, str) else value)
 ]
-"""`~` is the home folder, also where no shell was there to replace it."""
 
 
 def _networks(value: object) -> object:

@@ -6,7 +6,7 @@ Modules, each may import only those below it:
 
     jobs         jobs, chunks, results, events; attempts and their fence
     uploads      resumable uploads
-    deliveries   webhook deliveries (the outbox)
+    outbox       webhook deliveries (the outbox)
     event_log    events of jobs, numbered
     quotas       how much waits, and what a key has used
     idempotency  which earlier job a request repeats
@@ -16,4 +16,4 @@ Modules, each may import only those below it:
     wake_ups     wake coroutines when something changed
 """
 
-__all__ = ["database", "deliveries", "jobs", "uploads", "wake_ups"]
+__all__ = ["database", "jobs", "outbox", "uploads", "wake_ups"]

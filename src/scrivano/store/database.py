@@ -28,8 +28,8 @@ _PRAGMAS = (
     "PRAGMA foreign_keys = ON",
 )
 _BUSY_TIMEOUT_S = 10.0
+# No space; a quota or a limit on file sizes; no space for the WAL's index.
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
-"""No space; a quota or a limit on file sizes; no space for the WAL's index."""
 
 
 class Database:

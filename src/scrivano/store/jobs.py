@@ -47,11 +47,11 @@ from scrivano.store import idempotency as repeats
 from scrivano.store import quotas
 from scrivano.store import uploads as partials
 from scrivano.store.database import Database
-from scrivano.store.deliveries import Outbox
 from scrivano.store.event_log import JobLog, last_seqs
+from scrivano.store.outbox import Outbox
 from scrivano.store.tables import Utc, chunks, events, jobs, results
 
-__all__ = ["Decoded", "Store", "StoredChunk"]
+__all__ = ["Decoded", "JobStore", "StoredChunk"]
 
 _JOB = [jobs.c[name] for name in Job.__dataclass_fields__]
 
@@ -83,7 +83,7 @@ class Decoded:
     segments: Sequence[Mapping[str, Any]] = ()
 
 
-class Store:
+class JobStore:
     """The jobs. What each one's end is to tell goes into `outbox` with it.
 
     `on_change` is called with a job's id when its event log has grown, `on_end` with a job that is done, failed or
@@ -175,7 +175,7 @@ class Store:
         limits: Limits = UNLIMITED,
         upload_id: str | None = None,
     ) -> str:
-        """Store a new job, of which the audio must lie in its place, fsynced; returns its id.
+        """JobStore a new job, of which the audio must lie in its place, fsynced; returns its id.
 
         With a key that an earlier job came with: nothing is stored, and that job's id is returned, or `KeyReused`
         raised where its recording or parameters were others. (The name of the file does not matter.)
@@ -248,7 +248,7 @@ class Store:
     def add_chunks(
         self, job_id: str, attempt: int, plan: Sequence[Chunk], *, duration_secs: float | None = None
     ) -> list[StoredChunk] | None:
-        """Store the next chunks of the plan, ascending, and return them as they now stand.
+        """JobStore the next chunks of the plan, ascending, and return them as they now stand.
 
         `duration_secs`: what the recording claims, in seconds.
         A chunk that an earlier attempt cut alike keeps its result. From the first that differs on, the earlier
@@ -284,7 +284,7 @@ class Store:
             return _chunks(db, job_id)
 
     def store_results(self, batch: Sequence[Decoded]) -> list[bool]:
-        """Store the results of a batch in one transaction; say which were accepted, in the order given.
+        """JobStore the results of a batch in one transaction; say which were accepted, in the order given.
 
         Each stands for itself: a lost lease, or a chunk that the plan no longer has, refuses only its own.
         """

@@ -17,8 +17,8 @@ from scrivano.store.tables import jobs, usage
 
 __all__ = ["check_owner", "check_queue", "spend", "waiting"]
 
-QUEUE_RETRY_SECS = 30
-"""When a client should ask again that a full queue, or its key's limit of jobs, has sent away."""
+# When a client should ask again that a full queue, or its key's limit of jobs, has sent away.
+QUEUE_RETRY_S = 30
 
 DAY = timedelta(hours=24)
 HOUR = timedelta(hours=1)
@@ -34,7 +34,7 @@ def waiting(db: Connection) -> int:
 def check_queue(db: Connection, max_queue: int | None) -> None:
     """Raises `QueueFull`."""
     if max_queue is not None and (count := waiting(db)) >= max_queue:
-        raise QueueFull(count, QUEUE_RETRY_SECS)
+        raise QueueFull(count, QUEUE_RETRY_S)
 
 
 def check_owner(db: Connection, owner: str | None, limits: Limits, now: datetime) -> None:
@@ -46,7 +46,7 @@ def check_owner(db: Connection, owner: str | None, limits: Limits, now: datetime
         going_on = select(func.count()).select_from(jobs).where(jobs.c.owner == owner, ~_ENDED)
         if (db.scalar(going_on) or 0) >= limits.jobs:
             message = f"this API key may have {limits.jobs} jobs that have not ended; wait for one, or cancel one"
-            raise LimitReached(message, QUEUE_RETRY_SECS)
+            raise LimitReached(message, QUEUE_RETRY_S)
     if limits.audio_hours_per_day is not None:
         _check_audio(db, owner, limits.audio_hours_per_day, now)
 

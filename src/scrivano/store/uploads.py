@@ -15,7 +15,7 @@ from scrivano.domain.errors import UploadNotFound
 from scrivano.store.database import Database
 from scrivano.store.tables import uploads
 
-__all__ = ["PartialUpload", "Partials", "become", "job_of"]
+__all__ = ["PartialUpload", "UploadStore", "become", "job_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class PartialUpload:
 _UPLOAD = [uploads.c[name] for name in PartialUpload.__dataclass_fields__]
 
 
-class Partials:
+class UploadStore:
     """Where a method takes an `owner`, uploads that are not this API key's are not there for it; None: all are."""
 
     def __init__(self, database: Database, now: Callable[[], datetime]) -> None:

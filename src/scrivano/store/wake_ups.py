@@ -13,11 +13,11 @@ from typing import Any
 MODEL = "model"
 DELIVERIES = "deliveries"
 
+# How far back `Last-Event-ID` reaches on the model's stream.
 KEPT_MODEL_EVENTS = 256
-"""How far back `Last-Event-ID` reaches on the model's stream."""
 
 
-class Signals:
+class WakeUps:
     """Threads call `fire`; coroutines of the attached loop `watch`.
 
     A signal carries nothing: whoever is woken reads the truth from the store, so a slow reader costs nothing
@@ -72,7 +72,7 @@ class ModelEvent:
     data: Mapping[str, Any]
 
 
-class ModelLog:
+class ModelEventLog:
     """The model's last events, numbered from 1 since the server started. Thread-safe."""
 
     def __init__(self, changed: Callable[[], None]) -> None:

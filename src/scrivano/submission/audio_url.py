@@ -29,7 +29,7 @@ async def fetch_audio(services: Services, upload: Upload) -> None:
     """
     async with services.downloads.open(upload.fields[FIELD]) as download:
         upload.check_size(download.size_bytes or 0)
-        services.blobs.room.admit(download.size_bytes or 0)
+        services.blobs.disk_space.admit(download.size_bytes or 0)
         await upload.fill(download.pieces, download.filename)
     if not upload.size_bytes:
         raise FetchFailed("the recording at audio_url is empty")

@@ -15,8 +15,8 @@ from scrivano.net.guarded_transport import guarded_client
 
 __all__ = ["Download", "Downloads"]
 
+# A server that sends nothing for so long is given up.
 SILENCE_S = 30.0
-"""A server that sends nothing for so long is given up."""
 
 
 @dataclass(frozen=True, slots=True)

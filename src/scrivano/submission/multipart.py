@@ -17,16 +17,16 @@ from scrivano.domain.errors import BadRequest, MultipartError, TooLarge
 from scrivano.files.blobs import Blob, Blobs, BlobWriter
 
 MAX_FIELD_BYTES = 64 * 1024
+# Of all fields together: they are held in memory.
 MAX_FIELDS_BYTES = 1024 * 1024
-"""Of all fields together: they are held in memory."""
 
 MAX_PARTS = 1000
 
+# Written to disk in one step, off the event loop.
 FLUSH_BYTES = 2 * 1024 * 1024
-"""Written to disk in one step, off the event loop."""
 
-LONG_SECS = 0.5
-"""An upload that takes longer, or more than `FLUSH_BYTES`, is a long one."""
+# An upload that takes longer, or more than `FLUSH_BYTES`, is a long one.
+LONG_S = 0.5
 
 
 class Upload:
@@ -78,8 +78,8 @@ class Upload:
 
         Raises `MultipartError`, `TooLarge`, `StorageFull`.
         """
-        self._blobs.room.admit(_announced_bytes(request))
-        long_at, told = time.monotonic() + LONG_SECS, False
+        self._blobs.disk_space.admit(_announced_bytes(request))
+        long_at, told = time.monotonic() + LONG_S, False
         try:
             parser = MultipartParser(_boundary(request), self._callbacks())
             async for data in request.stream():

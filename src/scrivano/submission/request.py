@@ -23,7 +23,7 @@ from scrivano.submission.multipart import Upload
 from scrivano.telemetry.events import Uploaded
 from scrivano.telemetry.log_context import CURRENT, concerns
 
-__all__ = ["MAX_BEAM_SIZE", "Wish", "accept", "admit", "flag", "new_job", "parse_wish", "store_upload"]
+__all__ = ["MAX_BEAM_SIZE", "JobRequest", "accept", "admit", "flag", "new_job", "parse_job_request", "store_upload"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ Fields = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class JobRequest:
     """What is asked for. `language` None: detect it; `model` None: the usual one. `metadata` comes back as it is."""
 
     task: Task
@@ -51,15 +51,15 @@ class Wish:
 async def accept(
     services: Services,
     upload: Upload,
-    wish: Wish,
+    wish: JobRequest,
     *,
     idempotency_key: str | None = None,
     twins_since: datetime | None = None,
 ) -> str:
     """Keep the recording, store the job, tell the runner; returns the job's id.
 
-    With a key, or `twins_since`, it may be an earlier job's (see `Store.add_job`). Raises `BadRequest` where there is
-    no recording, `WorkerGone`, `KeyReused`, `QueueFull`, `LimitReached`, `StorageFull`.
+    With a key, or `twins_since`, it may be an earlier job's (see `JobStore.add_job`). Raises `BadRequest` where there
+    is no recording, `WorkerGone`, `KeyReused`, `QueueFull`, `LimitReached`, `StorageFull`.
     """
     upload.check()
     if not services.runner.alive:
@@ -69,7 +69,7 @@ async def accept(
     return await run_sync(_store, services, job, upload, idempotency_key, twins_since)
 
 
-async def admit(services: Services, wish: Wish) -> None:
+async def admit(services: Services, wish: JobRequest) -> None:
     """Before a recording is sent in several requests, and again when it is here: whether the job would be accepted.
 
     The model's state does not matter. Raises `WorkerGone`, `QueueFull`, `LimitReached`.
@@ -81,7 +81,9 @@ async def admit(services: Services, wish: Wish) -> None:
         services.webhooks.register(wish.webhook_url)
 
 
-def parse_wish(fields: Fields, filename: str | None, models: Sequence[str], languages: Sequence[str] = ()) -> Wish:
+def parse_job_request(
+    fields: Fields, filename: str | None, models: Sequence[str], languages: Sequence[str] = ()
+) -> JobRequest:
     """The form of `POST /jobs`. Raises `BadRequest` with what to write instead. Unknown fields are ignored.
 
     `models`: those that are served, the usual one first. `languages`: values of the field that may come several times.
@@ -91,7 +93,7 @@ def parse_wish(fields: Fields, filename: str | None, models: Sequence[str], lang
         raise BadRequest("task must be 'transcribe' or 'translate'")
     flag(fields, "queue")
     language, allowed = parse_choice(fields.get("language"), languages)
-    return Wish(
+    return JobRequest(
         task=Task(task),
         language=language,
         model=_model(_text(fields, "model"), models),
@@ -185,7 +187,7 @@ def _metadata(text: str | None) -> dict[str, str] | None:
     return given
 
 
-def new_job(services: Services, job_id: str, wish: Wish) -> Job:
+def new_job(services: Services, job_id: str, wish: JobRequest) -> Job:
     options = wish.options.stored()
     if wish.priority != "normal":
         options["priority"] = wish.priority
@@ -225,7 +227,7 @@ def _store(services: Services, job: Job, upload: Upload, key: str | None, twins_
             services.blobs.delete(job.id)
     concerns(job_id)
     if job_id == job.id:
-        services.observe(Uploaded(job, time.monotonic() - upload.began, blob.size_bytes))
+        services.emit(Uploaded(job, time.monotonic() - upload.began, blob.size_bytes))
         logger.info("job accepted")
         services.runner.submit(job)
     return job_id
@@ -245,7 +247,7 @@ def store_upload(services: Services, job: Job, blob: Blob, secs: float) -> str:
         upload_id=job.id,
     )
     concerns(job_id)
-    services.observe(Uploaded(job, secs, blob.size_bytes))
+    services.emit(Uploaded(job, secs, blob.size_bytes))
     logger.info("job accepted")
     services.runner.submit(job)
     return job_id

@@ -21,19 +21,19 @@ from starlette.requests import ClientDisconnect
 
 from scrivano.domain.errors import BadRequest, ChecksumMismatch, TooLarge, UploadConflict, UploadNotFound, UploadTaken
 from scrivano.files.blobs import Blob, Blobs, PartWriter, RunningHash
-from scrivano.store.uploads import Partials, PartialUpload
-from scrivano.submission.multipart import FLUSH_BYTES, LONG_SECS
+from scrivano.store.uploads import PartialUpload, UploadStore
+from scrivano.submission.multipart import FLUSH_BYTES, LONG_S
 
-__all__ = ["ALGORITHMS", "Checksum", "PartialUploads", "parse_checksum", "parse_metadata"]
+__all__ = ["ALGORITHMS", "Checksum", "ResumableUploads", "parse_checksum", "parse_metadata"]
 
 ALGORITHMS = ("sha256", "sha1", "md5")
 
 CHECKPOINT_BYTES = 16 * 1024 * 1024
-CHECKPOINT_SECS = 5.0
-"""So often what has come is made to count while more of it comes: no more is sent again after the server was killed."""
+# So often what has come is made to count while more of it comes: no more is sent again after the server was killed.
+CHECKPOINT_S = 5.0
 
+# Running hashes of uploads that wait for more. One that is missing costs a second reading of the file.
 HASHES_KEPT = 256
-"""Running hashes of uploads that wait for more. One that is missing costs a second reading of the file."""
 
 MAX_METADATA_BYTES = 64 * 1024
 
@@ -79,13 +79,13 @@ def parse_metadata(text: str) -> dict[str, str]:
     return fields
 
 
-class PartialUploads:
+class ResumableUploads:
     """The uploads in several requests, and what this process remembers of those that it receives.
 
     To be used on one event loop. `expiry`: an upload is kept so long after its last bytes.
     """
 
-    def __init__(self, partials: Partials, blobs: Blobs, now: Callable[[], datetime], expiry: timedelta) -> None:
+    def __init__(self, partials: UploadStore, blobs: Blobs, now: Callable[[], datetime], expiry: timedelta) -> None:
         self._partials = partials
         self._blobs = blobs
         self._now = now
@@ -237,7 +237,7 @@ class _Receiving:
         self, body: AsyncIterator[bytes], writer: PartWriter, room: int, on_long: Callable[[], None]
     ) -> bool:
         """Whether the body came whole. Raises `TooLarge` where it does not fit into the room."""
-        long_at, received, told = time.monotonic() + LONG_SECS, 0, False
+        long_at, received, told = time.monotonic() + LONG_S, 0, False
         try:
             async for data in body:
                 received += len(data)
@@ -267,7 +267,7 @@ class _Receiving:
 
     def _is_due(self, writer: PartWriter) -> bool:
         much = writer.position >= self._saved + CHECKPOINT_BYTES
-        return much or time.monotonic() >= self._saved_at + CHECKPOINT_SECS
+        return much or time.monotonic() >= self._saved_at + CHECKPOINT_S
 
     def _put(self, data: bytearray, writer: PartWriter) -> None:
         writer.write(data)

@@ -35,10 +35,10 @@ from scrivano.domain.job import Event, Job, JobOptions, JobStatus, Task
 from scrivano.domain.transcript import Segment, Transcript, segment_from_dict
 from scrivano.running.model_state import ModelState
 from scrivano.submission.multipart import Upload
-from scrivano.submission.request import Wish, accept
+from scrivano.submission.request import JobRequest, accept
 
 __all__ = [
-    "LOOK_SECS",
+    "LOOK_S",
     "PCM_HEADER",
     "Finished",
     "IdempotencyKey",
@@ -52,14 +52,14 @@ __all__ = [
     "wav_header",
 ]
 
+# A request without a key is taken for the same one, sent again, if its job is not older.
 TWIN_AGE = timedelta(hours=1)
-"""A request without a key is taken for the same one, sent again, if its job is not older."""
 
-LOOK_SECS = 5.0
-"""How often a waiting call looks whether the runner is alive, of which no signal tells."""
+# How often a waiting call looks whether the runner is alive, of which no signal tells.
+LOOK_S = 5.0
 
+# Jobs that fail so would fail again: nobody should send the recording a second time.
 REFUSED_CODES = frozenset({"not_media", "no_audio", "too_long", "media_timeout", "media_crashed", "engine_input"})
-"""Jobs that fail so would fail again: nobody should send the recording a second time."""
 
 IdempotencyKey = Annotated[
     str | None,
@@ -81,8 +81,8 @@ class Language:
     probability: float
 
 
+# Failed ones, with a second and two between them.
 LOADS_TO_WAIT_FOR = 3
-"""Failed ones, with a second and two between them."""
 
 
 def wav_header(rate: int = 16_000, width: int = 2, channels: int = 1) -> bytes:
@@ -97,15 +97,15 @@ def wav_header(rate: int = 16_000, width: int = 2, channels: int = 1) -> bytes:
     return struct.pack("<4sI4s", b"RIFF", unknown, b"WAVE") + format + struct.pack("<4sI", b"data", unknown)
 
 
+# For the bare recordings that clients of whisper-asr-webservice send: 16 kHz, mono, 16 bits.
 PCM_HEADER = wav_header()
-"""For the bare recordings that clients of whisper-asr-webservice send: 16 kHz, mono, 16 bits."""
 
 
 async def begin(
     services: Services,
     request: Request,
     file_field: str,
-    wish_of: Callable[[Upload], Wish],
+    wish_of: Callable[[Upload], JobRequest],
     *,
     idempotency_key: str | None,
     prefix: bytes = b"",
@@ -127,7 +127,7 @@ async def begin(
         services.runner.upload_ended()
 
 
-async def submit(services: Services, pieces: AsyncIterator[bytes], wish: Wish, *, prefix: bytes) -> str | None:
+async def submit(services: Services, pieces: AsyncIterator[bytes], wish: JobRequest, *, prefix: bytes) -> str | None:
     """Like `begin`, for a recording that comes piece by piece, without a form; None where nothing came."""
     job_id = services.new_id()
     services.runner.upload_began()
@@ -156,9 +156,9 @@ async def detect(services: Services, request: Request, file_field: str, *, prefi
     return job_id, Language("und", 0.0)
 
 
-def _detection(upload: Upload) -> Wish:
+def _detection(upload: Upload) -> JobRequest:
     """Marked, so that it is never the twin of a transcription, which must not be cancelled."""
-    return Wish(
+    return JobRequest(
         task=Task.TRANSCRIBE,
         language=None,
         filename=upload.filename,
@@ -197,7 +197,7 @@ async def follow(services: Services, job_id: str) -> AsyncIterator[Event]:
     Raises `JobNotFound`, and what `check_going_on` does.
     """
     seq = 0
-    with services.signals.watch(job_id) as news, _about(job_id):
+    with services.wake_ups.watch(job_id) as news, _about(job_id):
         while True:
             news.clear()
             # The job before its log: the log of a job that has ended is complete.
@@ -209,7 +209,7 @@ async def follow(services: Services, job_id: str) -> AsyncIterator[Event]:
                 return
             check_going_on(services, job.model)
             with suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), LOOK_SECS)
+                await asyncio.wait_for(news.wait(), LOOK_S)
 
 
 @contextmanager
@@ -228,7 +228,7 @@ def check_going_on(services: Services, model: str | None) -> None:
     `model` None: the usual one. Raises `ModelUnavailable` when it could not be loaded again and again: the job waits
     on, but a caller had better hear why than wait for ever.
     """
-    if services.signals.stopping:
+    if services.wake_ups.stopping:
         raise ServerStopping
     if not services.runner.alive:
         raise WorkerGone
@@ -237,7 +237,7 @@ def check_going_on(services: Services, model: str | None) -> None:
         raise ModelUnavailable(f"the model cannot be loaded; the job waits for it: {life.last_error}")
 
 
-async def _accept(services: Services, upload: Upload, wish: Wish, key: str | None) -> str:
+async def _accept(services: Services, upload: Upload, wish: JobRequest, key: str | None) -> str:
     return await accept(services, upload, wish, idempotency_key=key, twins_since=services.now() - TWIN_AGE)
 
 

@@ -1,6 +1,6 @@
 """What happens, as told to whoever measures it: metrics and traces. Pure data.
 
-Whoever does the work calls an `Observe` with what it has just done, as it calls an `Announcer`; it knows of no metrics
+Whoever does the work calls an `Emit` with what it has just done, as it calls an `Announcer`; it knows of no metrics
 library and no tracer. All durations are wall-clock seconds that end at the moment of the call.
 """
 
@@ -14,21 +14,21 @@ from scrivano.domain.job import Job
 
 __all__ = [
     "BatchDecoded",
+    "Emit",
     "EngineLost",
     "EngineStarted",
     "JobBegan",
     "JobEnded",
     "JobTranscribed",
     "MediaLost",
-    "Observation",
-    "Observe",
     "RequestEnded",
     "StageEnded",
     "StreamClosed",
     "StreamOpened",
+    "TelemetryEvent",
     "Uploaded",
     "WebhookCalled",
-    "nobody",
+    "ignore",
 ]
 
 
@@ -142,7 +142,7 @@ class RequestEnded:
     stream: bool
 
 
-Observation = (
+TelemetryEvent = (
     Uploaded
     | JobBegan
     | StageEnded
@@ -158,9 +158,9 @@ Observation = (
     | RequestEnded
 )
 
-Observe = Callable[[Observation], None]
-"""Called on any thread, often: it returns at once and never raises."""
+# Called on any thread, often: it returns at once and never raises.
+Emit = Callable[[TelemetryEvent], None]
 
 
-def nobody(seen: Observation) -> None:
+def ignore(seen: TelemetryEvent) -> None:
     """Nothing is measured."""

@@ -12,8 +12,8 @@ from scrivano.telemetry.log_context import CURRENT
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
+# These tell at INFO what ours tell already, or nothing.
 CHATTY = ("alembic", "httpx2", "uvicorn.error")
-"""These tell at INFO what ours tell already, or nothing."""
 
 
 class JsonFormatter(logging.Formatter):

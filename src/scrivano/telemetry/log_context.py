@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 __all__ = ["CURRENT", "Correlation", "concerns", "request_id"]
 
+# What a client may call its request: nothing that a log, a shell or a header reads as something else.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
-"""What a client may call its request: nothing that a log, a shell or a header reads as something else."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""What Prometheus reads at `/metrics`: counters fed by observations, and figures that are looked up at each scrape.
+"""What Prometheus reads at `/metrics`: counters fed by telemetry events, and figures that are looked up at each scrape.
 
 Everything is in a registry of its own, so that servers in one process do not add up. Labels are few, and each has a
 bounded set of values: models as they are served, routes as they are written, never an id, a path or a host.
@@ -22,11 +22,11 @@ from scrivano.telemetry.events import (
     JobEnded,
     JobTranscribed,
     MediaLost,
-    Observation,
     RequestEnded,
     StageEnded,
     StreamClosed,
     StreamOpened,
+    TelemetryEvent,
     Uploaded,
     WebhookCalled,
 )
@@ -35,14 +35,14 @@ __all__ = ["Metrics", "Reading", "Sample"]
 
 logger = logging.getLogger(__name__)
 
-STAGE_SECS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
-REQUEST_SECS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300)
-CALL_SECS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
+STAGE_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
+REQUEST_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300)
+CALL_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
 RTFX = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 3000)
 FILL = (0.125, 0.25, 0.5, 0.75, 0.9, 1.0)
 
+# The labels' values, and the figure.
 Sample = tuple[Sequence[str], float]
-"""The labels' values, and the figure."""
 
 
 class Reading:
@@ -68,7 +68,7 @@ class Reading:
 
 
 class Metrics:
-    """`observe` is an `Observe`; it takes a few microseconds. `readings`: what is looked up at each scrape."""
+    """`emit` is an `Emit`; it takes a few microseconds. `readings`: what is looked up at each scrape."""
 
     def __init__(self, readings: Iterable[Reading] = ()) -> None:
         self.registry = CollectorRegistry()
@@ -92,7 +92,7 @@ class Metrics:
             "scrivano_stage_seconds",
             "Wall-clock seconds that a job's stage took; of decode, what a batch took.",
             ["stage"],
-            buckets=STAGE_SECS,
+            buckets=STAGE_S,
             registry=registry,
         )
         self._rtfx = Histogram(
@@ -128,7 +128,7 @@ class Metrics:
         registry = self.registry
         self._webhooks = Counter("scrivano_webhook_calls", "Webhook calls, by outcome.", ["outcome"], registry=registry)
         self._webhook_secs = Histogram(
-            "scrivano_webhook_seconds", "Seconds that a webhook call took.", buckets=CALL_SECS, registry=registry
+            "scrivano_webhook_seconds", "Seconds that a webhook call took.", buckets=CALL_S, registry=registry
         )
         self._requests = Counter(
             "scrivano_http_requests", "Requests answered.", ["method", "route", "status"], registry=registry
@@ -137,12 +137,12 @@ class Metrics:
             "scrivano_http_request_seconds",
             "Seconds from a request's head to its answer's end; streams are left out.",
             ["method", "route"],
-            buckets=REQUEST_SECS,
+            buckets=REQUEST_S,
             registry=registry,
         )
         self._streams = Gauge("scrivano_sse_streams", "Streams of Server-Sent Events open now.", registry=registry)
 
-    def observe(self, seen: Observation) -> None:
+    def emit(self, seen: TelemetryEvent) -> None:
         match seen:
             case RequestEnded():
                 self._requests.labels(seen.method, seen.route, str(seen.status)).inc()

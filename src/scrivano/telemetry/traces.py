@@ -20,8 +20,8 @@ from scrivano.telemetry.events import (
     BatchDecoded,
     JobBegan,
     JobEnded,
-    Observation,
     StageEnded,
+    TelemetryEvent,
     Uploaded,
     WebhookCalled,
 )
@@ -35,11 +35,11 @@ __all__ = ["Tracing", "tracing"]
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 
+# Jobs whose span is remembered; what is told of a job after its end still belongs to it.
 KEPT = 1000
-"""Jobs whose span is remembered; what is told of a job after its end still belongs to it."""
 
+# What the last spans get to be sent when the server ends.
 FLUSH_S = 2.0
-"""What the last spans get to be sent when the server ends."""
 
 
 def tracing(environ: Mapping[str, str]) -> Tracing | None:
@@ -67,7 +67,7 @@ def _wanted(environ: Mapping[str, str]) -> bool:
 
 
 class Tracing:
-    """`observe` is an `Observe`, `request` a `StartSpan`. Any thread may call; spans are sent by a thread of their own.
+    """`emit` is an `Emit`, `request` a `StartSpan`. Any thread may call; spans are sent by a thread of their own.
 
     Where spans go to, and which are kept, the exporter and the sampler read from the environment themselves.
     """
@@ -101,7 +101,7 @@ class Tracing:
         )
         return RequestSpan(span, method)
 
-    def observe(self, seen: Observation) -> None:
+    def emit(self, seen: TelemetryEvent) -> None:
         match seen:
             case Uploaded(job=job):
                 about = {"scrivano.job.id": job.id, "scrivano.upload.bytes": seen.size_bytes}

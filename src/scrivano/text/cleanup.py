@@ -16,19 +16,19 @@ __all__ = ["clean", "collapse_rolling", "cut_loops", "drop_silence", "monotone"]
 
 Segments = tuple[Segment, ...]
 
-TOUCH_SECS = 0.2
-"""Segments with no longer a gap between them are adjacent. Whisper's time stamps come in steps of 0.02 s, and a
-decoder that is asked again for the same audio moves them by a few steps; a pause between sentences is longer."""
+# Segments with no longer a gap between them are adjacent. Whisper's time stamps come in steps of 0.02 s, and a decoder
+# that is asked again for the same audio moves them by a few steps; a pause between sentences is longer.
+TOUCH_S = 0.2
 
 MIN_REPEATS = 5
+# Text is a loop when the same words come so often in a row and are so many in all. There ("thank you" five times: 2.33,
+# "no" ten times: 2.23) Whisper's own test, a compression ratio above 2.4, begins to see them, while a refrain sung four
+# times, an emphatic "no, no, no" and six zeros of a number stay below.
 MIN_LOOP_UNITS = 10
-"""Text is a loop when the same words come so often in a row and are so many in all. There ("thank you" five times:
-2.33, "no" ten times: 2.23) Whisper's own test, a compression ratio above 2.4, begins to see them, while a refrain sung
-four times, an emphatic "no, no, no" and six zeros of a number stay below."""
 
+# Units of the longest phrase, and segments of the longest series, whose repetition is looked for: 60 words are more
+# than 20 s of speech, so five of them are more than a window can hold.
 MAX_PERIOD = 60
-"""Units of the longest phrase, and segments of the longest series, whose repetition is looked for: 60 words are more
-than 20 s of speech, so five of them are more than a window can hold."""
 
 
 def clean(segments: Iterable[Segment], duration: float) -> Segments:
@@ -117,7 +117,7 @@ class _Hypothesis:
         count = len(self.tokens)
         extends = 0 < count < len(other.tokens) and other.tokens[:count] == self.tokens
         adds = not set(other.tokens) <= set(self.tokens)
-        return extends and adds and _distance(self.segment, other.segment) <= TOUCH_SECS
+        return extends and adds and _distance(self.segment, other.segment) <= TOUCH_S
 
     def surely_grows_into(self, other: _Hypothesis) -> bool:
         finished = _SENTENCE_END.search(self.segment.text)

@@ -194,6 +194,7 @@ def _vtt_text(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+# What a transcript can be written as.
 FORMATS: Mapping[str, Format] = {
     "txt": Format(_txt, "txt", "text/plain"),
     "srt": Format(_srt, "srt", "application/x-subrip"),
@@ -203,4 +204,3 @@ FORMATS: Mapping[str, Format] = {
     "verbose_json": Format(_verbose_json, "json", "application/json"),
     "lrc": Format(_lrc, "lrc", "text/plain"),
 }
-"""What a transcript can be written as."""

@@ -19,15 +19,15 @@ from scrivano.domain.transcript import Segment
 
 __all__ = ["PROFILES", "Breach", "Cue", "Shape", "breaches", "milliseconds", "printable", "shape_of", "shaped", "width"]
 
+# No cue goes on over a silence as long as this.
 LONG_PAUSE_MS = 1000
-"""No cue goes on over a silence as long as this."""
 
+# A silence as long as this is a good place to break at, like a comma. Speakers pause about so long between clauses.
 PAUSE_MS = 300
-"""A silence as long as this is a good place to break at, like a comma. Speakers pause about so long between clauses."""
 
 LEAST_SENTENCE = 0.25
+# A cue ends early, for the sake of its sentence or clause, only when it is filled to this part.
 LEAST_CLAUSE = 0.4
-"""A cue ends early, for the sake of its sentence or clause, only when it is filled to this part."""
 
 
 @dataclass(frozen=True, slots=True)

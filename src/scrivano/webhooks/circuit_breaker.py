@@ -13,22 +13,22 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from scrivano.store.deliveries import ALWAYS
+from scrivano.store.outbox import ALWAYS
 
-__all__ = ["IN_ALL", "PER_HOST", "Call", "Hosts"]
+__all__ = ["IN_ALL", "PER_HOST", "Call", "CircuitBreaker"]
 
 PER_HOST = 4
+# Calls at once. A transcript of megabytes may be in each.
 IN_ALL = 32
-"""Calls at once. A transcript of megabytes may be in each."""
 
+# In a row, of whatever deliveries, after which a host is given rest.
 FAILURES = 5
-"""In a row, of whatever deliveries, after which a host is given rest."""
 
+# How long, each time that it did not help; the last one for ever.
 RESTS_S = (30.0, 60.0, 120.0, 300.0, 600.0)
-"""How long, each time that it did not help; the last one for ever."""
 
+# CircuitBreaker that failed and are remembered; the one that was forgotten just has to fail anew.
 KEPT = 1000
-"""Hosts that failed and are remembered; the one that was forgotten just has to fail anew."""
 
 
 class Call(Protocol):
@@ -55,7 +55,7 @@ class _Health:
     probe: str | None = None
 
 
-class Hosts:
+class CircuitBreaker:
     """One call a URL at a time, so that a receiver hears of things in their order."""
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class Hosts:
     def begin(self, due: Sequence[C], now: float) -> list[C]:
         """Those of the due calls that are to be made now; each must be told of to `ended`.
 
-        Hosts with fewer calls under way go first, so that a slow one never has all of the places.
+        CircuitBreaker with fewer calls under way go first, so that a slow one never has all of the places.
         """
         ahead: Counter[str] = Counter()
         line: list[tuple[int, int, C]] = []

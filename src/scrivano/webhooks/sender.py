@@ -22,36 +22,36 @@ from anyio.to_thread import run_sync
 
 from scrivano.domain.errors import JobNotFound, StorageFull
 from scrivano.domain.job import Job, job_json, utc
-from scrivano.housekeeping.clock_jumps import Jumps
+from scrivano.housekeeping.clock_jumps import ClockJumps
 from scrivano.net.guarded_transport import guarded_client
-from scrivano.store.deliveries import Delivery, Outbox
-from scrivano.store.jobs import Store
-from scrivano.store.wake_ups import DELIVERIES, Signals
-from scrivano.telemetry.events import Observe, WebhookCalled, nobody
+from scrivano.store.jobs import JobStore
+from scrivano.store.outbox import Delivery, Outbox
+from scrivano.store.wake_ups import DELIVERIES, WakeUps
+from scrivano.telemetry.events import Emit, WebhookCalled, ignore
 from scrivano.telemetry.log_context import CURRENT, Correlation
-from scrivano.webhooks.circuit_breaker import PER_HOST, Hosts
+from scrivano.webhooks.circuit_breaker import PER_HOST, CircuitBreaker
 
 logger = logging.getLogger(__name__)
 
 MINUTE, HOUR = 60.0, 3600.0
 
+# Seconds after each failed attempt: the contract's two, then the Standard Webhooks schedule, three days in all.
 JOB_DELAYS = (1.0, 2.0, 30.0, 5 * MINUTE, 30 * MINUTE, *(hours * HOUR for hours in (2, 5, 10, 14, 20, 24)))
-"""Seconds after each failed attempt: the contract's two, then the Standard Webhooks schedule, three days in all."""
 
+# News of the model is worth nothing later.
 MODEL_DELAYS = (1.0, 2.0)
-"""News of the model is worth nothing later."""
 
+# Delays of half a minute and more vary by this share, so that a receiver that comes back is not met by all at once.
 JITTER = 0.1
-"""Delays of half a minute and more vary by this share, so that a receiver that comes back is not met by all at once."""
 
 TIMEOUT_S = 15.0
 MAX_RETRY_AFTER_S = 24 * HOUR
 BATCH = 256
+# How often the outbox is looked at when nothing happens: clocks are set, and rests are kept by another clock.
 LOOK_S = 60.0
-"""How often the outbox is looked at when nothing happens: clocks are set, and rests are kept by another clock."""
 
+# Between tries while the database takes nothing.
 STORE_PAUSE_S = 5.0
-"""Between tries while the database takes nothing."""
 
 MODEL_KINDS = ("model_ready", "model_unloaded")
 
@@ -64,26 +64,26 @@ class WebhookSender:
 
     def __init__(
         self,
-        store: Store,
+        store: JobStore,
         outbox: Outbox,
-        signals: Signals,
+        wake_ups: WakeUps,
         now: Callable[[], datetime],
         new_id: Callable[[], str],
         transport: httpx2.AsyncBaseTransport,
         secrets: Sequence[bytes] = (),
-        observe: Observe = nobody,
+        emit: Emit = ignore,
     ) -> None:
         self._store = store
         self._outbox = outbox
-        self._signals = signals
+        self._wake_ups = wake_ups
         self._now = now
         self._new_id = new_id
         self._client = guarded_client(transport, TIMEOUT_S)
         self._secrets = secrets
-        self._observe = observe
+        self._emit = emit
         self._urls: dict[str, None] = {}
-        self._jumps = Jumps(now)
-        self._hosts = Hosts()
+        self._jumps = ClockJumps(now)
+        self._hosts = CircuitBreaker()
 
     def register(self, url: str) -> None:
         """From now on, until the server ends, this URL also hears of the model."""
@@ -111,7 +111,7 @@ class WebhookSender:
     async def run(self) -> None:
         """Deliver until cancelled."""
         async with asyncio.TaskGroup() as calls:
-            with self._signals.watch(DELIVERIES) as news:
+            with self._wake_ups.watch(DELIVERIES) as news:
                 while True:
                     news.clear()
                     try:
@@ -246,7 +246,7 @@ class WebhookSender:
         word: Literal["delivered", "failed", "given_up", "gone"],
     ) -> None:
         traceparent = job.traceparent if job else None
-        self._observe(WebhookCalled(delivery.kind, word, outcome.secs, outcome.status, delivery.job_id, traceparent))
+        self._emit(WebhookCalled(delivery.kind, word, outcome.secs, outcome.status, delivery.job_id, traceparent))
 
 
 @dataclass(frozen=True, slots=True)

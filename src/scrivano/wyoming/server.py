@@ -26,13 +26,13 @@ from scrivano.api.services import Services
 from scrivano.domain.errors import BadRequest, ScrivanoError
 from scrivano.domain.job import JobOptions, Task
 from scrivano.domain.languages import LANGUAGES, parse_language
-from scrivano.submission.request import Wish
+from scrivano.submission.request import JobRequest
 from scrivano.submission.synchronous import finish, submit, wav_header
 
 __all__ = ["serve_wyoming"]
 
+# Of one event's data or payload, which are held in memory; clients send some kilobytes at a time.
 MAX_PART_BYTES = 16 * 1024 * 1024
-"""Of one event's data or payload, which are held in memory; clients send some kilobytes at a time."""
 
 FORMAT_LIMITS = {"rate": (1_000, 384_000), "width": (2, 4), "channels": (1, 32)}
 
@@ -140,10 +140,10 @@ class _Talk:
         await async_write_event(event, self._writer)
 
 
-def _wish(wanted: Transcribe) -> Wish:
+def _wish(wanted: Transcribe) -> JobRequest:
     """Raises `BadRequest` for an unknown language."""
     hotwords = [*(wanted.transcript_names or ()), *(wanted.transcript_terms or ())]
-    return Wish(
+    return JobRequest(
         task=Task.TRANSCRIBE,
         language=parse_language(wanted.language),
         options=JobOptions(hotwords=", ".join(hotwords) or None),

@@ -16,8 +16,8 @@ from scrivano.engines.worker import LoadedEngine
 
 EXACT = sorted(name for name, entry in described().items() if "-exact-" in name and entry["exact"])
 OPTIONS = DecodingOptions()
+# No log-probability reaches 0.5: every window falls through all temperatures.
 NEVER_GOOD = DecodingOptions(temperatures=(0.0, 0.4), logprob_threshold=0.5, no_speech_threshold=1.0)
-"""No log-probability reaches 0.5: every window falls through all temperatures."""
 
 OpenEngine = Callable[[], LoadedEngine]
 

@@ -9,9 +9,9 @@ from store_support import Clock, add, new_job
 from scrivano.domain.errors import JobNotFound, JobUnfinished, UploadNotFound
 from scrivano.files.blobs import Blobs, RunningHash
 from scrivano.housekeeping.retention import BATCH, Retention, forget
-from scrivano.store.deliveries import Outbox
-from scrivano.store.jobs import Store
-from scrivano.store.uploads import Partials, PartialUpload
+from scrivano.store.jobs import JobStore
+from scrivano.store.outbox import Outbox
+from scrivano.store.uploads import PartialUpload, UploadStore
 
 HOUR = 3600.0
 
@@ -22,11 +22,11 @@ def blobs(tmp_path: Path) -> Blobs:
 
 
 @pytest.fixture
-def retention(store: Store, outbox: Outbox, partials: Partials, blobs: Blobs, clock: Clock) -> Retention:
+def retention(store: JobStore, outbox: Outbox, partials: UploadStore, blobs: Blobs, clock: Clock) -> Retention:
     return Retention(store, outbox, partials, blobs, timedelta(hours=2), clock, lambda: clock.time.timestamp())
 
 
-def upload(store: Store, blobs: Blobs, clock: Clock, job_id: str) -> None:
+def upload(store: JobStore, blobs: Blobs, clock: Clock, job_id: str) -> None:
     with blobs.create(job_id) as writer:
         writer.write(b"audio")
         writer.commit()
@@ -38,7 +38,7 @@ def left(folder: Path) -> set[str]:
 
 
 def test_a_job_is_forgotten_so_long_after_its_end_and_its_audio_with_it(
-    tmp_path: Path, store: Store, blobs: Blobs, clock: Clock, retention: Retention
+    tmp_path: Path, store: JobStore, blobs: Blobs, clock: Clock, retention: Retention
 ) -> None:
     for job_id in ("ended", "waiting"):
         upload(store, blobs, clock, job_id)
@@ -57,7 +57,7 @@ def test_a_job_is_forgotten_so_long_after_its_end_and_its_audio_with_it(
     assert retention.sweep() == 0
 
 
-def test_many_are_forgotten_in_turns(store: Store, blobs: Blobs, clock: Clock, retention: Retention) -> None:
+def test_many_are_forgotten_in_turns(store: JobStore, blobs: Blobs, clock: Clock, retention: Retention) -> None:
     for number in range(BATCH + 3):
         add(store, new_job(f"job{number}", clock))
         store.cancel(f"job{number}")
@@ -66,7 +66,7 @@ def test_many_are_forgotten_in_turns(store: Store, blobs: Blobs, clock: Clock, r
     assert [retention.sweep(), retention.sweep(), retention.sweep()] == [BATCH, 3, 0]
 
 
-def test_a_job_that_has_not_ended_is_not_forgotten(tmp_path: Path, store: Store, blobs: Blobs, clock: Clock) -> None:
+def test_a_job_that_has_not_ended_is_not_forgotten(tmp_path: Path, store: JobStore, blobs: Blobs, clock: Clock) -> None:
     upload(store, blobs, clock, "a")
 
     with pytest.raises(JobUnfinished):
@@ -76,7 +76,7 @@ def test_a_job_that_has_not_ended_is_not_forgotten(tmp_path: Path, store: Store,
 
 
 def test_a_clock_that_was_set_forward_deletes_nothing_for_an_hour(
-    store: Store, outbox: Outbox, partials: Partials, blobs: Blobs, clock: Clock
+    store: JobStore, outbox: Outbox, partials: UploadStore, blobs: Blobs, clock: Clock
 ) -> None:
     steady = [0.0]
     retention = Retention(store, outbox, partials, blobs, timedelta(hours=2), clock, lambda: steady[0])
@@ -94,7 +94,7 @@ def test_a_clock_that_was_set_forward_deletes_nothing_for_an_hour(
 
 
 def test_a_clock_that_was_set_back_only_makes_deleting_late(
-    store: Store, outbox: Outbox, partials: Partials, blobs: Blobs, clock: Clock
+    store: JobStore, outbox: Outbox, partials: UploadStore, blobs: Blobs, clock: Clock
 ) -> None:
     steady = [0.0]
     retention = Retention(store, outbox, partials, blobs, timedelta(hours=2), clock, lambda: steady[0])
@@ -109,7 +109,7 @@ def test_a_clock_that_was_set_back_only_makes_deleting_late(
 
 
 def test_an_upload_that_nobody_goes_on_with_is_deleted(
-    store: Store, outbox: Outbox, partials: Partials, blobs: Blobs, clock: Clock
+    store: JobStore, outbox: Outbox, partials: UploadStore, blobs: Blobs, clock: Clock
 ) -> None:
     retention = Retention(store, outbox, partials, blobs, None, clock, lambda: clock.time.timestamp())
     for upload_id in ("left", "goes-on", "is-a-job"):

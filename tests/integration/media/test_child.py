@@ -38,7 +38,7 @@ from scrivano.domain.errors import MediaError
 from scrivano.domain.job import SAMPLE_RATE
 from scrivano.media.child import BLOCK, Request, prepare
 from scrivano.media.chunking import WINDOW, ChunkingOptions, SpanFinder
-from scrivano.media.parallel_map import LEAD, Lanes
+from scrivano.media.parallel_map import LEAD, ParallelMap
 from scrivano.media.vad import Hear, SileroVad, loudness, model_path
 
 DEADLINE_S = 20.0
@@ -180,7 +180,7 @@ def test_lanes_hear_what_one_thread_hears_to_the_last_bit(lanes: int, audio: Aud
     whole = np.concatenate([audio, np.zeros(3 * SAMPLE_RATE, np.int16), audio, audio])
     whole = whole[: len(whole) // WINDOW * WINDOW]
 
-    with Lanes(lanes) as threads:
+    with ParallelMap(lanes) as threads:
         heard = hear(whole, 16, partial(SileroVad(model_path()), spread=threads.map))
 
     np.testing.assert_array_equal(heard, hear(whole, 16))
@@ -219,7 +219,7 @@ def test_the_same_file_gives_the_same_chunks(tmp_path: Path) -> None:
     source = tmp_path / "upload"
     source.symlink_to(spoken("en-it-mixed-0").path)
 
-    with Lanes(1) as one, Lanes(3) as three:
+    with ParallelMap(1) as one, ParallelMap(3) as three:
         alone, *others = [
             prepared(source, hear=partial(SileroVad(model_path()), spread=spread)).sent
             for spread in (map, map, one.map, three.map)
@@ -237,7 +237,7 @@ def test_the_first_chunk_is_sent_long_before_the_end(audio: Audio, tmp_path: Pat
         if body["type"] == "chunk":
             decoded.append(target.stat().st_size / 2 / SAMPLE_RATE)
 
-    with Lanes(3) as lanes:
+    with ParallelMap(3) as lanes:
         request = Request(source=str(source), target=str(target), max_audio_secs=86400)
         prepare(request, partial(SileroVad(model_path()), spread=lanes.map), send)
 
@@ -250,7 +250,7 @@ def test_an_error_in_a_lane_fails_the_preparation(audio: Audio, tmp_path: Path) 
     def broken(block: Audio) -> NDArray[np.float32]:
         raise MemoryError("no room in the lane")
 
-    with pytest.raises(MemoryError, match="no room in the lane"), Lanes(2) as lanes:
+    with pytest.raises(MemoryError, match="no room in the lane"), ParallelMap(2) as lanes:
         prepared(write(tmp_path / "a.wav", audio), hear=lambda blocks: lanes.map(broken, blocks))
 
 

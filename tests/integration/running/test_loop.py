@@ -40,12 +40,12 @@ def test_until_the_language_is_known_only_the_first_chunk_is_decoded(tmp_path: P
         assert {chunk["language"] for chunk in others} == {"en"}
 
 
+# What is heard in the chunks of `THREE`: English by vote, though the first one sounds Italian.
 UNSURE: dict[str, dict[str, float]] = {
     "0": {"it": 0.55, "en": 0.45},
     str(20 * SECOND): {"en": 0.7, "it": 0.3},
     str(40 * SECOND): {"en": 0.75, "it": 0.25},
 }
-"""What is heard in the chunks of `THREE`: English by vote, though the first one sounds Italian."""
 
 
 def told(it: Bench, job_id: str) -> list[Mapping[str, Any]]:

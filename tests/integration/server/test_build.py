@@ -48,7 +48,7 @@ def test_a_server_whose_runner_has_ended_does_not_live(app: FastAPI) -> None:
 
 def test_a_server_that_stops_is_not_ready_and_lives(app: FastAPI) -> None:
     with TestClient(app) as client:
-        app.state.services.signals.stop()
+        app.state.services.wake_ups.stop()
 
         assert client.get("/readyz").json()["checks"]["stopping"] == "the server is stopping"
         assert client.get("/readyz").status_code == 503
@@ -61,7 +61,7 @@ def test_servers_in_one_process_count_for_themselves(tmp_path: Path) -> None:
         for name in ("one", "two"):
             (tmp_path / name).mkdir()
             apps.append(cleanup.enter_context(built(data_dir=tmp_path / name)))
-        apps[0].state.services.observe(MediaLost("a"))
+        apps[0].state.services.emit(MediaLost("a"))
 
         counts = [one.state.services.metrics.registry.get_sample_value("scrivano_media_crashes_total") for one in apps]
 
@@ -81,7 +81,7 @@ def test_an_observation_costs_next_to_nothing() -> None:
     seen = RequestEnded("GET", "/jobs/{job_id}", 200, 0.01, stream=False)
     began = time.process_time()
     for _ in range(count):
-        metrics.observe(seen)
+        metrics.emit(seen)
 
     assert (time.process_time() - began) / count < 0.0001
 

@@ -18,14 +18,14 @@ from store_support import Clock, add, dump, new_job, next_schema, opened, query
 from scrivano.domain.errors import StartError
 from scrivano.store import migrations
 from scrivano.store.database import Database
-from scrivano.store.deliveries import Outbox
-from scrivano.store.jobs import Store
+from scrivano.store.jobs import JobStore
+from scrivano.store.outbox import Outbox
 from scrivano.store.tables import TABLES
 
 
 def test_closing_leaves_one_file_for_this_user_only(path: Path, clock: Clock) -> None:
     database = Database.open(path)
-    add(Store(database, Outbox(database, clock), clock), new_job("a", clock))
+    add(JobStore(database, Outbox(database, clock), clock), new_job("a", clock))
     modes = {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
     database.close()
     database.close()

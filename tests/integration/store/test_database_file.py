@@ -16,8 +16,8 @@ from store_support import Clock, add, dump, file_size_limit, new_job, opened, pl
 from scrivano.domain.errors import StorageFull
 from scrivano.domain.job import JobStatus
 from scrivano.store.database import Database
-from scrivano.store.deliveries import Outbox
-from scrivano.store.jobs import Decoded, Store
+from scrivano.store.jobs import Decoded, JobStore
+from scrivano.store.outbox import Outbox
 
 WRITER = Path(__file__).parents[2] / "children" / "writer.py"
 
@@ -45,7 +45,7 @@ def test_a_killed_writer_loses_nothing_that_it_had_committed(path: Path, clock: 
     assert query(path, "PRAGMA integrity_check") == [("ok",)]
 
 
-def _reached(store: Store, job_id: str, step: str) -> bool:
+def _reached(store: JobStore, job_id: str, step: str) -> bool:
     """Whether the store knows of the step, or of a later one."""
     status = store.get_job(job_id).status
     chunks = store.chunks(job_id)
@@ -73,7 +73,7 @@ def _check_ends(path: Path) -> None:
 # Full
 
 
-def test_a_full_disk_is_said_so_and_leaves_the_store_as_it_was(store: Store, path: Path, clock: Clock) -> None:
+def test_a_full_disk_is_said_so_and_leaves_the_store_as_it_was(store: JobStore, path: Path, clock: Clock) -> None:
     add(store, new_job("a", clock, webhook_url="http://hooks.test/"))
     store.claim("a", 60)
     store.add_chunks("a", 1, plan(2))
@@ -88,10 +88,11 @@ def test_a_full_disk_is_said_so_and_leaves_the_store_as_it_was(store: Store, pat
     assert store.get_result("a") == transcript
 
 
+# Bytes that the WAL may still grow: none, part of a frame's head, a frame, several.
 ROOM = (0, 1, 24, 32, 2000, 4152, 9000, 13_000)
-"""Bytes that the WAL may still grow: none, part of a frame's head, a frame, several."""
 
-WRITES: dict[str, Callable[[Store, Outbox, Clock], object]] = {
+# What a job meets, in order; each changes something.
+WRITES: dict[str, Callable[[JobStore, Outbox, Clock], object]] = {
     "add_job": lambda store, outbox, clock: add(store, new_job("a", clock, webhook_url="http://hooks.test/")),
     "claim": lambda store, outbox, clock: store.claim("a", 60),
     "renew": lambda store, outbox, clock: store.renew("a", 1, 90),
@@ -115,11 +116,10 @@ WRITES: dict[str, Callable[[Store, Outbox, Clock], object]] = {
     "purge_deliveries": lambda store, outbox, clock: outbox.purge(clock()),
     "purge": lambda store, outbox, clock: store.purge("a"),
 }
-"""What a job meets, in order; each changes something."""
 
 
 def test_every_write_may_meet_a_full_disk(
-    database: Database, store: Store, outbox: Outbox, path: Path, clock: Clock
+    database: Database, store: JobStore, outbox: Outbox, path: Path, clock: Clock
 ) -> None:
     """Wherever it happens, nothing has changed, and the same call does its work once there is room."""
     wal, met = path.with_name("scrivano.db-wal"), 0
@@ -150,7 +150,7 @@ def test_every_write_may_meet_a_full_disk(
 # Many threads
 
 
-def test_readers_see_whole_commits_while_others_write(store: Store, clock: Clock) -> None:
+def test_readers_see_whole_commits_while_others_write(store: JobStore, clock: Clock) -> None:
     writers, rounds = 4, 30
     for number in range(writers):
         add(store, new_job(f"job-{number}", clock))
@@ -171,7 +171,7 @@ def test_readers_see_whole_commits_while_others_write(store: Store, clock: Clock
         assert [event.seq for event in store.events_after(f"job-{number}", 0)] == list(range(1, rounds + 1))
 
 
-def _decode_all(store: Store, job_id: str, rounds: int) -> None:
+def _decode_all(store: JobStore, job_id: str, rounds: int) -> None:
     for index in range(rounds):
         progress = {"percent": index + 1, "chunk": index + 1, "chunks_total": rounds}
         assert store.store_results(
@@ -179,7 +179,7 @@ def _decode_all(store: Store, job_id: str, rounds: int) -> None:
         ) == [True]
 
 
-def _watch(store: Store, job_id: str, over: threading.Event) -> int:
+def _watch(store: JobStore, job_id: str, over: threading.Event) -> int:
     """Look until it is over; what was seen never goes back, and a result is there before its event."""
     looks = percent = 0
     while True:
@@ -194,7 +194,7 @@ def _watch(store: Store, job_id: str, over: threading.Event) -> int:
             return looks
 
 
-def test_one_log_is_numbered_without_gaps_by_many_writers(store: Store, clock: Clock) -> None:
+def test_one_log_is_numbered_without_gaps_by_many_writers(store: JobStore, clock: Clock) -> None:
     add(store, new_job("a", clock))
     store.claim("a", 600)
 
@@ -204,7 +204,7 @@ def test_one_log_is_numbered_without_gaps_by_many_writers(store: Store, clock: C
     assert sorted(seq for seq in seqs if seq) == list(range(1, 81))
 
 
-def test_one_attempt_wins_the_claim(store: Store, clock: Clock) -> None:
+def test_one_attempt_wins_the_claim(store: JobStore, clock: Clock) -> None:
     add(store, new_job("a", clock))
 
     with ThreadPoolExecutor(8) as threads:

@@ -8,10 +8,10 @@ import pytest
 from store_support import Clock, add, new_job
 
 from scrivano.domain.errors import KeyReused
-from scrivano.store.jobs import Store
+from scrivano.store.jobs import JobStore
 
 
-def test_the_same_key_and_request_is_the_same_job(store: Store, clock: Clock) -> None:
+def test_the_same_key_and_request_is_the_same_job(store: JobStore, clock: Clock) -> None:
     assert add(store, new_job("a", clock, filename="one.mp3"), idempotency_key="k") == "a"
     store.claim("a", 60)
     store.set_language("a", 1, "en")  # what is detected later is no part of the request
@@ -21,7 +21,7 @@ def test_the_same_key_and_request_is_the_same_job(store: Store, clock: Clock) ->
     assert [job.id for job in store.unfinished()] == ["a", "c"]
 
 
-def test_a_key_is_refused_for_another_request(store: Store, clock: Clock) -> None:
+def test_a_key_is_refused_for_another_request(store: JobStore, clock: Clock) -> None:
     add(store, new_job("a", clock), idempotency_key="k")
 
     for other in (new_job("b", clock, language="en"), new_job("b", clock, options={"beam_size": 1})):
@@ -31,7 +31,7 @@ def test_a_key_is_refused_for_another_request(store: Store, clock: Clock) -> Non
         store.add_job(new_job("b", clock), audio_sha256="other", audio_bytes=1, idempotency_key="k")
 
 
-def test_a_request_without_a_key_is_its_recent_twin(store: Store, clock: Clock) -> None:
+def test_a_request_without_a_key_is_its_recent_twin(store: JobStore, clock: Clock) -> None:
     hour = timedelta(hours=1)
     add(store, new_job("a", clock))
     clock.forward(3600)
@@ -44,7 +44,7 @@ def test_a_request_without_a_key_is_its_recent_twin(store: Store, clock: Clock) 
     assert add(store, new_job("f", clock), twins_since=clock() - hour) == "f"
 
 
-def test_a_job_without_a_transcript_to_come_is_nobodys_twin(store: Store, clock: Clock) -> None:
+def test_a_job_without_a_transcript_to_come_is_nobodys_twin(store: JobStore, clock: Clock) -> None:
     add(store, new_job("a", clock))
     store.cancel("a")
     assert add(store, new_job("b", clock), twins_since=clock()) == "b"
@@ -52,7 +52,7 @@ def test_a_job_without_a_transcript_to_come_is_nobodys_twin(store: Store, clock:
     assert add(store, new_job("c", clock), twins_since=clock()) == "c"
 
 
-def test_two_owners_idempotency_keys_never_meet(store: Store, clock: Clock) -> None:
+def test_two_owners_idempotency_keys_never_meet(store: JobStore, clock: Clock) -> None:
     assert add(store, new_job("a", clock, owner="one"), idempotency_key="k") == "a"
     assert add(store, new_job("b", clock, owner="two", language="it"), idempotency_key="k") == "b"
     assert add(store, new_job("c", clock), idempotency_key="k") == "c"
@@ -63,7 +63,7 @@ def test_two_owners_idempotency_keys_never_meet(store: Store, clock: Clock) -> N
     assert add(store, new_job("g", clock, owner="one"), idempotency_key="k" * 255) == "g"
 
 
-def test_the_same_recording_of_somebody_else_is_no_twin(store: Store, clock: Clock) -> None:
+def test_the_same_recording_of_somebody_else_is_no_twin(store: JobStore, clock: Clock) -> None:
     since = clock() - timedelta(hours=1)
     for job_id, owner in [("a", "one"), ("b", "two"), ("c", None)]:
         assert add(store, new_job(job_id, clock, owner=owner), twins_since=since) == job_id
@@ -72,7 +72,7 @@ def test_the_same_recording_of_somebody_else_is_no_twin(store: Store, clock: Clo
         assert add(store, new_job("x", clock, owner=owner), twins_since=since) == job_id
 
 
-def test_a_purged_jobs_key_is_free_again(store: Store, clock: Clock) -> None:
+def test_a_purged_jobs_key_is_free_again(store: JobStore, clock: Clock) -> None:
     add(store, new_job("a", clock), idempotency_key="k")
     store.cancel("a")
     store.purge("a")

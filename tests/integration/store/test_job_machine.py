@@ -30,12 +30,12 @@ from scrivano.domain.job import Chunk, Event, JobStatus
 from scrivano.store import jobs as store
 from scrivano.store import tables
 from scrivano.store.database import Database
-from scrivano.store.deliveries import Outbox
-from scrivano.store.jobs import Decoded, Store, StoredChunk
+from scrivano.store.jobs import Decoded, JobStore, StoredChunk
+from scrivano.store.outbox import Outbox
 
 RUNNING = JobStatus.RUNNING
+# Added to the newest attempt's number: mostly none, else an attempt that is over or was never begun.
 STALENESS = st.sampled_from([0, 0, 0, -1, 1])
-"""Added to the newest attempt's number: mostly none, else an attempt that is over or was never begun."""
 
 
 @dataclass
@@ -93,7 +93,7 @@ class StoreMachine(RuleBasedStateMachine):
     def open_store(self) -> None:
         self.database = Database.open(self.path)
         self.outbox = Outbox(self.database, self.clock)
-        self.store = Store(self.database, self.outbox, self.clock)
+        self.store = JobStore(self.database, self.outbox, self.clock)
 
     def teardown(self) -> None:
         self.database.close()

@@ -7,14 +7,14 @@ from store_support import Clock, add, new_job, plan
 
 from scrivano.domain.errors import JobNotFound, JobNotRetriable
 from scrivano.domain.job import JobStatus
-from scrivano.store.deliveries import Outbox
-from scrivano.store.jobs import Decoded, Store
+from scrivano.store.jobs import Decoded, JobStore
+from scrivano.store.outbox import Outbox
 
 SEGMENT = {"index": 0, "start": 0.5, "end": 1.5, "text": "Hello."}
 PROGRESS = {"percent": 50, "chunk": 1, "chunks_total": 2}
 
 
-def half_done(store: Store, clock: Clock, **fields: object) -> str:
+def half_done(store: JobStore, clock: Clock, **fields: object) -> str:
     add(store, new_job("a", clock, **fields))
     store.claim("a", 60)
     store.add_chunks("a", 1, plan(2))
@@ -24,7 +24,7 @@ def half_done(store: Store, clock: Clock, **fields: object) -> str:
     return "a"
 
 
-def test_segments_are_logged_with_the_result_and_before_the_progress(store: Store, clock: Clock) -> None:
+def test_segments_are_logged_with_the_result_and_before_the_progress(store: JobStore, clock: Clock) -> None:
     told: list[str] = []
     store.on_change = told.append
 
@@ -37,7 +37,7 @@ def test_segments_are_logged_with_the_result_and_before_the_progress(store: Stor
     assert told == ["a"]
 
 
-def test_jobs_are_listed_newest_first_page_by_page(store: Store, clock: Clock) -> None:
+def test_jobs_are_listed_newest_first_page_by_page(store: JobStore, clock: Clock) -> None:
     for number in range(7):
         add(store, new_job(f"job-{number}", clock))
         if number % 2:  # two at a time are equally old
@@ -52,7 +52,7 @@ def test_jobs_are_listed_newest_first_page_by_page(store: Store, clock: Clock) -
     assert pages == [["job-6", "job-5", "job-4"], ["job-3", "job-2", "job-1"], ["job-0"]]
 
 
-def test_jobs_are_listed_by_status(store: Store, clock: Clock) -> None:
+def test_jobs_are_listed_by_status(store: JobStore, clock: Clock) -> None:
     half_done(store, clock)
     add(store, new_job("b", clock))
 
@@ -61,7 +61,7 @@ def test_jobs_are_listed_by_status(store: Store, clock: Clock) -> None:
     assert store.list_jobs(9, status=JobStatus.FAILED) == []
 
 
-def test_a_failed_job_waits_again_as_if_new(store: Store, clock: Clock) -> None:
+def test_a_failed_job_waits_again_as_if_new(store: JobStore, clock: Clock) -> None:
     half_done(store, clock)
     store.publish_failed("a", 1, "engine_crashed", "it crashed")
     last = store.last_seq("a")
@@ -82,7 +82,9 @@ def test_a_failed_job_waits_again_as_if_new(store: Store, clock: Clock) -> None:
     assert claimed.attempt == 2
 
 
-def test_the_last_end_of_a_job_is_delivered_under_an_id_of_its_own(store: Store, outbox: Outbox, clock: Clock) -> None:
+def test_the_last_end_of_a_job_is_delivered_under_an_id_of_its_own(
+    store: JobStore, outbox: Outbox, clock: Clock
+) -> None:
     half_done(store, clock, webhook_url="http://hooks.test/a")
     store.cancel("a")
     store.retry("a")
@@ -93,7 +95,7 @@ def test_the_last_end_of_a_job_is_delivered_under_an_id_of_its_own(store: Store,
     assert [delivery.id for delivery in outbox.due(9)] == ["msg_a.2"]
 
 
-def test_an_ended_attempt_cannot_write_into_the_next(store: Store, clock: Clock) -> None:
+def test_an_ended_attempt_cannot_write_into_the_next(store: JobStore, clock: Clock) -> None:
     half_done(store, clock)
     store.cancel("a")
     store.retry("a")
@@ -105,7 +107,7 @@ def test_an_ended_attempt_cannot_write_into_the_next(store: Store, clock: Clock)
     assert [event.type for event in store.events_after("a", 0)] == ["retry"]
 
 
-def test_only_what_failed_or_was_cancelled_is_tried_again(store: Store, clock: Clock) -> None:
+def test_only_what_failed_or_was_cancelled_is_tried_again(store: JobStore, clock: Clock) -> None:
     half_done(store, clock)
     with pytest.raises(JobNotRetriable, match="running"):
         store.retry("a")

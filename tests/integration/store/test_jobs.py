@@ -11,14 +11,14 @@ from store_support import Clock, add, dump, new_job, plan
 
 from scrivano.domain.errors import JobNotFound, JobTerminal, JobUnfinished, QueueFull
 from scrivano.domain.job import Event, Job, JobStatus, Task
-from scrivano.store.deliveries import Outbox
-from scrivano.store.jobs import Decoded, Store, StoredChunk
+from scrivano.store.jobs import Decoded, JobStore, StoredChunk
+from scrivano.store.outbox import Outbox
 
 URL = "http://hooks.test/a"
 PROGRESS = {"percent": 40, "chunk": 2, "chunks_total": 5}
 
 
-def running(store: Store, clock: Clock, job_id: str = "a", chunks: int = 3, **fields: object) -> str:
+def running(store: JobStore, clock: Clock, job_id: str = "a", chunks: int = 3, **fields: object) -> str:
     """A job in its first attempt, with undecoded chunks."""
     add(store, new_job(job_id, clock, **fields))
     store.claim(job_id, 60)
@@ -33,7 +33,7 @@ def decoded(job_id: str = "a", attempt: int = 1, index: int = 0, **fields: objec
 # Accepting and claiming
 
 
-def test_a_job_comes_back_as_it_was_stored(store: Store, clock: Clock) -> None:
+def test_a_job_comes_back_as_it_was_stored(store: JobStore, clock: Clock) -> None:
     job = Job(
         id="6f9619ff-8b86-4d01-b42d-00cf4fc964ff",
         status=JobStatus.QUEUED,
@@ -49,14 +49,14 @@ def test_a_job_comes_back_as_it_was_stored(store: Store, clock: Clock) -> None:
     assert store.get_job(job.id) == job
 
 
-def test_an_unknown_job_is_not_found(store: Store) -> None:
+def test_an_unknown_job_is_not_found(store: JobStore) -> None:
     with pytest.raises(JobNotFound, match="job nope not found"):
         store.get_job("nope")
     assert store.get_result("nope") is None
     assert store.claim("nope", 60) is None
 
 
-def test_a_full_queue_takes_only_what_it_has(store: Store, clock: Clock) -> None:
+def test_a_full_queue_takes_only_what_it_has(store: JobStore, clock: Clock) -> None:
     add(store, new_job("a", clock), idempotency_key="k", max_queue=1)
 
     with pytest.raises(QueueFull, match="1 jobs wait already"):
@@ -69,7 +69,7 @@ def test_a_full_queue_takes_only_what_it_has(store: Store, clock: Clock) -> None
         store.get_job("b")
 
 
-def test_the_queue_counts_waiting_jobs_and_unfinished_are_oldest_first(store: Store, clock: Clock) -> None:
+def test_the_queue_counts_waiting_jobs_and_unfinished_are_oldest_first(store: JobStore, clock: Clock) -> None:
     for job_id in "dcba":
         add(store, new_job(job_id, clock))
         clock.forward(1)
@@ -80,7 +80,7 @@ def test_the_queue_counts_waiting_jobs_and_unfinished_are_oldest_first(store: St
     assert [job.id for job in store.unfinished()] == ["d", "c", "a"]
 
 
-def test_claiming_numbers_the_attempts_and_waits_for_the_lease(store: Store, clock: Clock) -> None:
+def test_claiming_numbers_the_attempts_and_waits_for_the_lease(store: JobStore, clock: Clock) -> None:
     add(store, new_job("a", clock))
 
     first = store.claim("a", 60)
@@ -97,7 +97,7 @@ def test_claiming_numbers_the_attempts_and_waits_for_the_lease(store: Store, clo
     assert second.attempt == 2
 
 
-def test_an_attempt_that_gives_up_makes_nobody_wait_whatever_the_clock_says(store: Store, clock: Clock) -> None:
+def test_an_attempt_that_gives_up_makes_nobody_wait_whatever_the_clock_says(store: JobStore, clock: Clock) -> None:
     add(store, new_job("a", clock))
     store.claim("a", 60)
     clock.forward(-5 * 3600)
@@ -110,7 +110,7 @@ def test_an_attempt_that_gives_up_makes_nobody_wait_whatever_the_clock_says(stor
     assert not store.release("a", 1)
 
 
-def test_at_start_every_lease_is_void(store: Store, clock: Clock) -> None:
+def test_at_start_every_lease_is_void(store: JobStore, clock: Clock) -> None:
     running(store, clock)
 
     assert store.release_leases() == 1
@@ -120,7 +120,7 @@ def test_at_start_every_lease_is_void(store: Store, clock: Clock) -> None:
     assert again.attempt == 2
 
 
-def test_an_ended_job_cannot_be_claimed(store: Store, clock: Clock) -> None:
+def test_an_ended_job_cannot_be_claimed(store: JobStore, clock: Clock) -> None:
     running(store, clock)
     store.cancel("a")
     clock.forward(3600)
@@ -128,7 +128,7 @@ def test_an_ended_job_cannot_be_claimed(store: Store, clock: Clock) -> None:
     assert store.claim("a", 60) is None
 
 
-def test_a_known_language_is_kept(store: Store, clock: Clock) -> None:
+def test_a_known_language_is_kept(store: JobStore, clock: Clock) -> None:
     running(store, clock)
 
     assert store.set_language("a", 1, "it")
@@ -139,7 +139,7 @@ def test_a_known_language_is_kept(store: Store, clock: Clock) -> None:
 # Chunks
 
 
-def test_the_same_plan_keeps_results_and_crashes(store: Store, clock: Clock) -> None:
+def test_the_same_plan_keeps_results_and_crashes(store: JobStore, clock: Clock) -> None:
     running(store, clock)
     store.store_results([decoded(index=1, result=b"[1]")])
     store.count_crashes([("a", 1, 2)])
@@ -152,7 +152,7 @@ def test_the_same_plan_keeps_results_and_crashes(store: Store, clock: Clock) -> 
     assert store.chunks("a") == known
 
 
-def test_another_plan_drops_that_chunk_and_all_later_ones(store: Store, clock: Clock) -> None:
+def test_another_plan_drops_that_chunk_and_all_later_ones(store: JobStore, clock: Clock) -> None:
     running(store, clock, chunks=5)
     store.plan_complete("a", 1, chunks_total=5, duration_secs=1.0)
     store.store_results([decoded(index=index, result=b"old") for index in range(5)])
@@ -164,7 +164,7 @@ def test_another_plan_drops_that_chunk_and_all_later_ones(store: Store, clock: C
     assert store.get_job("a").chunks_total is None
 
 
-def test_a_complete_plan_has_no_chunks_beyond_it(store: Store, clock: Clock) -> None:
+def test_a_complete_plan_has_no_chunks_beyond_it(store: JobStore, clock: Clock) -> None:
     running(store, clock, chunks=5)
 
     assert store.plan_complete("a", 1, chunks_total=3, duration_secs=12.5)
@@ -173,7 +173,7 @@ def test_a_complete_plan_has_no_chunks_beyond_it(store: Store, clock: Clock) -> 
     assert (job.chunks_total, job.duration_secs) == (3, 12.5)
 
 
-def test_a_plan_may_be_empty(store: Store, clock: Clock) -> None:
+def test_a_plan_may_be_empty(store: JobStore, clock: Clock) -> None:
     running(store, clock, chunks=0)
 
     assert store.add_chunks("a", 1, []) == []
@@ -181,7 +181,7 @@ def test_a_plan_may_be_empty(store: Store, clock: Clock) -> None:
     assert store.chunks("a") == []
 
 
-def test_a_batch_serves_several_jobs_and_refuses_only_what_is_lost(store: Store, clock: Clock) -> None:
+def test_a_batch_serves_several_jobs_and_refuses_only_what_is_lost(store: JobStore, clock: Clock) -> None:
     for job_id in "abc":
         running(store, clock, job_id)
     store.cancel("b")
@@ -195,7 +195,7 @@ def test_a_batch_serves_several_jobs_and_refuses_only_what_is_lost(store: Store,
     assert [stored.result for stored in store.chunks("c")] == [None, b"[]", None]
 
 
-def test_results_bring_language_and_progress_along(store: Store, clock: Clock) -> None:
+def test_results_bring_language_and_progress_along(store: JobStore, clock: Clock) -> None:
     running(store, clock)
 
     store.store_results([decoded(index=0, language="it", progress=PROGRESS), decoded(index=1, language="en")])
@@ -205,7 +205,7 @@ def test_results_bring_language_and_progress_along(store: Store, clock: Clock) -
     assert store.events_after("a", 0) == [Event("a", 1, "progress", PROGRESS)]
 
 
-def test_progress_never_goes_back(store: Store, clock: Clock) -> None:
+def test_progress_never_goes_back(store: JobStore, clock: Clock) -> None:
     running(store, clock)
 
     for percent in (40, 10, 41):
@@ -216,7 +216,7 @@ def test_progress_never_goes_back(store: Store, clock: Clock) -> None:
     assert store.get_job("a").progress == 41
 
 
-def test_crashes_are_counted_by_chunk(store: Store, clock: Clock) -> None:
+def test_crashes_are_counted_by_chunk(store: JobStore, clock: Clock) -> None:
     running(store, clock)
 
     assert store.count_crashes([("a", 1, 0), ("a", 1, 1)]) == [1, 1]
@@ -226,7 +226,7 @@ def test_crashes_are_counted_by_chunk(store: Store, clock: Clock) -> None:
 # The end of a job
 
 
-def test_done_is_transcript_status_event_and_delivery_at_once(store: Store, outbox: Outbox, clock: Clock) -> None:
+def test_done_is_transcript_status_event_and_delivery_at_once(store: JobStore, outbox: Outbox, clock: Clock) -> None:
     running(store, clock, webhook_url=URL)
     clock.forward(10)
 
@@ -244,7 +244,7 @@ def test_done_is_transcript_status_event_and_delivery_at_once(store: Store, outb
     assert not store.publish_done("a", 1, b"[]", language="en", duration_secs=1.0)
 
 
-def test_done_keeps_the_language_that_was_given(store: Store, clock: Clock) -> None:
+def test_done_keeps_the_language_that_was_given(store: JobStore, clock: Clock) -> None:
     running(store, clock, language="de")
 
     store.publish_done("a", 1, b"[]", language=None, duration_secs=1.0)
@@ -252,7 +252,7 @@ def test_done_keeps_the_language_that_was_given(store: Store, clock: Clock) -> N
     assert store.get_job("a").language == "de"
 
 
-def test_failure_says_why(store: Store, outbox: Outbox, clock: Clock) -> None:
+def test_failure_says_why(store: JobStore, outbox: Outbox, clock: Clock) -> None:
     running(store, clock, webhook_url=URL)
 
     assert store.publish_failed("a", 1, "no_audio", "there is no sound in it")
@@ -265,7 +265,7 @@ def test_failure_says_why(store: Store, outbox: Outbox, clock: Clock) -> None:
     assert store.get_result("a") is None
 
 
-def test_a_waiting_job_can_fail_without_an_attempt(store: Store, clock: Clock) -> None:
+def test_a_waiting_job_can_fail_without_an_attempt(store: JobStore, clock: Clock) -> None:
     add(store, new_job("a", clock))
     running(store, clock, "b")
 
@@ -274,7 +274,7 @@ def test_a_waiting_job_can_fail_without_an_attempt(store: Store, clock: Clock) -
     assert store.get_job("b").status is JobStatus.RUNNING
 
 
-def test_cancelling_ends_waiting_and_running_jobs_once(store: Store, outbox: Outbox, clock: Clock) -> None:
+def test_cancelling_ends_waiting_and_running_jobs_once(store: JobStore, outbox: Outbox, clock: Clock) -> None:
     add(store, new_job("a", clock, webhook_url=URL))
     running(store, clock, "b")
 
@@ -290,7 +290,7 @@ def test_cancelling_ends_waiting_and_running_jobs_once(store: Store, outbox: Out
 
 # The fence: each write of a runner, by job and attempt
 
-WRITES: dict[str, Callable[[Store, str, int], object]] = {
+WRITES: dict[str, Callable[[JobStore, str, int], object]] = {
     "renew": lambda store, a, n: store.renew(a, n, 600),
     "language": lambda store, a, n: store.set_language(a, n, "it"),
     "chunks": lambda store, a, n: store.add_chunks(a, n, plan(1, first=3)),
@@ -306,7 +306,7 @@ WRITES: dict[str, Callable[[Store, str, int], object]] = {
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
 def test_an_attempt_that_lost_its_job_changes_nothing(
-    store: Store, clock: Clock, tmp_path: Path, write: Callable[[Store, str, int], object]
+    store: JobStore, clock: Clock, tmp_path: Path, write: Callable[[JobStore, str, int], object]
 ) -> None:
     told: list[str] = []
     store.on_change = told.append
@@ -333,7 +333,7 @@ def test_an_attempt_that_lost_its_job_changes_nothing(
 # Events and hooks
 
 
-def test_the_log_is_numbered_by_job_and_replays_from_anywhere(store: Store, clock: Clock) -> None:
+def test_the_log_is_numbered_by_job_and_replays_from_anywhere(store: JobStore, clock: Clock) -> None:
     running(store, clock, "a")
     running(store, clock, "b")
 
@@ -344,7 +344,7 @@ def test_the_log_is_numbered_by_job_and_replays_from_anywhere(store: Store, cloc
     assert (store.last_seq("a"), store.last_seq("nope")) == (3, 0)
 
 
-def test_hooks_are_called_after_the_commit(store: Store, outbox: Outbox, clock: Clock) -> None:
+def test_hooks_are_called_after_the_commit(store: JobStore, outbox: Outbox, clock: Clock) -> None:
     seen: list[tuple[str, int, JobStatus]] = []
     due: list[int] = []
     store.on_change = lambda job_id: seen.append((job_id, store.last_seq(job_id), store.get_job(job_id).status))
@@ -368,7 +368,7 @@ def test_hooks_are_called_after_the_commit(store: Store, outbox: Outbox, clock: 
     assert due == [1, 2]
 
 
-def test_a_long_transcript_is_served_byte_for_byte(store: Store, clock: Clock) -> None:
+def test_a_long_transcript_is_served_byte_for_byte(store: JobStore, clock: Clock) -> None:
     running(store, clock)
     words = b",".join(b'{"text": " word%d", "start": 1.0, "end": 2.0, "probability": 0.5}' % n for n in range(100_000))
 
@@ -380,7 +380,7 @@ def test_a_long_transcript_is_served_byte_for_byte(store: Store, clock: Clock) -
 # Forgetting
 
 
-def test_a_purged_job_leaves_nothing_behind(store: Store, clock: Clock, tmp_path: Path) -> None:
+def test_a_purged_job_leaves_nothing_behind(store: JobStore, clock: Clock, tmp_path: Path) -> None:
     add(store, new_job("other", clock))
     before = dump(tmp_path / "scrivano.db")
     running(store, clock, webhook_url=URL)
@@ -394,7 +394,7 @@ def test_a_purged_job_leaves_nothing_behind(store: Store, clock: Clock, tmp_path
         store.purge("a")
 
 
-def test_a_job_that_has_not_ended_is_not_purged(store: Store, clock: Clock) -> None:
+def test_a_job_that_has_not_ended_is_not_purged(store: JobStore, clock: Clock) -> None:
     running(store, clock)
 
     with pytest.raises(JobUnfinished, match="job a is still running"):
@@ -402,7 +402,7 @@ def test_a_job_that_has_not_ended_is_not_purged(store: Store, clock: Clock) -> N
     assert store.publish_done("a", 1, b"[]", language="en", duration_secs=3.0)
 
 
-def test_jobs_expire_by_the_time_of_their_end(store: Store, clock: Clock) -> None:
+def test_jobs_expire_by_the_time_of_their_end(store: JobStore, clock: Clock) -> None:
     for job_id in "abc":
         add(store, new_job(job_id, clock))
     for job_id in "ca":
@@ -415,7 +415,7 @@ def test_jobs_expire_by_the_time_of_their_end(store: Store, clock: Clock) -> Non
     assert store.expired(clock() - timedelta(seconds=61), 10) == []
 
 
-def test_the_audio_of_unfinished_and_failed_jobs_is_needed(store: Store, clock: Clock) -> None:
+def test_the_audio_of_unfinished_and_failed_jobs_is_needed(store: JobStore, clock: Clock) -> None:
     for job_id in ("queued", "running", "failed", "cancelled", "done"):
         running(store, clock, job_id) if job_id != "queued" else add(store, new_job(job_id, clock))
     store.publish_failed("failed", 1, "code", "why")

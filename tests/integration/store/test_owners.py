@@ -14,10 +14,10 @@ from scrivano.domain.errors import JobNotFound, JobTerminal
 from scrivano.domain.job import JobStatus
 from scrivano.store import migrations
 from scrivano.store.database import Database
-from scrivano.store.jobs import Store
+from scrivano.store.jobs import JobStore
 
 
-def test_a_job_of_another_key_is_not_there(store: Store, clock: Clock) -> None:
+def test_a_job_of_another_key_is_not_there(store: JobStore, clock: Clock) -> None:
     add(store, new_job("a", clock, owner="one"))
     add(store, new_job("n", clock))
 
@@ -35,7 +35,7 @@ def test_a_job_of_another_key_is_not_there(store: Store, clock: Clock) -> None:
     assert store.retry("a", owner="one").status is JobStatus.QUEUED
 
 
-def test_a_list_has_ones_own_jobs_only(store: Store, clock: Clock) -> None:
+def test_a_list_has_ones_own_jobs_only(store: JobStore, clock: Clock) -> None:
     for job_id, owner in [("a", "one"), ("b", "two"), ("c", None), ("d", "one")]:
         add(store, new_job(job_id, clock, owner=owner))
 

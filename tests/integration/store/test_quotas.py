@@ -12,12 +12,12 @@ from store_support import Clock, add, new_job, opened
 from scrivano.auth.keys import Limits
 from scrivano.domain.errors import LimitReached
 from scrivano.store.database import Database
-from scrivano.store.jobs import Store
+from scrivano.store.jobs import JobStore
 
 HOUR = 3600.0
 
 
-def run(store: Store, job_id: str, duration_secs: float, percent: int | None = None) -> None:
+def run(store: JobStore, job_id: str, duration_secs: float, percent: int | None = None) -> None:
     """To its end, or to a percentage."""
     job = store.claim(job_id, 60)
     assert job is not None
@@ -28,7 +28,7 @@ def run(store: Store, job_id: str, duration_secs: float, percent: int | None = N
         store.append_event(job_id, job.attempt, "progress", {"percent": percent, "chunk": 1, "chunks_total": 2})
 
 
-def test_jobs_that_have_not_ended_are_limited_by_owner(store: Store, clock: Clock) -> None:
+def test_jobs_that_have_not_ended_are_limited_by_owner(store: JobStore, clock: Clock) -> None:
     two = Limits(jobs=2)
     for job_id in ("a", "b"):
         add(store, new_job(job_id, clock, owner="one"), limits=two, idempotency_key=job_id)
@@ -52,7 +52,7 @@ def test_jobs_that_have_not_ended_are_limited_by_owner(store: Store, clock: Cloc
 
 
 def test_hours_of_audio_are_given_back_after_a_day(
-    database: Database, store: Store, clock: Clock, tmp_path: Path
+    database: Database, store: JobStore, clock: Clock, tmp_path: Path
 ) -> None:
     two = Limits(audio_hours_per_day=2)
     add(store, new_job("a", clock, owner="one"), limits=two)
@@ -78,7 +78,7 @@ def test_hours_of_audio_are_given_back_after_a_day(
         assert add(store, new_job("d", clock, owner="one"), limits=two) == "d"
 
 
-def test_what_was_cancelled_half_way_counts_half(store: Store, clock: Clock, tmp_path: Path) -> None:
+def test_what_was_cancelled_half_way_counts_half(store: JobStore, clock: Clock, tmp_path: Path) -> None:
     add(store, new_job("a", clock, owner="one"))
     run(store, "a", 100.0, percent=50)
     store.cancel("a")
@@ -89,7 +89,7 @@ def test_what_was_cancelled_half_way_counts_half(store: Store, clock: Clock, tmp
         assert db.execute("SELECT owner, audio_secs FROM usage").fetchall() == [("one", 50.0)]
 
 
-def test_old_hours_are_not_kept(store: Store, clock: Clock, tmp_path: Path) -> None:
+def test_old_hours_are_not_kept(store: JobStore, clock: Clock, tmp_path: Path) -> None:
     for n in range(60):
         add(store, new_job(f"{n}", clock, owner="one"))
         run(store, f"{n}", 60.0)

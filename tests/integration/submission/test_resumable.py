@@ -25,9 +25,9 @@ from scrivano.domain.errors import (
     UploadTaken,
 )
 from scrivano.files.blobs import Blobs, sync
-from scrivano.store.uploads import Partials, PartialUpload
+from scrivano.store.uploads import PartialUpload, UploadStore
 from scrivano.submission import resumable
-from scrivano.submission.resumable import Checksum, PartialUploads, parse_checksum, parse_metadata
+from scrivano.submission.resumable import Checksum, ResumableUploads, parse_checksum, parse_metadata
 
 MB = 1024 * 1024
 DATA = os.urandom(3 * MB + 5)
@@ -36,11 +36,11 @@ DATA = os.urandom(3 * MB + 5)
 class Uploads:
     """One upload of `DATA`. `broken`: fsync fails."""
 
-    def __init__(self, partials: Partials, folder: Path, clock: Clock) -> None:
+    def __init__(self, partials: UploadStore, folder: Path, clock: Clock) -> None:
         self.broken = False
         self.blobs = Blobs(folder, fsync=self._sync)
         self.partials = partials
-        self.uploads = PartialUploads(partials, self.blobs, clock, timedelta(hours=1))
+        self.uploads = ResumableUploads(partials, self.blobs, clock, timedelta(hours=1))
 
     def _sync(self, fd: int) -> None:
         if self.broken:
@@ -59,7 +59,7 @@ class Uploads:
 
 
 @pytest.fixture
-def uploads(partials: Partials, tmp_path: Path, clock: Clock) -> Uploads:
+def uploads(partials: UploadStore, tmp_path: Path, clock: Clock) -> Uploads:
     return Uploads(partials, tmp_path, clock)
 
 

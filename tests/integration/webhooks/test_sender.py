@@ -21,9 +21,9 @@ from store_support import Clock, add, file_size_limit, new_job
 from scrivano.domain.job import JobStatus
 from scrivano.net.guarded_transport import GuardedTransport, policy
 from scrivano.store.database import Database
-from scrivano.store.deliveries import Outbox
-from scrivano.store.jobs import Store
-from scrivano.store.wake_ups import Signals
+from scrivano.store.jobs import JobStore
+from scrivano.store.outbox import Outbox
+from scrivano.store.wake_ups import WakeUps
 from scrivano.webhooks import sender as webhooks
 from scrivano.webhooks.sender import WebhookSender, failure_of, next_delay, signature
 
@@ -70,12 +70,12 @@ def run(sender: WebhookSender, done: Callable[[], Any]) -> None:
 
 
 def sender_to(
-    receiver: httpx2.AsyncBaseTransport, store: Store, outbox: Outbox, clock: Clock, keys: Sequence[bytes] = ()
+    receiver: httpx2.AsyncBaseTransport, store: JobStore, outbox: Outbox, clock: Clock, keys: Sequence[bytes] = ()
 ) -> WebhookSender:
-    return WebhookSender(store, outbox, Signals(), clock, lambda: str(uuid.uuid4()), receiver, keys)
+    return WebhookSender(store, outbox, WakeUps(), clock, lambda: str(uuid.uuid4()), receiver, keys)
 
 
-def ended(store: Store, clock: Clock, job_id: str = "a", url: str = URL) -> None:
+def ended(store: JobStore, clock: Clock, job_id: str = "a", url: str = URL) -> None:
     add(store, new_job(job_id, clock, webhook_url=url))
     store.cancel(job_id)
 
@@ -85,7 +85,7 @@ def due_in_s(outbox: Outbox, clock: Clock) -> float | None:
     return None if when is None else (when - clock()).total_seconds()
 
 
-def test_a_delivery_is_the_job_and_is_made_once(store: Store, outbox: Outbox, clock: Clock) -> None:
+def test_a_delivery_is_the_job_and_is_made_once(store: JobStore, outbox: Outbox, clock: Clock) -> None:
     ended(store, clock)
     receiver = Receiver(httpx2.Response(204))
 
@@ -97,7 +97,7 @@ def test_a_delivery_is_the_job_and_is_made_once(store: Store, outbox: Outbox, cl
     assert not [name for name in request.headers if name.startswith("webhook-")]
 
 
-def test_a_receiver_says_when_to_come_back(store: Store, outbox: Outbox, clock: Clock) -> None:
+def test_a_receiver_says_when_to_come_back(store: JobStore, outbox: Outbox, clock: Clock) -> None:
     ended(store, clock)
     receiver = Receiver(httpx2.Response(503, headers={"Retry-After": "120"}), httpx2.Response(204))
 
@@ -121,13 +121,13 @@ def test_what_becomes_due_between_two_looks_at_the_clock_is_not_overlooked(datab
     clock = Ticking()
     outbox = Outbox(database, clock)
     outbox.add("msg_a", URL, "model_ready", b"{}")
-    sender = sender_to(receiver := Receiver(httpx2.Response(204)), Store(database, outbox, clock), outbox, clock)
+    sender = sender_to(receiver := Receiver(httpx2.Response(204)), JobStore(database, outbox, clock), outbox, clock)
     outbox.retry_at("msg_a", clock.time + timedelta(seconds=looks / 10 + 0.05), "answered 500")
 
     run(sender, lambda: receiver.requests)
 
 
-def test_a_receiver_that_is_gone_is_called_no_more(store: Store, outbox: Outbox, clock: Clock) -> None:
+def test_a_receiver_that_is_gone_is_called_no_more(store: JobStore, outbox: Outbox, clock: Clock) -> None:
     ended(store, clock)
     receiver = Receiver(httpx2.Response(410))
     sender = sender_to(receiver, store, outbox, clock)
@@ -141,7 +141,7 @@ def test_a_receiver_that_is_gone_is_called_no_more(store: Store, outbox: Outbox,
 
 
 def test_a_url_that_is_gone_hears_no_more_of_the_model_until_it_is_named_again(
-    store: Store, outbox: Outbox, clock: Clock
+    store: JobStore, outbox: Outbox, clock: Clock
 ) -> None:
     receiver = Receiver(httpx2.Response(410))
     sender = sender_to(receiver, store, outbox, clock)
@@ -156,7 +156,7 @@ def test_a_url_that_is_gone_hears_no_more_of_the_model_until_it_is_named_again(
     assert outbox.next_due() is not None
 
 
-def test_an_answer_without_an_end_is_not_read(store: Store, outbox: Outbox, clock: Clock) -> None:
+def test_an_answer_without_an_end_is_not_read(store: JobStore, outbox: Outbox, clock: Clock) -> None:
     ended(store, clock)
     body = Endless()
 
@@ -166,7 +166,9 @@ def test_an_answer_without_an_end_is_not_read(store: Store, outbox: Outbox, cloc
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirect_is_a_failure_and_is_not_followed(store: Store, outbox: Outbox, clock: Clock, status: int) -> None:
+def test_a_redirect_is_a_failure_and_is_not_followed(
+    store: JobStore, outbox: Outbox, clock: Clock, status: int
+) -> None:
     ended(store, clock)
     receiver = Receiver(httpx2.Response(status, headers={"Location": "http://127.0.0.1/"}))
 
@@ -175,7 +177,7 @@ def test_a_redirect_is_a_failure_and_is_not_followed(store: Store, outbox: Outbo
     assert [str(request.url) for request in receiver.requests] == [URL]
 
 
-def test_a_refused_address_is_a_failure_and_others_are_served(store: Store, outbox: Outbox, clock: Clock) -> None:
+def test_a_refused_address_is_a_failure_and_others_are_served(store: JobStore, outbox: Outbox, clock: Clock) -> None:
     ended(store, clock, "a", "http://169.254.169.254/latest")
     ended(store, clock, "b", "http://10.0.0.7/hook")
     ended(store, clock, "c", "http://1.1.1.1/hook")
@@ -236,7 +238,7 @@ def as_text(key: bytes) -> str:
     return "whsec_" + base64.b64encode(key).decode()
 
 
-def test_the_official_verifier_takes_our_signatures(store: Store, outbox: Outbox, clock: Clock) -> None:
+def test_the_official_verifier_takes_our_signatures(store: JobStore, outbox: Outbox, clock: Clock) -> None:
     old, new, other = (secrets.token_bytes(32) for _ in range(3))
     clock.time = datetime.now(UTC)  # the verifier has a clock of its own
     ended(store, clock)
@@ -267,7 +269,7 @@ def test_our_signature_is_the_official_one() -> None:
     assert signature("msg_1", NOW, b"", []) == {}
 
 
-def test_a_clock_that_is_set_back_lets_no_receiver_wait(store: Store, outbox: Outbox, clock: Clock) -> None:
+def test_a_clock_that_is_set_back_lets_no_receiver_wait(store: JobStore, outbox: Outbox, clock: Clock) -> None:
     ended(store, clock)
     sender = sender_to(Receiver(httpx2.Response(500)), store, outbox, clock)
     run(sender, lambda: outbox.next_due() != clock())
@@ -280,7 +282,7 @@ def test_a_clock_that_is_set_back_lets_no_receiver_wait(store: Store, outbox: Ou
 
 
 def test_a_full_disk_lets_an_outcome_wait_and_nobody_is_called_again(
-    database: Database, store: Store, outbox: Outbox, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    database: Database, store: JobStore, outbox: Outbox, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhooks, "STORE_PAUSE_S", 0.01)
     ended(store, clock)
@@ -295,7 +297,7 @@ def test_a_full_disk_lets_an_outcome_wait_and_nobody_is_called_again(
 
 
 def test_a_full_disk_keeps_news_of_the_model_from_receivers_and_nothing_else(
-    store: Store, outbox: Outbox, clock: Clock
+    store: JobStore, outbox: Outbox, clock: Clock
 ) -> None:
     sender = sender_to(Receiver(httpx2.Response(204)), store, outbox, clock)
     sender.register(URL)

@@ -14,7 +14,7 @@ from scrivano.api.middleware.authorization import key_shown
 from scrivano.api.middleware.security_headers import page_policy
 from scrivano.api.rules import is_open, is_stream, needed, takes_recording
 from scrivano.auth.keys import Caller, Key, Scope, new_secret, prove, sha256_of
-from scrivano.auth.rate_limit import Limiter
+from scrivano.auth.rate_limit import RateLimiter
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 SECRET = "scv_" + "aB3-" * 10 + "xYz"
@@ -144,7 +144,7 @@ class Clock:
 
 def test_a_minutes_requests_may_come_at_once_and_come_back_evenly() -> None:
     clock = Clock()
-    limiter = Limiter(clock)
+    limiter = RateLimiter(clock)
 
     assert [limiter.wait_secs("a", 3) for _ in range(4)] == [0, 0, 0, 20]
     assert limiter.wait_secs("b", 3) == 0
@@ -159,7 +159,7 @@ def test_a_minutes_requests_may_come_at_once_and_come_back_evenly() -> None:
 @given(st.integers(1, 1000), st.lists(st.floats(0, 30), max_size=200))
 def test_no_more_is_admitted_than_a_minutes_and_what_time_brought(per_minute: int, pauses: list[float]) -> None:
     clock = Clock()
-    limiter = Limiter(clock)
+    limiter = RateLimiter(clock)
     admitted, began = 0, clock.secs
     for pause in pauses:
         clock.secs += pause
@@ -172,7 +172,7 @@ def test_no_more_is_admitted_than_a_minutes_and_what_time_brought(per_minute: in
 
 
 def test_streams_are_counted_by_key_until_they_are_closed() -> None:
-    limiter = Limiter(Clock())
+    limiter = RateLimiter(Clock())
 
     assert limiter.open_stream("a", 1)
     assert not limiter.open_stream("a", 1)

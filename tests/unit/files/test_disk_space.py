@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scrivano.domain.errors import StorageFull
-from scrivano.files.disk_space import Room
+from scrivano.files.disk_space import DiskSpace
 
 
 class Disk:
@@ -18,8 +18,8 @@ class Disk:
         return self.free
 
 
-def room(folder: Path, disk: Disk) -> Room:
-    room = Room(folder, min_free_bytes=1000, reserve_bytes=300, free=disk)
+def room(folder: Path, disk: Disk) -> DiskSpace:
+    room = DiskSpace(folder, min_free_bytes=1000, reserve_bytes=300, free=disk)
     room.settle()
     return room
 
@@ -33,7 +33,7 @@ def test_an_upload_leaves_the_floor_free(tmp_path: Path) -> None:
 
 
 def test_without_a_floor_everything_is_tried(tmp_path: Path) -> None:
-    Room(tmp_path, free=Disk(0)).admit()
+    DiskSpace(tmp_path, free=Disk(0)).admit()
 
 
 def test_the_reserve_is_there_from_the_start_and_given_up_once(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_start_on_a_full_disk_gives_the_old_reserve_up(tmp_path: Path) -> None
 @pytest.mark.parametrize("size", [0, 500])
 def test_another_size_replaces_the_old_reserve(tmp_path: Path, size: int) -> None:
     room(tmp_path, Disk(5000))
-    one = Room(tmp_path, min_free_bytes=0, reserve_bytes=size, free=Disk(5000))
+    one = DiskSpace(tmp_path, min_free_bytes=0, reserve_bytes=size, free=Disk(5000))
     one.settle()
 
     assert not one.short

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from scrivano.housekeeping.clock_jumps import Jumps
+from scrivano.housekeeping.clock_jumps import ClockJumps
 
 
 class Clocks:
@@ -13,8 +13,8 @@ class Clocks:
         self.steady += seconds
         self.wall += timedelta(seconds=seconds + jump)
 
-    def jumps(self) -> Jumps:
-        return Jumps(lambda: self.wall, lambda: self.steady)
+    def jumps(self) -> ClockJumps:
+        return ClockJumps(lambda: self.wall, lambda: self.steady)
 
 
 def test_time_that_goes_by_is_no_jump() -> None:

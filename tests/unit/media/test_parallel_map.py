@@ -1,4 +1,4 @@
-"""Lanes give what the built-in `map` gives, whoever does the work."""
+"""ParallelMap give what the built-in `map` gives, whoever does the work."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from scrivano.media.parallel_map import LEAD, Lanes, spare_cores
+from scrivano.media.parallel_map import LEAD, ParallelMap, spare_cores
 
 DEADLINE_S = 20.0
 
@@ -19,7 +19,7 @@ def lane_threads() -> list[threading.Thread]:
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("items", [0, 1, LEAD, 5 * LEAD])
 def test_results_are_those_of_map_in_order(count: int, items: int) -> None:
-    with Lanes(count) as lanes:
+    with ParallelMap(count) as lanes:
         assert list(lanes.map(str, range(items))) == list(map(str, range(items)))
 
 
@@ -32,7 +32,7 @@ def test_items_are_taken_ahead_but_not_too_far() -> None:
             taken.append(number)
             yield number
 
-    with Lanes(2) as lanes:
+    with ParallelMap(2) as lanes:
         for given, _ in enumerate(lanes.map(str, items())):
             furthest = max(furthest, len(taken) - given)
 
@@ -59,7 +59,7 @@ def test_the_caller_does_what_a_lane_does_not_come_to() -> None:
         assert lane_is_busy.wait(DEADLINE_S)
         yield from range(1, LEAD + 1)
 
-    with Lanes(1) as lanes:
+    with ParallelMap(1) as lanes:
         assert list(lanes.map(work, items())) == list(range(LEAD + 1))
 
     assert by_caller == list(range(1, LEAD + 1))
@@ -73,7 +73,7 @@ def test_an_error_in_a_lane_ends_the_work_with_its_message(place: int) -> None:
         return number
 
     done: list[int] = []
-    with pytest.raises(ValueError, match=f"item {place} is broken"), Lanes(2) as lanes:
+    with pytest.raises(ValueError, match=f"item {place} is broken"), ParallelMap(2) as lanes:
         done.extend(lanes.map(work, range(5 * LEAD)))
 
     assert lane_threads() == []
@@ -84,14 +84,14 @@ def test_an_error_of_the_items_ends_the_lanes() -> None:
         yield from range(LEAD)
         raise ValueError("damaged")
 
-    with pytest.raises(ValueError, match="damaged"), Lanes(2) as lanes:
+    with pytest.raises(ValueError, match="damaged"), ParallelMap(2) as lanes:
         list(lanes.map(str, items()))
 
     assert lane_threads() == []
 
 
 def test_lanes_start_with_the_first_work_and_end_with_the_block() -> None:
-    with Lanes(2) as lanes:
+    with ParallelMap(2) as lanes:
         assert lane_threads() == []
         list(lanes.map(str, range(LEAD)))
         assert 1 <= len(lane_threads()) <= 2

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from scrivano.domain.errors import BadRequest
 from scrivano.domain.job import JobOptions, Task
-from scrivano.submission.request import parse_wish
+from scrivano.submission.request import parse_job_request
 
 MODEL = "large-v3"
 
 
 def test_an_empty_form_asks_for_nothing_special() -> None:
-    wish = parse_wish({"prompt": " ", "temperature": "", "priority": "", "unknown": "field"}, "a.wav", [MODEL])
+    wish = parse_job_request({"prompt": " ", "temperature": "", "priority": "", "unknown": "field"}, "a.wav", [MODEL])
 
     assert wish.options == JobOptions()
     assert wish.options.stored() == {}
@@ -38,7 +38,7 @@ def test_every_field_is_understood() -> None:
         "model": MODEL,
     }
 
-    wish = parse_wish(fields, None, [MODEL])
+    wish = parse_job_request(fields, None, [MODEL])
 
     assert wish.options == JobOptions(
         prompt="Minutes.", hotwords="Scrivano", word_timestamps=False, vad=False, beam_size=3, temperature=0.4
@@ -49,7 +49,7 @@ def test_every_field_is_understood() -> None:
 
 @pytest.mark.parametrize("name", ["whisper-1", "gpt-4o-transcribe", MODEL])
 def test_the_served_model_has_many_names(name: str) -> None:
-    parse_wish({"model": name}, None, [MODEL])
+    parse_job_request({"model": name}, None, [MODEL])
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_the_served_model_has_many_names(name: str) -> None:
 )
 def test_what_cannot_be_used_is_refused_by_its_name(field: str, value: str, message: str) -> None:
     with pytest.raises(BadRequest, match=message):
-        parse_wish({field: value}, None, [MODEL])
+        parse_job_request({field: value}, None, [MODEL])
 
 
 @pytest.mark.parametrize(
@@ -93,33 +93,33 @@ def test_what_cannot_be_used_is_refused_by_its_name(field: str, value: str, mess
     ],
 )
 def test_languages_restrict_the_detection(language: str | None, languages: list[str], chosen: object) -> None:
-    wish = parse_wish({} if language is None else {"language": language}, None, MODEL, languages)
+    wish = parse_job_request({} if language is None else {"language": language}, None, MODEL, languages)
 
     assert (wish.language, wish.options.languages) == chosen
     assert JobOptions.restored(json.loads(json.dumps(wish.options.stored()))) == wish.options
 
 
 def test_a_multilingual_recording_has_no_one_language() -> None:
-    assert parse_wish({"multilingual": "true"}, None, MODEL).options.multilingual
-    assert parse_wish({"multilingual": "true"}, None, MODEL, ["en", "it"]).options.languages == ("en", "it")
-    assert parse_wish({"multilingual": "true"}, None, MODEL, ["it"]).language == "it"
-    assert parse_wish({"multilingual": "false", "language": "it"}, None, MODEL).options == JobOptions()
+    assert parse_job_request({"multilingual": "true"}, None, MODEL).options.multilingual
+    assert parse_job_request({"multilingual": "true"}, None, MODEL, ["en", "it"]).options.languages == ("en", "it")
+    assert parse_job_request({"multilingual": "true"}, None, MODEL, ["it"]).language == "it"
+    assert parse_job_request({"multilingual": "false", "language": "it"}, None, MODEL).options == JobOptions()
     for several in ([], ["en", "it"]):
         with pytest.raises(BadRequest, match="leave out language"):
-            parse_wish({"multilingual": "true", "language": "it"}, None, MODEL, several)
+            parse_job_request({"multilingual": "true", "language": "it"}, None, MODEL, several)
 
 
 def test_languages_that_cannot_be_used_are_refused() -> None:
     with pytest.raises(BadRequest, match="such as 'de,en'; 'klingon' is none"):
-        parse_wish({}, None, MODEL, ["en", "klingon"])
+        parse_job_request({}, None, MODEL, ["en", "klingon"])
     with pytest.raises(BadRequest, match=r"language is 'fr', which is none of languages \(en, it\)"):
-        parse_wish({"language": "fr"}, None, MODEL, ["it", "en"])
+        parse_job_request({"language": "fr"}, None, MODEL, ["it", "en"])
 
 
 @given(st.dictionaries(st.sampled_from(["beam_size", "temperature", "metadata", "vad", "priority"]), st.text()))
 def test_no_text_does_anything_else(fields: dict[str, str]) -> None:
     try:
-        options = parse_wish(fields, None, [MODEL]).options
+        options = parse_job_request(fields, None, [MODEL]).options
     except BadRequest:
         return
     assert options.beam_size is None or 1 <= options.beam_size <= 10

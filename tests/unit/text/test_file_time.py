@@ -12,8 +12,8 @@ from scrivano.domain.transcript import Segment, Word
 from scrivano.text.file_time import to_file_time
 
 SECOND = SAMPLE_RATE
+# 0 to 4 s of the chunk are 10 to 14 s of the file; 4 to 9 s are 100 to 105 s.
 CHUNK = Chunk(0, (Piece(10 * SECOND, 14 * SECOND), Piece(100 * SECOND, 105 * SECOND)))
-"""0 to 4 s of the chunk are 10 to 14 s of the file; 4 to 9 s are 100 to 105 s."""
 
 
 def word(text: str, start: float, end: float) -> Word:

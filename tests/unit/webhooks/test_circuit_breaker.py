@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scrivano.store.deliveries import ALWAYS
-from scrivano.webhooks.circuit_breaker import FAILURES, IN_ALL, PER_HOST, RESTS_S, Hosts
+from scrivano.store.outbox import ALWAYS
+from scrivano.webhooks.circuit_breaker import FAILURES, IN_ALL, PER_HOST, RESTS_S, CircuitBreaker
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ def late(name: str, host: str = "slow.test") -> One:
     return One(name, host, ALWAYS)
 
 
-def broken(now: float = 0.0) -> Hosts:
+def broken(now: float = 0.0) -> CircuitBreaker:
     """A host that has just failed often enough."""
-    hosts = Hosts()
+    hosts = CircuitBreaker()
     for n in range(FAILURES):
         (call,) = hosts.begin([One("a")], now)
         rest_s = hosts.ended(call, now, well=False)
@@ -34,7 +34,7 @@ def broken(now: float = 0.0) -> Hosts:
 
 
 def test_a_host_has_a_few_calls_and_leaves_room_for_others() -> None:
-    hosts = Hosts()
+    hosts = CircuitBreaker()
     slow = [One(f"slow/{n}") for n in range(100)]
     begun = hosts.begin([*slow, One("quick", "quick.test")], 0)
 
@@ -46,7 +46,7 @@ def test_a_host_has_a_few_calls_and_leaves_room_for_others() -> None:
 
 
 def test_a_host_with_fewer_calls_goes_first_when_places_are_few() -> None:
-    hosts = Hosts()
+    hosts = CircuitBreaker()
     taken = [One(f"{host}/{n}", str(host)) for host in range(IN_ALL // PER_HOST) for n in range(PER_HOST)]
     begun = hosts.begin(taken, 0)
     assert len(begun) == IN_ALL
@@ -58,7 +58,7 @@ def test_a_host_with_fewer_calls_goes_first_when_places_are_few() -> None:
 
 
 def test_one_call_a_url_at_a_time() -> None:
-    hosts = Hosts()
+    hosts = CircuitBreaker()
     assert len(hosts.begin([One("a"), One("a")], 0)) == 1
     assert hosts.busy_urls == {"a"}
 
@@ -113,7 +113,7 @@ def test_first_attempts_that_fail_meanwhile_do_not_prolong_the_rest() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.integers(0, 5), st.booleans()), max_size=200))
 def test_whatever_happens_limits_hold_and_nothing_is_stuck(steps: list[tuple[int, int, int, bool]]) -> None:
-    hosts, now = Hosts(), 0.0
+    hosts, now = CircuitBreaker(), 0.0
     running: list[One] = []
     for url, host, attempts, well in steps:
         now += 7

@@ -22,17 +22,17 @@ from scrivano.api.compat.schemas import (
 from scrivano.api.errors import JOB_ID_HEADER, openai_error, problem_of
 from scrivano.api.schemas import refusals
 from scrivano.api.services import Services, ServicesDep
-from scrivano.api.sse import PING_SECS
+from scrivano.api.sse import PING_S
 from scrivano.domain.errors import ScrivanoError
 from scrivano.domain.job import Task
 from scrivano.submission.multipart import Upload
-from scrivano.submission.request import Wish
+from scrivano.submission.request import JobRequest
 from scrivano.submission.synchronous import IdempotencyKey, begin, finish, known_segments
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 
+# Clients demand a time: that of Whisper's publication, 2022-09-21.
 CREATED = 1663718400
-"""Clients demand a time: that of Whisper's publication, 2022-09-21."""
 
 
 @router.post(
@@ -87,9 +87,9 @@ def _model(name: str) -> dict[str, Any]:
 async def _serve(request: Request, services: Services, task: Task, key: str | None) -> Response:
     asked: list[Asked] = []
 
-    def wish(upload: Upload) -> Wish:
+    def wish(upload: Upload) -> JobRequest:
         asked.append(parse(upload.repeated, services.models))
-        return Wish(
+        return JobRequest(
             task=task,
             language=asked[0].language,
             model=asked[0].model,
@@ -101,7 +101,7 @@ async def _serve(request: Request, services: Services, task: Task, key: str | No
     job_id = await begin(services, request, "file", wish, idempotency_key=key)
     headers = {JOB_ID_HEADER: job_id}
     if asked[0].stream:
-        return EventSourceResponse(_events(services, job_id, asked[0]), headers=headers, ping=PING_SECS)
+        return EventSourceResponse(_events(services, job_id, asked[0]), headers=headers, ping=PING_S)
     done = await finish(services, job_id)
     body, media_type = openai_bodies.render_body(asked[0], done.transcript)
     return Response(body, media_type=media_type, headers=headers)

@@ -16,8 +16,8 @@ from scrivano.domain.languages import parse_choice
 
 __all__ = ["ALIASES", "Asked", "Form", "many", "parse", "served_model"]
 
+# OpenAI's models, which clients have built in: here each means the usual model.
 ALIASES = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "gpt-transcribe")
-"""OpenAI's models, which clients have built in: here each means the usual model."""
 
 RESPONSE_FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
 

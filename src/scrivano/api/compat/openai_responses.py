@@ -15,8 +15,8 @@ from scrivano.text.subtitles import Shape
 
 __all__ = ["delta", "done", "render_body", "segment_event"]
 
+# A logarithm needs something above nothing.
 LEAST_PROBABILITY = 1e-10
-"""A logarithm needs something above nothing."""
 
 
 def render_body(asked: Asked, transcript: Transcript) -> tuple[str, str]:

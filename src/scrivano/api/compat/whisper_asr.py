@@ -22,7 +22,7 @@ from scrivano.domain.job import JobOptions, Task
 from scrivano.domain.languages import LANGUAGES, parse_language
 from scrivano.domain.transcript import Transcript
 from scrivano.submission.multipart import Upload
-from scrivano.submission.request import Wish
+from scrivano.submission.request import JobRequest
 from scrivano.submission.synchronous import PCM_HEADER, IdempotencyKey, begin, detect, finish
 from scrivano.text.formats import render
 from scrivano.text.subtitles import Shape
@@ -68,7 +68,7 @@ async def asr(
     """Answers when the transcript is there; the header `X-Job-Id` names the job underneath. Errors have no body."""
     names: list[str | None] = []
 
-    def wish(upload: Upload) -> Wish:
+    def wish(upload: Upload) -> JobRequest:
         names.append(upload.filename)
         return _wish(query, upload)
 
@@ -110,9 +110,9 @@ async def status() -> dict[str, str]:
     return {"version": __version__}
 
 
-def _wish(query: AsrQuery, upload: Upload) -> Wish:
+def _wish(query: AsrQuery, upload: Upload) -> JobRequest:
     """Raises `BadRequest`."""
-    return Wish(
+    return JobRequest(
         task=query.task,
         language=parse_language(query.language),
         filename=upload.filename,

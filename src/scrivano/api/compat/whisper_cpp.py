@@ -24,8 +24,8 @@ from scrivano.domain.transcript import Segment, Transcript, Word
 from scrivano.running.model_state import ModelState
 from scrivano.store.wake_ups import MODEL
 from scrivano.submission.multipart import Upload
-from scrivano.submission.request import MAX_BEAM_SIZE, Wish
-from scrivano.submission.synchronous import LOOK_SECS, IdempotencyKey, begin, check_going_on, finish
+from scrivano.submission.request import MAX_BEAM_SIZE, JobRequest
+from scrivano.submission.synchronous import LOOK_S, IdempotencyKey, begin, check_going_on, finish
 from scrivano.text.formats import milliseconds, render
 from scrivano.text.subtitles import Shape
 
@@ -63,7 +63,7 @@ async def inference(request: Request, services: ServicesDep, idempotency_key: Id
     """
     formats: list[str] = []
 
-    def wish(upload: Upload) -> Wish:
+    def wish(upload: Upload) -> JobRequest:
         formats.append(_response_format(upload.fields))
         return _wish(upload)
 
@@ -98,19 +98,19 @@ async def load(request: Request, services: ServicesDep) -> str:
 
 async def _loaded(services: Services, model: str | None) -> None:
     services.runner.load(model)
-    with services.signals.watch(MODEL) as news:
+    with services.wake_ups.watch(MODEL) as news:
         while services.runner.models[model or services.model].life.state is not ModelState.READY:
             check_going_on(services, model)
             with suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), LOOK_SECS)
+                await asyncio.wait_for(news.wait(), LOOK_S)
             news.clear()
 
 
-def _wish(upload: Upload) -> Wish:
+def _wish(upload: Upload) -> JobRequest:
     """Raises `BadRequest`."""
     fields = upload.fields
     beam_size = int(_number(fields, "beam_size", -1))
-    return Wish(
+    return JobRequest(
         task=Task.TRANSLATE if fields.get("translate", "").lower() in TRUE else Task.TRANSCRIBE,
         language=parse_language(fields.get("language", "en")),
         filename=upload.filename,

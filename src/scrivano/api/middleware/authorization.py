@@ -15,21 +15,21 @@ from scrivano.api.errors import answer, problem_of
 from scrivano.api.rules import is_open, is_stream, needed
 from scrivano.auth.key_ring import KeyRing
 from scrivano.auth.keys import Caller, Key
-from scrivano.auth.rate_limit import Limiter
+from scrivano.auth.rate_limit import RateLimiter
 from scrivano.domain.errors import LimitReached, NoKey, NotAllowed, ScrivanoError
 
 __all__ = ["Access", "key_shown"]
 
 logger = logging.getLogger(__name__)
 
-STREAM_RETRY_SECS = 30
-"""When to come back, where a limit ends only with something that somebody else ends."""
+# When to come back, where a limit ends only with something that somebody else ends.
+STREAM_RETRY_S = 30
 
 
 class Access:
     """ASGI middleware. Puts the `Caller` into the request's state, or answers instead of the routes."""
 
-    def __init__(self, app: ASGIApp, ring: KeyRing, limiter: Limiter) -> None:
+    def __init__(self, app: ASGIApp, ring: KeyRing, limiter: RateLimiter) -> None:
         self._app = app
         self._ring = ring
         self._limiter = limiter
@@ -74,7 +74,7 @@ class Access:
             return
         if not self._limiter.open_stream(key.id, key.limits.streams):
             message = f"this API key may have {key.limits.streams} event streams open; close one, or come back later"
-            raise _Refused(LimitReached(message, STREAM_RETRY_SECS))
+            raise _Refused(LimitReached(message, STREAM_RETRY_S))
         try:
             yield True
         finally:

@@ -15,8 +15,8 @@ from scrivano.domain.errors import ScrivanoError, TooLarge, UploadStalled
 
 __all__ = ["ANY_PACE", "MAX_SMALL_BYTES", "LimitedBodies", "Pace", "Patience"]
 
+# Of a body that brings no recording: those are read into memory.
 MAX_SMALL_BYTES = 1024 * 1024
-"""Of a body that brings no recording: those are read into memory."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Protocol
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from scrivano.telemetry.events import Observe, RequestEnded, StreamClosed, StreamOpened
+from scrivano.telemetry.events import Emit, RequestEnded, StreamClosed, StreamOpened
 from scrivano.telemetry.log_context import CURRENT, Correlation, request_id
 
 __all__ = ["REQUEST_ID_HEADER", "RequestSpan", "Requests", "StartSpan"]
@@ -20,14 +20,14 @@ logger = logging.getLogger(__name__)
 REQUEST_ID_HEADER = "X-Request-Id"
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# A client may invent methods and paths; figures do not follow it.
 OTHER = "other"
-"""A client may invent methods and paths; figures do not follow it."""
 
+# Asked every few seconds, and of no interest while they answer.
 PROBES = frozenset({"/health", "/livez", "/readyz", "/metrics"})
-"""Asked every few seconds, and of no interest while they answer."""
 
+# The client left before an answer began; nginx's number for it.
 CLIENT_GONE = 499
-"""The client left before an answer began; nginx's number for it."""
 
 
 class RequestSpan(Protocol):
@@ -39,18 +39,18 @@ class RequestSpan(Protocol):
     def end(self, route: str, status: int, job_id: str | None) -> None: ...
 
 
+# Of a method and the `traceparent` that came with the request.
 StartSpan = Callable[[str, str | None], RequestSpan]
-"""Of a method and the `traceparent` that came with the request."""
 
 
 class Requests:
     """`log`: whether each request has a line of its own. `start_span` None: nobody traces."""
 
     def __init__(
-        self, app: ASGIApp, observe: Observe, new_id: Callable[[], str], *, log: bool, start_span: StartSpan | None
+        self, app: ASGIApp, emit: Emit, new_id: Callable[[], str], *, log: bool, start_span: StartSpan | None
     ) -> None:
         self._app = app
-        self._observe = observe
+        self._emit = emit
         self._new_id = new_id
         self._log = log
         self._start_span = start_span
@@ -85,7 +85,7 @@ class Requests:
                 request.status = message["status"]
                 if headers.get("content-type", "").startswith("text/event-stream"):
                     request.stream = True
-                    self._observe(StreamOpened())
+                    self._emit(StreamOpened())
             await send(message)
 
         return counted
@@ -95,9 +95,9 @@ class Requests:
         method, route = request.method, request.route
         status = request.status or CLIENT_GONE
         if request.stream:
-            self._observe(StreamClosed())
+            self._emit(StreamClosed())
         request.current.job_id = request.current.job_id or request.job_id
-        self._observe(RequestEnded(method, route, status, secs, request.stream))
+        self._emit(RequestEnded(method, route, status, secs, request.stream))
         if request.span is not None:
             request.span.end(route, status, request.current.job_id)
         if self._log:

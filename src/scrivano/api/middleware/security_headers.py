@@ -12,8 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["SecurityHeaders", "page_policy"]
 
+# The policy of all that is not meant to be a page.
 NOTHING = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-"""The policy of all that is not meant to be a page."""
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",

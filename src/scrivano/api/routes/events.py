@@ -19,8 +19,8 @@ router = APIRouter(tags=["jobs"])
 
 ENDS = ("done", "error")
 
+# Events that are sent together at most: one step of the event loop for each costs more than all else about it.
 AT_ONCE = 100
-"""Events that are sent together at most: one step of the event loop for each costs more than all else about it."""
 
 
 @router.get(
@@ -50,7 +50,7 @@ async def stream(
 async def _frames(services: Services, job: Job, after: int | None) -> AsyncIterator[bytes]:
     """Events that have come together go out together."""
     events, seq = await run_sync(_opening, services, job, after)
-    with services.signals.watch(job.id) as news:
+    with services.wake_ups.watch(job.id) as news:
         while True:
             for some in (events[at : at + AT_ONCE] for at in range(0, len(events), AT_ONCE)):
                 yield await run_sync(_encoded, services, some)
@@ -61,7 +61,7 @@ async def _frames(services: Services, job: Job, after: int | None) -> AsyncItera
             events = await run_sync(services.store.events_after, job.id, seq)
             if events:
                 continue
-            if services.signals.stopping:
+            if services.wake_ups.stopping:
                 return
             if await run_sync(_ended_before, services, job.id, seq):
                 yield await run_sync(_encoded, services, [Event(job.id, seq, "done", {})])

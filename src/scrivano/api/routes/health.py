@@ -65,7 +65,7 @@ def readyz(services: ServicesDep) -> Response:
         "store": services.database.fault() or OK,
         "uploads": _uploads(services),
         "disk": _disk(services),
-        "stopping": STOPPING if services.signals.stopping else OK,
+        "stopping": STOPPING if services.wake_ups.stopping else OK,
     }
     return _answer(checks)
 
@@ -83,7 +83,7 @@ def metrics(request: Request, services: ServicesDep) -> Response:
 
 
 def _runner(services: Services) -> str:
-    if not services.runner.alive and not services.signals.stopping:
+    if not services.runner.alive and not services.wake_ups.stopping:
         return RUNNER_ENDED
     return RUNNER_STUCK if services.runner.stuck else OK
 
@@ -97,7 +97,7 @@ def _uploads(services: Services) -> str:
 
 def _disk(services: Services) -> str:
     try:
-        services.blobs.room.admit()
+        services.blobs.disk_space.admit()
     except StorageFull as error:
         return str(error)
     except OSError as error:

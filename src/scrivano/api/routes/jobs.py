@@ -34,15 +34,15 @@ from scrivano.housekeeping.retention import forget
 from scrivano.running.model_state import ModelState
 from scrivano.submission.audio_url import fetch_audio, is_by_url
 from scrivano.submission.multipart import Upload
-from scrivano.submission.request import Wish, accept, flag, parse_wish
+from scrivano.submission.request import JobRequest, accept, flag, parse_job_request
 
 router = APIRouter(tags=["jobs"])
 
 JobId = Annotated[
     str, Path(description="The id that the submission answered.", examples=["6f9619ff-8b86-4d01-b42d-00cf4fc964ff"])
 ]
-RETRY_AFTER_SECS = {ModelState.UNLOADED: 30, ModelState.LOADING: 10}
-MAX_WAIT_SECS = 60
+RETRY_AFTER_S = {ModelState.UNLOADED: 30, ModelState.LOADING: 10}
+MAX_WAIT_S = 60
 MAX_LISTED = 200
 
 
@@ -128,7 +128,7 @@ async def get(
     job_id: JobId,
     services: ServicesDep,
     wait: Annotated[
-        float, Query(ge=0, le=MAX_WAIT_SECS, description="Seconds to wait for the job's end before answering.")
+        float, Query(ge=0, le=MAX_WAIT_S, description="Seconds to wait for the job's end before answering.")
     ] = 0,
 ) -> Response:
     """Poll this, or follow `/jobs/{id}/stream`. `segments` is empty until the job is done."""
@@ -211,8 +211,8 @@ def _parts(services: Services, job: Job) -> tuple[bytes, ...]:
 
 async def _ended(services: Services, job_id: str) -> tuple[bytes, ...] | None:
     """The job's parts when it has ended; None when nothing is to be waited for any more. Raises `JobNotFound`."""
-    with services.signals.watch(job_id) as news:
-        while not services.signals.stopping:
+    with services.wake_ups.watch(job_id) as news:
+        while not services.wake_ups.stopping:
             news.clear()
             if (parts := await run_sync(_parts_if_ended, services, job_id)) is not None:
                 return parts
@@ -225,11 +225,11 @@ def _parts_if_ended(services: Services, job_id: str) -> tuple[bytes, ...] | None
     return _parts(services, job) if job.status.terminal else None
 
 
-def _wish(services: Services, upload: Upload) -> Wish:
+def _wish(services: Services, upload: Upload) -> JobRequest:
     """What a form asks for. Raises `BadRequest`."""
     if not is_by_url(upload):
         upload.check()
-    return parse_wish(upload.fields, upload.filename, services.models, many(upload.repeated, "languages"))
+    return parse_job_request(upload.fields, upload.filename, services.models, many(upload.repeated, "languages"))
 
 
 def _load_early(services: Services, upload: Upload) -> None:
@@ -238,7 +238,7 @@ def _load_early(services: Services, upload: Upload) -> None:
         services.runner.load(_wish(services, upload).model)
 
 
-def _admit(services: Services, wish: Wish, upload: Upload) -> None:
+def _admit(services: Services, wish: JobRequest, upload: Upload) -> None:
     """Raises `WorkerGone`, and `ModelNotReady` where the job may not wait for the model; its load has begun then."""
     if not services.runner.alive:
         raise WorkerGone
@@ -248,7 +248,7 @@ def _admit(services: Services, wish: Wish, upload: Upload) -> None:
     may_wait = services.queue_always or flag(upload.fields, "queue")
     if state is not ModelState.READY and not may_wait:
         services.runner.load(wish.model)
-        raise ModelNotReady(state.value, RETRY_AFTER_SECS.get(state, services.gpu_poll_interval_secs))
+        raise ModelNotReady(state.value, RETRY_AFTER_S.get(state, services.gpu_poll_interval_secs))
 
 
 def _place(job: Job) -> Place:

@@ -113,8 +113,8 @@ async def events(
 
 
 async def _frames(services: Services, seq: int) -> AsyncIterator[ServerSentEvent]:
-    with services.signals.watch(MODEL) as news:
-        while not services.signals.stopping:
+    with services.wake_ups.watch(MODEL) as news:
+        while not services.wake_ups.stopping:
             news.clear()
             for event in services.model_log.after(seq):
                 yield frame(event.type, event.data, event.seq)

@@ -28,8 +28,8 @@ __all__ = ["disposition", "router"]
 
 router = APIRouter(tags=["jobs"])
 
+# Characters: in any script fewer than the 255 bytes that file systems allow.
 LONGEST_NAME = 60
-"""Characters: in any script fewer than the 255 bytes that file systems allow."""
 
 CHECKED = ("srt", "vtt", "lrc")
 

@@ -22,9 +22,9 @@ from scrivano.api.services import Services, ServicesDep
 from scrivano.domain.errors import BadRequest, ScrivanoError, TooLarge, WrongContentType, WrongTusVersion
 from scrivano.domain.job import utc
 from scrivano.store.uploads import PartialUpload
-from scrivano.store.wake_ups import Signals
+from scrivano.store.wake_ups import WakeUps
 from scrivano.submission.multipart import too_large
-from scrivano.submission.request import Wish, admit, new_job, parse_wish, store_upload
+from scrivano.submission.request import JobRequest, admit, new_job, parse_job_request, store_upload
 from scrivano.submission.resumable import ALGORITHMS, Checksum, parse_checksum, parse_metadata
 
 __all__ = ["finish_pending", "router"]
@@ -186,7 +186,7 @@ async def create(
         _check_type(request)
         _check_fits(request, size_bytes)
     await admit(services, _wish(services, upload_metadata))
-    services.blobs.room.admit(size_bytes)
+    services.blobs.disk_space.admit(size_bytes)
     upload = await services.partial_uploads.begin(services.new_id(), size_bytes, upload_metadata, services.caller.owner)
     headers = {"Location": f"{request.scope.get('root_path', '')}/uploads/{upload.id}"}
     if has_body:
@@ -334,13 +334,13 @@ async def finish_pending(services: Services) -> None:
 async def _receive(
     request: Request, services: Services, upload: PartialUpload, offset_bytes: int, checksum: Checksum | None
 ) -> PartialUpload:
-    """Raises what `PartialUploads.receive` and `_finished` do."""
+    """Raises what `ResumableUploads.receive` and `_finished` do."""
     services.runner.upload_began()
     try:
         upload = await services.partial_uploads.receive(
             upload.id,
             offset_bytes,
-            _until_stop(request, services.signals),
+            _until_stop(request, services.wake_ups),
             checksum=checksum,
             on_long=partial(services.runner.load, _wish(services, upload.metadata).model),
         )
@@ -349,13 +349,13 @@ async def _receive(
         services.runner.upload_ended()
 
 
-async def _until_stop(request: Request, signals: Signals) -> AsyncIterator[bytes]:
+async def _until_stop(request: Request, wake_ups: WakeUps) -> AsyncIterator[bytes]:
     """The body. When the server stops, it is as if it were cut off: what has come counts, and nobody waits for more."""
     body = aiter(request.stream())
-    with signals.watch(request.url.path) as news:
+    with wake_ups.watch(request.url.path) as news:
         stopping = asyncio.create_task(news.wait())
         try:
-            while not signals.stopping:
+            while not wake_ups.stopping:
                 async with asyncio.timeout(None) as patience:
                     stopping.add_done_callback(end := partial(_end, patience))
                     data = await anext(body, None)
@@ -396,11 +396,11 @@ async def _make_job(services: Services, upload_id: str) -> str:
     return await run_sync(store_upload, services, job, blob, secs)
 
 
-def _wish(services: Services, metadata: str) -> Wish:
+def _wish(services: Services, metadata: str) -> JobRequest:
     """What the job is to be. Raises `BadRequest`."""
     fields = parse_metadata(metadata)
     repeated = {name: [value] for name, value in fields.items()}
-    return parse_wish(fields, fields.get("filename"), services.models, many(repeated, "languages"))
+    return parse_job_request(fields, fields.get("filename"), services.models, many(repeated, "languages"))
 
 
 def _length(services: Services, upload_length: str, upload_defer_length: str) -> int:

@@ -14,7 +14,7 @@ from scrivano.api.schemas import DeliveryListView, DeliveryView, ErrorView, Test
 from scrivano.api.services import ServicesDep
 from scrivano.domain.errors import BadParameter
 from scrivano.domain.job import utc
-from scrivano.store.deliveries import Delivery, DeliveryStatus
+from scrivano.store.outbox import Delivery, DeliveryStatus
 from scrivano.submission.audio_url import http_url
 
 router = APIRouter(prefix="/webhooks", tags=["webhooks"])

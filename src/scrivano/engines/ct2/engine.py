@@ -49,15 +49,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# Log-mel frames.
 FRAMES_PER_SECOND = 100
-"""Log-mel frames."""
 
 WINDOW_FRAMES = 3000
+# A window that is not heard in full has at least a second of silence behind it, and is whole steps of 5 s.
 FRAMES_STEP, SILENCE_FRAMES = 500, 100
-"""A window that is not heard in full has at least a second of silence behind it, and is whole steps of 5 s."""
 
+# Texts sampled at a temperature, of which the most probable counts; Whisper's default.
 BEST_OF = 5
-"""Texts sampled at a temperature, of which the most probable counts; Whisper's default."""
 
 NEEDED_FILES = ("model.bin", "config.json", "tokenizer.json")
 

@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 T = TypeVar("T")
 
+# Of a worker; CTranslate2's own default.
 MOST_THREADS = 4
-"""Of a worker; CTranslate2's own default."""
 
-YIELDING_SECS = 1.2
-"""A search takes about so long where urgent work may come: that runs beside the ones under way, and takes their place
-when they end. Smaller ones cost more: with `base` and one thread a window takes 1.00, 1.01, 1.05 s in searches of 4, 2,
-1 with MKL (Intel), 1.12, 1.27, 1.52 s without (AMD's way, on the same processor)."""
+# A search takes about so long where urgent work may come: that runs beside the ones under way, and takes their place
+# when they end. Smaller ones cost more: with `base` and one thread a window takes 1.00, 1.01, 1.05 s in searches of 4,
+# 2, 1 with MKL (Intel), 1.12, 1.27, 1.52 s without (AMD's way, on the same processor).
+YIELDING_S = 1.2
 
+# The first timestamp is at most 1.00 s (Whisper's `max_initial_timestamp`).
 FIRST_TIMESTAMP_INDEX = 50
-"""The first timestamp is at most 1.00 s (Whisper's `max_initial_timestamp`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +70,8 @@ class Division:
         return cls(max(1, cores // threads), threads)
 
 
+# `Ct2Model.generate`, for who has the model alone.
 Generate = Callable[..., dict[int, Any]]
-"""`Ct2Model.generate`, for who has the model alone."""
 
 
 class Ct2Model:
@@ -159,7 +159,7 @@ class Ct2Model:
 
         size = math.ceil(len(members) / self._division.parts)
         if yielding and self._search_secs:
-            size = min(size, int(YIELDING_SECS / self._search_secs))
+            size = min(size, int(YIELDING_S / self._search_secs))
         found = self._threads[urgent].map(generate, _divided(members, size))
         return {i: result for part in found for i, result in part.items()}
 

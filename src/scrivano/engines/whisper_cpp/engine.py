@@ -52,35 +52,36 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# whisper.cpp does not decode less; we do not show it less than `PADDED_SECONDS`, for its alignment needs some.
 LEAST_SECONDS = 0.1
-"""whisper.cpp does not decode less; we do not show it less than `PADDED_SECONDS`, for its alignment needs some."""
 
 PADDED_SECONDS = 1.0
 
+# Texts sampled at a temperature, of which the most probable counts; Whisper's default.
 BEST_OF = 5
-"""Texts sampled at a temperature, of which the most probable counts; Whisper's default."""
 
+# whisper.cpp's WHISPER_MAX_DECODERS.
 MOST_BEAMS = 8
-"""whisper.cpp's WHISPER_MAX_DECODERS."""
 
+# Below whisper.cpp's own end of 220, at which it calls the text failed instead of complete.
 MOST_NEW_TOKENS = 215
-"""Below whisper.cpp's own end of 220, at which it calls the text failed instead of complete."""
 
+# No probability is above it: whisper.cpp's own no-speech test is off. It would look at what the decoder last said of
+# another window (1.8.5 reads the first row of logits, and a prompt of several tokens writes only the last one).
 NEVER_SILENT = 2.0
-"""No probability is above it: whisper.cpp's own no-speech test is off. It would look at what the decoder last said of
-another window (1.8.5 reads the first row of logits, and a prompt of several tokens writes only the last one)."""
 
 ALWAYS_UNSURE = 1e9
 
+# GGML_LOG_LEVEL_ERROR.
 ERROR_LEVEL = 4
-"""GGML_LOG_LEVEL_ERROR."""
 
+# What a build without CUDA says, and one with it where there is none; it goes on with the CPU.
 NO_GPU = "no GPU found"
-"""What a build without CUDA says, and one with it where there is none; it goes on with the CPU."""
 
+# whisper.cpp's times.
 TICKS_PER_SECOND = 100
-"""whisper.cpp's times."""
 
+# By decoder layers, heads, and whether it is multilingual. `large-v1` looks like `large-v2`, and gets its heads.
 ALIGNMENT_HEADS = {
     (4, 6, True): "TINY",
     (4, 6, False): "TINY_EN",
@@ -92,19 +93,18 @@ ALIGNMENT_HEADS = {
     (24, 16, False): "MEDIUM_EN",
     (32, 20, True): "LARGE_V2",
 }
-"""By decoder layers, heads, and whether it is multilingual. `large-v1` looks like `large-v2`, and gets its heads."""
 
 LARGE_V3_VOCABULARY = 51866
 ALIGNMENT_HEADS_V3 = {(32, 20): "LARGE_V3", (4, 20): "LARGE_V3_TURBO"}
 
+# Of a model that is none of these: all heads of the last layers, at most half of the layers.
 MOST_ALIGNING_HEADS = 24
-"""Of a model that is none of these: all heads of the last layers, at most half of the layers."""
 
+# Working memory of the alignment; 24 heads over 224 tokens and 1500 positions take 130 MB in it.
 ALIGNMENT_BYTES = 256 * 2**20
-"""Working memory of the alignment; 24 heads over 224 tokens and 1500 positions take 130 MB in it."""
 
+# A multilingual vocabulary has one token more than this and its languages (`whisper.cpp`: `num_languages`).
 FIRST_LANGUAGES = 51765
-"""A multilingual vocabulary has one token more than this and its languages (`whisper.cpp`: `num_languages`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -429,8 +429,8 @@ class WhisperCpp:
         )
 
 
+# Languages that put no spaces between words; their words are characters here, as in Whisper.
 UNSPACED = frozenset(("zh", "ja", "th", "lo", "my", "yue"))
-"""Languages that put no spaces between words; their words are characters here, as in Whisper."""
 
 
 def _starts(ends: Sequence[float]) -> tuple[float, ...]:

@@ -14,13 +14,15 @@ from scrivano.domain.errors import ModelUnavailable
 
 __all__ = ["check_ggml"]
 
+# 0x67676d6c, little-endian.
 MAGIC = b"lmgg"
-"""0x67676d6c, little-endian."""
 
 GGUF_MAGIC = b"GGUF"
 
 HYPERPARAMETERS = 11
 
+# Of a tensor type (f32, f16, q4_0, q4_1, q5_0, q5_1, q8_0, q2_K to q6_K, bf16; `ggml_type`): numbers a block, and
+# bytes.
 BLOCKS = {
     0: (1, 4),
     1: (1, 2),
@@ -36,8 +38,6 @@ BLOCKS = {
     14: (256, 210),
     30: (1, 2),
 }
-"""Of a tensor type (f32, f16, q4_0, q4_1, q5_0, q5_1, q8_0, q2_K to q6_K, bf16; `ggml_type`): numbers a block, and
-bytes."""
 
 MOST_DIMENSIONS = 4
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 
 __all__ = ["Vocabulary"]
 
+# GPT-2's pattern, but for a few numerals: pairs are merged within a piece only.
 PIECES = re.compile(r"'(?:s|t|re|ve|m|ll|d)| ?[^\W\d_]+| ?\d+| ?(?:[^\s\w]|_)+|\s+(?!\S)|\s+")
-"""GPT-2's pattern, but for a few numerals: pairs are merged within a piece only."""
 
 
 class Vocabulary:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from store_support import Clock, add, dump, new_job
 
-from scrivano.store.deliveries import Outbox
-from scrivano.store.jobs import Store
+from scrivano.store.jobs import JobStore
+from scrivano.store.outbox import Outbox
 
 URL = "http://hooks.test/a"
 
@@ -55,7 +55,7 @@ def test_what_was_given_up_stays_so(outbox: Outbox, clock: Clock, tmp_path: Path
     assert dump(tmp_path / "scrivano.db") == before
 
 
-def test_ended_deliveries_of_model_events_are_purged_by_age(store: Store, outbox: Outbox, clock: Clock) -> None:
+def test_ended_deliveries_of_model_events_are_purged_by_age(store: JobStore, outbox: Outbox, clock: Clock) -> None:
     add(store, new_job("a", clock, webhook_url=URL))
     store.cancel("a")
     for number in range(2):

@@ -32,8 +32,8 @@ class DeliveryStatus(StrEnum):
     GONE = "gone"
 
 
+# Attempts of a delivery that no rest delays: at 0, +1 s, +2 s.
 ALWAYS = 3
-"""Attempts of a delivery that no rest delays: at 0, +1 s, +2 s."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
