@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from itertools import product
 from pathlib import Path
+from signal import Signals
 from typing import Any, get_args
 
 import scrivano
