@@ -96,9 +96,9 @@ def test_the_same_key_gets_the_same_job_by_url_too(ready: Served, files: Files) 
         ("/empty", "is empty"),
         ("ftp://files.test/a.wav", "audio_url must be an http:// or https:// URL"),
         ("http://", "audio_url must be"),
-        ("http://169.254.169.254/latest/meta-data/", "makes no calls to 169.254.169.254"),
-        ("http://[::ffff:127.0.0.1]/", "makes no calls"),
-        ("http://2130706433/", "is not a host"),
+        ("http://169.254.169.254/latest/meta-data/", "does not call 169.254.169.254"),
+        ("http://[::ffff:127.0.0.1]/", "does not call"),
+        ("http://2130706433/", "is not a valid host"),
     ],
 )
 def test_what_cannot_be_fetched_is_a_bad_request(ready: Served, files: Files, url: str, says: str) -> None:

@@ -38,7 +38,8 @@ from scrivano.engines.gpu_memory import MemoryReader, NvmlReader
 from scrivano.files.blobs import Blobs, DataDirLock
 from scrivano.files.disk_space import DiskSpace
 from scrivano.housekeeping.retention import Retention
-from scrivano.net.guarded_transport import GuardedTransport, policy
+from scrivano.net.address_policy import AddressPolicy
+from scrivano.net.guarded_transport import GuardedTransport
 from scrivano.running.attempts import AttemptOptions
 from scrivano.running.engine_pool import ModelSpec, PoolOptions
 from scrivano.running.engine_process import EngineLimits
@@ -167,11 +168,13 @@ def build(
     kept = _open_data_dir(settings, wake_ups, cleanup)
     model_log = ModelEventLog(lambda: wake_ups.fire(MODEL))
     ring = KeyRing(settings.api_keys_file) if settings.api_keys_file is not None else None
-    calls = policy(settings.allow_networks, strict=ring is not None)
+    address_policy = AddressPolicy.of(settings.allow_networks, private_by_default=ring is None)
     secrets = [secret.get_secret_value() for secret in settings.webhook_secret or ()]
     listeners: list[Emit] = [] if traces is None else [traces.emit]
     emit = _to_all(listeners)
-    webhooks = WebhookSender(kept.store, kept.outbox, wake_ups, _now, _new_id, GuardedTransport(calls), secrets, emit)
+    webhooks = WebhookSender(
+        kept.store, kept.outbox, wake_ups, _now, _new_id, GuardedTransport(address_policy), secrets, emit
+    )
 
     def announce(type: str, data: Mapping[str, Any]) -> None:
         model_log.append(type, data)
@@ -189,7 +192,7 @@ def build(
         blobs=kept.blobs,
         runner=runner,
         webhooks=webhooks,
-        downloads=Downloads(GuardedTransport(calls), settings.fetch_timeout_secs),
+        downloads=Downloads(GuardedTransport(address_policy), settings.fetch_timeout_secs),
         partial_uploads=ResumableUploads(
             kept.partials, kept.blobs, _now, timedelta(hours=settings.upload_expiry_hours)
         ),

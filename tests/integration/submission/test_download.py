@@ -18,7 +18,8 @@ import pytest
 
 from scrivano.domain.errors import AddressRefused, FetchFailed, TooLarge
 from scrivano.files.blobs import Blob, Blobs
-from scrivano.net.guarded_transport import AddressPolicy, GuardedTransport, policy, unpooled
+from scrivano.net.address_policy import AddressPolicy
+from scrivano.net.guarded_transport import GuardedTransport, unpooled
 from scrivano.submission.download import Downloads, filename_of
 from scrivano.submission.multipart import FLUSH_BYTES, Upload
 
@@ -193,7 +194,7 @@ def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_a_name_that_leads_here_only_the_second_time_is_never_connected_to(tmp_path: Path, port: int) -> None:
-    own = policy(None, strict=True)
+    own = AddressPolicy.of(None, private_by_default=False)
 
     for answer in ("127.0.0.1", "::1", "::ffff:127.0.0.1", "0.0.0.0"):
         with pytest.raises(AddressRefused):

@@ -19,7 +19,8 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from store_support import Clock, add, file_size_limit, new_job
 
 from scrivano.domain.job import JobStatus
-from scrivano.net.guarded_transport import GuardedTransport, policy
+from scrivano.net.address_policy import AddressPolicy
+from scrivano.net.guarded_transport import GuardedTransport
 from scrivano.store.database import Database
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
@@ -182,7 +183,7 @@ def test_a_refused_address_is_a_failure_and_others_are_served(store: JobStore, o
     ended(store, clock, "b", "http://10.0.0.7/hook")
     ended(store, clock, "c", "http://1.1.1.1/hook")
     receiver = Receiver(httpx2.Response(204))
-    guard = GuardedTransport(policy(None, strict=True), inner=receiver)
+    guard = GuardedTransport(AddressPolicy.of(None, private_by_default=False), inner=receiver)
 
     run(sender_to(guard, store, outbox, clock), lambda: due_in_s(outbox, clock) == 1)
 
