@@ -16,7 +16,7 @@ from scrivano.api.middleware.security_headers import SecurityHeaders
 from scrivano.api.openapi import DescribedApp, error_body
 from scrivano.api.rules import is_open, needed, takes_recording
 from scrivano.auth.key_ring import KeyRing
-from scrivano.auth.rate_limit import RateLimiter
+from scrivano.auth.rate_limiter import RateLimiter
 
 __all__ = ["METHODS", "Application", "Edge"]
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from scrivano.auth.keys import ANYBODY, Caller
+from scrivano.auth.keys import ANONYMOUS, Caller
 from scrivano.engines.gpu_memory import MemoryReader
 from scrivano.files.blobs import Blobs
 from scrivano.running.loop import Runner
@@ -53,7 +53,7 @@ class Services:
     queue_always: bool = False
     max_upload_bytes: int | None = None
     max_queue: int | None = None
-    caller: Caller = ANYBODY
+    caller: Caller = ANONYMOUS
 
     @property
     def model(self) -> str:

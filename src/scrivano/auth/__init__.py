@@ -1,12 +1,12 @@
-"""API keys: what a key may do, and how much.
+"""API keys: what a key may do, and its limits.
 
 May import: domain.
 
 Modules, each may import only those below it:
 
-    key_ring    the keys of a running server, reloaded when the file changes
-    rate_limit  requests a minute and open streams of each key
-    keys        a key, its proof, and the file of keys
+    key_ring      the keys of a running server, reloaded when the file changes
+    rate_limiter  requests per minute and open streams of each key
+    keys          a key, its verification, and the file of keys
 """
 
-__all__ = ["key_ring", "keys", "rate_limit"]
+__all__ = ["key_ring", "keys", "rate_limiter"]

@@ -1,4 +1,4 @@
-"""The API keys of a running server: the file's, as it is now."""
+"""The API keys of a running server: those in the file, kept up to date."""
 
 from __future__ import annotations
 
@@ -9,57 +9,58 @@ from pathlib import Path
 
 from anyio.to_thread import run_sync
 
-from scrivano.auth.keys import Key, prove, read_keys
+from scrivano.auth.keys import Key, read_keys, verify
 from scrivano.domain.errors import StartError
 
 __all__ = ["KeyRing"]
 
 logger = logging.getLogger(__name__)
 
-# How often the file is looked at: a revoked key is refused after this time at the latest.
-LOOK_S = 1.0
+# How often the file is checked. A revoked key is refused after this time at the latest.
+POLL_S = 1.0
 
 
 class KeyRing:
-    """Reads the file once when made, which raises `StartError`, and again whenever it has changed while `run` runs.
+    """Reads the file when created, which may raise `StartError`, and again whenever it changes while `run` runs.
 
-    A file that cannot be read by then changes nothing: the keys stay those of before, and the log says so.
+    If a changed file cannot be read, the previous keys stay valid, and an error is logged.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen = _signature(path)
+        self._last_signature = _signature(path)
         self._changed = asyncio.Event()
         self._keys: Mapping[str, Key] = _by_hash(read_keys(path))
 
     def find(self, secret: str) -> Key | None:
-        return prove(self._keys, secret)
+        """The key with this secret. None: there is none."""
+        return verify(self._keys, secret)
 
     async def changed(self, key: Key) -> None:
-        """Return when this key has been revoked, or is no longer as it was."""
+        """Wait until this key is revoked or changed."""
         while self._keys.get(key.sha256) == key:
             await self._changed.wait()
 
     async def run(self) -> None:
-        """Look after the file until cancelled."""
+        """Watch the file until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_S)
-            if await run_sync(self.look):
+            await asyncio.sleep(POLL_S)
+            if await run_sync(self.reload):
                 self._changed.set()
                 self._changed = asyncio.Event()
 
-    def look(self) -> bool:
-        """Read the file again if it has changed; whether it had, and could be read."""
+    def reload(self) -> bool:
+        """Read the file again if it has changed. Returns whether there are new keys."""
         signature = _signature(self._path)
-        if signature == self._seen:
+        if signature == self._last_signature:
             return False
-        self._seen = signature
+        self._last_signature = signature
         try:
             self._keys = _by_hash(read_keys(self._path))
         except StartError as error:
-            logger.error("the API keys stay as they were: %s", error)
+            logger.error("could not reload the API keys; the previous ones stay valid: %s", error)
             return False
-        logger.info("API keys read again", extra={"keys": len(self._keys)})
+        logger.info("API keys reloaded", extra={"keys": len(self._keys)})
         return True
 
 
@@ -68,7 +69,7 @@ def _by_hash(keys: tuple[Key, ...]) -> dict[str, Key]:
 
 
 def _signature(path: Path) -> tuple[int, ...] | None:
-    """Differs from before when the file was written or replaced; None: it is not there."""
+    """Changes whenever the file is written or replaced. None: the file does not exist."""
     try:
         stat = path.stat()
     except OSError:

@@ -1,8 +1,8 @@
-"""API keys: what a key may do, how it is proved, and the file that they are kept in.
+"""API keys: what a key may do, how its secret is verified, and the file that stores the keys.
 
-The file is JSON and holds no secret: of each key its SHA-256. A slow, salted hash is for passwords, which can be
-guessed; a key is 256 random bits, of which nobody tries a noticeable share, so a plain hash gives nothing away, and a
-request costs a microsecond instead of a tenth of a second.
+The file is JSON and contains no secrets, only their SHA-256. Passwords need a slow, salted hash because they can be
+guessed. A secret here is 256 random bits, which cannot be guessed, so a plain hash is safe, and verifying takes a
+microsecond instead of a tenth of a second.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from scrivano.domain.errors import StartError
 
 __all__ = [
-    "ANYBODY",
+    "ANONYMOUS",
     "UNLIMITED",
     "Caller",
     "Key",
@@ -34,13 +34,13 @@ __all__ = [
     "Scope",
     "add_key",
     "new_secret",
-    "prove",
     "read_keys",
     "remove_key",
     "sha256_of",
+    "verify",
 ]
 
-# By which people, and scanners of repositories, see what a leaked string is.
+# Lets people and secret scanners recognise a leaked secret.
 PREFIX = "scv_"
 
 SECRET_BYTES = 32
@@ -48,7 +48,7 @@ SECRET_BYTES = 32
 
 class Scope(StrEnum):
     """`SUBMIT`: send recordings; cancel, retry and delete jobs. `READ`: see jobs, transcripts, recordings, events.
-    `ADMIN`: all of that with everybody's jobs, and what concerns all, such as loading the model."""
+    `ADMIN`: the same for the jobs of all keys, and operations that affect everybody, such as loading the model."""
 
     SUBMIT = "submit"
     READ = "read"
@@ -57,8 +57,8 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a key may use. None: without a limit. `jobs` are those that have not ended; `audio_hours_per_day` counts
-    audio that was decoded in the last 24 hours; `streams` are open Server-Sent Event streams."""
+    """Limits of a key; None: unlimited. `jobs`: unfinished jobs. `audio_hours_per_day`: audio decoded in the last
+    24 hours. `streams`: open Server-Sent Events streams."""
 
     requests_per_minute: Annotated[int, Field(ge=1)] | None = None
     jobs: Annotated[int, Field(ge=1)] | None = None
@@ -71,7 +71,7 @@ UNLIMITED = Limits()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """`id` is what its jobs are known by; it is never used again. `sha256` is of the secret, in hexadecimal."""
+    """`id` is stored with the key's jobs and never reused. `sha256` is the hash of the secret, in hexadecimal."""
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9]{1,32}$")]
     name: Annotated[str, Field(min_length=1, max_length=100)]
@@ -81,14 +81,14 @@ class Key:
     limits: Limits = UNLIMITED
 
     def may(self, scopes: Iterable[Scope]) -> bool:
-        """Whether it has one of these; an admin's key may do everything."""
+        """True if the key has one of these scopes. An admin key may do everything."""
         return Scope.ADMIN in self.scopes or not self.scopes.isdisjoint(scopes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who asks. `owner` is the key whose jobs are made, None: nobody's. `sees` is the key whose jobs are seen, None:
-    everybody's."""
+    """The sender of a request. `owner`: the id of its key, which new jobs will belong to; None: it has no key.
+    `sees`: the id of the key whose jobs it may see; None: all jobs."""
 
     owner: str | None = None
     sees: str | None = None
@@ -99,8 +99,8 @@ class Caller:
         return cls(owner=key.id, sees=None if Scope.ADMIN in key.scopes else key.id, limits=key.limits)
 
 
-# The caller of a server without keys.
-ANYBODY = Caller()
+# Every caller of a server that has no keys.
+ANONYMOUS = Caller()
 
 
 def new_secret() -> str:
@@ -111,11 +111,11 @@ def sha256_of(secret: str) -> str:
     return hashlib.sha256(secret.encode(errors="surrogateescape")).hexdigest()
 
 
-def prove(keys: Mapping[str, Key], secret: str) -> Key | None:
-    """The key of this secret, among keys by their `sha256`.
+def verify(keys: Mapping[str, Key], secret: str) -> Key | None:
+    """The key with this secret. `keys` maps each `sha256` to its key.
 
-    What the look-up's time tells is of the hash, of which no caller chooses a part; the comparison that decides takes
-    the same time always.
+    Timing reveals nothing useful: the dictionary compares hashes, which a caller cannot choose, and the comparison
+    that decides takes constant time.
     """
     digest = sha256_of(secret)
     key = keys.get(digest)
@@ -132,29 +132,29 @@ class _File:
 
 
 def read_keys(path: Path) -> tuple[Key, ...]:
-    """Raises `StartError` with what is wrong with the file, and nothing of what is in it."""
+    """Raises `StartError` if the file cannot be read. The message quotes nothing from the file."""
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise StartError(f"there is no file of API keys {path}: make one with `scrivano keys create`") from error
+        raise StartError(f"the API keys file {path} does not exist: create one with `scrivano keys create`") from error
     except OSError as error:
-        raise StartError(f"cannot read the API keys in {path} ({error.strerror})") from error
+        raise StartError(f"cannot read the API keys file {path} ({error.strerror})") from error
     try:
         keys = _FORM.validate_json(data).keys
     except ValidationError as error:
         detail = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, detail["loc"])) or "the file"
-        raise StartError(f"{path} is not a file of API keys: {where}: {detail['msg']}") from error
+        raise StartError(f"{path} is not a valid API keys file: {where}: {detail['msg']}") from error
     for names in ([key.id for key in keys], [key.name for key in keys], [key.sha256 for key in keys]):
         if len(set(names)) < len(names):
-            raise StartError(f"{path} is not a file of API keys: two of them have the same id, name or secret")
+            raise StartError(f"{path} is not a valid API keys file: two keys have the same id, name or secret")
     return keys
 
 
 def add_key(path: Path, name: str, scopes: Iterable[Scope], limits: Limits, now: datetime) -> tuple[Key, str]:
-    """Make a key; returns it and its secret, which is kept nowhere. The file is made if needed.
+    """Create a key. Returns it and its secret, which is not stored. Creates the file if it does not exist.
 
-    Raises `StartError` where the name is taken, or the file cannot be read or written.
+    Raises `StartError` if the name is taken, or if the file cannot be read or written.
     """
     secret = new_secret()
     key = Key(
@@ -165,21 +165,22 @@ def add_key(path: Path, name: str, scopes: Iterable[Scope], limits: Limits, now:
         created_at=now.astimezone(UTC).replace(microsecond=0),
         limits=limits,
     )
-    with _changing(path) as real:
+    with _locked(path) as real:
         keys = read_keys(real) if real.exists() else ()
         if any(one.name == name for one in keys):
-            raise StartError(f"there is a key named {name} already: revoke it first, or take another name")
+            raise StartError(f"a key named {name} already exists: revoke it first, or choose another name")
         _write(real, (*keys, key))
     return key, secret
 
 
-def remove_key(path: Path, which: str) -> Key:
+def remove_key(path: Path, name_or_id: str) -> Key:
     """Revoke the key with this name or id. Raises `StartError`."""
-    with _changing(path) as real:
+    with _locked(path) as real:
         keys = read_keys(real)
-        found = [key for key in keys if which in (key.id, key.name)]
+        found = [key for key in keys if name_or_id in (key.id, key.name)]
         if len(found) != 1:
-            raise StartError(f"{len(found) or 'no'} keys are named {which}: `scrivano keys list` has the names and ids")
+            count = len(found) or "no"
+            raise StartError(f"{count} keys match {name_or_id}: `scrivano keys list` shows names and ids")
         _write(real, [key for key in keys if key is not found[0]])
     return found[0]
 
@@ -188,8 +189,8 @@ _FORM = TypeAdapter(_File)
 
 
 @contextmanager
-def _changing(path: Path) -> Iterator[Path]:
-    """One change at a time: two at once would lose one. Yields the file itself, where `path` is a link."""
+def _locked(path: Path) -> Iterator[Path]:
+    """Lock the file: of two concurrent changes, one would be lost. Yields the real path if `path` is a link."""
     real = path.resolve()
     try:
         real.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -201,13 +202,13 @@ def _changing(path: Path) -> Iterator[Path]:
         finally:
             os.close(folder)
     except OSError as error:
-        raise StartError(f"cannot write the API keys to {path} ({error.strerror})") from error
+        raise StartError(f"cannot write the API keys file {path} ({error.strerror})") from error
 
 
 def _write(path: Path, keys: Sequence[Key]) -> None:
-    """In one step, for this user only: a server that reads meanwhile has the old file or the new one."""
+    """Replace the file atomically, so that a server never reads half of it. Only this user may read it."""
     text = _FORM.dump_json(_File(version=1, keys=tuple(keys)), indent=2, exclude_none=True)
-    fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # with mode 0600
+    fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # creates it with mode 0600
     try:
         with open(fd, "wb") as file:
             file.write(text + b"\n")

@@ -1,11 +1,11 @@
-"""What time alone makes necessary.
+"""Work that is due because time has passed.
 
 May import: domain, files, store.
 
 Modules, each may import only those below it:
 
-    retention    forget ended jobs after RETENTION_HOURS
-    clock_jumps  notice jumps of the wall clock
+    retention    delete ended jobs after RETENTION_HOURS, and expired uploads
+    clock_jumps  detect jumps of the wall clock
 """
 
 __all__ = ["clock_jumps", "retention"]

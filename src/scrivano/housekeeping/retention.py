@@ -1,4 +1,4 @@
-"""Forgets ended jobs that were kept long enough."""
+"""Deletes jobs that ended long ago, and uploads that have expired."""
 
 from __future__ import annotations
 
@@ -23,19 +23,20 @@ __all__ = ["Retention", "forget"]
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 60.0
-# Nothing is deleted for so long after the clock was set forward by more than a minute: what is deleted in error does
-# not come back when the clock is set right again.
+
+# After the clock was set forward, nothing is deleted for this long. If that was an error, somebody has time to set the
+# clock right; a deletion cannot be undone.
 JUMP_HOLD_S = 3600.0
 
-# Forgotten at once; each is a short transaction of its own, so that running jobs need not wait.
+# Jobs or uploads deleted in one sweep. Each is a short transaction of its own, so that running jobs do not wait.
 BATCH = 100
 
 
 def forget(store: JobStore, blobs: Blobs, job_id: str) -> None:
-    """Delete an ended job with all that belongs to it. Raises `JobNotFound`, `JobUnfinished`.
+    """Delete an ended job with its files. Raises `JobNotFound`, `JobUnfinished`.
 
-    The row goes first: from then on nobody can begin the job again. A file that a crash leaves behind goes when the
-    server starts.
+    The row is deleted first, so that the job cannot be started again without its files. If the server crashes in
+    between, the next start deletes the files.
     """
     store.purge(job_id)
     blobs.delete(job_id)
@@ -43,13 +44,13 @@ def forget(store: JobStore, blobs: Blobs, job_id: str) -> None:
 
 
 class Retention:
-    """Keeps each ended job for `keep` (None: for ever), and each unfinished upload until its time is over."""
+    """Deletes each ended job after `keep` (None: never), and each unfinished upload when it has expired."""
 
     def __init__(
         self,
         store: JobStore,
         outbox: Outbox,
-        partials: UploadStore,
+        uploads: UploadStore,
         blobs: Blobs,
         keep: timedelta | None,
         now: Callable[[], datetime],
@@ -57,62 +58,59 @@ class Retention:
     ) -> None:
         self._store = store
         self._outbox = outbox
-        self._partials = partials
+        self._uploads = uploads
         self._blobs = blobs
         self._keep = keep
         self._now = now
         self._monotonic = monotonic
-        self._jumps = ClockJumps(now, monotonic)
+        self._clock_jumps = ClockJumps(now, monotonic)
         self._hold_until = 0.0
 
     async def run(self) -> None:
         """Sweep until cancelled."""
         while True:
-            if await run_sync(self._sweep_safely) < BATCH:
+            if await run_sync(self._try_sweep) < BATCH:
                 await asyncio.sleep(INTERVAL_S)
 
     def sweep(self) -> int:
-        """Forget the uploads and jobs whose time is over, longest ended first, at most `BATCH` of each.
+        """Delete uploads and jobs that are due, the oldest first, at most `BATCH` of each.
 
-        Returns how many went of the one of which more went: with `BATCH`, there may be more.
-
-        What was told of the model so long ago goes too. Nothing goes while the clock is not to be trusted.
+        Returns the larger of the two counts; if it is `BATCH`, more may be due. Deletes nothing for an hour after the
+        wall clock jumped forward.
         """
-        return 0 if self._clock_jumped() else max(self._sweep_uploads(), self._sweep_jobs())
-
-    def _clock_jumped(self) -> bool:
-        """Forward, a short time ago."""
-        if (jump_s := self._jumps.look()) > 0:
+        if (jump_s := self._clock_jumps.check()) > 0:
             logger.warning("the clock was set forward by %.0f s: nothing is deleted for an hour", jump_s)
             self._hold_until = self._monotonic() + JUMP_HOLD_S
-        return self._monotonic() < self._hold_until
+        if self._monotonic() < self._hold_until:
+            return 0
+        return max(self._sweep_uploads(), self._sweep_jobs())
 
     def _sweep_uploads(self) -> int:
-        over = self._partials.expire(BATCH)
-        unfinished = [upload.id for upload in over if upload.job_id is None]
+        expired = self._uploads.expire(BATCH)
+        unfinished = [upload.id for upload in expired if upload.job_id is None]
         for upload_id in unfinished:
             self._blobs.delete(upload_id)
         if unfinished:
             logger.info("unfinished uploads deleted", extra={"uploads": len(unfinished)})
-        return len(over)
+        return len(expired)
 
     def _sweep_jobs(self) -> int:
         if self._keep is None:
             return 0
-        gone, before = 0, self._now() - self._keep
+        deleted, before = 0, self._now() - self._keep
         self._outbox.purge(before)
         for job_id in self._store.expired(before, BATCH):
-            with suppress(JobNotFound, JobUnfinished):  # somebody was faster
+            with suppress(JobNotFound, JobUnfinished):  # Deleted or retried by a request in the meantime.
                 forget(self._store, self._blobs, job_id)
-                gone += 1
-        if gone:
-            logger.info("old jobs deleted", extra={"jobs": gone})
-        return gone
+                deleted += 1
+        if deleted:
+            logger.info("old jobs deleted", extra={"jobs": deleted})
+        return deleted
 
-    def _sweep_safely(self) -> int:
-        """What goes wrong today (a full disk, say) is tried again; the promise to forget must not end with it."""
+    def _try_sweep(self) -> int:
+        """A sweep that fails, for example on a full disk, is tried again: RETENTION_HOURS must hold afterwards, too."""
         try:
             return self.sweep()
         except Exception:
-            logger.exception("old jobs could not be deleted")
+            logger.exception("could not delete old jobs; trying again in %.0f s", INTERVAL_S)
             return 0

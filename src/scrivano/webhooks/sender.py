@@ -142,7 +142,7 @@ class WebhookSender:
 
     def _mind_the_clock(self) -> None:
         """A clock that is set back makes nobody wait longer."""
-        if (jump_s := self._jumps.look()) < 0:
+        if (jump_s := self._jumps.check()) < 0:
             logger.warning("the clock was set back by %.0f s: webhooks are due as much earlier", -jump_s)
             self._outbox.bring_forward(timedelta(seconds=-jump_s))
 

@@ -33,11 +33,11 @@ def upload(store: JobStore, blobs: Blobs, clock: Clock, job_id: str) -> None:
     add(store, new_job(job_id, clock))
 
 
-def left(folder: Path) -> set[str]:
+def files_in(folder: Path) -> set[str]:
     return {path.name for path in (folder / "uploads").iterdir()}
 
 
-def test_a_job_is_forgotten_so_long_after_its_end_and_its_audio_with_it(
+def test_a_job_and_its_audio_are_deleted_when_the_retention_time_is_over(
     tmp_path: Path, store: JobStore, blobs: Blobs, clock: Clock, retention: Retention
 ) -> None:
     for job_id in ("ended", "waiting"):
@@ -50,14 +50,14 @@ def test_a_job_is_forgotten_so_long_after_its_end_and_its_audio_with_it(
     clock.forward(1)
 
     assert retention.sweep() == 1
-    assert left(tmp_path) == {"waiting"}
+    assert files_in(tmp_path) == {"waiting"}
     with pytest.raises(JobNotFound):
         store.get_job("ended")
     assert [job.id for job in store.unfinished()] == ["waiting"]
     assert retention.sweep() == 0
 
 
-def test_many_are_forgotten_in_turns(store: JobStore, blobs: Blobs, clock: Clock, retention: Retention) -> None:
+def test_many_jobs_are_deleted_in_batches(store: JobStore, blobs: Blobs, clock: Clock, retention: Retention) -> None:
     for number in range(BATCH + 3):
         add(store, new_job(f"job{number}", clock))
         store.cancel(f"job{number}")
@@ -66,16 +66,16 @@ def test_many_are_forgotten_in_turns(store: JobStore, blobs: Blobs, clock: Clock
     assert [retention.sweep(), retention.sweep(), retention.sweep()] == [BATCH, 3, 0]
 
 
-def test_a_job_that_has_not_ended_is_not_forgotten(tmp_path: Path, store: JobStore, blobs: Blobs, clock: Clock) -> None:
+def test_a_job_that_has_not_ended_is_not_deleted(tmp_path: Path, store: JobStore, blobs: Blobs, clock: Clock) -> None:
     upload(store, blobs, clock, "a")
 
     with pytest.raises(JobUnfinished):
         forget(store, blobs, "a")
 
-    assert left(tmp_path) == {"a"}
+    assert files_in(tmp_path) == {"a"}
 
 
-def test_a_clock_that_was_set_forward_deletes_nothing_for_an_hour(
+def test_nothing_is_deleted_for_an_hour_after_the_clock_was_set_forward(
     store: JobStore, outbox: Outbox, partials: UploadStore, blobs: Blobs, clock: Clock
 ) -> None:
     steady = [0.0]
@@ -93,7 +93,7 @@ def test_a_clock_that_was_set_forward_deletes_nothing_for_an_hour(
     assert retention.sweep() == 1
 
 
-def test_a_clock_that_was_set_back_only_makes_deleting_late(
+def test_a_clock_that_was_set_back_only_delays_deletion(
     store: JobStore, outbox: Outbox, partials: UploadStore, blobs: Blobs, clock: Clock
 ) -> None:
     steady = [0.0]
@@ -108,11 +108,11 @@ def test_a_clock_that_was_set_back_only_makes_deleting_late(
     assert retention.sweep() == 1
 
 
-def test_an_upload_that_nobody_goes_on_with_is_deleted(
+def test_an_upload_that_is_not_continued_is_deleted(
     store: JobStore, outbox: Outbox, partials: UploadStore, blobs: Blobs, clock: Clock
 ) -> None:
     retention = Retention(store, outbox, partials, blobs, None, clock, lambda: clock.time.timestamp())
-    for upload_id in ("left", "goes-on", "is-a-job"):
+    for upload_id in ("left", "continued", "is-a-job"):
         with blobs.extend(upload_id, 0, RunningHash()) as writer:
             writer.write(b"sound")
         expires_at = clock() + timedelta(hours=1)
@@ -131,7 +131,7 @@ def test_an_upload_that_nobody_goes_on_with_is_deleted(
     assert store.add_job(job, audio_sha256=blob.sha256, audio_bytes=blob.size_bytes, upload_id="is-a-job") == job.id
     assert store.add_job(job, audio_sha256=blob.sha256, audio_bytes=blob.size_bytes, upload_id="is-a-job") == job.id
     clock.forward(0.5 * HOUR)
-    partials.received("goes-on", 6, clock() + timedelta(hours=1))
+    partials.received("continued", 6, clock() + timedelta(hours=1))
     assert retention.sweep() == 0
 
     clock.forward(0.5 * HOUR)
@@ -139,6 +139,6 @@ def test_an_upload_that_nobody_goes_on_with_is_deleted(
         partials.get("left")
     assert retention.sweep() == 2
 
-    assert sorted(path.name for path in blobs.path("left").parent.iterdir()) == ["goes-on.part", "is-a-job"]
-    assert [upload.id for upload in partials.pending()] == ["goes-on"]
+    assert sorted(path.name for path in blobs.path("left").parent.iterdir()) == ["continued.part", "is-a-job"]
+    assert [upload.id for upload in partials.pending()] == ["continued"]
     assert store.get_job("is-a-job") == job

@@ -9,30 +9,30 @@ class Clocks:
     def __init__(self) -> None:
         self.wall, self.steady = datetime(2030, 1, 1, tzinfo=UTC), 100.0
 
-    def go_on(self, seconds: float, *, jump: float = 0.0) -> None:
+    def advance(self, seconds: float, *, jump: float = 0.0) -> None:
         self.steady += seconds
         self.wall += timedelta(seconds=seconds + jump)
 
-    def jumps(self) -> ClockJumps:
+    def clock_jumps(self) -> ClockJumps:
         return ClockJumps(lambda: self.wall, lambda: self.steady)
 
 
-def test_time_that_goes_by_is_no_jump() -> None:
+def test_time_that_passes_is_not_a_jump() -> None:
     clocks = Clocks()
-    jumps = clocks.jumps()
+    clock_jumps = clocks.clock_jumps()
 
-    clocks.go_on(10_000)
-    assert jumps.look() == 0
-    clocks.go_on(3, jump=-0.5)
-    assert jumps.look() == 0
+    clocks.advance(10_000)
+    assert clock_jumps.check() == 0
+    clocks.advance(3, jump=-0.5)
+    assert clock_jumps.check() == 0
 
 
-def test_a_jump_is_told_once_with_its_direction() -> None:
+def test_a_jump_is_reported_once_with_its_direction() -> None:
     clocks = Clocks()
-    jumps = clocks.jumps()
+    clock_jumps = clocks.clock_jumps()
 
-    clocks.go_on(10, jump=7200)
-    assert jumps.look() == 7200
-    assert jumps.look() == 0
-    clocks.go_on(10, jump=-5 * 3600)
-    assert jumps.look() == -5 * 3600
+    clocks.advance(10, jump=7200)
+    assert clock_jumps.check() == 7200
+    assert clock_jumps.check() == 0
+    clocks.advance(10, jump=-5 * 3600)
+    assert clock_jumps.check() == -5 * 3600

@@ -15,7 +15,7 @@ from scrivano.api.errors import answer, problem_of
 from scrivano.api.rules import is_open, is_stream, needed
 from scrivano.auth.key_ring import KeyRing
 from scrivano.auth.keys import Caller, Key
-from scrivano.auth.rate_limit import RateLimiter
+from scrivano.auth.rate_limiter import RateLimiter
 from scrivano.domain.errors import LimitReached, NoKey, NotAllowed, ScrivanoError
 
 __all__ = ["Access", "key_shown"]
@@ -57,10 +57,10 @@ class Access:
             client = scope.get("client") or ("unknown",)
             logger.info("refused: no key that is known here", extra={"client": client[0], "path": scope["path"]})
             raise _Refused(NoKey(shown=bool(secret)))
-        wait_secs = self._limiter.wait_secs(key.id, key.limits.requests_per_minute)
-        if wait_secs:
+        wait_s = self._limiter.take(key.id, key.limits.requests_per_minute)
+        if wait_s:
             allowed = f"this API key may make {key.limits.requests_per_minute} requests a minute"
-            raise _Refused(LimitReached(f"{allowed}; come back after Retry-After seconds", math.ceil(wait_secs)))
+            raise _Refused(LimitReached(f"{allowed}; come back after Retry-After seconds", math.ceil(wait_s)))
         scopes = needed(scope["method"], scope["path"])
         if not key.may(scopes):
             raise _Refused(NotAllowed(sorted(scopes)))

@@ -1,6 +1,6 @@
-"""How much each key uses at the moment: requests a minute, and open streams. Pure but for the clock that it is given.
+"""Rate limits of API keys: requests per minute and open streams. Pure except for the clock that is passed in.
 
-What must outlast a restart, jobs and hours of audio, is counted in `quotas`.
+Limits that must survive a restart, unfinished jobs and hours of audio, are counted in `store.quotas`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 __all__ = ["RateLimiter"]
 
-# Who waited as long as was said must not be sent away for the last digit of a sum.
+# A client that waits exactly as long as it was asked to must not be refused because of a rounding error.
 ROUNDING = 1e-6
 
 
@@ -22,9 +22,9 @@ class _Bucket:
 
 
 class RateLimiter:
-    """Token buckets, one a key: a minute's requests may come at once, and come back evenly.
+    """A token bucket for each key: it holds one minute's requests, which may be sent at once, and refills steadily.
 
-    `clock` tells seconds and never goes back. Not thread-safe: it belongs to the server's loop.
+    `clock` returns monotonic seconds. Not thread-safe: call it on the server's event loop only.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -32,8 +32,8 @@ class RateLimiter:
         self._buckets: dict[str, _Bucket] = {}
         self._streams: Counter[str] = Counter()
 
-    def wait_secs(self, key_id: str, per_minute: int | None) -> float:
-        """Count a request; 0 admits it, else it is not counted, and so many seconds later one will be."""
+    def take(self, key_id: str, per_minute: int | None) -> float:
+        """Count a request and return 0, or, if the bucket is empty, return the seconds until a request is allowed."""
         if per_minute is None:
             return 0.0
         now = self._clock()
@@ -45,9 +45,9 @@ class RateLimiter:
         bucket.tokens -= 1
         return 0.0
 
-    def open_stream(self, key_id: str, most: int | None) -> bool:
-        """Count a stream, which must be closed again; False, and not counted, where it is one too many."""
-        if most is not None and self._streams[key_id] >= most:
+    def open_stream(self, key_id: str, limit: int | None) -> bool:
+        """Count a stream and return True; `close_stream` must follow. Return False if the limit is reached."""
+        if limit is not None and self._streams[key_id] >= limit:
             return False
         self._streams[key_id] += 1
         return True
