@@ -1,6 +1,6 @@
 """An engine in a process that does nothing else: `python -m benchmarks.alone FOLDER SECONDS` prints JSON.
 
-`ENGINE_MALLOC` is minded, and AVX-512 used, as in the server's engine process.
+It applies `ENGINE_MALLOC` and uses AVX-512 as the server's engine process does.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from scrivano.engines.worker import cpu_info, tune_allocator, widen_vectors
+from scrivano.engines.cpu_tuning import cpu_info, enable_avx512, tune_allocator
 
 ROUNDS = 9
 
@@ -28,8 +28,8 @@ def measure(folder: Path, seconds: float, malloc: str = "tuned") -> dict[str, li
 
 
 def main(folder: Path, seconds: float) -> None:
-    tune_allocator(os.environ["ENGINE_MALLOC"])  # before what starts threads is imported
-    widen_vectors(os.environ, cpu_info())
+    tune_allocator(os.environ["ENGINE_MALLOC"])  # before the imports that start threads
+    enable_avx512(os.environ, cpu_info())
     import ctranslate2
     import numpy as np
 

@@ -13,6 +13,7 @@ Modules, each may import only those below it:
     model_files     from disk, the hub cache, or a download
     catalog         which models a name can mean, and the memory that they need
     gpu_memory      free and used memory of GPUs (NVML)
+    cpu_tuning      what makes decoding on a CPU faster: allocator, instruction set, idle threads
     shared_model    one model used by several threads, urgent ones first
     engine          the Engine protocol and its values
 """

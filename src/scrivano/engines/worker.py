@@ -8,28 +8,32 @@ of a decode too.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import logging
 import os
-import platform
 import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from scrivano.domain.errors import EngineError, EngineInput, ModelUnavailable
 from scrivano.domain.job import SAMPLE_RATE, Task
 from scrivano.domain.transcript import segment_to_dict
+from scrivano.engines.cpu_tuning import (
+    cpu_info,
+    enable_avx512,
+    let_idle_threads_sleep,
+    tune_allocator,
+    warn_of_mkl,
+)
 from scrivano.engines.engine import AudioChunk, ChunkResult, DecodingOptions, Engine
 from scrivano.processes.child import die_with_parent
 
-# NumPy and the model's libraries start threads when they are imported, and the allocator must be set before the first
-# thread: what needs them is imported where it is used, after `tune_allocator`.
+# NumPy and the model libraries start threads when they are imported, and the allocator must be tuned before the first
+# thread starts: functions that need these libraries import them, after `tune_allocator`.
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -39,15 +43,6 @@ logger = logging.getLogger(__name__)
 BYTES_PER_SAMPLE = 2
 FULL_SCALE = 32768.0
 DOWNLOAD_REPORT_S = 1.0
-
-LARGEST_INT = 2**31 - 1
-# M_ARENA_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD of glibc's <malloc.h>. CTranslate2 asks for 54 to 180 MB a
-# window and layer and gives them back each time; kept, they save 150,000 page faults a window (encoder 1.36 to 1.57
-# times as fast on two cores, for 13 % more memory).
-MALLOPT = ((-8, 1), (-3, LARGEST_INT), (-1, LARGEST_INT), (-2, 256 * 1024 * 1024))
-
-AVX512 = {"avx512f", "avx512cd", "avx512vl", "avx512dq", "avx512bw", "avx512_vnni"}
-
 
 Send = Callable[[Mapping[str, Any]], None]
 
@@ -269,30 +264,6 @@ def _download_reporter(send: Send) -> Callable[[int, int | None], None]:
 # The process.
 
 
-def tune_allocator(setting: str) -> bool:
-    """Make glibc keep what CTranslate2 gives back (`ENGINE_MALLOC=tuned`); whether it did. Before the first thread."""
-    if setting != "tuned" or platform.libc_ver()[0] != "glibc":
-        return False
-    mallopt = ctypes.CDLL(None).mallopt
-    return all(mallopt(parameter, value) == 1 for parameter, value in MALLOPT)
-
-
-def warn_of_mkl(environment: Mapping[str, str], cpu: str) -> None:
-    """`cpu`: what /proc/cpuinfo says. Measured on Zen 4: int8 is 2 to 4.5 times slower with MKL."""
-    if environment.get("CT2_USE_MKL") == "1" and "AuthenticAMD" in cpu:
-        logger.warning("CT2_USE_MKL=1 makes int8 models 2 to 4.5 times slower on AMD processors; unset it")
-
-
-def widen_vectors(environment: MutableMapping[str, str], cpu: str) -> None:
-    """CTranslate2 uses AVX-512 only where it is told to: 3 to 6 % faster (Xeon with AMX, `base`, encoder and search).
-
-    `cpu`: what /proc/cpuinfo says. Without VNNI, a processor is of those that slow down under such instructions.
-    """
-    flags = next((line.split() for line in cpu.splitlines() if line.startswith("flags")), [])
-    if AVX512.issubset(flags):
-        environment.setdefault("CT2_FORCE_CPU_ISA", "AVX512")
-
-
 def take_stdout() -> IO[bytes]:
     """The real stdout, for us alone: what a library prints goes to stderr."""
     private = os.fdopen(os.dup(1), "wb")
@@ -339,19 +310,12 @@ def serve(worker: Worker, requests: Requests) -> None:
         pass
 
 
-def cpu_info() -> str:
-    with suppress(OSError):
-        return Path("/proc/cpuinfo").read_text()
-    return ""
-
-
 def main() -> None:
+    # First: the allocator's settings count only before the first thread, and the libraries read theirs when imported.
     cpu = cpu_info()
     tuned = tune_allocator(os.environ.get("ENGINE_MALLOC", "tuned"))
-    widen_vectors(os.environ, cpu)
-    # Read when an engine's library is loaded. Else a thread that waits for another one keeps a core busy: where others
-    # want it (a second worker of CTranslate2, another program), whisper.cpp takes up to ten times as long.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    enable_avx512(os.environ, cpu)
+    let_idle_threads_sleep(os.environ)
     die_with_parent()
     send = sender(take_stdout())
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 
 from scrivano.domain.transcript import Segment
 from scrivano.engines.engine import AudioChunk, ChunkResult, DecodingOptions
-from scrivano.engines.worker import LoadedEngine, Worker, tune_allocator, warn_of_mkl, widen_vectors
+from scrivano.engines.worker import LoadedEngine, Worker
 
 HEARD = ChunkResult(language="en", language_probability=0.9, segments=(Segment(start=0.0, end=1.0, text="Yes."),))
 
@@ -100,42 +99,3 @@ def test_close_frees_the_model_and_ends() -> None:
 
     assert not talk.worker.handle({"type": "close"})
     assert talk.engine.closed
-
-
-def test_the_allocator_is_left_alone_when_asked_to() -> None:
-    assert not tune_allocator("default")
-
-
-@pytest.mark.parametrize(
-    ("environment", "cpu", "warned"),
-    [
-        ({"CT2_USE_MKL": "1"}, "vendor_id : AuthenticAMD", True),
-        ({"CT2_USE_MKL": "0"}, "vendor_id : AuthenticAMD", False),
-        ({"CT2_USE_MKL": "1"}, "vendor_id : GenuineIntel", False),
-        ({}, "vendor_id : AuthenticAMD", False),
-    ],
-)
-def test_mkl_on_amd_is_warned_of(
-    environment: dict[str, str], cpu: str, warned: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.WARNING):
-        warn_of_mkl(environment, cpu)
-
-    assert ("CT2_USE_MKL" in caplog.text) is warned
-
-
-@pytest.mark.parametrize(
-    ("environment", "flags", "expected"),
-    [
-        ({}, "fpu avx512f avx512dq avx512cd avx512bw avx512vl avx512_vnni", "AVX512"),
-        ({}, "fpu avx512f avx512dq avx512cd avx512bw avx512vl", None),
-        ({}, "fpu avx2", None),
-        ({"CT2_FORCE_CPU_ISA": "AVX2"}, "avx512f avx512dq avx512cd avx512bw avx512vl avx512_vnni", "AVX2"),
-    ],
-)
-def test_wide_vectors_are_used_where_they_are_fast(
-    environment: dict[str, str], flags: str, expected: str | None
-) -> None:
-    widen_vectors(environment, f"processor\t: 0\nflags\t\t: {flags}\n")
-
-    assert environment.get("CT2_FORCE_CPU_ISA") == expected
