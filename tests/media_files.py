@@ -14,10 +14,14 @@ from typing import Any, cast
 
 import av
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 import scrivano
+from scrivano.domain.errors import MediaError
 from scrivano.domain.job import SAMPLE_RATE
+from scrivano.media.child import Request, prepare
+from scrivano.media.silero_vad import SileroVad, SpeechDetector
 
 RECORDINGS = Path(__file__).parent / "data" / "recordings"
 
@@ -178,6 +182,42 @@ def write_long_silence(path: Path, seconds: int) -> Path:
         file.write(head)
         file.truncate(len(head) + size)
     return path
+
+
+class Prepared:
+    """What one preparation sent, and the audio that it wrote."""
+
+    def __init__(self, sent: list[Mapping[str, Any]], target: Path) -> None:
+        self.sent = sent
+        self.target = target
+
+    @property
+    def pieces(self) -> list[list[int]]:
+        return [piece for body in self.sent if body["type"] == "chunk" for piece in body["pieces"]]
+
+    @property
+    def end(self) -> Mapping[str, Any]:
+        return self.sent[-1]
+
+    @property
+    def audio(self) -> Audio:
+        return np.fromfile(self.target, "<i2")
+
+
+def prepared(source: Path, *, max_audio_secs: float = 86400, detector: SpeechDetector | None = None) -> Prepared:
+    """Run the whole preparation in this process, without its limits."""
+    sent: list[Mapping[str, Any]] = []
+    target = source.with_name("prepared.s16")
+    request = Request(source=str(source), target=str(target), max_audio_secs=max_audio_secs)
+    prepare(request, detector or SileroVad(), sent.append)
+    return Prepared(sent, target)
+
+
+def refused(source: Path, *, max_audio_secs: float = 86400) -> MediaError:
+    with pytest.raises(MediaError) as caught:
+        prepared(source, max_audio_secs=max_audio_secs)
+    assert str(source.parent) not in str(caught.value)
+    return caught.value
 
 
 class MediaChild:

@@ -264,6 +264,9 @@ def test_a_lock_has_all_that_an_editable_install_without_a_network_needs(name: s
     "path",
     [
         "py.typed",
+        "media/silero/LICENSE",
+        "media/silero/decoder.onnx",
+        "media/silero/encoder.onnx",
         "nano/model.bin",
         "nano/recording.flac",
         "web/swagger/swagger-ui-bundle.js",

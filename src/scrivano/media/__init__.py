@@ -4,11 +4,14 @@ May import: domain, processes.
 
 Modules, each may import only those below it:
 
-    child         decode a recording within limits and send its chunks
-    vad           how likely each 32 ms is speech (Silero)
-    chunking      speech probabilities to spans and chunks (pure)
-    onnx_graph    an ONNX model in two halves
-    parallel_map  several threads over one ordered stream
+    child          decode a recording within limits, and send its chunks
+    limits         memory, CPU time, file size and open files of this process
+    recording      an untrusted file, decoded to 16 kHz mono
+    prepared_file  the file of prepared audio
+    silero_vad     the probability of speech in each 32 ms
+    loudness       in place of it, where everything counts as speech
+    chunking       speech probabilities to spans and chunks (pure)
+    parallel_map   several threads over one ordered stream
 """
 
 __all__ = []

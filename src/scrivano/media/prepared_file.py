@@ -1,0 +1,53 @@
+"""The file of prepared audio: 16 kHz mono s16le, which engines map into memory."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class PreparedFile:
+    """Written from the start, block by block. Digital silence becomes a hole in the file, which takes no disk space.
+
+    A file of an earlier attempt is overwritten with the same bytes and never shortened before the end: an engine may
+    have mapped it, and reading beyond the end of a mapped file kills the reader (SIGBUS).
+    """
+
+    def __init__(self, path: str) -> None:
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._earlier_bytes = os.fstat(self._fd).st_size
+        self._file_bytes = self._earlier_bytes
+        self._written_bytes = 0
+
+    @property
+    def samples(self) -> int:
+        """Samples written so far."""
+        return self._written_bytes // 2
+
+    def write(self, audio: NDArray[np.int16]) -> None:
+        # Only beyond the earlier attempt's end is a hole certain to read as zeros.
+        hole = self._written_bytes >= self._earlier_bytes and not audio.any()
+        data = b"" if hole else audio.astype("<i2", copy=False).tobytes()
+        written = 0
+        while written < len(data):
+            written += os.pwrite(self._fd, data[written:], self._written_bytes + written)
+        self._written_bytes += audio.nbytes
+
+    def extend(self) -> None:
+        """Make the file as long as the audio written so far, so that readers find a hole at its end too."""
+        if self._file_bytes < self._written_bytes:
+            os.ftruncate(self._fd, self._written_bytes)
+            self._file_bytes = self._written_bytes
+
+    def sync(self) -> None:
+        """Cut off what an earlier attempt left, and return when the audio is on disk.
+
+        The rows that name the file survive a power cut, so the file must too.
+        """
+        os.ftruncate(self._fd, self._written_bytes)
+        os.fsync(self._fd)
+
+    def close(self) -> None:
+        os.close(self._fd)
