@@ -24,7 +24,7 @@ from scrivano.api.middleware.security_headers import page_policy
 from scrivano.api.routes import audio, events, health, jobs, models, transcripts, uploads, webhooks
 from scrivano.api.services import Services
 from scrivano.domain.errors import ScrivanoError
-from scrivano.telemetry.log_context import concerns
+from scrivano.telemetry.log_context import set_job
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ def _allowed(request: Request) -> str:
 
 def _broken(request: Request, error: Exception) -> Response:
     if job_id := request.path_params.get("job_id"):
-        concerns(job_id)
+        set_job(job_id)
     logger.error("a request failed: %s %s", request.method, request.url.path, exc_info=error)
     message = "the server failed on this request; its log says why"
     return answer(request.url.path, Problem(status=500, message=message, code="internal"))

@@ -25,7 +25,7 @@ from scrivano.running.media_process import MediaPool, Preparation
 from scrivano.running.open_job import OpenJob, decoding
 from scrivano.running.scheduler import WorkItem
 from scrivano.store.jobs import Decoded, JobStore
-from scrivano.telemetry.events import Emit, JobTranscribed, MediaLost, StageEnded
+from scrivano.telemetry.events import Emit, JobTranscribed, MediaProcessLost, StageEnded
 from scrivano.text.assembly import assemble, job_segments, json_of, known_segments, main_language
 
 logger = logging.getLogger(__name__)
@@ -219,7 +219,7 @@ class Attempts:
         open_job.preparation = None
 
     def _media_died(self, open_job: OpenJob, reason: str) -> None:
-        self._emit(MediaLost(open_job.job.id))
+        self._emit(MediaProcessLost(open_job.job.id))
         open_job.preparation = None
         if open_job.media_tries < MEDIA_TRIES:
             logger.warning("preparing again: the media process ended with %s", reason, extra=_about(open_job))

@@ -29,7 +29,7 @@ from scrivano.running.job_queue import Waitlist
 from scrivano.running.media_process import MediaLimits, MediaPool
 from scrivano.running.scheduler import WorkItem
 from scrivano.store.jobs import JobStore
-from scrivano.telemetry.events import Emit, JobBegan, ignore
+from scrivano.telemetry.events import Emit, JobStarted, ignore
 
 logger = logging.getLogger(__name__)
 
@@ -312,7 +312,7 @@ class Runner:
         if job is None:  # cancelled while it waited
             return
         waited = (self._now() - job.created_at).total_seconds() if job.attempt == 1 else None
-        self._emit(JobBegan(job, None if waited is None else max(0.0, waited)))
+        self._emit(JobStarted(job, None if waited is None else max(0.0, waited)))
         self._attempts.begin(job)
 
     def _dispatch(self) -> None:

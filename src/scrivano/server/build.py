@@ -47,7 +47,7 @@ from scrivano.running.loop import Runner, RunnerOptions
 from scrivano.running.media_process import MediaLimits
 from scrivano.running.model_state import Policy
 from scrivano.server.connections import ConnectionLimits, connection_class
-from scrivano.server.gauges import readings
+from scrivano.server.gauges import gauges
 from scrivano.server.settings import Settings
 from scrivano.store.database import Database
 from scrivano.store.jobs import JobStore
@@ -105,7 +105,7 @@ def run(settings: Settings, children: Children = Children(), memory: MemoryReade
         host, port = listener.getsockname()[:2]
         lock.announce(host=host, port=port)
         services: Services = app.state.services
-        start_span = traces.request if traces else None
+        start_span = traces.start_request if traces else None
         requests = Requests(app, services.emit, _new_id, log=settings.access_log, start_span=start_span)
         config = uvicorn.Config(
             requests,
@@ -170,8 +170,8 @@ def build(
     ring = KeyRing(settings.api_keys_file) if settings.api_keys_file is not None else None
     address_policy = AddressPolicy.of(settings.allow_networks, private_by_default=ring is None)
     secrets = [secret.get_secret_value() for secret in settings.webhook_secret or ()]
-    listeners: list[Emit] = [] if traces is None else [traces.emit]
-    emit = _to_all(listeners)
+    metrics = Metrics()
+    emit = _to_all([metrics.emit] if traces is None else [metrics.emit, traces.emit])
     webhooks = WebhookSender(
         kept.store, kept.outbox, wake_ups, _now, _new_id, GuardedTransport(address_policy), secrets, emit
     )
@@ -182,8 +182,7 @@ def build(
 
     options = _runner_options(settings, children, memory, models)
     runner = Runner(kept.store, kept.blobs, memory, announce, _now, options, emit)
-    metrics = Metrics(readings(kept.store, kept.outbox, runner, memory, options.pool.gpus, settings.data_dir))
-    listeners.insert(0, metrics.emit)
+    metrics.add(gauges(kept.store, kept.outbox, runner, memory, options.pool.gpus, settings.data_dir))
     kept.store.on_end = lambda job: emit(JobEnded(job))
     services = Services(
         database=kept.database,
@@ -241,14 +240,14 @@ def _open_data_dir(settings: Settings, wake_ups: WakeUps, cleanup: ExitStack) ->
 
 
 def _to_all(listeners: Sequence[Emit]) -> Emit:
-    """Tells them one after another; there may be more later."""
+    """An `Emit` that calls each of these. A fault in telemetry is logged and must not stop the work that is measured."""
 
-    def emit(seen: TelemetryEvent) -> None:
+    def emit(event: TelemetryEvent) -> None:
         try:
-            for told in listeners:
-                told(seen)
-        except Exception:  # what is measured must not end who does the work
-            logger.exception("an observation was lost: %s", type(seen).__name__)
+            for listener in listeners:
+                listener(event)
+        except Exception:
+            logger.exception("a telemetry event was lost: %s", type(event).__name__)
 
     return emit
 

@@ -1,4 +1,4 @@
-"""What is looked up at each scrape of the metrics: queues, models, memory, disk."""
+"""The gauges that are read at each scrape of the metrics: queues, models, memory, disk."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from scrivano.running.loop import Runner
 from scrivano.running.model_state import ModelState
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
-from scrivano.telemetry.metrics import Reading, Sample
+from scrivano.telemetry.metrics import MetricGauge, Sample
 
-__all__ = ["readings"]
+__all__ = ["gauges"]
 
 
-def readings(
+def gauges(
     store: JobStore, outbox: Outbox, runner: Runner, memory: MemoryReader, gpus: Sequence[int], data_dir: Path
-) -> list[Reading]:
-    """`gpus`: the indices of those that the engines use."""
+) -> list[MetricGauge]:
+    """`gpus`: the indices of the GPUs that the engines use."""
 
     def jobs() -> Iterator[Sample]:
         counts = store.count_unfinished()
@@ -33,28 +33,34 @@ def readings(
             for state in ModelState:
                 yield (name, state.value), model.life.state is state
 
-    def gpu(what: Callable[[GpuMemory], int]) -> Callable[[], Iterator[Sample]]:
-        def look() -> Iterator[Sample]:
+    def gpu(field: Callable[[GpuMemory], int]) -> Callable[[], Iterator[Sample]]:
+        def read() -> Iterator[Sample]:
             for index in gpus:
-                if (read := memory.read(index)) is not None:
-                    yield (str(index),), what(read) * MEGABYTE
+                if (gpu_memory := memory.read(index)) is not None:
+                    yield (str(index),), field(gpu_memory) * MEGABYTE
 
-        return look
+        return read
 
-    def own() -> Iterator[Sample]:
+    def own_gpu_memory() -> Iterator[Sample]:
         for index in gpus:
-            held = memory.by_process(index)
-            if held:
-                yield (str(index),), sum(held.get(pid, 0) for pid in runner.pids) * MEGABYTE
+            by_pid = memory.by_process(index)
+            if by_pid:
+                yield (str(index),), sum(by_pid.get(pid, 0) for pid in runner.pids) * MEGABYTE
+
+    def disk() -> Iterator[Sample]:
+        yield (), disk_usage(data_dir).free
+
+    def webhooks() -> Iterator[Sample]:
+        yield (), outbox.count_pending()
 
     return [
-        Reading("scrivano_jobs", "Jobs that wait and run.", ["state", "priority"], jobs),
-        Reading("scrivano_model_state", "1 for the state in which a model is.", ["model", "state"], models),
-        Reading("scrivano_runner_up", "1 while the runner lives.", [], lambda: [((), runner.alive)]),
-        Reading("scrivano_webhooks_pending", "Deliveries to be made.", [], lambda: [((), outbox.count_pending())]),
-        Reading("scrivano_disk_free_bytes", "Free on DATA_DIR's disk.", [], lambda: [((), disk_usage(data_dir).free)]),
-        Reading("scrivano_gpu_memory_total_bytes", "A GPU's memory.", ["gpu"], gpu(lambda read: read.total_mb)),
-        Reading("scrivano_gpu_memory_used_bytes", "Of it, in use.", ["gpu"], gpu(lambda read: read.used_mb)),
-        Reading("scrivano_gpu_memory_free_bytes", "Of it, free.", ["gpu"], gpu(lambda read: read.free_mb)),
-        Reading("scrivano_gpu_memory_own_bytes", "Of it, held by this server's engines.", ["gpu"], own),
+        MetricGauge("scrivano_jobs", "Unfinished jobs, by state and priority.", ["state", "priority"], jobs),
+        MetricGauge("scrivano_model_state", "1 for a model's current state, else 0.", ["model", "state"], models),
+        MetricGauge("scrivano_runner_up", "1 while the runner works.", [], lambda: [((), runner.alive)]),
+        MetricGauge("scrivano_webhooks_pending", "Webhook deliveries that are not finished.", [], webhooks),
+        MetricGauge("scrivano_disk_free_bytes", "Free bytes on the disk of DATA_DIR.", [], disk),
+        MetricGauge("scrivano_gpu_memory_total_bytes", "Memory of a GPU.", ["gpu"], gpu(lambda gpu: gpu.total_mb)),
+        MetricGauge("scrivano_gpu_memory_used_bytes", "Used memory of a GPU.", ["gpu"], gpu(lambda gpu: gpu.used_mb)),
+        MetricGauge("scrivano_gpu_memory_free_bytes", "Free memory of a GPU.", ["gpu"], gpu(lambda gpu: gpu.free_mb)),
+        MetricGauge("scrivano_gpu_memory_own_bytes", "Memory that the engines use.", ["gpu"], own_gpu_memory),
     ]

@@ -21,7 +21,7 @@ from scrivano.files.blobs import Blob
 from scrivano.submission.audio_url import http_url
 from scrivano.submission.multipart import Upload
 from scrivano.telemetry.events import Uploaded
-from scrivano.telemetry.log_context import CURRENT, concerns
+from scrivano.telemetry.log_context import LOG_CONTEXT, set_job
 
 __all__ = ["MAX_BEAM_SIZE", "JobRequest", "accept", "admit", "flag", "new_job", "parse_job_request", "store_upload"]
 
@@ -204,7 +204,7 @@ def new_job(services: Services, job_id: str, wish: JobRequest) -> Job:
         webhook_url=wish.webhook_url,
         filename=wish.filename,
         options=options,
-        traceparent=current.traceparent if (current := CURRENT.get()) else None,
+        traceparent=current.traceparent if (current := LOG_CONTEXT.get()) else None,
         owner=services.caller.owner,
     )
 
@@ -225,7 +225,7 @@ def _store(services: Services, job: Job, upload: Upload, key: str | None, twins_
     finally:
         if job_id != job.id:
             services.blobs.delete(job.id)
-    concerns(job_id)
+    set_job(job_id)
     if job_id == job.id:
         services.emit(Uploaded(job, time.monotonic() - upload.began, blob.size_bytes))
         logger.info("job accepted")
@@ -246,7 +246,7 @@ def store_upload(services: Services, job: Job, blob: Blob, secs: float) -> str:
         limits=services.caller.limits,
         upload_id=job.id,
     )
-    concerns(job_id)
+    set_job(job_id)
     services.emit(Uploaded(job, secs, blob.size_bytes))
     logger.info("job accepted")
     services.runner.submit(job)

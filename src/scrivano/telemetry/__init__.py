@@ -1,14 +1,14 @@
-"""What happens, for operators: events, log, metrics, traces.
+"""What operators see of the server: log, metrics, traces, and the events that feed them.
 
 May import: domain.
 
 Modules, each may import only those below it:
 
     traces       OpenTelemetry spans from events
-    metrics      Prometheus counters from events
-    events       what happened, as values
+    metrics      Prometheus counters and gauges
+    events       what the server has done, as values
     log          log lines as JSON
-    log_context  which request and job a log line concerns
+    log_context  the request and the job that a log line shows
 """
 
 __all__ = ["events", "log", "log_context", "metrics", "traces"]

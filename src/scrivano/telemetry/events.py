@@ -1,7 +1,7 @@
-"""What happens, as told to whoever measures it: metrics and traces. Pure data.
+"""Telemetry events: what the server has just done, for metrics and traces. Pure data.
 
-Whoever does the work calls an `Emit` with what it has just done, as it calls an `Announcer`; it knows of no metrics
-library and no tracer. All durations are wall-clock seconds that end at the moment of the call.
+The code that does the work calls an `Emit` with an event. It does not know the metrics library or the tracer.
+All durations are wall-clock seconds and end at the moment of the call.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ __all__ = [
     "Emit",
     "EngineLost",
     "EngineStarted",
-    "JobBegan",
     "JobEnded",
+    "JobStarted",
     "JobTranscribed",
-    "MediaLost",
+    "MediaProcessLost",
     "RequestEnded",
     "StageEnded",
     "StreamClosed",
@@ -34,57 +34,57 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """A recording is on disk, and its job in the store; `secs` since its request began."""
+    """A recording is on disk and its job is stored. `duration_s`: since its request started."""
 
     job: Job
-    secs: float
+    duration_s: float
     size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
-class JobBegan:
-    """An attempt at a job began, after `waited_secs` in the queue; None: it had begun before, in another attempt."""
+class JobStarted:
+    """An attempt at a job started. `queued_s`: how long the job was queued; None if this is not its first attempt."""
 
     job: Job
-    waited_secs: float | None
+    queued_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class StageEnded:
-    """A stage of a running job: `prepare` (decode, find the speech, cut) or `assemble` (all results, to the commit)."""
+    """A stage of a running job: `prepare` (decode, find speech, cut) or `assemble` (last result to commit)."""
 
     job_id: str
     stage: Literal["prepare", "assemble"]
-    secs: float
+    duration_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class BatchDecoded:
-    """An engine decoded a batch. `chunks`: a job's id for each of its chunks; `limit`: how many it could have had.
+    """An engine decoded a batch. `job_ids`: for each chunk, its job. `limit`: the most chunks that a batch may have.
 
-    `audio_secs` is speech: the silence between is not decoded.
+    `audio_s` is the duration of the speech; silence between chunks is not decoded.
     """
 
     model: str
-    chunks: Sequence[str]
+    job_ids: Sequence[str]
     limit: int
-    audio_secs: float
-    secs: float
+    audio_s: float
+    duration_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class JobTranscribed:
-    """An attempt came to its transcript, `secs` after it began. `whole`: all of it was decoded in this attempt."""
+    """An attempt has its transcript. `duration_s`: since it started. `whole`: this attempt decoded all of the audio."""
 
     job_id: str
-    audio_secs: float
-    secs: float
+    audio_s: float
+    duration_s: float
     whole: bool
 
 
 @dataclass(frozen=True, slots=True)
 class JobEnded:
-    """A job is done, failed or cancelled, and the store says so."""
+    """The store has recorded that a job is done, failed or cancelled."""
 
     job: Job
 
@@ -96,26 +96,26 @@ class EngineStarted:
 
 @dataclass(frozen=True, slots=True)
 class EngineLost:
-    """An engine's process is gone, or had to go, without anybody's wish."""
+    """An engine process ended, or had to be killed, although it should have gone on."""
 
     model: str
     reason: Literal["crashed", "killed", "hung", "device"]
 
 
 @dataclass(frozen=True, slots=True)
-class MediaLost:
-    """The process that prepared this job's recording ended before it was done."""
+class MediaProcessLost:
+    """The process that prepared this job's recording ended before it had finished."""
 
     job_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookCalled:
-    """`status`: the answer's; None: there was none. `outcome`: `failed` is tried again, the last two are not."""
+    """`status`: the HTTP status; None: no response. `outcome`: only `failed` is tried again."""
 
     kind: str
     outcome: Literal["delivered", "failed", "given_up", "gone"]
-    secs: float
+    duration_s: float
     status: int | None
     job_id: str | None
     traceparent: str | None
@@ -123,44 +123,44 @@ class WebhookCalled:
 
 @dataclass(frozen=True, slots=True)
 class StreamOpened:
-    """Server-Sent Events flow to one more client."""
+    """A client opened a stream of Server-Sent Events."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamClosed:
-    pass
+    """A stream of Server-Sent Events ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestEnded:
-    """`route` is the template, such as `/jobs/{job_id}`, never the path. `stream`: it lasted as long as its client."""
+    """`route` is the template, such as `/jobs/{job_id}`, never the path. `stream`: an event stream."""
 
     method: str
     route: str
     status: int
-    secs: float
+    duration_s: float
     stream: bool
 
 
 TelemetryEvent = (
     Uploaded
-    | JobBegan
+    | JobStarted
     | StageEnded
     | BatchDecoded
     | JobTranscribed
     | JobEnded
     | EngineStarted
     | EngineLost
-    | MediaLost
+    | MediaProcessLost
     | WebhookCalled
     | StreamOpened
     | StreamClosed
     | RequestEnded
 )
 
-# Called on any thread, often: it returns at once and never raises.
+# Called on any thread, often. It returns immediately and never raises.
 Emit = Callable[[TelemetryEvent], None]
 
 
-def ignore(seen: TelemetryEvent) -> None:
-    """Nothing is measured."""
+def ignore(event: TelemetryEvent) -> None:
+    """An `Emit` that does nothing."""

@@ -7,20 +7,18 @@ import logging
 import sys
 from datetime import UTC, datetime
 
-from scrivano.telemetry.log_context import CURRENT
+from scrivano.telemetry.log_context import LOG_CONTEXT
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
-
-# These tell at INFO what ours tell already, or nothing.
+# At INFO, these libraries log what our own lines already say, or nothing of interest.
 CHATTY = ("alembic", "httpx2", "uvicorn.error")
 
 
 class JsonFormatter(logging.Formatter):
-    """`time`, `level`, `logger`, `message`, the request and the job in hand, what was passed as `extra`, and
-    `exception` where there is one.
+    """`time`, `level`, `logger`, `message`, the current request and job, what was passed as `extra`, and `exception`.
 
-    JSON escapes control characters, so no message can forge a line or move a terminal's cursor.
+    JSON escapes control characters, so that no message can forge a line or move a terminal's cursor.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -32,8 +30,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if (current := CURRENT.get()) is not None:
-            fields |= current.fields()
+        if (context := LOG_CONTEXT.get()) is not None:
+            fields |= context.fields()
         fields |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
@@ -41,13 +39,13 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(level: str) -> None:
-    """Send everything of this level and above to stdout. For programs only; a library never does this."""
+    """Log everything of this level and above to stdout. Only programs may call this, libraries never."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # What no line shows need not be found out for each of them (Python's logging HOWTO, "Optimization").
+    # Do not collect what no line shows; it costs time for each record (Python's logging HOWTO, "Optimization").
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
     for name in CHATTY:

@@ -1,4 +1,4 @@
-"""Whom a log line concerns: the request and the job in hand, wherever deep in the code the line is written."""
+"""The ids of the request and the job in progress, which each log line shows wherever in the code it is written."""
 
 from __future__ import annotations
 
@@ -6,37 +6,39 @@ import re
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-__all__ = ["CURRENT", "Correlation", "concerns", "request_id"]
+__all__ = ["LOG_CONTEXT", "LogContext", "set_job", "valid_request_id"]
 
-# What a client may call its request: nothing that a log, a shell or a header reads as something else.
+# Only characters that have no special meaning in a log, a shell or a header.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 
 
 @dataclass(slots=True)
-class Correlation:
-    """One request, or one call that the server makes. Shared by its threads and tasks, so that each sees what another
-    has found out. `traceparent`: the span under which what is begun here belongs (W3C Trace Context)."""
+class LogContext:
+    """One HTTP request, or one webhook call. `traceparent`: the span that new spans belong to (W3C Trace Context).
+
+    Mutable, because the threads and tasks of a request share it: a job id that is set in one is then logged by all.
+    """
 
     request_id: str | None = None
     job_id: str | None = None
     traceparent: str | None = None
 
     def fields(self) -> dict[str, str]:
-        """For a log line."""
+        """The fields of a log line."""
         known = {"request_id": self.request_id, "job_id": self.job_id}
         return {name: value for name, value in known.items() if value is not None}
 
 
-CURRENT: ContextVar[Correlation | None] = ContextVar("correlation", default=None)
+LOG_CONTEXT: ContextVar[LogContext | None] = ContextVar("log_context", default=None)
 
 
-def concerns(job_id: str) -> Correlation:
-    """From now on, the request in hand is about this job. Returns its correlation; an empty one outside of requests."""
-    current = CURRENT.get() or Correlation()
+def set_job(job_id: str) -> LogContext:
+    """Set the job of the current request. Returns the request's context; outside of a request, a new one."""
+    current = LOG_CONTEXT.get() or LogContext()
     current.job_id = job_id
     return current
 
 
-def request_id(wished: str | None) -> str | None:
-    """What the client calls its request, if it may be called that."""
-    return wished if wished and _REQUEST_ID.fullmatch(wished) else None
+def valid_request_id(value: str | None) -> str | None:
+    """The request id that a client sent, if it is valid; else None."""
+    return value if value and _REQUEST_ID.fullmatch(value) else None

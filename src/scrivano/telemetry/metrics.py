@@ -1,13 +1,14 @@
-"""What Prometheus reads at `/metrics`: counters fed by telemetry events, and figures that are looked up at each scrape.
+"""The metrics at `/metrics`: counters and histograms fed by telemetry events, and gauges that are read at each scrape.
 
-Everything is in a registry of its own, so that servers in one process do not add up. Labels are few, and each has a
-bounded set of values: models as they are served, routes as they are written, never an id, a path or a host.
+Each server has its own registry, so that several servers in one process (in tests) are counted separately. Labels have
+few values: names of models, templates of routes, never an id, a path or a host (each value is a time series).
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -18,10 +19,10 @@ from scrivano.telemetry.events import (
     BatchDecoded,
     EngineLost,
     EngineStarted,
-    JobBegan,
     JobEnded,
+    JobStarted,
     JobTranscribed,
-    MediaLost,
+    MediaProcessLost,
     RequestEnded,
     StageEnded,
     StreamClosed,
@@ -31,7 +32,7 @@ from scrivano.telemetry.events import (
     WebhookCalled,
 )
 
-__all__ = ["Metrics", "Reading", "Sample"]
+__all__ = ["MetricGauge", "Metrics", "Sample"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,68 +42,74 @@ CALL_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
 RTFX = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 3000)
 FILL = (0.125, 0.25, 0.5, 0.75, 0.9, 1.0)
 
-# The labels' values, and the figure.
+# The values of the labels, and the value of the gauge.
 Sample = tuple[Sequence[str], float]
 
 
-class Reading:
-    """A gauge that is looked up when it is asked for. `look` may raise: then the scrape goes on without it."""
+@dataclass(frozen=True, slots=True, eq=False)  # The registry needs it to be hashable.
+class MetricGauge:
+    """A gauge whose samples are read at each scrape. If `read` raises, the error is logged and the gauge is left out.
 
-    def __init__(self, name: str, text: str, labels: Sequence[str], look: Callable[[], Iterable[Sample]]) -> None:
-        self._name = name
-        self._text = text
-        self._labels = labels
-        self._look = look
+    It is a collector of prometheus_client: `describe` and `collect` are called by the registry.
+    """
+
+    name: str
+    text: str
+    labels: Sequence[str]
+    read: Callable[[], Iterable[Sample]]
 
     def describe(self) -> Iterable[Metric]:
-        return [GaugeMetricFamily(self._name, self._text, labels=self._labels)]
+        return [GaugeMetricFamily(self.name, self.text, labels=self.labels)]
 
     def collect(self) -> Iterable[Metric]:
-        family = GaugeMetricFamily(self._name, self._text, labels=self._labels)
+        family = GaugeMetricFamily(self.name, self.text, labels=self.labels)
         try:
-            for values, figure in self._look():
-                family.add_metric(values, figure)
-        except Exception:  # one source that cannot be read must not hide all others
-            logger.exception("%s cannot be read", self._name)
+            for values, value in self.read():
+                family.add_metric(values, value)
+        except Exception:  # One source that cannot be read must not hide all others.
+            logger.exception("could not read the gauge %s", self.name)
         return [family]
 
 
 class Metrics:
-    """`emit` is an `Emit`; it takes a few microseconds. `readings`: what is looked up at each scrape."""
+    """`emit` is an `Emit`; it takes a few microseconds."""
 
-    def __init__(self, readings: Iterable[Reading] = ()) -> None:
+    def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._define_jobs()
         self._define_engines()
         self._define_calls()
-        Gauge("scrivano_build_info", "1, for the version that runs.", ["version"], registry=self.registry).labels(
-            __version__
-        ).set(1)
+        Gauge(
+            "scrivano_build_info", "1, labelled with the running version.", ["version"], registry=self.registry
+        ).labels(__version__).set(1)
         ProcessCollector(registry=self.registry)
-        for reading in readings:
-            self.registry.register(reading)
+
+    def add(self, gauges: Iterable[MetricGauge]) -> None:
+        """Read these at each scrape from now on. They read parts of the server that are built with `emit`."""
+        for gauge in gauges:
+            self.registry.register(gauge)
 
     def _define_jobs(self) -> None:
         registry = self.registry
         self._jobs = Counter(
-            "scrivano_jobs_ended", "Jobs that ended, by how.", ["outcome", "error_code"], registry=registry
+            "scrivano_jobs_ended", "Jobs that ended, by outcome.", ["outcome", "error_code"], registry=registry
         )
         self._uploaded = Counter("scrivano_upload_bytes", "Bytes of recordings that became jobs.", registry=registry)
         self._stages = Histogram(
             "scrivano_stage_seconds",
-            "Wall-clock seconds that a job's stage took; of decode, what a batch took.",
+            "Wall-clock seconds of each stage of a job; for decode, of each batch.",
             ["stage"],
             buckets=STAGE_S,
             registry=registry,
         )
         self._rtfx = Histogram(
             "scrivano_job_rtfx",
-            "Seconds of audio a second, from a job's begin to its transcript; higher is better.",
+            "Seconds of audio per second, from a job's start to its transcript; higher is better.",
             buckets=RTFX,
             registry=registry,
         )
         self._media_lost = Counter(
-            "scrivano_media_crashes", "Processes that ended while preparing a recording.", registry=registry
+            "scrivano_media_crashes", "Media processes that ended while they prepared a recording.", registry=registry
         )
 
     def _define_engines(self) -> None:
@@ -114,77 +121,77 @@ class Metrics:
         self._chunks = Counter("scrivano_engine_chunks", "Chunks decoded.", ["model"], registry=registry)
         self._fill = Histogram(
             "scrivano_engine_batch_fill_ratio",
-            "Chunks in a batch, of those that it could have had.",
+            "Chunks in a batch, as a share of the batch size.",
             ["model"],
             buckets=FILL,
             registry=registry,
         )
         self._started = Counter("scrivano_engine_starts", "Engine processes started.", ["model"], registry=registry)
         self._lost = Counter(
-            "scrivano_engine_losses", "Engine processes lost, by why.", ["model", "reason"], registry=registry
+            "scrivano_engine_losses", "Engine processes lost, by reason.", ["model", "reason"], registry=registry
         )
 
     def _define_calls(self) -> None:
         registry = self.registry
         self._webhooks = Counter("scrivano_webhook_calls", "Webhook calls, by outcome.", ["outcome"], registry=registry)
-        self._webhook_secs = Histogram(
-            "scrivano_webhook_seconds", "Seconds that a webhook call took.", buckets=CALL_S, registry=registry
+        self._webhook_s = Histogram(
+            "scrivano_webhook_seconds", "Seconds of each webhook call.", buckets=CALL_S, registry=registry
         )
         self._requests = Counter(
-            "scrivano_http_requests", "Requests answered.", ["method", "route", "status"], registry=registry
+            "scrivano_http_requests", "HTTP requests answered.", ["method", "route", "status"], registry=registry
         )
-        self._request_secs = Histogram(
+        self._request_s = Histogram(
             "scrivano_http_request_seconds",
-            "Seconds from a request's head to its answer's end; streams are left out.",
+            "Seconds from a request's headers to the end of its response, without streams.",
             ["method", "route"],
             buckets=REQUEST_S,
             registry=registry,
         )
-        self._streams = Gauge("scrivano_sse_streams", "Streams of Server-Sent Events open now.", registry=registry)
+        self._streams = Gauge("scrivano_sse_streams", "Open streams of Server-Sent Events.", registry=registry)
 
-    def emit(self, seen: TelemetryEvent) -> None:
-        match seen:
+    def emit(self, event: TelemetryEvent) -> None:
+        match event:
             case RequestEnded():
-                self._requests.labels(seen.method, seen.route, str(seen.status)).inc()
-                if not seen.stream:
-                    self._request_secs.labels(seen.method, seen.route).observe(seen.secs)
+                self._requests.labels(event.method, event.route, str(event.status)).inc()
+                if not event.stream:
+                    self._request_s.labels(event.method, event.route).observe(event.duration_s)
             case BatchDecoded():
-                self._batch(seen)
+                self._batch(event)
             case StageEnded():
-                self._stages.labels(seen.stage).observe(seen.secs)
+                self._stages.labels(event.stage).observe(event.duration_s)
             case Uploaded():
-                self._stages.labels("upload").observe(seen.secs)
-                self._uploaded.inc(seen.size_bytes)
-            case JobBegan(waited_secs=waited_secs):
-                if waited_secs is not None:
-                    self._stages.labels("queued").observe(waited_secs)
+                self._stages.labels("upload").observe(event.duration_s)
+                self._uploaded.inc(event.size_bytes)
+            case JobStarted(queued_s=queued_s):
+                if queued_s is not None:
+                    self._stages.labels("queued").observe(queued_s)
             case JobTranscribed():
-                if seen.whole and seen.secs > 0:
-                    self._rtfx.observe(seen.audio_secs / seen.secs)
+                if event.whole and event.duration_s > 0:
+                    self._rtfx.observe(event.audio_s / event.duration_s)
             case JobEnded(job=job):
                 self._jobs.labels(job.status.value, job.error_code or "").inc()
             case WebhookCalled():
-                self._webhooks.labels(seen.outcome).inc()
-                self._webhook_secs.observe(seen.secs)
+                self._webhooks.labels(event.outcome).inc()
+                self._webhook_s.observe(event.duration_s)
             case EngineStarted():
-                self._started.labels(seen.model).inc()
+                self._started.labels(event.model).inc()
             case EngineLost():
-                self._lost.labels(seen.model, seen.reason).inc()
-            case MediaLost():
+                self._lost.labels(event.model, event.reason).inc()
+            case MediaProcessLost():
                 self._media_lost.inc()
             case StreamOpened():
                 self._streams.inc()
             case StreamClosed():
                 self._streams.dec()
 
-    def _batch(self, seen: BatchDecoded) -> None:
-        self._stages.labels("decode").observe(seen.secs)
-        self._audio.labels(seen.model).inc(seen.audio_secs)
-        self._busy.labels(seen.model).inc(seen.secs)
-        self._chunks.labels(seen.model).inc(len(seen.chunks))
-        self._fill.labels(seen.model).observe(len(seen.chunks) / seen.limit)
+    def _batch(self, event: BatchDecoded) -> None:
+        self._stages.labels("decode").observe(event.duration_s)
+        self._audio.labels(event.model).inc(event.audio_s)
+        self._busy.labels(event.model).inc(event.duration_s)
+        self._chunks.labels(event.model).inc(len(event.job_ids))
+        self._fill.labels(event.model).observe(len(event.job_ids) / event.limit)
 
     def render(self, accept: str) -> tuple[bytes, str]:
-        """The body and its content type: OpenMetrics where `accept` asks for it, else Prometheus' text format."""
+        """The body and its content type: OpenMetrics if `accept` asks for it, else Prometheus' text format."""
         encode, content_type = choose_encoder(accept)
         return encode(self.registry), content_type

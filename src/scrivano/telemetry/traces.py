@@ -1,7 +1,7 @@
-"""OpenTelemetry traces: what became of a request, through its job, to its webhook, in one picture.
+"""OpenTelemetry traces: one trace has the request that submitted a job, the job's stages, and its webhook calls.
 
-On where the standard variables say where spans go to, and only then is the library imported. A job's spans belong to
-the trace in which it was submitted (W3C `traceparent`), which is stored with the job: a restart does not break it.
+Tracing is on if the standard environment variables name a collector; only then is the library imported. A job's spans
+belong to the trace of its submission. Its W3C `traceparent` is stored with the job, so it survives a restart.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from scrivano.domain.errors import StartError
 from scrivano.domain.job import Job, JobStatus
 from scrivano.telemetry.events import (
     BatchDecoded,
-    JobBegan,
     JobEnded,
+    JobStarted,
     StageEnded,
     TelemetryEvent,
     Uploaded,
@@ -35,16 +35,16 @@ __all__ = ["Tracing", "tracing"]
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 
-# Jobs whose span is remembered; what is told of a job after its end still belongs to it.
-KEPT = 1000
+# How many jobs' spans are remembered. A job's span is still needed after its end, because late events may follow.
+MAX_JOBS = 1000
 
-# What the last spans get to be sent when the server ends.
+# How long the server waits at its end for the last spans to be sent.
 FLUSH_S = 2.0
 
 
 def tracing(environ: Mapping[str, str]) -> Tracing | None:
-    """None where nobody asked for traces. Raises `StartError` where they are asked for and cannot be had."""
-    if not _wanted(environ):
+    """None if tracing is off. Raises `StartError` if it is on but cannot work."""
+    if not _is_on(environ):
         return None
     if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
         raise StartError(
@@ -54,22 +54,22 @@ def tracing(environ: Mapping[str, str]) -> Tracing | None:
     return Tracing(environ)
 
 
-def _wanted(environ: Mapping[str, str]) -> bool:
+def _is_on(environ: Mapping[str, str]) -> bool:
     exporter = environ.get("OTEL_TRACES_EXPORTER", "").strip().lower()
     if exporter == "none" or environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return False
     if exporter not in ("", "otlp"):
-        raise StartError(f"OTEL_TRACES_EXPORTER cannot be {exporter!r}: it must be otlp or none")
+        raise StartError(f"OTEL_TRACES_EXPORTER is {exporter!r}: it must be otlp or none")
     for name in PROTOCOLS:
         if environ.get(name, "http/protobuf") != "http/protobuf":
-            raise StartError(f"{name} cannot be {environ[name]!r}: spans are sent as http/protobuf")
+            raise StartError(f"{name} is {environ[name]!r}: only http/protobuf is supported")
     return exporter == "otlp" or any(environ.get(name) for name in ENDPOINTS)
 
 
 class Tracing:
-    """`emit` is an `Emit`, `request` a `StartSpan`. Any thread may call; spans are sent by a thread of their own.
+    """`emit` is an `Emit`, `start_request` a `StartSpan`. Thread-safe; the exporter's own thread sends the spans.
 
-    Where spans go to, and which are kept, the exporter and the sampler read from the environment themselves.
+    The exporter and the sampler read their settings from the environment themselves.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -81,7 +81,7 @@ class Tracing:
 
         named = "OTEL_SERVICE_NAME" in environ or "service.name" in environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
         known = {"service.version": __version__, **({} if named else {"service.name": "scrivano"})}
-        # Not the process's: a server is closed, and its spans with it.
+        # Not the global provider: this one is shut down with its server, not with the process.
         self._provider = TracerProvider(resource=Resource.create(known), shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("scrivano", __version__)
@@ -89,62 +89,62 @@ class Tracing:
         self._jobs: dict[str, Span] = {}
 
     def close(self) -> None:
-        """Send what is left, and end; a collector that does not answer is not waited for."""
+        """Send the remaining spans. A collector that does not answer delays the end by at most `FLUSH_S`."""
         ending = threading.Thread(target=self._provider.shutdown, name="traces", daemon=True)
         ending.start()
         ending.join(FLUSH_S)
 
-    def request(self, method: str, traceparent: str | None) -> RequestSpan:
-        """Begin the span of a request."""
+    def start_request(self, method: str, traceparent: str | None) -> RequestSpan:
+        """Start the span of a request. `traceparent`: the header that came with it."""
         span = self._tracer.start_span(
             method, self._context(traceparent), _kind("SERVER"), {"http.request.method": method}
         )
         return RequestSpan(span, method)
 
-    def emit(self, seen: TelemetryEvent) -> None:
-        match seen:
+    def emit(self, event: TelemetryEvent) -> None:
+        match event:
             case Uploaded(job=job):
-                about = {"scrivano.job.id": job.id, "scrivano.upload.bytes": seen.size_bytes}
-                self._past("upload", seen.secs, self._context(job.traceparent), about)
-            case JobBegan(job=job):
-                span = self._remember(job)
-                if seen.waited_secs is not None:
-                    self._past("queued", seen.waited_secs, _inside(span))
+                attributes = {"scrivano.job.id": job.id, "scrivano.upload.bytes": event.size_bytes}
+                self._ended_span("upload", event.duration_s, self._context(job.traceparent), attributes)
+            case JobStarted(job=job):
+                span = self._start_job(job)
+                if event.queued_s is not None:
+                    self._ended_span("queued", event.queued_s, _inside(span))
             case StageEnded():
-                self._stage(seen.job_id, seen.stage, seen.secs)
+                self._stage(event.job_id, event.stage, event.duration_s)
             case BatchDecoded():
-                for job_id in set(seen.chunks):
-                    about = {
-                        "scrivano.model": seen.model,
-                        "scrivano.batch.chunks": len(seen.chunks),
-                        "scrivano.batch.chunks_of_job": seen.chunks.count(job_id),
+                for job_id in set(event.job_ids):
+                    attributes = {
+                        "scrivano.model": event.model,
+                        "scrivano.batch.chunks": len(event.job_ids),
+                        "scrivano.batch.chunks_of_job": event.job_ids.count(job_id),
                     }
-                    self._stage(job_id, "decode", seen.secs, about)
+                    self._stage(job_id, "decode", event.duration_s, attributes)
             case JobEnded(job=job):
-                self._end(job)
+                self._end_job(job)
             case WebhookCalled(job_id=job_id) if job_id is not None:
-                self._webhook(seen, job_id)
+                self._webhook(event, job_id)
 
-    def _remember(self, job: Job) -> Span:
-        began = _ns(job.created_at) if job.attempt <= 1 else None
-        about: dict[str, Any] = {
+    def _start_job(self, job: Job) -> Span:
+        started_at = _ns(job.created_at) if job.attempt <= 1 else None
+        attributes: dict[str, Any] = {
             "scrivano.job.id": job.id,
             "scrivano.job.attempt": job.attempt,
             "scrivano.job.task": job.task.value,
         }
         context = self._context(job.traceparent)
-        span = self._tracer.start_span("job", context, attributes=about, start_time=began)
+        span = self._tracer.start_span("job", context, attributes=attributes, start_time=started_at)
         self._jobs.pop(job.id, None)
         self._jobs[job.id] = span
-        if len(self._jobs) > KEPT:
+        if len(self._jobs) > MAX_JOBS:
             del self._jobs[next(iter(self._jobs))]
         return span
 
-    def _end(self, job: Job) -> None:
-        """A job that waited until it was cancelled has not begun; its span is as long as it waited."""
+    def _end_job(self, job: Job) -> None:
+        """A job that was cancelled in the queue has no span yet; it gets one as long as it was queued."""
         span = self._jobs.get(job.id)
         if span is None or not span.is_recording():
-            span = self._remember(job)
+            span = self._start_job(job)
         span.set_attribute("scrivano.job.outcome", job.status.value)
         if job.duration_secs is not None:
             span.set_attribute("scrivano.audio.seconds", job.duration_secs)
@@ -152,44 +152,44 @@ class Tracing:
             span.set_status(_status_error(job.error_code or ""))
         span.end()
 
-    def _stage(self, job_id: str, name: str, secs: float, about: Mapping[str, Any] | None = None) -> None:
+    def _stage(self, job_id: str, name: str, duration_s: float, attributes: Mapping[str, Any] | None = None) -> None:
         span = self._jobs.get(job_id)
         if span is not None:
-            self._past(name, secs, _inside(span), about)
+            self._ended_span(name, duration_s, _inside(span), attributes)
 
-    def _webhook(self, seen: WebhookCalled, job_id: str) -> None:
-        about: dict[str, Any] = {"scrivano.job.id": job_id, "scrivano.webhook.outcome": seen.outcome}
-        if seen.status is not None:
-            about["http.response.status_code"] = seen.status
-        context, failed = self._context(seen.traceparent), seen.outcome != "delivered"
-        self._past("webhook", seen.secs, context, about, kind="CLIENT", failed=failed)
+    def _webhook(self, event: WebhookCalled, job_id: str) -> None:
+        attributes: dict[str, Any] = {"scrivano.job.id": job_id, "scrivano.webhook.outcome": event.outcome}
+        if event.status is not None:
+            attributes["http.response.status_code"] = event.status
+        context, failed = self._context(event.traceparent), event.outcome != "delivered"
+        self._ended_span("webhook", event.duration_s, context, attributes, kind="CLIENT", failed=failed)
 
-    def _past(
+    def _ended_span(
         self,
         name: str,
-        secs: float,
+        duration_s: float,
         context: Context,
-        about: Mapping[str, Any] | None = None,
+        attributes: Mapping[str, Any] | None = None,
         *,
         kind: Literal["INTERNAL", "CLIENT"] = "INTERNAL",
         failed: bool = False,
     ) -> None:
         """A span that ends now."""
-        began = time.time_ns() - int(secs * 1e9)
-        span = self._tracer.start_span(name, context, _kind(kind), dict(about or {}), start_time=began)
+        started_at = time.time_ns() - int(duration_s * 1e9)
+        span = self._tracer.start_span(name, context, _kind(kind), dict(attributes or {}), start_time=started_at)
         if failed:
             span.set_status(_status_error(""))
         span.end()
 
     def _context(self, traceparent: str | None) -> Context:
-        """What a span belongs to; a `traceparent` that cannot be read is as none."""
+        """The parent of a span. An invalid `traceparent` is ignored."""
         from opentelemetry.context import Context
 
         return self._propagator.extract({"traceparent": traceparent} if traceparent else {}, Context())
 
 
 class RequestSpan:
-    """The span of a request that goes on."""
+    """The span of a request in progress."""
 
     def __init__(self, span: Span, method: str) -> None:
         self._span = span
@@ -223,10 +223,10 @@ def _kind(name: Literal["INTERNAL", "CLIENT", "SERVER"]) -> Any:
     return SpanKind[name]
 
 
-def _status_error(why: str) -> Any:
+def _status_error(description: str) -> Any:
     from opentelemetry.trace import Status, StatusCode
 
-    return Status(StatusCode.ERROR, why or None)
+    return Status(StatusCode.ERROR, description or None)
 
 
 def _ns(when: datetime) -> int:

@@ -28,7 +28,7 @@ from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Delivery, Outbox
 from scrivano.store.wake_ups import DELIVERIES, WakeUps
 from scrivano.telemetry.events import Emit, WebhookCalled, ignore
-from scrivano.telemetry.log_context import CURRENT, Correlation
+from scrivano.telemetry.log_context import LOG_CONTEXT, LogContext
 from scrivano.webhooks.circuit_breaker import PER_HOST, CircuitBreaker
 
 logger = logging.getLogger(__name__)
@@ -153,7 +153,7 @@ class WebhookSender:
         return LOOK_S if due is None else min(LOOK_S, max(0.0, (due - self._now()).total_seconds()))
 
     async def _deliver(self, delivery: Delivery, news: asyncio.Event) -> None:
-        CURRENT.set(Correlation(job_id=delivery.job_id))
+        LOG_CONTEXT.set(LogContext(job_id=delivery.job_id))
         well = None
         try:
             job, body = await run_sync(self._body, delivery)

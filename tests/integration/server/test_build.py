@@ -14,8 +14,8 @@ from served import DATA
 from starlette.testclient import TestClient
 
 from scrivano.running.loop import Runner
-from scrivano.telemetry.events import MediaLost, RequestEnded
-from scrivano.telemetry.metrics import Metrics, Reading
+from scrivano.telemetry.events import MediaProcessLost, RequestEnded
+from scrivano.telemetry.metrics import MetricGauge, Metrics
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_servers_in_one_process_count_for_themselves(tmp_path: Path) -> None:
         for name in ("one", "two"):
             (tmp_path / name).mkdir()
             apps.append(cleanup.enter_context(built(data_dir=tmp_path / name)))
-        apps[0].state.services.emit(MediaLost("a"))
+        apps[0].state.services.emit(MediaProcessLost("a"))
 
         counts = [one.state.services.metrics.registry.get_sample_value("scrivano_media_crashes_total") for one in apps]
 
@@ -69,7 +69,8 @@ def test_servers_in_one_process_count_for_themselves(tmp_path: Path) -> None:
 
 
 def test_a_figure_that_cannot_be_read_hides_no_other() -> None:
-    metrics = Metrics([Reading("scrivano_broken", "", [], lambda: [((), 1 / 0)])])
+    metrics = Metrics()
+    metrics.add([MetricGauge("scrivano_broken", "", [], lambda: [((), 1 / 0)])])
 
     body, _ = metrics.render("")
 

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from scrivano.telemetry.events import Emit, RequestEnded, StreamClosed, StreamOpened
-from scrivano.telemetry.log_context import CURRENT, Correlation, request_id
+from scrivano.telemetry.log_context import LOG_CONTEXT, LogContext, valid_request_id
 
 __all__ = ["REQUEST_ID_HEADER", "RequestSpan", "Requests", "StartSpan"]
 
@@ -60,14 +60,14 @@ class Requests:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        current = Correlation(request_id(headers.get(REQUEST_ID_HEADER)) or self._new_id())
+        current = LogContext(valid_request_id(headers.get(REQUEST_ID_HEADER)) or self._new_id())
         span = None
         if self._start_span is not None and scope["path"] not in PROBES:
             span = self._start_span(scope["method"], headers.get("traceparent"))
         if span is not None:
             current.traceparent = span.traceparent
         request = _Request(scope, current, span)
-        token = CURRENT.set(current)
+        token = LOG_CONTEXT.set(current)
         try:
             await self._app(scope, receive, self._counted(send, request))
         except BaseException:
@@ -75,7 +75,7 @@ class Requests:
             raise
         finally:
             self._ended(request)
-            CURRENT.reset(token)
+            LOG_CONTEXT.reset(token)
 
     def _counted(self, send: Send, request: _Request) -> Send:
         async def counted(message: Message) -> None:
@@ -107,7 +107,7 @@ class Requests:
 
 
 class _Request:
-    def __init__(self, scope: Scope, current: Correlation, span: RequestSpan | None) -> None:
+    def __init__(self, scope: Scope, current: LogContext, span: RequestSpan | None) -> None:
         self._scope = scope
         self.current = current
         self.span = span
