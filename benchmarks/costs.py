@@ -29,7 +29,8 @@ from benchmarks.load import timed
 from benchmarks.machine import cpu_seconds, resident_mb
 from benchmarks.servers import Ask, Scrivano, scrivano, served
 from benchmarks.workloads import Bench
-from scrivano.domain.job import Chunk, Job, JobStatus, Piece, Task
+from scrivano.domain.chunk import Chunk, Piece
+from scrivano.domain.job import Job, JobStatus, Task
 from scrivano.domain.transcript import Segment, Word
 from scrivano.engines.catalog import NANO_FOLDER
 from scrivano.files.blobs import Blobs

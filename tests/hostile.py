@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from media_files import KINDS, Audio, Kind, write
 
-from scrivano.domain.job import SAMPLE_RATE
+from scrivano.domain.chunk import SAMPLE_RATE
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ import pytest
 from numpy.typing import NDArray
 
 import scrivano
+from scrivano.domain.chunk import SAMPLE_RATE
 from scrivano.domain.errors import MediaError
-from scrivano.domain.job import SAMPLE_RATE
 from scrivano.media.child import Request, prepare
 from scrivano.media.silero_vad import SileroVad, SpeechDetector
 

@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from scrivano.domain.job import Chunk, Job, JobStatus, Piece, Task
+from scrivano.domain.chunk import Chunk, Piece
+from scrivano.domain.job import Job, JobStatus, Task
 from scrivano.store import migrations
 from scrivano.store.database import Database
 from scrivano.store.jobs import JobStore

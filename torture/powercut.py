@@ -21,8 +21,9 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import Literal
 
+from scrivano.domain.chunk import Chunk, Piece
 from scrivano.domain.errors import ScrivanoError
-from scrivano.domain.job import Chunk, Job, JobStatus, Piece, Task
+from scrivano.domain.job import Job, JobStatus, Task
 from scrivano.files.blobs import Blobs
 from scrivano.store import database
 from scrivano.store.database import Database

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
-from scrivano.domain.job import Chunk, Job, JobStatus, Piece, Task
+from scrivano.domain.chunk import Chunk, Piece
+from scrivano.domain.job import Job, JobStatus, Task
 from scrivano.store.database import Database
 from scrivano.store.jobs import Decoded, JobStore
 from scrivano.store.outbox import Outbox

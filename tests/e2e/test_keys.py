@@ -131,7 +131,7 @@ def test_our_own_clients_send_a_key(locked: Locked) -> None:
     assert (done.returncode, "director" in done.stdout) == (0, True), done.stderr
     refused = subprocess.run([*command, "--api-key", "no"], env=with_key, capture_output=True, text=True, timeout=60)
     assert (refused.returncode, "API key" in refused.stderr) == (1, True)
-    with Client(url) as client, pytest.raises(StatusError, match="takes API keys"):
+    with Client(url) as client, pytest.raises(StatusError, match="requires an API key"):
         client.get("x")
 
 

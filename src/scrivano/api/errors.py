@@ -9,15 +9,34 @@ from typing import Any
 from fastapi.responses import JSONResponse, Response
 
 from scrivano.domain.errors import (
-    HTTP_STATUS,
+    AudioGone,
+    BadRequest,
+    ChecksumMismatch,
+    DeliveryNotFound,
+    JobCancelled,
+    JobNotFound,
+    JobNotRetriable,
+    JobTerminal,
+    JobUnfinished,
+    KeyReused,
     LimitReached,
+    ModelNotFound,
     ModelNotReady,
     NoKey,
     NotAllowed,
     QueueFull,
     ScrivanoError,
     ServerStopping,
+    StorageFull,
+    TooLarge,
+    TranscriptNotReady,
+    UploadConflict,
+    UploadNotFound,
     UploadStalled,
+    UploadTaken,
+    WorkerGone,
+    WrongContentType,
+    WrongTusVersion,
 )
 
 __all__ = [
@@ -37,6 +56,38 @@ JOB_ID_HEADER = "X-Job-Id"
 TUS_VERSION = "1.0.0"
 # On every answer under `/uploads`, and the versions on every refusal, as the protocol has it.
 TUS_HEADERS = {"Tus-Resumable": TUS_VERSION}
+
+
+# A subclass has the status of its nearest ancestor in this table; an error that is not in it is a 500.
+HTTP_STATUS: dict[type[ScrivanoError], int] = {
+    BadRequest: 400,
+    ChecksumMismatch: 460,
+    JobCancelled: 410,
+    AudioGone: 404,
+    DeliveryNotFound: 404,
+    JobNotFound: 404,
+    JobNotRetriable: 409,
+    JobTerminal: 409,
+    JobUnfinished: 409,
+    KeyReused: 422,
+    LimitReached: 429,
+    ModelNotFound: 404,
+    ModelNotReady: 503,
+    NoKey: 401,
+    NotAllowed: 403,
+    QueueFull: 429,
+    ServerStopping: 503,
+    StorageFull: 507,
+    TooLarge: 413,
+    TranscriptNotReady: 409,
+    UploadConflict: 409,
+    UploadNotFound: 404,
+    UploadTaken: 423,
+    UploadStalled: 408,
+    WorkerGone: 500,
+    WrongContentType: 415,
+    WrongTusVersion: 412,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +133,6 @@ def _challenge(error: NoKey | NotAllowed) -> str:
 
 
 def http_status(error: ScrivanoError) -> int:
-    """Its own, or its nearest ancestor's, in the table of errors; 500 without one."""
     return next((HTTP_STATUS[kind] for kind in type(error).__mro__ if kind in HTTP_STATUS), 500)
 
 

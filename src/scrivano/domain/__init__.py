@@ -4,10 +4,12 @@ May import: nothing of the other packages.
 
 Modules, each may import only those below it:
 
-    job         a job, its chunks and events, and which status may follow which
+    job         a job, its options, and which status may follow which
+    job_event   an entry in the log of a job
+    chunk       a piece of audio cut in silence: the unit of work
     transcript  words, segments, transcripts
     languages   the languages that Whisper knows
-    errors      every exception
+    errors      every exception of the server
 """
 
-__all__ = ["errors", "job", "languages", "transcript"]
+__all__ = ["chunk", "errors", "job", "job_event", "languages", "transcript"]

@@ -1,43 +1,45 @@
-"""Every exception of Scrivano, and the HTTP status of those that a caller can meet.
+"""Every exception of Scrivano. The HTTP status of each is in `api.errors`.
 
 ScrivanoError
-├── BadRequest            what the caller sent cannot be used
+├── BadRequest            the request is not valid
 │   ├── MultipartError
-│   ├── AddressRefused    a URL that leads where this server does not call
-│   └── FetchFailed       the recording at a URL could not be had
-├── NoKey                 a request without a key that this server knows
-├── NotAllowed            a key without the scope that the request takes
-├── LimitReached          a key has used up one of its limits; it says when to come back
-├── UploadStalled         a body that came too slowly, or no more
-├── KeyReused             an Idempotency-Key that stands for another submission
-├── TooLarge              an upload over this server's limit
-├── UploadNotFound        an upload that never was, is over, or was deleted
-├── UploadConflict        an upload is not where the client believes it to be
-├── UploadTaken           a later request goes on with this upload
-├── ChecksumMismatch      what arrived is not what was sent
-├── WrongContentType      a body of a kind that the route does not take
-├── WrongTusVersion       another version of the tus protocol
+│   ├── AddressRefused    a URL leads to an address that this server does not call
+│   ├── FetchFailed       the recording at a URL could not be downloaded
+│   ├── BadParameter      a field of the request is not valid
+│   └── RecordingRefused  a synchronous call's recording could not be prepared
+├── NoKey                 the request has no API key, or an unknown one
+├── NotAllowed            the API key lacks the scope that the request needs
+├── LimitReached          an API key has reached one of its limits; says when to retry
+├── UploadStalled         the body arrived too slowly, or stopped
+├── KeyReused             an Idempotency-Key was used for another submission
+├── TooLarge              the upload exceeds this server's limit
+├── UploadNotFound        the upload does not exist, has expired, or was deleted
+├── UploadConflict        the client's offset is not the upload's
+├── UploadTaken           a later request continues this upload
+├── ChecksumMismatch      the received bytes do not match the client's checksum
+├── WrongContentType      the route does not accept a body of this type
+├── WrongTusVersion       the client uses another version of the tus protocol
 ├── JobNotFound
 ├── DeliveryNotFound      no webhook delivery has this id
-├── ModelNotFound         a model that this server does not serve
+├── ModelNotFound         this server does not serve the model
 ├── JobTerminal           the job has ended already
 ├── JobUnfinished         the job has not ended yet
-├── JobNotRetriable       a job that cannot be tried again
-├── TranscriptNotReady    a job that has no transcript to show
-├── AudioGone             the job's recording is not kept
-├── ModelNotReady         the model is not loaded; it says when to come back
-├── QueueFull             too many jobs wait; it says when to come back
+├── JobNotRetriable       the job cannot be retried
+├── TranscriptNotReady    the job has no transcript
+├── AudioGone             the job's recording is no longer stored
+├── ModelNotReady         the model is not loaded; says when to retry
+├── QueueFull             too many jobs are waiting; says when to retry
 ├── JobFailed             a synchronous call's job ended without a transcript
 │   └── JobCancelled
-├── ServerStopping        the server ends; the job goes on when it is back
-├── WorkerGone            the runner ended for good
-├── StorageFull           no room for an upload
+├── ServerStopping        the server is stopping; the job continues after its restart
+├── WorkerGone            the runner has ended and does not restart
+├── StorageFull           not enough disk space
 ├── StartError            the server cannot start (exit code 2)
-├── MediaError            the recording cannot be prepared; fails its own job
-└── EngineError           the model could not do its work
-    ├── EngineInput       this chunk cannot be decoded; another can
-    ├── EngineMemory      the device (or the machine) lacks memory
-    ├── EngineDevice      the device is lost to this process; a new one may work
+├── MediaError            the recording cannot be prepared; fails its job
+└── EngineError           the model failed
+    ├── EngineInput       this chunk cannot be decoded; others can
+    ├── EngineMemory      the device or the machine lacks memory
+    ├── EngineDevice      the device cannot be used by this process; a new process may work
     └── ModelUnavailable  the model cannot be found, downloaded or read
 """
 
@@ -46,7 +48,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 __all__ = [
-    "HTTP_STATUS",
     "AddressRefused",
     "AudioGone",
     "BadParameter",
@@ -92,9 +93,9 @@ __all__ = [
 
 
 class ScrivanoError(Exception):
-    """Base of all. `code` is public and stable; the message tells the reader what to do.
+    """Base class. `code` is public and stable; the message says what went wrong and what to do.
 
-    `job_id`: the job that a synchronous call had become when it failed.
+    `job_id`: the job of the synchronous call that failed, if there is one.
     """
 
     code = "error"
@@ -118,7 +119,7 @@ class FetchFailed(BadRequest):
 
 
 class BadParameter(BadRequest):
-    """`param` is the field's name as the protocol has it."""
+    """`param` is the field's name in the client's protocol."""
 
     code = "invalid_value"
 
@@ -128,7 +129,7 @@ class BadParameter(BadRequest):
 
 
 class RecordingRefused(BadRequest):
-    """`code` is the job's: `not_media`, `no_audio`, `too_long`, …"""
+    """`code` is the error code of the job: `not_media`, `no_audio`, `too_long`, …"""
 
     def __init__(self, job_id: str, code: str, message: str) -> None:
         super().__init__(message)
@@ -137,23 +138,23 @@ class RecordingRefused(BadRequest):
 
 
 class NoKey(ScrivanoError):
-    """`shown`: there was a key, and it is none of this server's."""
+    """`shown`: the request had a key, but an unknown or revoked one."""
 
     code = "invalid_api_key"
 
     def __init__(self, shown: bool) -> None:
-        what = "this API key is not known here, or was revoked" if shown else "this server takes API keys"
+        what = "this API key is unknown or was revoked" if shown else "this server requires an API key"
         super().__init__(f"{what}: send one as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'")
         self.shown = shown
 
 
 class NotAllowed(ScrivanoError):
-    """`scopes`: each of them would do."""
+    """`scopes`: any one of them is enough."""
 
     code = "insufficient_scope"
 
     def __init__(self, scopes: Sequence[str]) -> None:
-        super().__init__(f"this API key may not do that: it takes a key with the scope {' or '.join(scopes)}")
+        super().__init__(f"this API key may not do that: use a key with the scope {' or '.join(scopes)}")
         self.scopes = scopes
 
 
@@ -171,7 +172,7 @@ class UploadStalled(ScrivanoError):
     code = "upload_stalled"
 
     def __init__(self) -> None:
-        super().__init__("the body came too slowly, or no more: send it again, faster than UPLOAD_MIN_BYTES_PER_SEC")
+        super().__init__("the body arrived too slowly or stopped: send it again, faster than UPLOAD_MIN_BYTES_PER_SEC")
 
 
 class KeyReused(ScrivanoError):
@@ -189,28 +190,28 @@ class UploadNotFound(ScrivanoError):
     code = "upload_not_found"
 
     def __init__(self, upload_id: str) -> None:
-        super().__init__(f"upload {upload_id} not found: it was deleted, or its time is over; begin a new one")
+        super().__init__(f"upload {upload_id} not found: it was deleted or has expired; create a new upload")
 
 
 class UploadConflict(ScrivanoError):
     code = "upload_conflict"
 
     def __init__(self, offset_bytes: int, given: int) -> None:
-        super().__init__(f"Upload-Offset must be {offset_bytes}, not {given}: ask with HEAD where to go on")
+        super().__init__(f"Upload-Offset must be {offset_bytes}, not {given}: send HEAD to get the current offset")
 
 
 class UploadTaken(ScrivanoError):
     code = "upload_taken"
 
     def __init__(self) -> None:
-        super().__init__("a later request goes on with this upload; ask with HEAD where it is")
+        super().__init__("a later request continues this upload; send HEAD to get the current offset")
 
 
 class ChecksumMismatch(ScrivanoError):
     code = "checksum_mismatch"
 
     def __init__(self) -> None:
-        super().__init__("what arrived does not match Upload-Checksum, and was thrown away; send it again")
+        super().__init__("the received bytes do not match Upload-Checksum and were discarded; send them again")
 
 
 class WrongContentType(ScrivanoError):
@@ -255,7 +256,7 @@ class JobUnfinished(ScrivanoError):
     code = "job_unfinished"
 
     def __init__(self, job_id: str, status: str) -> None:
-        super().__init__(f"job {job_id} is still {status}; cancel it first, or wait for its end")
+        super().__init__(f"job {job_id} is still {status}; cancel it first, or wait until it ends")
 
 
 class JobNotRetriable(ScrivanoError):
@@ -270,7 +271,7 @@ class TranscriptNotReady(ScrivanoError):
             "failed": "its error says why",
             "cancelled": "submit the recording again",
         }
-        later = "wait until it is done, or ask with partial=true for what is known so far"
+        later = "wait until it is done, or use partial=true for the text so far"
         super().__init__(f"job {job_id} is {status} and has no transcript; {hint.get(status, later)}")
 
 
@@ -278,11 +279,13 @@ class AudioGone(ScrivanoError):
     code = "audio_gone"
 
     def __init__(self, job_id: str) -> None:
-        super().__init__(f"the recording of job {job_id} is not kept; KEEP_AUDIO=true keeps those of jobs to come")
+        super().__init__(
+            f"the recording of job {job_id} was deleted; with KEEP_AUDIO=true the server keeps recordings of later jobs"
+        )
 
 
 class ModelNotReady(ScrivanoError):
-    """`state` is the model's, `retry_after_secs` whole seconds."""
+    """`state` is the state of the model; `retry_after_secs`: whole seconds."""
 
     code = "model_not_ready"
 
@@ -298,12 +301,14 @@ class QueueFull(ScrivanoError):
     code = "queue_full"
 
     def __init__(self, waiting: int, retry_after_secs: int) -> None:
-        super().__init__(f"{waiting} jobs wait already, as many as this server's MAX_QUEUE allows; try again later")
+        super().__init__(
+            f"{waiting} jobs are waiting already, which is the limit of this server (MAX_QUEUE); try again later"
+        )
         self.retry_after_secs = retry_after_secs
 
 
 class JobFailed(ScrivanoError):
-    """`code` is the job's."""
+    """`code` is the error code of the job."""
 
     def __init__(self, job_id: str, code: str, message: str) -> None:
         super().__init__(message)
@@ -340,7 +345,7 @@ class StartError(ScrivanoError):
 
 
 class MediaError(ScrivanoError):
-    """`code` says which: `not_media`, `no_audio`, `too_long`, `media_timeout`, `media_crashed`."""
+    """`code`: `not_media`, `no_audio`, `too_long`, `media_timeout` or `media_crashed`."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -365,35 +370,3 @@ class EngineDevice(EngineError):
 
 class ModelUnavailable(EngineError):
     code = "model_unavailable"
-
-
-# A subclass has its nearest ancestor's status; what is not named here is a 500.
-HTTP_STATUS: dict[type[ScrivanoError], int] = {
-    BadRequest: 400,
-    ChecksumMismatch: 460,
-    JobCancelled: 410,
-    AudioGone: 404,
-    DeliveryNotFound: 404,
-    JobNotFound: 404,
-    JobNotRetriable: 409,
-    JobTerminal: 409,
-    JobUnfinished: 409,
-    KeyReused: 422,
-    LimitReached: 429,
-    ModelNotFound: 404,
-    ModelNotReady: 503,
-    NoKey: 401,
-    NotAllowed: 403,
-    QueueFull: 429,
-    ServerStopping: 503,
-    StorageFull: 507,
-    TooLarge: 413,
-    TranscriptNotReady: 409,
-    UploadConflict: 409,
-    UploadNotFound: 404,
-    UploadTaken: 423,
-    UploadStalled: 408,
-    WorkerGone: 500,
-    WrongContentType: 415,
-    WrongTusVersion: 412,
-}

@@ -1,4 +1,4 @@
-"""A job, its chunks and its events; a job's life as a pure state machine."""
+"""A job: one recording to transcribe, and how."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
-
-# Prepared audio: mono signed 16-bit little-endian at this rate (what Whisper hears).
-SAMPLE_RATE = 16_000
 
 
 class JobStatus(StrEnum):
@@ -26,12 +23,12 @@ class JobStatus(StrEnum):
 
 
 # Which status may follow which. The store's updates name the same sets in their WHERE clauses.
-NEXT: dict[JobStatus, frozenset[JobStatus]] = {
+NEXT_STATUSES: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.FAILED, JobStatus.CANCELLED}),
     # running → running is a new attempt: the one before it lost its lease.
     JobStatus.RUNNING: frozenset({JobStatus.RUNNING, JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED}),
     JobStatus.DONE: frozenset(),
-    # Tried again, by somebody's wish.
+    # A retry: `POST /jobs/{id}/retry`.
     JobStatus.FAILED: frozenset({JobStatus.QUEUED}),
     JobStatus.CANCELLED: frozenset({JobStatus.QUEUED}),
 }
@@ -43,7 +40,7 @@ class Task(StrEnum):
 
 
 class Priority(StrEnum):
-    """Whose turn it is, most urgent first."""
+    """Which job is worked on first; most urgent first."""
 
     INTERACTIVE = "interactive"
     NORMAL = "normal"
@@ -52,12 +49,14 @@ class Priority(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
-    """How to decode one job; None: as the server is set.
+    """How to decode one job; None: the server's default.
 
-    `hotwords`: words that may be said, which the model would not expect. `vad` False: all of the recording is decoded,
-    what sounds like silence too. `temperature` is where Whisper's ladder begins. `languages`: those that the recording
-    may be in. `multilingual`: it may be in several, so each chunk has its own. `purpose` marks jobs that are done for
-    something else than their transcript.
+    - `hotwords`: words that probably occur and that the model does not expect
+    - `vad` False: the whole recording is decoded, without speech detection
+    - `temperature`: the first of Whisper's temperatures, 0 to 1
+    - `languages`: ISO 639-1 codes that the detected language is chosen from
+    - `multilingual`: the language is detected for each chunk
+    - `purpose`: marks jobs that were not submitted for their transcript, such as a language detection
     """
 
     prompt: str | None = None
@@ -71,61 +70,24 @@ class JobOptions:
     purpose: str | None = None
 
     def stored(self) -> dict[str, Any]:
-        """What was chosen, as plain JSON values."""
+        """The options that were chosen, as plain JSON values; `restored` reads them back."""
         chosen = {name: value for name, value in asdict(self).items() if value is not None}
         return chosen | ({"languages": list(self.languages)} if self.languages else {})
 
     @classmethod
     def restored(cls, options: Mapping[str, Any]) -> JobOptions:
-        """Out of what was stored, among other things."""
+        """From the stored options of a job, which also hold other values (see `Job.options`)."""
         known = {name: value for name, value in options.items() if name in cls.__dataclass_fields__}
         return cls(**known | ({"languages": tuple(known["languages"])} if "languages" in known else {}))
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A stretch of prepared audio, `start <= sample < end`; sample 0 is the start of the uploaded file."""
-
-    start: int
-    end: int
-
-    @property
-    def seconds(self) -> float:
-        return (self.end - self.start) / SAMPLE_RATE
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """At most 30 s of audio, cut in silence: the unit of work.
-
-    Its audio is its pieces joined; they ascend and do not overlap, and what lies between two is silence.
-    """
-
-    index: int
-    pieces: tuple[Piece, ...]
-
-    @property
-    def start(self) -> float:
-        """Seconds from the start of the file."""
-        return self.pieces[0].start / SAMPLE_RATE
-
-    @property
-    def end(self) -> float:
-        return self.pieces[-1].end / SAMPLE_RATE
-
-    @property
-    def seconds(self) -> float:
-        """Audio to decode, without the silence between the pieces."""
-        return sum(piece.seconds for piece in self.pieces)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One recording to transcribe. `progress` is percent, 0 to 100; `language` is None until given or detected.
 
-    `options` are JSON values: those of `JobOptions` that were given, `priority` unless it is normal, `model` unless it
-    is the usual one, and `metadata`. `owner` is the id of the API key that it came with; None: it is nobody's.
-    `traceparent`: the span that it was submitted in (W3C Trace Context).
+    `options` are JSON values: the `JobOptions` that were given, `priority` unless it is normal, `model` unless it is
+    the server's default model, and `metadata`. `owner` is the id of the API key that submitted the job; None: it was
+    submitted without a key. `traceparent`: the span that submitted the job (W3C Trace Context).
     """
 
     id: str
@@ -156,32 +118,17 @@ class Job:
 
     @property
     def model(self) -> str | None:
-        """None: the one that the server uses unless told otherwise."""
+        """None: the server's default model."""
         return self.options.get("model")
 
     @property
     def metadata(self) -> Mapping[str, str] | None:
-        """What the submitter wants back with the job."""
+        """Values of the client's own, returned with the job."""
         return self.options.get("metadata")
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One entry of a job's log. `seq` counts from 1 within the job and is the SSE id.
-
-    `type` is `progress` (data: percent, chunk, chunks_total), `segment` (data: one, on the file's clock, in order),
-    `language` (data: language, probability), `done` (no data: the job itself is the payload), `error` (data: message,
-    code), or `retry` (no data: the job is tried again; what the log said of its text is gone).
-    """
-
-    job_id: str
-    seq: int
-    type: str
-    data: Mapping[str, Any]
-
-
 def utc(when: datetime) -> str:
-    """As every time is written in the contract: UTC ISO 8601 ending in `Z`, to the millisecond."""
+    """The format of all times in the HTTP contract: UTC, ISO 8601, milliseconds, ending in `Z`."""
     return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

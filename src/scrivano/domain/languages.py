@@ -1,4 +1,4 @@
-"""The languages that Whisper knows: ISO 639-1 (a few 639-3) codes and lower-case English names."""
+"""The languages that Whisper knows, and the parsing of language codes that clients send."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from scrivano.domain.errors import BadParameter, BadRequest
 
-# openai/whisper, tokenizer.py, LANGUAGES
+# ISO 639-1 codes (a few are 639-3) and lower-case English names: openai/whisper, tokenizer.py, LANGUAGES.
 LANGUAGES: dict[str, str] = {
     "af": "afrikaans", "am": "amharic", "ar": "arabic", "as": "assamese", "az": "azerbaijani", "ba": "bashkir",
     "be": "belarusian", "bg": "bulgarian", "bn": "bengali", "bo": "tibetan", "br": "breton", "bs": "bosnian",
@@ -27,14 +27,14 @@ LANGUAGES: dict[str, str] = {
     "yo": "yoruba", "yue": "cantonese", "zh": "chinese",
 }  # fmt: skip
 
-# Scripts that put no spaces between words, for a regular expression's set: Thai, Lao, Burmese, Khmer, kana, Han.
+# Scripts without spaces between words, as ranges in a regular expression's set: Thai, Lao, Burmese, Khmer, kana, Han.
 UNSPACED = (
     r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
 )
 
 
 def parse_language(text: str | None) -> str | None:
-    """A code out of what a client sent (`en`, `EN`, `en-US`); None means: detect it (nothing, `auto`).
+    """The language code in a client's text (`en`, `EN`, `en-US`). None: detect the language (no text, or `auto`).
 
     Raises `BadRequest` for a language that the model does not know.
     """
@@ -49,10 +49,10 @@ def parse_language(text: str | None) -> str | None:
 
 
 def parse_choice(language: str | None, languages: Iterable[str]) -> tuple[str | None, tuple[str, ...] | None]:
-    """What a client sent as its language and as those that the recording may be in: the one that is given, or, where it
-    is to be detected, those among which (None: all).
+    """The language of a recording, and the languages to detect it from, out of a client's `language` and `languages`.
 
-    A single one of several is given by that. Raises `BadParameter`.
+    The second is None when the language is given or may be any. A single entry in `languages` is the language itself.
+    Raises `BadParameter`.
     """
     given = _parsed("language", language)
     allowed = {_parsed("languages", code) for code in languages}
@@ -60,7 +60,7 @@ def parse_choice(language: str | None, languages: Iterable[str]) -> tuple[str | 
         named = ", ".join(sorted(filter(None, allowed)))
         raise BadParameter("language", f"language is '{given}', which is none of languages ({named}); leave one out")
     known = tuple(sorted(code for code in allowed if code))
-    if given or not known or None in allowed:  # `auto` is any
+    if given or not known or None in allowed:  # `auto` among `languages` means any language
         return given, None
     return (known[0], None) if len(known) == 1 else (None, known)
 

@@ -9,8 +9,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
-    """One word with the space that precedes it in its segment, so that joined words are the segment's text.
+    """One word, with the space before it, so that the joined words of a segment are its text.
 
+    `start` and `end` are seconds from the start of the uploaded file (inside an engine: of its chunk).
     `probability` is the mean probability of the word's tokens, 0 to 1.
     """
 
@@ -20,7 +21,7 @@ class Word:
     probability: float
 
     def at(self, start: float, end: float) -> Word:
-        """The same word at this time."""
+        """The same word with other times."""
         if (start, end) == (self.start, self.end):
             return self
         # Not `replace`, which takes three times as long: a day of speech is 150,000 words.
@@ -38,8 +39,8 @@ class Segment:
     `avg_logprob` is the mean natural-log probability per token: 0 is certain, -1 is poor.
     `no_speech_prob` runs from 0 to 1. `compression_ratio` is plain bytes over zlib bytes;
     above about 2.4 the text repeats itself (Whisper's threshold). `temperature` is the one that
-    the text was sampled with, 0 for a search. `tokens` are the model's text tokens. `language`, ISO 639-1, is told only
-    where a recording may have several.
+    the text was sampled with, 0 for a search. `tokens` are the model's text tokens. `language`, ISO 639-1, is None
+    unless the recording may be in several languages.
     """
 
     start: float
@@ -54,7 +55,7 @@ class Segment:
     language: str | None = None
 
     def at(self, start: float, end: float, words: tuple[Word, ...]) -> Segment:
-        """The same segment at this time; `words` are its own, with their times."""
+        """The same segment with other times; `words` are its words, with their new times."""
         if (start, end) == (self.start, self.end) and words == self.words:
             return self
         return replace(self, start=start, end=end, words=words)
@@ -84,7 +85,7 @@ class Transcript:
 
 
 def segment_to_dict(segment: Segment) -> dict[str, Any]:
-    """Everything known of a segment, as plain JSON values; `segment_from_dict` reads it back."""
+    """All fields of a segment as plain JSON values; `segment_from_dict` reads them back."""
     return {
         "start": segment.start,
         "end": segment.end,
@@ -103,12 +104,12 @@ def segment_to_dict(segment: Segment) -> dict[str, Any]:
 
 
 def language_of(segment: Segment) -> dict[str, str]:
-    """The field `language` of a segment that has one, for every format that shows it."""
+    """The field `language` of a segment, empty if it has none; for every format that shows it."""
     return {"language": segment.language} if segment.language else {}
 
 
 def segment_from_dict(data: Mapping[str, Any]) -> Segment:
-    """A segment from `segment_to_dict`, or from a Job's `segments` (fields that it lacks get defaults)."""
+    """A segment from `segment_to_dict`, or from a Job's `segments` (missing fields get defaults)."""
     return Segment(
         start=data["start"],
         end=data["end"],

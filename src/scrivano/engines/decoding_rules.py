@@ -11,8 +11,9 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from scrivano.domain.chunk import SAMPLE_RATE
 from scrivano.domain.errors import EngineInput
-from scrivano.domain.job import SAMPLE_RATE, Task
+from scrivano.domain.job import Task
 from scrivano.engines.engine import AudioChunk, DecodingOptions
 
 WINDOW_SAMPLES = 30 * SAMPLE_RATE

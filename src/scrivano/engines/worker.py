@@ -19,8 +19,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
+from scrivano.domain.chunk import SAMPLE_RATE
 from scrivano.domain.errors import EngineError, EngineInput, ModelUnavailable
-from scrivano.domain.job import SAMPLE_RATE, Task
+from scrivano.domain.job import Task
 from scrivano.domain.transcript import segment_to_dict
 from scrivano.engines.cpu_tuning import (
     cpu_info,

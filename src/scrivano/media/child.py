@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scrivano.domain.chunk import SAMPLE_RATE, Chunk
 from scrivano.domain.errors import MediaError
-from scrivano.domain.job import SAMPLE_RATE, Chunk
 from scrivano.media.chunking import WINDOW, Chunker, ChunkingOptions
 from scrivano.media.limits import limit_process
 from scrivano.media.loudness import loudness

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
-from scrivano.domain.job import SAMPLE_RATE, Chunk, Piece
+from scrivano.domain.chunk import SAMPLE_RATE, Chunk, Piece
 
 # Samples per speech probability (32 ms): what Silero VAD hears at once.
 WINDOW = 512

@@ -19,8 +19,8 @@ from av.error import FFmpegError
 from av.stream import Discard
 from numpy.typing import NDArray
 
+from scrivano.domain.chunk import SAMPLE_RATE
 from scrivano.domain.errors import MediaError
-from scrivano.domain.job import SAMPLE_RATE
 from scrivano.media.chunking import WINDOW
 
 # FFmpeg's demuxers of recordings (`mov` is MP4, M4A and 3GP too; `matroska` WebM; `asf` WMA; `wav` RF64). None of them

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from scrivano.domain.chunk import Chunk, Piece
 from scrivano.domain.errors import JobNotFound, ScrivanoError, StorageFull
-from scrivano.domain.job import Chunk, Job, JobStatus, Piece, Priority
+from scrivano.domain.job import Job, JobStatus, Priority
 from scrivano.files.blobs import Blobs
 from scrivano.processes.child import Child, Exited
 from scrivano.running.engine_pool import EnginePool, Lost, News, Refused, Results

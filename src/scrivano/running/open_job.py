@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from scrivano.domain.job import Chunk, Job, JobOptions, Priority
+from scrivano.domain.chunk import Chunk
+from scrivano.domain.job import Job, JobOptions, Priority
 from scrivano.running.language import Choice, Detection, Languages
 from scrivano.running.media_process import Preparation
 from scrivano.running.scheduler import WorkItem

@@ -36,13 +36,15 @@ from sqlalchemy import (
 )
 
 from scrivano.auth.keys import UNLIMITED, Limits
+from scrivano.domain.chunk import Chunk, Piece
 from scrivano.domain.errors import (
     JobNotFound,
     JobNotRetriable,
     JobTerminal,
     JobUnfinished,
 )
-from scrivano.domain.job import NEXT, Chunk, Event, Job, JobStatus, Piece, Priority
+from scrivano.domain.job import NEXT_STATUSES, Job, JobStatus, Priority
+from scrivano.domain.job_event import JobEvent
 from scrivano.store import idempotency as repeats
 from scrivano.store import quotas
 from scrivano.store import uploads as partials
@@ -350,7 +352,7 @@ class JobStore:
         Its log begins anew, at the next number; a webhook that was not yet told of its end is told of the next one.
         Raises `JobNotFound`, `JobNotRetriable`, and `LimitReached` as `add_job` does.
         """
-        may = jobs.c.status.in_([status for status in JobStatus if JobStatus.QUEUED in NEXT[status]])
+        may = jobs.c.status.in_([status for status in JobStatus if JobStatus.QUEUED in NEXT_STATUSES[status]])
         again = dict.fromkeys(("error", "error_code", "completed_at", "duration_secs", "chunks_total"))
         with self._database.write() as db:
             values = {"status": JobStatus.QUEUED, "progress": 0, **again}
@@ -416,12 +418,12 @@ class JobStore:
             self.on_change(job_id)
         return seq
 
-    def events_after(self, job_id: str, seq: int) -> list[Event]:
+    def events_after(self, job_id: str, seq: int) -> list[JobEvent]:
         """In order; `seq` 0: all of them."""
         columns = (events.c.job_id, events.c.seq, events.c.type, events.c.data)
         later = and_(events.c.job_id == job_id, events.c.seq > seq)
         with self._database.read() as db:
-            return [Event(*row) for row in db.execute(select(*columns).where(later).order_by(events.c.seq))]
+            return [JobEvent(*row) for row in db.execute(select(*columns).where(later).order_by(events.c.seq))]
 
     def last_seq(self, job_id: str) -> int:
         """0 while the log is empty."""
@@ -447,7 +449,7 @@ _HELD = select(*_JOB).where(jobs.c.id.in_(bindparam("_job_ids", expanding=True))
 _SET_JOB = update(jobs).where(jobs.c.id == bindparam("_job_id"))
 _QUEUED = _SET_JOB.where(jobs.c.status == JobStatus.QUEUED)
 _CANCELLABLE = _SET_JOB.where(
-    jobs.c.status.in_([status for status in JobStatus if JobStatus.CANCELLED in NEXT[status]])
+    jobs.c.status.in_([status for status in JobStatus if JobStatus.CANCELLED in NEXT_STATUSES[status]])
 )
 # The fence: this attempt is the job's newest, and the job has not ended.
 _RUNNING = _SET_JOB.where(jobs.c.attempt == bindparam("_attempt"), jobs.c.status == JobStatus.RUNNING)

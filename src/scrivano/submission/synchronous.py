@@ -31,7 +31,8 @@ from scrivano.domain.errors import (
     ServerStopping,
     WorkerGone,
 )
-from scrivano.domain.job import Event, Job, JobOptions, JobStatus, Task
+from scrivano.domain.job import Job, JobOptions, JobStatus, Task
+from scrivano.domain.job_event import JobEvent
 from scrivano.domain.transcript import Segment, Transcript, segment_from_dict
 from scrivano.running.model_state import ModelState
 from scrivano.submission.multipart import Upload
@@ -191,7 +192,7 @@ async def known_segments(services: Services, job_id: str) -> AsyncIterator[Segme
             yield segment_from_dict(event.data)
 
 
-async def follow(services: Services, job_id: str) -> AsyncIterator[Event]:
+async def follow(services: Services, job_id: str) -> AsyncIterator[JobEvent]:
     """The job's log, from its beginning until the job has ended.
 
     Raises `JobNotFound`, and what `check_going_on` does.

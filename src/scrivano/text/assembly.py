@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from scrivano.domain.job import Chunk
+from scrivano.domain.chunk import Chunk
 from scrivano.domain.transcript import Segment, language_of, segment_from_dict
 from scrivano.text.cleanup import clean
 from scrivano.text.file_time import to_file_time

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate, groupby
 
-from scrivano.domain.job import SAMPLE_RATE, Chunk
+from scrivano.domain.chunk import SAMPLE_RATE, Chunk
 from scrivano.domain.transcript import Segment, Word
 
 __all__ = ["to_file_time"]

@@ -28,7 +28,7 @@ from media_files import (
 )
 from numpy.typing import NDArray
 
-from scrivano.domain.job import SAMPLE_RATE
+from scrivano.domain.chunk import SAMPLE_RATE
 from scrivano.media.child import Request, prepare
 from scrivano.media.parallel_map import LEAD, ParallelMap
 from scrivano.media.recording import BLOCK

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from media_files import prepared, write
 
-from scrivano.domain.job import SAMPLE_RATE
+from scrivano.domain.chunk import SAMPLE_RATE
 from scrivano.media.loudness import loudness
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from media_files import Audio, prepared, samples, write
 
-from scrivano.domain.job import SAMPLE_RATE
+from scrivano.domain.chunk import SAMPLE_RATE
 from scrivano.media.prepared_file import PreparedFile
 
 

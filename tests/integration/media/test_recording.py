@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from media_files import KINDS, Audio, Kind, Spoken, covered, prepared, refused, write, write_long_silence
 
-from scrivano.domain.job import SAMPLE_RATE
+from scrivano.domain.chunk import SAMPLE_RATE
 
 
 @pytest.mark.parametrize("suffix", KINDS)

@@ -10,7 +10,7 @@ from faster_whisper.vad import get_speech_timestamps, get_vad_model
 from media_files import Audio, samples, spoken
 from numpy.typing import NDArray
 
-from scrivano.domain.job import SAMPLE_RATE
+from scrivano.domain.chunk import SAMPLE_RATE
 from scrivano.media.chunking import WINDOW, ChunkingOptions, SpanFinder
 from scrivano.media.parallel_map import ParallelMap
 from scrivano.media.silero_vad import SileroVad, SpeechDetector

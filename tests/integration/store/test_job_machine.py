@@ -25,8 +25,10 @@ from hypothesis.stateful import (
 from sqlalchemy import bindparam, update
 from store_support import Clock, add, new_job, plan
 
+from scrivano.domain.chunk import Chunk
 from scrivano.domain.errors import JobNotRetriable, JobTerminal, JobUnfinished
-from scrivano.domain.job import Chunk, Event, JobStatus
+from scrivano.domain.job import JobStatus
+from scrivano.domain.job_event import JobEvent
 from scrivano.store import jobs as store
 from scrivano.store import tables
 from scrivano.store.database import Database
@@ -279,7 +281,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert (job.completed_at is not None) is model.status.terminal
             assert self.store.chunks(job_id) == model.chunks
             assert self.store.get_result(job_id) == model.result
-            log = [Event(job_id, seq, *entry) for seq, entry in enumerate(model.log, start=model.forgotten + 1)]
+            log = [JobEvent(job_id, seq, *entry) for seq, entry in enumerate(model.log, start=model.forgotten + 1)]
             assert self.store.events_after(job_id, 0) == log
 
     @invariant()

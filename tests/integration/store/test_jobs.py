@@ -10,7 +10,8 @@ import pytest
 from store_support import Clock, add, dump, new_job, plan
 
 from scrivano.domain.errors import JobNotFound, JobTerminal, JobUnfinished, QueueFull
-from scrivano.domain.job import Event, Job, JobStatus, Task
+from scrivano.domain.job import Job, JobStatus, Task
+from scrivano.domain.job_event import JobEvent
 from scrivano.store.jobs import Decoded, JobStore, StoredChunk
 from scrivano.store.outbox import Outbox
 
@@ -59,7 +60,7 @@ def test_an_unknown_job_is_not_found(store: JobStore) -> None:
 def test_a_full_queue_takes_only_what_it_has(store: JobStore, clock: Clock) -> None:
     add(store, new_job("a", clock), idempotency_key="k", max_queue=1)
 
-    with pytest.raises(QueueFull, match="1 jobs wait already"):
+    with pytest.raises(QueueFull, match="1 jobs are waiting"):
         add(store, new_job("b", clock), max_queue=1)
     assert add(store, new_job("c", clock), idempotency_key="k", max_queue=1) == "a"
     assert add(store, new_job("d", clock), twins_since=clock(), max_queue=1) == "a"
@@ -202,7 +203,7 @@ def test_results_bring_language_and_progress_along(store: JobStore, clock: Clock
 
     job = store.get_job("a")
     assert (job.language, job.progress) == ("it", 40)
-    assert store.events_after("a", 0) == [Event("a", 1, "progress", PROGRESS)]
+    assert store.events_after("a", 0) == [JobEvent("a", 1, "progress", PROGRESS)]
 
 
 def test_progress_never_goes_back(store: JobStore, clock: Clock) -> None:
@@ -237,7 +238,7 @@ def test_done_is_transcript_status_event_and_delivery_at_once(store: JobStore, o
     assert job.completed_at == clock()
     assert store.get_result("a") == b'[{"text": "hi"}]'
     assert store.chunks("a") == []
-    assert store.events_after("a", 0) == [Event("a", 1, "done", {})]
+    assert store.events_after("a", 0) == [JobEvent("a", 1, "done", {})]
     (delivery,) = outbox.due(10)
     assert (delivery.id, delivery.job_id, delivery.url, delivery.kind) == ("msg_a", "a", URL, "job")
     assert delivery.payload is None

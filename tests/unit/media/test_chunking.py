@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scrivano.domain.job import SAMPLE_RATE, Chunk, Piece
+from scrivano.domain.chunk import SAMPLE_RATE, Chunk, Piece
 from scrivano.media.chunking import WINDOW, Chunker, ChunkingOptions, Span, SpanFinder
 
 SECOND = SAMPLE_RATE

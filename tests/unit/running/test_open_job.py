@@ -9,7 +9,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scrivano.domain.job import Chunk, Job, JobOptions, JobStatus, Piece, Task
+from scrivano.domain.chunk import Chunk, Piece
+from scrivano.domain.job import Job, JobOptions, JobStatus, Task
 from scrivano.running.language import Detection, Languages
 from scrivano.running.open_job import OpenJob, decoding
 from scrivano.running.scheduler import WorkItem

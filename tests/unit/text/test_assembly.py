@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scrivano.domain.job import SAMPLE_RATE, Chunk, Piece
+from scrivano.domain.chunk import SAMPLE_RATE, Chunk, Piece
 from scrivano.domain.transcript import Segment, Word, segment_to_dict
 from scrivano.text.assembly import assemble, job_segments, known_segments, main_language
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from scrivano.domain.job import SAMPLE_RATE, Chunk, Piece
+from scrivano.domain.chunk import SAMPLE_RATE, Chunk, Piece
 from scrivano.domain.transcript import Segment, Word
 from scrivano.text.file_time import to_file_time
 

@@ -13,7 +13,8 @@ from scrivano.api.routes.jobs import JobId, job_parts, visible_job
 from scrivano.api.schemas import STREAM_EXAMPLE, ErrorView
 from scrivano.api.services import Services, ServicesDep
 from scrivano.api.sse import frame, parse_event_id, respond
-from scrivano.domain.job import Event, Job
+from scrivano.domain.job import Job
+from scrivano.domain.job_event import JobEvent
 
 router = APIRouter(tags=["jobs"])
 
@@ -64,12 +65,12 @@ async def _frames(services: Services, job: Job, after: int | None) -> AsyncItera
             if services.wake_ups.stopping:
                 return
             if await run_sync(_ended_before, services, job.id, seq):
-                yield await run_sync(_encoded, services, [Event(job.id, seq, "done", {})])
+                yield await run_sync(_encoded, services, [JobEvent(job.id, seq, "done", {})])
                 return
             await news.wait()
 
 
-def _opening(services: Services, job: Job, after: int | None) -> tuple[Sequence[Event], int]:
+def _opening(services: Services, job: Job, after: int | None) -> tuple[Sequence[JobEvent], int]:
     """What a stream begins with, and the last event that it stands for."""
     last = services.store.last_seq(job.id)
     if after is not None and after <= last:
@@ -87,11 +88,11 @@ def _ended_before(services: Services, job_id: str, seq: int) -> bool:
     return services.store.get_job(job_id).status.terminal and services.store.last_seq(job_id) <= seq
 
 
-def _encoded(services: Services, events: Sequence[Event]) -> bytes:
+def _encoded(services: Services, events: Sequence[JobEvent]) -> bytes:
     return b"".join(_frame(services, event).encode() for event in events)
 
 
-def _frame(services: Services, event: Event) -> ServerSentEvent:
+def _frame(services: Services, event: JobEvent) -> ServerSentEvent:
     if event.type == "done":
         body = b"".join((b'{"type": "done", "job": ', *job_parts(services, event.job_id), b"}"))
         return ServerSentEvent(data=body.decode(), event="done", id=str(event.seq))

@@ -29,7 +29,7 @@ from scrivano.api.schemas import (
 )
 from scrivano.api.services import Services, ServicesDep
 from scrivano.domain.errors import BadRequest, JobNotRetriable, ModelNotReady, WorkerGone
-from scrivano.domain.job import NEXT, Job, JobStatus, job_json, job_json_parts
+from scrivano.domain.job import NEXT_STATUSES, Job, JobStatus, job_json, job_json_parts
 from scrivano.housekeeping.retention import forget
 from scrivano.running.model_state import ModelState
 from scrivano.submission.audio_url import fetch_audio, is_by_url
@@ -187,7 +187,7 @@ def retry(job_id: JobId, services: ServicesDep) -> Response:
     Failed jobs keep their recording; cancelled ones do with `KEEP_AUDIO=true`.
     """
     job = visible_job(services, job_id)
-    if JobStatus.QUEUED in NEXT[job.status] and not services.blobs.path(job_id).exists():
+    if JobStatus.QUEUED in NEXT_STATUSES[job.status] and not services.blobs.path(job_id).exists():
         raise JobNotRetriable(f"the recording of job {job_id} is not kept; submit it again")
     job = services.store.retry(job_id, owner=services.caller.sees, limits=services.caller.limits)
     services.runner.submit(job)

@@ -22,8 +22,9 @@ from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_suppressed_tokens, pad_or_trim
 
+from scrivano.domain.chunk import SAMPLE_RATE
 from scrivano.domain.errors import ModelUnavailable
-from scrivano.domain.job import SAMPLE_RATE, Task
+from scrivano.domain.job import Task
 from scrivano.domain.transcript import Segment
 from scrivano.engines.ct2.model import Ct2Model, LoadOptions, grouped
 from scrivano.engines.decoding_rules import (

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any
 import _pywhispercpp as cpp
 import numpy as np
 
+from scrivano.domain.chunk import SAMPLE_RATE
 from scrivano.domain.errors import ModelUnavailable
-from scrivano.domain.job import SAMPLE_RATE, Task
+from scrivano.domain.job import Task
 from scrivano.domain.transcript import Segment
 from scrivano.engines.decoding_rules import (
     Attempt,

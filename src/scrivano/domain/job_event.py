@@ -1,0 +1,27 @@
+"""An entry in the log of a job, as subscribers read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class JobEvent:
+    """`seq` counts from 1 within the job and is the SSE id.
+
+    Types and their data:
+
+    - `progress`: percent, chunk, chunks_total
+    - `segment`: one segment, in file time; segments arrive in order
+    - `language`: language, probability
+    - `done`: no data, the payload is the job itself
+    - `error`: message, code
+    - `retry`: no data; the job is transcribed again, and the segments and languages logged so far are deleted
+    """
+
+    job_id: str
+    seq: int
+    type: str
+    data: Mapping[str, Any]
