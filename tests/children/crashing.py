@@ -15,8 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from scrivano.files import blobs
-from scrivano.files.blobs import Blobs, BlobWriter
+from scrivano.files import blob_writer
+from scrivano.files.blob_writer import BlobWriter
+from scrivano.files.blobs import Blobs
 from scrivano.server.build import Children, run
 from scrivano.server.settings import Settings
 from scrivano.store import database, migrations
@@ -31,7 +32,7 @@ HERE = Path(__file__).parent
 POINTS: dict[str, tuple[Any, str, str]] = {
     "before the upload's fsync": (BlobWriter, "commit", "before"),
     "after the upload's fsync, before the rename": (Blobs, "rename", "before"),
-    "after the rename, before the folder's fsync": (blobs, "_sync_folder", "before"),
+    "after the rename, before the folder's fsync": (blob_writer, "sync_folder", "before"),
     "after the upload is in its place, before the job's row": (JobStore, "add_job", "before"),
     "after the job's row, before the answer": (JobStore, "add_job", "after"),
     "after the claim": (JobStore, "claim", "after"),

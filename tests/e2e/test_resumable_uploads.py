@@ -26,7 +26,8 @@ from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError, TusUploadFailed
 from tusclient.uploader.uploader import Uploader
 
-from scrivano.files.blobs import Blobs, RunningHash
+from scrivano.files.blob_writer import RunningHash
+from scrivano.files.blobs import Blobs
 from scrivano.store.database import Database
 from scrivano.store.uploads import PartialUpload, UploadStore
 
@@ -202,7 +203,7 @@ def test_an_upload_that_was_whole_at_a_crash_becomes_a_job_at_the_next_start(tmp
             expires_at=now + timedelta(hours=1),
         )
         partials.add(upload)
-    blobs.settle("settled", RunningHash())
+    blobs.complete("settled", RunningHash())
     database.close()
 
     with served(tmp_path) as server:

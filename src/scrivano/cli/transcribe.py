@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from scrivano.client import Client, ClientError, ModelStatus
 from scrivano.domain.errors import StartError
 from scrivano.domain.transcript import Transcript
-from scrivano.files.blobs import DataDirLock
+from scrivano.files.data_dir_lock import DataDirLock
 from scrivano.server.settings import Settings
 from scrivano.text.formats import FORMATS, render
 from scrivano.text.subtitles import Shape

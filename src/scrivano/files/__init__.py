@@ -4,8 +4,11 @@ May import: domain.
 
 Modules, each may import only those below it:
 
-    blobs       recordings, prepared audio, and the lock of the data folder
-    disk_space  free space and the reserve
+    data_dir_lock  one server per data folder
+    blobs          recordings and prepared audio
+    blob_writer    the bytes of an upload on their way to disk
+    disk_space     free space and the reserve
+    disk           folders, fsync, and errors of a full disk
 """
 
-__all__ = ["blobs", "disk_space"]
+__all__ = ["blob_writer", "blobs", "data_dir_lock", "disk_space"]

@@ -1,8 +1,7 @@
-"""DiskSpace on the disk: how much must stay free, and a reserve that is given up when there is none."""
+"""Free disk space: how much uploads must leave, and a reserve that is released when the disk is full."""
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 from collections.abc import Callable
@@ -11,28 +10,26 @@ from pathlib import Path
 
 from scrivano.domain.errors import StorageFull
 
-__all__ = ["FULL", "DiskSpace"]
+__all__ = ["DiskSpace"]
 
 logger = logging.getLogger(__name__)
 
-# How a file system says that it takes no more: no space, a quota, a limit on the size of files.
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
+# Bytes per write, where the reserve cannot be allocated in one call.
 BLOCK_BYTES = 1024 * 1024
 
 
 def free_bytes(folder: Path) -> int:
-    """What this user may still write there."""
+    """How many bytes this user can still write there."""
     disk = os.statvfs(folder)
     return disk.f_bavail * disk.f_frsize
 
 
 class DiskSpace:
-    """The disk under a folder. Any thread may ask; one thread calls `settle` and `restore`.
+    """The disk of a folder. Any thread may call `admit` and `release`; one thread calls `settle` and `restore`.
 
-    `min_free_bytes`: what no upload may take. `reserve_bytes`: the size of the file `reserve`, which is deleted when
-    the disk is full, so that the database can still be written to: running jobs end, and old ones can be deleted.
-    0: neither. `short`: the reserve is given up.
+    `min_free_bytes`: uploads must leave this much. `reserve_bytes`: the size of the file `reserve`, which is deleted
+    when the disk is full, so that the database can still be written to: running jobs end, and old jobs can be deleted.
+    0 turns either off. `short`: the reserve is released.
     """
 
     def __init__(
@@ -51,19 +48,19 @@ class DiskSpace:
         self._free = free
 
     def admit(self, size_bytes: int = 0) -> None:
-        """The one question before anything of a caller's is kept. Raises `StorageFull` where so much more is too much.
+        """Check that `size_bytes` more may be stored for a client. Raises `StorageFull`.
 
-        A few microseconds, on a local disk: no need for a thread.
+        Takes a few microseconds on a local disk, so it may be called from the event loop.
         """
         if not self._fits(size_bytes):
             raise StorageFull(
                 f"the server's disk is nearly full: no upload may leave less than {self._min_free_bytes} bytes of it"
-                " (MIN_FREE_BYTES). Delete jobs that nobody needs (DELETE /jobs/{id}?purge=true), free some space"
-                " otherwise, or send it again later"
+                " (MIN_FREE_BYTES). Delete jobs that are no longer needed (DELETE /jobs/{id}?purge=true), free other"
+                " disk space, or send it again later"
             )
 
     def settle(self) -> None:
-        """At start: make the reserve, or give up the one that an earlier server left where there is too little room."""
+        """At startup: make the reserve, or release the reserve of an earlier server if the disk is nearly full."""
         if not self._fits(0):
             self.release()
         elif self._size() != self._reserve_bytes:
@@ -72,28 +69,29 @@ class DiskSpace:
             self.restore()
 
     def release(self) -> None:
-        """The disk is full: give up the reserve. Never raises; calling it again is fine."""
+        """The disk is full: delete the reserve. Never raises; may be called again."""
         if not self.short and self._reserve_bytes:
             self.short = True
-            logger.error("the disk is nearly full: no upload is taken, and the reserve is given up")
+            logger.error("the disk is nearly full: uploads are refused, and the reserve is released")
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
 
     def restore(self) -> None:
-        """Make the reserve again once there is room for it. Cheap where there is nothing to do; never raises."""
+        """Make the reserve again as soon as there is space for it. Cheap if there is nothing to do; never raises."""
         if self.short and self._fits(0):
             try:
                 self._allocate()
             except OSError as error:
-                logger.warning("the reserve cannot be made: %s", error)
+                logger.warning("cannot make the reserve: %s", error)
                 self.release()
             else:
                 self.short = False
-                logger.info("there is room on the disk again")
+                logger.info("there is enough free disk space again")
 
     def _fits(self, size_bytes: int) -> bool:
-        owed = self._reserve_bytes if self.short else 0
-        return self._free(self._folder) - size_bytes - owed >= self._min_free_bytes
+        # A released reserve is made again first, so uploads may not use its space.
+        missing = self._reserve_bytes if self.short else 0
+        return self._free(self._folder) - size_bytes - missing >= self._min_free_bytes
 
     def _size(self) -> int:
         try:

@@ -35,7 +35,8 @@ from scrivano.auth.key_ring import KeyRing
 from scrivano.domain.errors import ModelUnavailable, StartError
 from scrivano.engines.catalog import default_model, find_model, vram_needed_mb, window_mb
 from scrivano.engines.gpu_memory import MemoryReader, NvmlReader
-from scrivano.files.blobs import Blobs, DataDirLock
+from scrivano.files.blobs import Blobs
+from scrivano.files.data_dir_lock import DataDirLock
 from scrivano.files.disk_space import DiskSpace
 from scrivano.housekeeping.retention import Retention
 from scrivano.net.address_policy import AddressPolicy

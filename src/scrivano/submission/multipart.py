@@ -14,7 +14,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from scrivano.domain.errors import BadRequest, MultipartError, TooLarge
-from scrivano.files.blobs import Blob, Blobs, BlobWriter
+from scrivano.files.blob_writer import Blob, BlobWriter
+from scrivano.files.blobs import Blobs
 
 MAX_FIELD_BYTES = 64 * 1024
 # Of all fields together: they are held in memory.

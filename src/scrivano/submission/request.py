@@ -17,7 +17,7 @@ from scrivano.api.services import Services
 from scrivano.domain.errors import BadParameter, BadRequest, ModelNotFound, WorkerGone
 from scrivano.domain.job import Job, JobOptions, JobStatus, Task
 from scrivano.domain.languages import parse_choice, parse_language
-from scrivano.files.blobs import Blob
+from scrivano.files.blob_writer import Blob
 from scrivano.submission.audio_url import http_url
 from scrivano.submission.multipart import Upload
 from scrivano.telemetry.events import Uploaded

@@ -20,7 +20,8 @@ from anyio.to_thread import run_sync
 from starlette.requests import ClientDisconnect
 
 from scrivano.domain.errors import BadRequest, ChecksumMismatch, TooLarge, UploadConflict, UploadNotFound, UploadTaken
-from scrivano.files.blobs import Blob, Blobs, PartWriter, RunningHash
+from scrivano.files.blob_writer import Blob, PartWriter, RunningHash
+from scrivano.files.blobs import Blobs
 from scrivano.store.uploads import PartialUpload, UploadStore
 from scrivano.submission.multipart import FLUSH_BYTES, LONG_S
 
@@ -151,10 +152,10 @@ class ResumableUploads:
                 del self._receiving[upload_id]
 
     async def settle(self, upload: PartialUpload) -> Blob:
-        """Put a whole upload in its place, as `Blobs.settle`. Raises `UploadNotFound`, `StorageFull`."""
+        """Put a whole upload in its place, as `Blobs.complete`. Raises `UploadNotFound`, `StorageFull`."""
         running = self._hashes.pop(upload.id, None) or RunningHash()
         try:
-            return await run_sync(self._blobs.settle, upload.id, running)
+            return await run_sync(self._blobs.complete, upload.id, running)
         except FileNotFoundError as error:
             raise UploadNotFound(upload.id) from error
 
@@ -185,7 +186,7 @@ class ResumableUploads:
         """From now on, what was written counts. Raises `UploadNotFound`, `StorageFull`."""
         await run_sync(writer.sync)
         await run_sync(self._partials.received, upload_id, writer.position, self._now() + self._expiry)
-        self._hashes[upload_id] = writer.running.copy()
+        self._hashes[upload_id] = writer.running_hash.copy()
         while len(self._hashes) > HASHES_KEPT:
             del self._hashes[next(iter(self._hashes))]
 

@@ -7,7 +7,8 @@ import pytest
 from store_support import Clock, add, new_job
 
 from scrivano.domain.errors import JobNotFound, JobUnfinished, UploadNotFound
-from scrivano.files.blobs import Blobs, RunningHash
+from scrivano.files.blob_writer import RunningHash
+from scrivano.files.blobs import Blobs
 from scrivano.housekeeping.retention import BATCH, Retention, forget
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
@@ -126,7 +127,7 @@ def test_an_upload_that_is_not_continued_is_deleted(
                 expires_at=expires_at,
             )
         )
-    blob = blobs.settle("is-a-job", RunningHash())
+    blob = blobs.complete("is-a-job", RunningHash())
     job = new_job("is-a-job", clock)
     assert store.add_job(job, audio_sha256=blob.sha256, audio_bytes=blob.size_bytes, upload_id="is-a-job") == job.id
     assert store.add_job(job, audio_sha256=blob.sha256, audio_bytes=blob.size_bytes, upload_id="is-a-job") == job.id

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from scrivano.domain.errors import AddressRefused, FetchFailed, TooLarge
-from scrivano.files.blobs import Blob, Blobs
+from scrivano.files.blob_writer import Blob
+from scrivano.files.blobs import Blobs
 from scrivano.net.address_policy import AddressPolicy
 from scrivano.net.guarded_transport import GuardedTransport, unpooled
 from scrivano.submission.download import Downloads, filename_of

@@ -24,7 +24,8 @@ from scrivano.domain.errors import (
     UploadNotFound,
     UploadTaken,
 )
-from scrivano.files.blobs import Blobs, sync
+from scrivano.files.blobs import Blobs
+from scrivano.files.disk import sync
 from scrivano.store.uploads import PartialUpload, UploadStore
 from scrivano.submission import resumable
 from scrivano.submission.resumable import Checksum, ResumableUploads, parse_checksum, parse_metadata

@@ -9,7 +9,7 @@ from scrivano.files.disk_space import DiskSpace
 
 
 class Disk:
-    """Free bytes; a reserve is not counted, so that each test says what there is."""
+    """Free bytes, set by the test; the reserve is not subtracted."""
 
     def __init__(self, free: int) -> None:
         self.free = free
@@ -18,64 +18,64 @@ class Disk:
         return self.free
 
 
-def room(folder: Path, disk: Disk) -> DiskSpace:
-    room = DiskSpace(folder, min_free_bytes=1000, reserve_bytes=300, free=disk)
-    room.settle()
-    return room
+def settled(folder: Path, disk: Disk) -> DiskSpace:
+    disk_space = DiskSpace(folder, min_free_bytes=1000, reserve_bytes=300, free=disk)
+    disk_space.settle()
+    return disk_space
 
 
-def test_an_upload_leaves_the_floor_free(tmp_path: Path) -> None:
-    one = room(tmp_path, Disk(5000))
+def test_an_upload_must_leave_min_free_bytes(tmp_path: Path) -> None:
+    disk_space = settled(tmp_path, Disk(5000))
 
-    one.admit(4000)
+    disk_space.admit(4000)
     with pytest.raises(StorageFull, match=r"MIN_FREE_BYTES.*purge=true"):
-        one.admit(4001)
+        disk_space.admit(4001)
 
 
-def test_without_a_floor_everything_is_tried(tmp_path: Path) -> None:
+def test_without_min_free_bytes_every_upload_is_admitted(tmp_path: Path) -> None:
     DiskSpace(tmp_path, free=Disk(0)).admit()
 
 
-def test_the_reserve_is_there_from_the_start_and_given_up_once(tmp_path: Path) -> None:
+def test_the_reserve_exists_from_the_start_and_is_released_once(tmp_path: Path) -> None:
     disk = Disk(5000)
-    one = room(tmp_path, disk)
+    disk_space = settled(tmp_path, disk)
     assert (tmp_path / "reserve").stat().st_size == 300
 
-    one.release()
-    one.release()
-    assert one.short
+    disk_space.release()
+    disk_space.release()
+    assert disk_space.short
     assert not (tmp_path / "reserve").exists()
 
 
-def test_the_reserve_comes_back_when_there_is_room_for_it_and_for_the_floor(tmp_path: Path) -> None:
+def test_the_reserve_is_restored_when_it_fits_beside_min_free_bytes(tmp_path: Path) -> None:
     disk = Disk(5000)
-    one = room(tmp_path, disk)
-    one.release()
+    disk_space = settled(tmp_path, disk)
+    disk_space.release()
 
     disk.free = 1299
-    one.restore()
-    assert one.short
+    disk_space.restore()
+    assert disk_space.short
     with pytest.raises(StorageFull):
-        one.admit()
+        disk_space.admit()
     disk.free = 1300
-    one.restore()
-    assert not one.short
+    disk_space.restore()
+    assert not disk_space.short
     assert (tmp_path / "reserve").stat().st_size == 300
 
 
-def test_a_start_on_a_full_disk_gives_the_old_reserve_up(tmp_path: Path) -> None:
-    room(tmp_path, Disk(5000))
-    one = room(tmp_path, Disk(10))
+def test_a_start_on_a_full_disk_releases_the_old_reserve(tmp_path: Path) -> None:
+    settled(tmp_path, Disk(5000))
+    disk_space = settled(tmp_path, Disk(10))
 
-    assert one.short
+    assert disk_space.short
     assert not (tmp_path / "reserve").exists()
 
 
 @pytest.mark.parametrize("size", [0, 500])
 def test_another_size_replaces_the_old_reserve(tmp_path: Path, size: int) -> None:
-    room(tmp_path, Disk(5000))
-    one = DiskSpace(tmp_path, min_free_bytes=0, reserve_bytes=size, free=Disk(5000))
-    one.settle()
+    settled(tmp_path, Disk(5000))
+    disk_space = DiskSpace(tmp_path, min_free_bytes=0, reserve_bytes=size, free=Disk(5000))
+    disk_space.settle()
 
-    assert not one.short
+    assert not disk_space.short
     assert [path.stat().st_size for path in tmp_path.iterdir()] == ([size] if size else [])
