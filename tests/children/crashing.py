@@ -43,7 +43,7 @@ POINTS: dict[str, tuple[Any, str, str]] = {
     "after the last chunk, before the publishing transaction": (JobStore, "publish_done", "before"),
     "in the publishing transaction": (JobStore, "_finish", "after"),
     "after publishing, before the files go": (JobStore, "publish_done", "after"),
-    "before a webhook is sent": (WebhookSender, "_body", "before"),
+    "before a webhook is sent": (WebhookSender, "_read_body", "before"),
     "after a webhook is sent, before that is recorded": (Outbox, "delivered", "before"),
     "after a webhook is recorded": (Outbox, "delivered", "after"),
     "after a job's row is forgotten, before its files go": (JobStore, "purge", "after"),

@@ -60,7 +60,7 @@ from scrivano.submission.resumable import ResumableUploads
 from scrivano.telemetry.events import Emit, JobEnded, TelemetryEvent
 from scrivano.telemetry.metrics import Metrics
 from scrivano.telemetry.traces import Tracing, tracing
-from scrivano.webhooks.sender import WebhookSender
+from scrivano.webhooks.sender import SenderOptions, WebhookSender
 
 logger = logging.getLogger(__name__)
 
@@ -173,9 +173,9 @@ def build(
     secrets = [secret.get_secret_value() for secret in settings.webhook_secret or ()]
     metrics = Metrics()
     emit = _to_all([metrics.emit] if traces is None else [metrics.emit, traces.emit])
-    webhooks = WebhookSender(
-        kept.store, kept.outbox, wake_ups, _now, _new_id, GuardedTransport(address_policy), secrets, emit
-    )
+    sender_options = SenderOptions(now=_now, new_id=_new_id, secrets=secrets, emit=emit)
+    transport = GuardedTransport(address_policy)
+    webhooks = WebhookSender(kept.store, kept.outbox, wake_ups, transport, sender_options)
 
     def announce(type: str, data: Mapping[str, Any]) -> None:
         model_log.append(type, data)
@@ -241,7 +241,7 @@ def _open_data_dir(settings: Settings, wake_ups: WakeUps, cleanup: ExitStack) ->
 
 
 def _to_all(listeners: Sequence[Emit]) -> Emit:
-    """An `Emit` that calls each of these. A fault in telemetry is logged and must not stop the work that is measured."""
+    """An `Emit` that calls each of these. A fault in telemetry must not stop the work that is measured."""
 
     def emit(event: TelemetryEvent) -> None:
         try:

@@ -4,8 +4,10 @@ May import: domain, housekeeping, net, store, telemetry.
 
 Modules, each may import only those below it:
 
-    sender           deliver what the store owes
-    circuit_breaker  which hosts may be called now (pure)
+    sender           deliver what is in the outbox
+    circuit_breaker  which calls may be made now (pure)
+    retry            whether and when a failed call is made again (pure)
+    signature        sign as Standard Webhooks specifies (pure)
 """
 
 __all__ = ["sender"]

@@ -1,9 +1,9 @@
-"""Which webhook calls may be made now: a few at a time for each host, and none to one that rests. Pure.
+"""Which webhook calls may be made now: a few at a time for each host, and few to a host that keeps failing. Pure.
 
-A host that fails again and again is given rest (a circuit breaker): its later attempts wait, then one of them is made
-as a probe, and only its success lets the others go. A delivery's first `ALWAYS` attempts are never held back, since the
-contract has them at once and seconds apart, whatever became of other jobs' deliveries; each that succeeds ends the
-rest. Times are monotonic seconds.
+Each host has a circuit. After `FAILURES` failures in a row it opens: the host's late attempts wait. When the waiting
+time is over, one late attempt is made as a probe; if it succeeds, the circuit closes, else it opens for longer.
+The first `ALWAYS` attempts of a delivery ignore the circuit, because the HTTP contract promises them within seconds,
+whatever happened to other deliveries; if one of them succeeds, the circuit closes, too. Times are monotonic seconds.
 """
 
 from __future__ import annotations
@@ -15,24 +15,25 @@ from typing import Protocol, TypeVar
 
 from scrivano.store.outbox import ALWAYS
 
-__all__ = ["IN_ALL", "PER_HOST", "Call", "CircuitBreaker"]
+__all__ = ["MAX_CALLS", "PER_HOST", "Call", "CircuitBreaker"]
 
 PER_HOST = 4
-# Calls at once. A transcript of megabytes may be in each.
-IN_ALL = 32
 
-# In a row, of whatever deliveries, after which a host is given rest.
+# Calls at once, to all hosts. Each may hold a transcript of megabytes in memory.
+MAX_CALLS = 32
+
+# Failures in a row, of any deliveries, that open a host's circuit.
 FAILURES = 5
 
-# How long, each time that it did not help; the last one for ever.
-RESTS_S = (30.0, 60.0, 120.0, 300.0, 600.0)
+# How long a circuit stays open: the first time, after the first failed probe, and so on. The last value repeats.
+OPEN_S = (30.0, 60.0, 120.0, 300.0, 600.0)
 
-# CircuitBreaker that failed and are remembered; the one that was forgotten just has to fail anew.
-KEPT = 1000
+# How many failing hosts are remembered. A forgotten host needs `FAILURES` new failures to open its circuit.
+MAX_CIRCUITS = 1000
 
 
 class Call(Protocol):
-    """A delivery that is due. `attempts`: made so far."""
+    """A delivery that is due. `attempts`: the attempts made so far."""
 
     @property
     def url(self) -> str: ...
@@ -46,22 +47,22 @@ C = TypeVar("C", bound=Call)
 
 
 @dataclass(slots=True)
-class _Health:
-    """`failures` and `rests` in a row. `probe`: the URL of the one late call under way since a rest ended."""
+class _Circuit:
+    """`failures` and `times_opened` since the last success. `probe`: the URL of the probe that is in progress."""
 
     failures: int = 0
-    rests: int = 0
-    rests_until: float = 0.0
+    times_opened: int = 0
+    open_until: float = 0.0
     probe: str | None = None
 
 
 class CircuitBreaker:
-    """One call a URL at a time, so that a receiver hears of things in their order."""
+    """One call for each URL at a time, so that a receiver gets its events in order. Not thread-safe."""
 
     def __init__(self) -> None:
-        self._calls: Counter[str] = Counter()
+        self._calls: Counter[str] = Counter()  # by host
         self._urls: set[str] = set()
-        self._health: dict[str, _Health] = {}
+        self._circuits: dict[str, _Circuit] = {}
 
     @property
     def busy_urls(self) -> Collection[str]:
@@ -71,71 +72,72 @@ class CircuitBreaker:
     def full_hosts(self) -> Collection[str]:
         return {host for host, calls in self._calls.items() if calls >= PER_HOST}
 
-    def begin(self, due: Sequence[C], now: float) -> list[C]:
-        """Those of the due calls that are to be made now; each must be told of to `ended`.
+    def start(self, due: Sequence[C], now: float) -> list[C]:
+        """Those of the due calls that may be made now. `ended` must be called for each of them.
 
-        CircuitBreaker with fewer calls under way go first, so that a slow one never has all of the places.
+        Hosts with fewer calls in progress are served first, so that one slow host never takes all of the capacity.
         """
         ahead: Counter[str] = Counter()
-        line: list[tuple[int, int, C]] = []
+        ranked: list[tuple[int, int, C]] = []
         for place, call in enumerate(due):
-            line.append((self._calls[call.host] + ahead[call.host], place, call))
+            ranked.append((self._calls[call.host] + ahead[call.host], place, call))
             ahead[call.host] += 1
-        return [call for *_, call in sorted(line, key=lambda one: one[:2]) if self._begin(call, now)]
+        started: list[C] = []
+        for *_, call in sorted(ranked, key=lambda item: item[:2]):
+            full = len(self._urls) >= MAX_CALLS or self._calls[call.host] >= PER_HOST
+            if full or call.url in self._urls or not self._circuit_allows(call, now):
+                continue
+            self._urls.add(call.url)
+            self._calls[call.host] += 1
+            started.append(call)
+        return started
 
-    def _begin(self, call: Call, now: float) -> bool:
-        full = len(self._urls) >= IN_ALL or self._calls[call.host] >= PER_HOST
-        if full or call.url in self._urls or not self._lets(call, now):
-            return False
-        self._urls.add(call.url)
-        self._calls[call.host] += 1
-        return True
-
-    def _lets(self, call: Call, now: float) -> bool:
-        health = self._health.get(call.host)
-        if health is None or not health.rests or call.attempts < ALWAYS:
+    def _circuit_allows(self, call: Call, now: float) -> bool:
+        """If the call is allowed as a probe, it is recorded as the probe."""
+        circuit = self._circuits.get(call.host)
+        if circuit is None or not circuit.times_opened or call.attempts < ALWAYS:
             return True
-        if now < health.rests_until or health.probe is not None:
+        if now < circuit.open_until or circuit.probe is not None:
             return False
-        health.probe = call.url
+        circuit.probe = call.url
         return True
 
-    def ended(self, call: Call, now: float, *, well: bool | None) -> float | None:
-        """A call ended; `well`: the host is there and works, whether or not it took this delivery; None: it was not
-        asked after all.
+    def ended(self, call: Call, now: float, *, host_works: bool | None) -> float | None:
+        """A call ended. `host_works`: even if it refused this delivery; None: no call was made after all.
 
-        Returns how long the host's late attempts are to wait now, where a rest begins.
+        Returns the seconds for which the host's circuit is open, if it opened now.
         """
         self._urls.discard(call.url)
         self._calls[call.host] -= 1
         if not self._calls[call.host]:
             del self._calls[call.host]
-        if well is None:
+        if host_works is False:
+            return self._failed(call, now)
+        if host_works:
+            self._circuits.pop(call.host, None)
+        else:
             self._end_probe(call)
-            return None
-        if well:
-            self._health.pop(call.host, None)
-            return None
-        return self._failed(call, now)
+        return None
 
     def _end_probe(self, call: Call) -> bool:
-        """Whether the call was its host's probe."""
-        health = self._health.get(call.host)
-        if health is None or health.probe != call.url:
+        """Returns whether the call was its host's probe."""
+        circuit = self._circuits.get(call.host)
+        if circuit is None or circuit.probe != call.url:
             return False
-        health.probe = None
+        circuit.probe = None
         return True
 
     def _failed(self, call: Call, now: float) -> float | None:
-        probed = self._end_probe(call)
-        health = self._health.pop(call.host, None) or _Health()
-        self._health[call.host] = health  # the one that failed last is forgotten last
-        if len(self._health) > KEPT:
-            del self._health[next(iter(self._health))]
-        health.failures += 1
-        if not probed and (health.rests or health.failures < FAILURES):
+        was_probe = self._end_probe(call)
+        circuit = self._circuits.pop(call.host, None) or _Circuit()
+        self._circuits[call.host] = circuit  # Last in the dictionary: the host that failed last is forgotten last.
+        if len(self._circuits) > MAX_CIRCUITS:
+            del self._circuits[next(iter(self._circuits))]
+        circuit.failures += 1
+        # First attempts that fail while the circuit is open do not extend it; only a failed probe does.
+        if not was_probe and (circuit.times_opened or circuit.failures < FAILURES):
             return None
-        rest_s = RESTS_S[min(health.rests, len(RESTS_S) - 1)]
-        health.rests += 1
-        health.rests_until = now + rest_s
-        return rest_s
+        open_s = OPEN_S[min(circuit.times_opened, len(OPEN_S) - 1)]
+        circuit.times_opened += 1
+        circuit.open_until = now + open_s
+        return open_s

@@ -1,19 +1,15 @@
-"""Delivers what the outbox holds: one POST after another for each URL, a few at once for each host."""
+"""Delivers what is in the outbox: calls for one URL one after another, for one host a few at once."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import hmac
 import json
 import logging
-import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Literal
 
@@ -30,36 +26,41 @@ from scrivano.store.wake_ups import DELIVERIES, WakeUps
 from scrivano.telemetry.events import Emit, WebhookCalled, ignore
 from scrivano.telemetry.log_context import LOG_CONTEXT, LogContext
 from scrivano.webhooks.circuit_breaker import PER_HOST, CircuitBreaker
+from scrivano.webhooks.retry import MODEL_KINDS, CallFailure, failure_of, next_delay_s
+from scrivano.webhooks.signature import signature_headers
+
+__all__ = ["CallOutcome", "SenderOptions", "WebhookSender"]
 
 logger = logging.getLogger(__name__)
 
-MINUTE, HOUR = 60.0, 3600.0
-
-# Seconds after each failed attempt: the contract's two, then the Standard Webhooks schedule, three days in all.
-JOB_DELAYS = (1.0, 2.0, 30.0, 5 * MINUTE, 30 * MINUTE, *(hours * HOUR for hours in (2, 5, 10, 14, 20, 24)))
-
-# News of the model is worth nothing later.
-MODEL_DELAYS = (1.0, 2.0)
-
-# Delays of half a minute and more vary by this share, so that a receiver that comes back is not met by all at once.
-JITTER = 0.1
-
+# The whole call, since a receiver could send one byte at a time for ever.
 TIMEOUT_S = 15.0
-MAX_RETRY_AFTER_S = 24 * HOUR
+
+# Deliveries read from the outbox at once.
 BATCH = 256
-# How often the outbox is looked at when nothing happens: clocks are set, and rests are kept by another clock.
-LOOK_S = 60.0
 
-# Between tries while the database takes nothing.
-STORE_PAUSE_S = 5.0
+# The outbox is read at least this often: the wall clock may be set, while circuits use the monotonic clock.
+POLL_S = 60.0
 
-MODEL_KINDS = ("model_ready", "model_unloaded")
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderOptions:
+    """Each call is signed with each of `secrets`; without secrets, calls are not signed.
+
+    `store_pause_s`: seconds between attempts to store an outcome on a full disk.
+    """
+
+    now: Callable[[], datetime]
+    new_id: Callable[[], str]
+    secrets: Sequence[bytes] = ()
+    emit: Emit = ignore
+    store_pause_s: float = 5.0
 
 
 class WebhookSender:
-    """`register` and `announce` may be called from any thread; the rest belongs to the server's loop.
+    """`register` and `announce` are thread-safe; call everything else on the server's event loop.
 
-    `transport` is a `GuardedTransport`. Each call is signed with each of `secrets`; without one it is not signed.
+    `transport` is a `GuardedTransport`; `close` closes it.
     """
 
     def __init__(
@@ -67,43 +68,37 @@ class WebhookSender:
         store: JobStore,
         outbox: Outbox,
         wake_ups: WakeUps,
-        now: Callable[[], datetime],
-        new_id: Callable[[], str],
         transport: httpx2.AsyncBaseTransport,
-        secrets: Sequence[bytes] = (),
-        emit: Emit = ignore,
+        options: SenderOptions,
     ) -> None:
         self._store = store
         self._outbox = outbox
         self._wake_ups = wake_ups
-        self._now = now
-        self._new_id = new_id
         self._client = guarded_client(transport, TIMEOUT_S)
-        self._secrets = secrets
-        self._emit = emit
-        self._urls: dict[str, None] = {}
-        self._jumps = ClockJumps(now)
-        self._hosts = CircuitBreaker()
+        self._options = options
+        self._model_urls: dict[str, None] = {}  # An ordered set.
+        self._clock_jumps = ClockJumps(options.now)
+        self._circuit_breaker = CircuitBreaker()
 
     def register(self, url: str) -> None:
-        """From now on, until the server ends, this URL also hears of the model."""
-        self._urls[url] = None
+        """Send model events to this URL, too, until the server stops."""
+        self._model_urls[url] = None
 
     def announce(self, kind: str, data: Mapping[str, Any]) -> None:
-        """Put a model event into the outbox for every URL ever registered."""
+        """Put a model event into the outbox for every registered URL."""
         if kind not in MODEL_KINDS:
             return
         payload = json.dumps(data).encode()
         try:
-            for url in list(self._urls):
-                self._outbox.add(f"msg_{self._new_id()}", url, kind, payload)
-        except StorageFull as error:  # the model goes on, whoever can be told
-            logger.error("webhooks are not told of %s: %s", kind, error)
+            for url in list(self._model_urls):
+                self._outbox.add(f"msg_{self._options.new_id()}", url, kind, payload)
+        except StorageFull as error:  # The model must work on even if the event cannot be stored.
+            logger.error("no webhooks are sent for %s: %s", kind, error)
 
-    async def test(self, url: str) -> Outcome:
-        """Make one call, as any other but for its body and that it is not tried again, and tell what came of it."""
-        body = json.dumps({"type": "test", "sent_at": utc(self._now())}).encode()
-        return await self._call(url, f"msg_{self._new_id()}", body)
+    async def test(self, url: str) -> CallOutcome:
+        """Make one call that is signed and guarded like every other one, but is not tried again."""
+        body = json.dumps({"type": "test", "sent_at": utc(self._options.now())}).encode()
+        return await self._call(url, f"msg_{self._options.new_id()}", body)
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -111,208 +106,157 @@ class WebhookSender:
     async def run(self) -> None:
         """Deliver until cancelled."""
         async with asyncio.TaskGroup() as calls:
-            with self._wake_ups.watch(DELIVERIES) as news:
+            with self._wake_ups.watch(DELIVERIES) as changed:
                 while True:
-                    news.clear()
+                    changed.clear()
                     try:
-                        await run_sync(self._mind_the_clock)
-                        looked_at = self._now()
-                        for delivery in await self._due():
-                            calls.create_task(self._deliver(delivery, news))
-                        wait_s = await self._idle_s(looked_at)
+                        await run_sync(self._check_clock)
+                        read_at = self._options.now()
+                        for delivery in await self._start_due():
+                            calls.create_task(self._deliver(delivery, changed))
+                        wait_s = await self._wait_s(read_at)
                     except Exception:
-                        logger.exception("the webhooks that are due cannot be read")
-                        wait_s = STORE_PAUSE_S
-                    # Not `wait_for`: before Python 3.12 it can swallow a cancellation that comes with the news.
+                        logger.exception("could not read the webhook deliveries that are due")
+                        wait_s = self._options.store_pause_s
+                    # Not `wait_for`: before Python 3.12 it may swallow a cancellation that arrives with the event.
                     with suppress(TimeoutError):
                         async with asyncio.timeout(wait_s):
-                            await news.wait()
+                            await changed.wait()
 
-    async def _due(self) -> Sequence[Delivery]:
-        """What is to be called now; it counts as begun."""
-        look = partial(
+    async def _start_due(self) -> Sequence[Delivery]:
+        """The deliveries to call now. The circuit breaker counts them as started."""
+        read_due = partial(
             self._outbox.due,
             BATCH,
             per_url=1,
             per_host=PER_HOST,
-            busy_urls=self._hosts.busy_urls,
-            full_hosts=self._hosts.full_hosts,
+            busy_urls=self._circuit_breaker.busy_urls,
+            full_hosts=self._circuit_breaker.full_hosts,
         )
-        return self._hosts.begin(await run_sync(look), time.monotonic())
+        return self._circuit_breaker.start(await run_sync(read_due), time.monotonic())
 
-    def _mind_the_clock(self) -> None:
-        """A clock that is set back makes nobody wait longer."""
-        if (jump_s := self._jumps.check()) < 0:
+    def _check_clock(self) -> None:
+        """If the clock was set back, move the due times back, too: no receiver must wait longer because of it."""
+        if (jump_s := self._clock_jumps.check()) < 0:
             logger.warning("the clock was set back by %.0f s: webhooks are due as much earlier", -jump_s)
             self._outbox.bring_forward(timedelta(seconds=-jump_s))
 
-    async def _idle_s(self, looked_at: datetime) -> float:
-        """Seconds until a delivery becomes due. One that was due when they were looked at, and was not begun, waits for
-        the end of another; one that has become due since then waits for nobody."""
-        due = await run_sync(self._outbox.next_due, looked_at)
-        return LOOK_S if due is None else min(LOOK_S, max(0.0, (due - self._now()).total_seconds()))
+    async def _wait_s(self, read_at: datetime) -> float:
+        """Seconds until the next delivery is due.
 
-    async def _deliver(self, delivery: Delivery, news: asyncio.Event) -> None:
+        Deliveries that were due at `read_at` do not count: if they were not started, they wait until another call
+        ends, which wakes the loop. Those that have become due since then do count.
+        """
+        due = await run_sync(self._outbox.next_due, read_at)
+        return POLL_S if due is None else min(POLL_S, max(0.0, (due - self._options.now()).total_seconds()))
+
+    async def _deliver(self, delivery: Delivery, changed: asyncio.Event) -> None:
         LOG_CONTEXT.set(LogContext(job_id=delivery.job_id))
-        well = None
+        host_works = None
         try:
-            job, body = await run_sync(self._body, delivery)
+            job, body = await run_sync(self._read_body, delivery)
             outcome = await self._call(delivery.url, delivery.id, body)
-            well = outcome.well
-            await self._keep(partial(self._record, delivery, outcome, job))
-        except JobNotFound as gone:
-            await self._keep(partial(self._outbox.give_up, delivery.id, str(gone)))
-        except Exception:  # it is due again at once, but not as often as that
-            logger.exception("a webhook could not be handled", extra={"delivery_id": delivery.id})
-            await asyncio.sleep(STORE_PAUSE_S)
+            host_works = outcome.host_works
+            await self._store_when_possible(partial(self._record, delivery, outcome, job))
+        except JobNotFound as error:
+            await self._store_when_possible(partial(self._outbox.give_up, delivery.id, str(error)))
+        except Exception:  # The delivery is due again at once; the pause keeps it from failing in a tight loop.
+            logger.exception("could not handle a webhook delivery", extra={"delivery_id": delivery.id})
+            await asyncio.sleep(self._options.store_pause_s)
         finally:
-            rest_s = self._hosts.ended(delivery, time.monotonic(), well=well)
-            news.set()
-        if rest_s is not None:
-            await self._rest(delivery.host, rest_s)
-            news.set()
+            open_s = self._circuit_breaker.ended(delivery, time.monotonic(), host_works=host_works)
+            changed.set()
+        if open_s is not None:
+            await self._postpone(delivery.host, open_s)
+            changed.set()
 
-    async def _rest(self, host: str, rest_s: float) -> None:
-        """Let the outbox tell when the host's late attempts will be made."""
-        logger.warning("a webhook host fails: its late attempts wait", extra={"host": host, "wait_secs": rest_s})
+    async def _postpone(self, host: str, open_s: float) -> None:
+        """Store when the host's late attempts will be made, so that clients see it."""
+        logger.warning("webhook host keeps failing: late attempts wait", extra={"host": host, "wait_secs": open_s})
+        until = self._options.now() + timedelta(seconds=open_s)
         try:
-            await self._keep(partial(self._outbox.rest, host, self._now() + timedelta(seconds=rest_s)))
-        except Exception:  # they are held back all the same
-            logger.exception("a host's rest could not be stored", extra={"host": host})
+            await self._store_when_possible(partial(self._outbox.rest, host, until))
+        except Exception:  # The circuit breaker holds the attempts back in any case.
+            logger.exception("could not store until when a webhook host's attempts wait", extra={"host": host})
 
-    async def _keep(self, record: Callable[[], None]) -> None:
-        """On a full disk, what became of a call waits until it can be stored: nobody is called again for that."""
+    async def _store_when_possible(self, write: Callable[[], None]) -> None:
+        """Retry while the disk is full. Giving up would repeat a call that the receiver has already answered."""
         while True:
             try:
-                return await run_sync(record)
+                return await run_sync(write)
             except StorageFull as error:
-                logger.error("a webhook's outcome waits: %s", error)
-                await asyncio.sleep(STORE_PAUSE_S)
+                logger.error("could not store the outcome of a webhook call; trying again: %s", error)
+                await asyncio.sleep(self._options.store_pause_s)
 
-    async def _call(self, url: str, message_id: str, body: bytes) -> Outcome:
-        headers = {"Content-Type": "application/json", **signature(message_id, self._now(), body, self._secrets)}
-        began = time.monotonic()
+    async def _call(self, url: str, message_id: str, body: bytes) -> CallOutcome:
+        signatures = signature_headers(message_id, self._options.now(), body, self._options.secrets)
+        headers = {"Content-Type": "application/json", **signatures}
+        started_at = time.monotonic()
         status, failure = None, None
         try:
-            # The answer's body is never read: it may have no end.
+            # The body of the response is not read: it may be endless.
             async with (
                 asyncio.timeout(TIMEOUT_S),
                 self._client.stream("POST", url, content=body, headers=headers) as response,
             ):
-                status, failure = response.status_code, failure_of(response, self._now())
+                status, failure = response.status_code, failure_of(response, self._options.now())
         except TimeoutError:
-            failure = Failure(f"no answer within {TIMEOUT_S:g} s")
-        except Exception as error:  # whatever a receiver or its address can do must not end the sender
-            failure = Failure(f"{type(error).__name__}: {error}")
-        return Outcome(status, failure, time.monotonic() - began)
+            failure = CallFailure(f"no answer within {TIMEOUT_S:g} s")
+        except Exception as error:  # Nothing that a receiver or its address does may stop the sender.
+            failure = CallFailure(f"{type(error).__name__}: {error}")
+        return CallOutcome(status, failure, time.monotonic() - started_at)
 
-    def _body(self, delivery: Delivery) -> tuple[Job | None, bytes]:
-        """What is sent, and the job that it is about."""
+    def _read_body(self, delivery: Delivery) -> tuple[Job | None, bytes]:
+        """The delivery's job, if it has one, and the body to send."""
         if delivery.job_id is None:
             return None, delivery.payload or b""
         job = self._store.get_job(delivery.job_id)
         return job, job_json(job, self._store.get_result(job.id) or b"[]")
 
-    def _record(self, delivery: Delivery, outcome: Outcome, job: Job | None) -> None:
-        about = {"delivery_id": delivery.id, "kind": delivery.kind, "status": outcome.status}
-        failure, told = outcome.failure, partial(self._tell, delivery, outcome, job)
+    def _record(self, delivery: Delivery, outcome: CallOutcome, job: Job | None) -> None:
+        """Store the outcome, then log it and emit it."""
+        fields = {"delivery_id": delivery.id, "kind": delivery.kind, "status": outcome.status}
+        failure, emit = outcome.failure, partial(self._emit, delivery, outcome, job)
         if failure is None:
             self._outbox.delivered(delivery.id, outcome.status)
-            logger.info("webhook delivered", extra=about)
-            told("delivered")
+            logger.info("webhook delivered", extra=fields)
+            emit("delivered")
             return
-        delay_s = None if failure.gone else next_delay(delivery.kind, delivery.attempts)
+        delay_s = None if failure.gone else next_delay_s(delivery.kind, delivery.attempts)
         if delay_s is not None:
             delay_s = max(delay_s, failure.retry_after_s)
-        logger.warning("webhook failed: %s", failure.error, extra={**about, "retry_in_secs": delay_s})
+        logger.warning("webhook failed: %s", failure.error, extra={**fields, "retry_in_secs": delay_s})
         if delay_s is None:
-            self._give_up(delivery, outcome, failure)
-            told("gone" if failure.gone else "given_up")
+            self._outbox.give_up(delivery.id, failure.error, outcome.status, gone=failure.gone)
+            if failure.gone:
+                self._model_urls.pop(delivery.url, None)  # Until another submission registers it.
+            emit("gone" if failure.gone else "given_up")
         else:
-            when = self._now() + timedelta(seconds=delay_s)
+            when = self._options.now() + timedelta(seconds=delay_s)
             self._outbox.retry_at(delivery.id, when, failure.error, outcome.status)
-            told("failed")
+            emit("failed")
 
-    def _give_up(self, delivery: Delivery, outcome: Outcome, failure: Failure) -> None:
-        self._outbox.give_up(delivery.id, failure.error, outcome.status, gone=failure.gone)
-        if failure.gone:
-            self._urls.pop(delivery.url, None)  # until a submission names it again
-
-    def _tell(
+    def _emit(
         self,
         delivery: Delivery,
-        outcome: Outcome,
+        outcome: CallOutcome,
         job: Job | None,
-        word: Literal["delivered", "failed", "given_up", "gone"],
+        result: Literal["delivered", "failed", "given_up", "gone"],
     ) -> None:
         traceparent = job.traceparent if job else None
-        self._emit(WebhookCalled(delivery.kind, word, outcome.secs, outcome.status, delivery.job_id, traceparent))
+        duration_s, status = outcome.duration_s, outcome.status
+        self._options.emit(WebhookCalled(delivery.kind, result, duration_s, status, delivery.job_id, traceparent))
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a call. `status`: the answer's, None without one; `failure` None: delivered."""
+class CallOutcome:
+    """`status`: the HTTP status; None: no response. `failure` None: delivered."""
 
     status: int | None
-    failure: Failure | None
-    secs: float
+    failure: CallFailure | None
+    duration_s: float
 
     @property
-    def well(self) -> bool:
-        """Whether the host is there and works, even if it wants nothing of this."""
+    def host_works(self) -> bool:
+        """True if the host answers properly, even if it refuses this delivery."""
         return self.status is not None and self.status < 500 and self.status != 429
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a call did not succeed. `gone`: the receiver wants no more; `retry_after_s`: it wants none earlier."""
-
-    error: str
-    gone: bool = False
-    retry_after_s: float = 0.0
-
-
-def failure_of(response: httpx2.Response, now: datetime) -> Failure | None:
-    """None: delivered."""
-    if response.is_success:
-        return None
-    return Failure(
-        f"answered {response.status_code}",
-        gone=response.status_code == 410,
-        retry_after_s=_retry_after_s(response.headers.get("Retry-After", ""), now),
-    )
-
-
-def _retry_after_s(text: str, now: datetime) -> float:
-    """Seconds or a date, as RFC 9110 has them, up to a day; 0 for what is neither."""
-    if text.isascii() and text.isdigit():
-        return min(float(text), MAX_RETRY_AFTER_S)
-    try:
-        wanted = parsedate_to_datetime(text)
-        wait_s = (wanted if wanted.tzinfo else wanted.replace(tzinfo=UTC)) - now
-    except (ValueError, OverflowError):
-        return 0.0
-    return min(max(0.0, wait_s.total_seconds()), MAX_RETRY_AFTER_S)
-
-
-def signature(message_id: str, now: datetime, body: bytes, secrets: Sequence[bytes]) -> dict[str, str]:
-    """The headers of Standard Webhooks, one signature a secret; none without one."""
-    if not secrets:
-        return {}
-    timestamp = str(int(now.timestamp()))
-    signed = b".".join((message_id.encode(), timestamp.encode(), body))
-    digests = [base64.b64encode(hmac.digest(secret, signed, "sha256")).decode() for secret in secrets]
-    return {
-        "webhook-id": message_id,
-        "webhook-timestamp": timestamp,
-        "webhook-signature": " ".join(f"v1,{digest}" for digest in digests),
-    }
-
-
-def next_delay(kind: str, failed_before: int, chance: Callable[[], float] = random.random) -> float | None:
-    """Seconds from a failed attempt to the next one, after `failed_before` earlier failures; None: give up."""
-    delays = MODEL_DELAYS if kind in MODEL_KINDS else JOB_DELAYS
-    if failed_before >= len(delays):
-        return None
-    delay_s = delays[failed_before]
-    return delay_s if delay_s < 30 else delay_s * (1 + JITTER * (2 * chance() - 1))

@@ -1,4 +1,4 @@
-"""Who may be called when: pure, on a clock that the test moves."""
+"""Which calls the circuit breaker allows, on a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -9,133 +9,133 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scrivano.store.outbox import ALWAYS
-from scrivano.webhooks.circuit_breaker import FAILURES, IN_ALL, PER_HOST, RESTS_S, CircuitBreaker
+from scrivano.webhooks.circuit_breaker import FAILURES, MAX_CALLS, OPEN_S, PER_HOST, CircuitBreaker
 
 
 @dataclass(frozen=True)
-class One:
+class Delivery:
     url: str
     host: str = "slow.test"
     attempts: int = 0
 
 
-def late(name: str, host: str = "slow.test") -> One:
-    return One(name, host, ALWAYS)
+def late(name: str, host: str = "slow.test") -> Delivery:
+    return Delivery(name, host, ALWAYS)
 
 
-def broken(now: float = 0.0) -> CircuitBreaker:
-    """A host that has just failed often enough."""
-    hosts = CircuitBreaker()
+def open_circuit(now: float = 0.0) -> CircuitBreaker:
+    """A circuit that has just opened."""
+    breaker = CircuitBreaker()
     for n in range(FAILURES):
-        (call,) = hosts.begin([One("a")], now)
-        rest_s = hosts.ended(call, now, well=False)
-        assert rest_s == (RESTS_S[0] if n == FAILURES - 1 else None)
-    return hosts
+        (call,) = breaker.start([Delivery("a")], now)
+        open_s = breaker.ended(call, now, host_works=False)
+        assert open_s == (OPEN_S[0] if n == FAILURES - 1 else None)
+    return breaker
 
 
-def test_a_host_has_a_few_calls_and_leaves_room_for_others() -> None:
-    hosts = CircuitBreaker()
-    slow = [One(f"slow/{n}") for n in range(100)]
-    begun = hosts.begin([*slow, One("quick", "quick.test")], 0)
+def test_a_host_gets_a_few_calls_and_others_are_served_too() -> None:
+    breaker = CircuitBreaker()
+    slow = [Delivery(f"slow/{n}") for n in range(100)]
+    started = breaker.start([*slow, Delivery("quick", "quick.test")], 0)
 
-    assert [call.url for call in begun] == ["slow/0", "quick", "slow/1", "slow/2", "slow/3"]
-    assert hosts.full_hosts == {"slow.test"}
-    assert hosts.begin(slow[4:], 0) == []
-    hosts.ended(begun[0], 0, well=True)
-    assert [call.url for call in hosts.begin(slow[4:], 0)] == ["slow/4"]
+    assert [call.url for call in started] == ["slow/0", "quick", "slow/1", "slow/2", "slow/3"]
+    assert breaker.full_hosts == {"slow.test"}
+    assert breaker.start(slow[4:], 0) == []
+    breaker.ended(started[0], 0, host_works=True)
+    assert [call.url for call in breaker.start(slow[4:], 0)] == ["slow/4"]
 
 
-def test_a_host_with_fewer_calls_goes_first_when_places_are_few() -> None:
-    hosts = CircuitBreaker()
-    taken = [One(f"{host}/{n}", str(host)) for host in range(IN_ALL // PER_HOST) for n in range(PER_HOST)]
-    begun = hosts.begin(taken, 0)
-    assert len(begun) == IN_ALL
-    hosts.ended(begun[0], 0, well=True)
+def test_hosts_with_fewer_calls_are_served_first_when_capacity_is_short() -> None:
+    breaker = CircuitBreaker()
+    taken = [Delivery(f"{host}/{n}", str(host)) for host in range(MAX_CALLS // PER_HOST) for n in range(PER_HOST)]
+    started = breaker.start(taken, 0)
+    assert len(started) == MAX_CALLS
+    breaker.ended(started[0], 0, host_works=True)
 
-    (next_one,) = hosts.begin([One("0/new", "0"), One("new", "new.test")], 0)
+    (next_one,) = breaker.start([Delivery("0/new", "0"), Delivery("new", "new.test")], 0)
 
     assert next_one.url == "new"
 
 
 def test_one_call_a_url_at_a_time() -> None:
-    hosts = CircuitBreaker()
-    assert len(hosts.begin([One("a"), One("a")], 0)) == 1
-    assert hosts.busy_urls == {"a"}
+    breaker = CircuitBreaker()
+    assert len(breaker.start([Delivery("a"), Delivery("a")], 0)) == 1
+    assert breaker.busy_urls == {"a"}
 
 
-def test_a_rest_holds_back_late_attempts_only() -> None:
-    hosts = broken()
+def test_an_open_circuit_holds_back_late_attempts_only() -> None:
+    breaker = open_circuit()
 
-    assert hosts.begin([late("b")], 1) == []
-    assert hosts.begin([One("b", attempts=ALWAYS - 1)], 1) != []
-    assert hosts.begin([late("c", "other.test")], 1) != []
-
-
-def test_after_a_rest_one_probe_decides() -> None:
-    hosts = broken()
-    now = RESTS_S[0]
-
-    (probe,) = hosts.begin([late("b"), late("c")], now)
-    assert hosts.ended(probe, now, well=False) == RESTS_S[1]
-    assert hosts.begin([late("b")], now + RESTS_S[1] - 1) == []
-
-    now += RESTS_S[1]
-    (probe,) = hosts.begin([late("c"), late("b")], now)
-    assert hosts.ended(probe, now, well=True) is None
-    assert len(hosts.begin([late("b"), late("c"), late("d")], now)) == 3
+    assert breaker.start([late("b")], 1) == []
+    assert breaker.start([Delivery("b", attempts=ALWAYS - 1)], 1) != []
+    assert breaker.start([late("c", "other.test")], 1) != []
 
 
-def test_a_probe_that_asked_nobody_says_nothing() -> None:
+def test_after_the_waiting_time_one_probe_decides() -> None:
+    breaker = open_circuit()
+    now = OPEN_S[0]
+
+    (probe,) = breaker.start([late("b"), late("c")], now)
+    assert breaker.ended(probe, now, host_works=False) == OPEN_S[1]
+    assert breaker.start([late("b")], now + OPEN_S[1] - 1) == []
+
+    now += OPEN_S[1]
+    (probe,) = breaker.start([late("c"), late("b")], now)
+    assert breaker.ended(probe, now, host_works=True) is None
+    assert len(breaker.start([late("b"), late("c"), late("d")], now)) == 3
+
+
+def test_a_probe_that_made_no_call_changes_nothing() -> None:
     """Its job may have been deleted."""
-    hosts = broken()
-    (probe,) = hosts.begin([late("b"), late("c")], RESTS_S[0])
+    breaker = open_circuit()
+    (probe,) = breaker.start([late("b"), late("c")], OPEN_S[0])
 
-    assert hosts.ended(probe, RESTS_S[0], well=None) is None
-    assert len(hosts.begin([late("b"), late("c")], RESTS_S[0])) == 1
-
-
-def test_a_first_attempt_that_succeeds_ends_the_rest() -> None:
-    hosts = broken()
-    (call,) = hosts.begin([One("new")], 1)
-    hosts.ended(call, 1, well=True)
-
-    assert hosts.begin([late("b")], 1) != []
+    assert breaker.ended(probe, OPEN_S[0], host_works=None) is None
+    assert len(breaker.start([late("b"), late("c")], OPEN_S[0])) == 1
 
 
-def test_first_attempts_that_fail_meanwhile_do_not_prolong_the_rest() -> None:
-    hosts = broken()
-    for now in (1, 20, RESTS_S[0] - 1):
-        (call,) = hosts.begin([One("new")], now)
-        assert hosts.ended(call, now, well=False) is None
+def test_a_first_attempt_that_succeeds_closes_the_circuit() -> None:
+    breaker = open_circuit()
+    (call,) = breaker.start([Delivery("new")], 1)
+    breaker.ended(call, 1, host_works=True)
 
-    assert hosts.begin([late("b")], RESTS_S[0]) != []
+    assert breaker.start([late("b")], 1) != []
+
+
+def test_first_attempts_that_fail_meanwhile_do_not_extend_the_waiting_time() -> None:
+    breaker = open_circuit()
+    for now in (1, 20, OPEN_S[0] - 1):
+        (call,) = breaker.start([Delivery("new")], now)
+        assert breaker.ended(call, now, host_works=False) is None
+
+    assert breaker.start([late("b")], OPEN_S[0]) != []
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.integers(0, 5), st.booleans()), max_size=200))
 def test_whatever_happens_limits_hold_and_nothing_is_stuck(steps: list[tuple[int, int, int, bool]]) -> None:
-    hosts, now = CircuitBreaker(), 0.0
-    running: list[One] = []
-    for url, host, attempts, well in steps:
+    breaker, now = CircuitBreaker(), 0.0
+    running: list[Delivery] = []
+    for url, host, attempts, works in steps:
         now += 7
-        call = One(f"{host}/{url}", str(host), attempts)
-        begun = hosts.begin([call], now)
-        assert all(one.url != call.url for one in running) or not begun
-        running += begun
+        call = Delivery(f"{host}/{url}", str(host), attempts)
+        started = breaker.start([call], now)
+        assert all(one.url != call.url for one in running) or not started
+        running += started
         assert sum(one.host == call.host for one in running) <= PER_HOST
-        if not begun and running:
-            hosts.ended(running.pop(0), now, well=well)
+        if not started and running:
+            breaker.ended(running.pop(0), now, host_works=works)
     for one in running:
-        hosts.ended(one, now, well=False)
+        breaker.ended(one, now, host_works=False)
     for host in range(4):
-        assert hosts.begin([late("x" + str(host), str(host))], now + max(RESTS_S)) != []
-    assert len(hosts.busy_urls) == 4
+        assert breaker.start([late("x" + str(host), str(host))], now + max(OPEN_S)) != []
+    assert len(breaker.busy_urls) == 4
 
 
-@pytest.mark.parametrize("rests", range(1, 8))
-def test_rests_grow_and_stay_bounded(rests: int) -> None:
-    hosts, now, rest_s = broken(), 0.0, RESTS_S[0]
-    for _ in range(rests):
-        now += rest_s
-        (probe,) = hosts.begin([late("b")], now)
-        rest_s = hosts.ended(probe, now, well=False) or 0
-    assert rest_s == RESTS_S[min(rests, len(RESTS_S) - 1)]
+@pytest.mark.parametrize("failed_probes", range(1, 8))
+def test_waiting_times_grow_up_to_a_limit(failed_probes: int) -> None:
+    breaker, now, open_s = open_circuit(), 0.0, OPEN_S[0]
+    for _ in range(failed_probes):
+        now += open_s
+        (probe,) = breaker.start([late("b")], now)
+        open_s = breaker.ended(probe, now, host_works=False) or 0
+    assert open_s == OPEN_S[min(failed_probes, len(OPEN_S) - 1)]

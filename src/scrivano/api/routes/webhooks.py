@@ -90,7 +90,7 @@ async def test(services: ServicesDep, body: TestBody) -> dict[str, Any]:
         "delivered": outcome.failure is None,
         "status_code": outcome.status,
         "error": outcome.failure.error if outcome.failure else None,
-        "duration_ms": round(outcome.secs * 1000),
+        "duration_ms": round(outcome.duration_s * 1000),
     }
 
 
