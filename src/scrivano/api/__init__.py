@@ -5,18 +5,17 @@ May import: auth, domain, engines, files, housekeeping, running, store, submissi
 Modules, each may import only those below it:
 
     app              the application: routes, error handlers, documentation page
-    edge             the middleware around every route, in order
-    middleware       one concern of every request in each file
     openapi          the OpenAPI document
     compat           other servers' interfaces
     routes           the native interface, one file for each resource
     services         what routes work with
-    rules            which routes need which scope
-    errors           an exception as a response
+    middleware       one concern of every request in each file
+    errors           errors as responses
+    routing          what a route declares: scopes, error format, size of its body
     schemas          the JSON bodies of the native interface
     response_chunks  large responses without a copy
     cursors          where a page of a list ends
     sse              Server-Sent Events: framing
 """
 
-__all__ = ["app", "compat", "edge", "middleware", "routes", "services"]
+__all__ = ["app", "compat", "middleware", "routes", "services"]

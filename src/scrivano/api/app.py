@@ -1,30 +1,39 @@
-"""The application: its routes, its errors as JSON, its documentation without a foreign host."""
+"""The application: its routes, the middleware around them, and its error responses."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from importlib.resources import files
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from fastapi.staticfiles import StaticFiles
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Match
+from starlette.types import ASGIApp
 
 from scrivano import __version__
 from scrivano.api.compat import openai, whisper_asr, whisper_cpp
-from scrivano.api.edge import METHODS, Application, Edge
-from scrivano.api.errors import Problem, answer, problem_of
-from scrivano.api.middleware.security_headers import page_policy
-from scrivano.api.routes import audio, events, health, jobs, models, transcripts, uploads, webhooks
+from scrivano.api.errors import Problem, error_response, problem_of
+from scrivano.api.middleware.authorization import Authorization
+from scrivano.api.middleware.body_limits import ANY_RATE, BodyLimits, BodyRate
+from scrivano.api.middleware.request_telemetry import RequestTelemetry, RequestTelemetryOptions
+from scrivano.api.middleware.security_headers import SecurityHeaders
+from scrivano.api.openapi import complete
+from scrivano.api.routes import audio, docs, events, health, jobs, models, transcripts, uploads, webhooks
+from scrivano.api.routing import PolicyRoute, RouteMatching, Router, policy_of
 from scrivano.api.services import Services
+from scrivano.auth.key_ring import KeyRing
+from scrivano.auth.rate_limiter import RateLimiter
 from scrivano.domain.errors import ScrivanoError
 from scrivano.telemetry.log_context import set_job
+
+__all__ = ["HttpOptions", "create_app"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,25 +44,48 @@ Errors are `{"error": "<what went wrong and what to do>"}`. Times are UTC, ISO 8
 seconds from the start of the file.
 """
 
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+# Response headers that scripts of the allowed origins may read, in addition to those that every script may read.
+EXPOSED_HEADERS = (
+    "Content-Disposition",
+    "Location",
+    "Retry-After",
+    "Tus-Checksum-Algorithm",
+    "Tus-Extension",
+    "Tus-Max-Size",
+    "Tus-Resumable",
+    "Tus-Version",
+    "Upload-Expires",
+    "Upload-Length",
+    "Upload-Metadata",
+    "Upload-Offset",
+    "WWW-Authenticate",
+    "X-Job-Id",
+)
+
+# How long a browser may cache the response to a preflight request; Chromium allows 7200 s at most.
+PREFLIGHT_S = 600
+
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
-NO_EDGE = Edge()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpOptions:
+    """How the application is exposed.
+
+    `keys` None: no API keys are needed. `origins`: web origins whose scripts may call, `*` for all. `docs`: serve the
+    documentation page. `body_rate`: how slowly request bodies may arrive. `telemetry` None: requests are not recorded.
+    """
+
+    keys: KeyRing | None = None
+    origins: Sequence[str] = ()
+    docs: bool = True
+    body_rate: BodyRate = ANY_RATE
+    telemetry: RequestTelemetryOptions | None = None
 
 
-def create_app(services: Services, lifespan: Lifespan | None = None, edge: Edge = NO_EDGE) -> FastAPI:
-    app = Application(
-        edge,
-        title="Scrivano",
-        version=__version__,
-        description=DESCRIPTION,
-        license_info={"name": "MIT", "identifier": "MIT"},
-        docs_url=None,
-        redoc_url=None,
-        lifespan=lifespan,
-    )
-    app.state.services = services
-    for router in (
+def create_app(services: Services, lifespan: Lifespan | None = None, options: HttpOptions = HttpOptions()) -> FastAPI:
+    routers = [
         jobs.router,
         uploads.router,
         events.router,
@@ -65,70 +97,97 @@ def create_app(services: Services, lifespan: Lifespan | None = None, edge: Edge 
         openai.router,
         whisper_asr.router,
         whisper_cpp.router,
-    ):
-        app.include_router(router)
-    if edge.docs:
-        _add_docs(app)
-    app.add_exception_handler(ScrivanoError, _refused)
-    app.add_exception_handler(RequestValidationError, _invalid)
+        *([docs.docs_router()] if options.docs else ()),
+    ]
+    app = _Application(
+        routers,
+        options,
+        title="Scrivano",
+        version=__version__,
+        description=DESCRIPTION,
+        license_info={"name": "MIT", "identifier": "MIT"},
+        lifespan=lifespan,
+    )
+    app.state.services = services
+    app.add_exception_handler(ScrivanoError, _scrivano_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _broken)
+    app.add_exception_handler(Exception, _internal_error)
     return app
 
 
-def _add_docs(app: FastAPI) -> None:
-    """Swagger UI out of the package: a private server's page asks nobody else for its scripts."""
-    app.mount("/assets/swagger", StaticFiles(directory=Path(str(files("scrivano") / "web" / "swagger"))))
+class _Application(FastAPI):
+    """FastAPI whose middleware also surrounds its error responses (middleware added to FastAPI would be inside)."""
 
-    page = get_swagger_ui_html(
-        openapi_url="/openapi.json",
-        title="Scrivano",
-        swagger_js_url="/assets/swagger/swagger-ui-bundle.js",
-        swagger_css_url="/assets/swagger/swagger-ui.css",
-        swagger_favicon_url="/assets/swagger/favicon-32x32.png",
-    )
-    policy = page_policy(bytes(page.body).decode())
+    def __init__(self, routers: Sequence[Router], options: HttpOptions, **described: Any) -> None:
+        # The routes themselves, not included routers: matching needs one look at each route.
+        routes = [route for router in routers for route in router.routes]
+        super().__init__(routes=routes, openapi_url=None, **described)
+        self.router.route_class = PolicyRoute
+        self._options = options
+        self._error_formats = {router.prefix: router.errors for router in routers if router.prefix}
 
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> HTMLResponse:
-        return HTMLResponse(page.body, headers={"Content-Security-Policy": policy})
+    def build_middleware_stack(self) -> ASGIApp:
+        options, app = self._options, super().build_middleware_stack()
+        if options.keys is not None:
+            app = Authorization(app, options.keys, RateLimiter(time.monotonic))
+        app = BodyLimits(app, options.body_rate)
+        if options.origins:
+            # Outside of authorization: a browser sends preflight requests without a key.
+            app = CORSMiddleware(
+                app,
+                allow_origins=options.origins,
+                allow_methods=METHODS,
+                allow_headers=["*"],
+                expose_headers=EXPOSED_HEADERS,
+                max_age=PREFLIGHT_S,
+            )
+        app = SecurityHeaders(app, shared=bool(options.origins))
+        if options.telemetry is not None:
+            app = RequestTelemetry(app, options.telemetry)
+        return RouteMatching(app, self.router.routes, self._error_formats)
 
-    @app.get("/", include_in_schema=False)
-    async def root() -> RedirectResponse:
-        return RedirectResponse("/docs")
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            routes = [route for route in self.routes if isinstance(route, PolicyRoute) and route.include_in_schema]
+            complete(super().openapi(), routes, keys=self._options.keys is not None)
+        assert self.openapi_schema is not None
+        return self.openapi_schema
 
 
-def _refused(request: Request, error: Exception) -> Response:
+def _scrivano_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ScrivanoError)
-    return answer(request.url.path, problem_of(error))
+    return _error_response(request, problem_of(error))
 
 
-def _invalid(request: Request, error: Exception) -> Response:
+def _invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     reasons = "; ".join(f"{'.'.join(map(str, item['loc'][1:]))}: {item['msg']}" for item in error.errors())
     param = str(error.errors()[0]["loc"][-1])
-    return answer(request.url.path, Problem(status=400, message=reasons, code="invalid_value", param=param))
+    return _error_response(request, Problem(status=400, message=reasons, code="invalid_value", param=param))
 
 
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     hint = {404: "no such page; /docs lists all routes", 405: "this route does not take that method; see /docs"}
     message = hint.get(error.status_code, error.detail)
-    headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers or {}
-    return answer(request.url.path, Problem(status=error.status_code, message=message, headers=headers))
+    headers = {"Allow": _allowed_methods(request)} if error.status_code == 405 else error.headers or {}
+    return _error_response(request, Problem(status=error.status_code, message=message, headers=headers))
 
 
-def _allowed(request: Request) -> str:
+def _allowed_methods(request: Request) -> str:
     """All methods of the path: Starlette names those of the first route that has it."""
-    routes = request.app.router.routes
-    scopes = ({**request.scope, "method": method} for method in METHODS)
-    taken = (scope["method"] for scope in scopes if any(route.matches(scope)[0] is Match.FULL for route in routes))
-    return ", ".join(taken)
+    of_path = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return ", ".join(method for method in METHODS if any(method in route.methods for route in of_path))
 
 
-def _broken(request: Request, error: Exception) -> Response:
+def _internal_error(request: Request, error: Exception) -> Response:
     if job_id := request.path_params.get("job_id"):
         set_job(job_id)
     logger.error("a request failed: %s %s", request.method, request.url.path, exc_info=error)
     message = "the server failed on this request; its log says why"
-    return answer(request.url.path, Problem(status=500, message=message, code="internal"))
+    return _error_response(request, Problem(status=500, message=message, code="internal"))
+
+
+def _error_response(request: Request, problem: Problem) -> Response:
+    return error_response(policy_of(request.scope).errors, problem)

@@ -1,4 +1,4 @@
-"""An error as each protocol's clients understand it. The status is the same everywhere; the body is not."""
+"""Errors as responses. The status of an error is the same in all protocols; its body is not."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi.responses import JSONResponse, Response
 
+from scrivano.api.routing import ErrorFormat
 from scrivano.domain.errors import (
     AudioGone,
     BadRequest,
@@ -44,19 +45,18 @@ __all__ = [
     "TUS_HEADERS",
     "TUS_VERSION",
     "Problem",
-    "answer",
+    "error_response",
     "http_status",
     "openai_error",
     "problem_of",
 ]
 
-# On every answer of a synchronous call: the job underneath.
+# On every response to a synchronous call: the id of its job.
 JOB_ID_HEADER = "X-Job-Id"
 
 TUS_VERSION = "1.0.0"
-# On every answer under `/uploads`, and the versions on every refusal, as the protocol has it.
+# The protocol requires it on every response below `/uploads`, and `Tus-Version` on every error there.
 TUS_HEADERS = {"Tus-Resumable": TUS_VERSION}
-
 
 # A subclass has the status of its nearest ancestor in this table; an error that is not in it is a 500.
 HTTP_STATUS: dict[type[ScrivanoError], int] = {
@@ -92,7 +92,10 @@ HTTP_STATUS: dict[type[ScrivanoError], int] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """`code` is stable; `param` is the field that it is about. `more` goes into the plain body beside `error`."""
+    """What an error response says. `code` is stable; `param` is the field that caused it.
+
+    `more` are further fields of the plain body, after `error`.
+    """
 
     status: int
     message: str
@@ -126,7 +129,7 @@ def problem_of(error: ScrivanoError) -> Problem:
 
 
 def _challenge(error: NoKey | NotAllowed) -> str:
-    """As RFC 6750 has it."""
+    """`WWW-Authenticate` of RFC 6750."""
     if isinstance(error, NotAllowed):
         return f'Bearer realm="scrivano", error="insufficient_scope", scope="{" ".join(error.scopes)}"'
     return 'Bearer realm="scrivano"' + (', error="invalid_token"' if error.shown else "")
@@ -136,21 +139,20 @@ def http_status(error: ScrivanoError) -> int:
     return next((HTTP_STATUS[kind] for kind in type(error).__mro__ if kind in HTTP_STATUS), 500)
 
 
-def answer(path: str, problem: Problem) -> Response:
-    """The answer to a request for `path`."""
+def error_response(format: ErrorFormat, problem: Problem) -> Response:
     headers = dict(problem.headers)
-    if path.startswith("/v1/"):
-        return JSONResponse(openai_error(problem), problem.status, headers)
-    if path in ("/asr", "/detect-language"):
-        # Bazarr writes any body into the subtitle file, without a look at the status.
-        return Response(status_code=problem.status, headers=headers)
-    if path == "/uploads" or path.startswith("/uploads/"):
-        headers |= {**TUS_HEADERS, "Tus-Version": TUS_VERSION}
+    match format:
+        case ErrorFormat.EMPTY:
+            return Response(status_code=problem.status, headers=headers)
+        case ErrorFormat.OPENAI:
+            return JSONResponse(openai_error(problem), problem.status, headers)
+        case ErrorFormat.TUS:
+            headers |= {**TUS_HEADERS, "Tus-Version": TUS_VERSION}
     return JSONResponse({"error": problem.message, **problem.more}, problem.status, headers)
 
 
 def openai_error(problem: Problem) -> dict[str, Any]:
-    """The body of OpenAI's errors; `type` as there follows from the status."""
+    """The body of an error of OpenAI's API, where `type` follows from the status."""
     kind = "server_error" if problem.status >= 500 else "invalid_request_error"
     if problem.status == 429:
         kind = "rate_limit_error"

@@ -1,53 +1,66 @@
-"""The OpenAPI document: FastAPI's, with the refusals that routes have by what they are."""
+"""The OpenAPI document: FastAPI's, completed with the responses that follow from what a route declares."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
-from fastapi import FastAPI
+from scrivano.api.routing import ErrorFormat, PolicyRoute, RoutePolicy
 
-__all__ = ["DescribedApp", "error_body"]
+__all__ = ["complete"]
 
 _JSON = "application/json"
-_BAD_PARAMETER = "A parameter cannot be used; the message names it."
+_SECURITY_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer scv_…`"},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+_ERROR_MODELS = {
+    ErrorFormat.PLAIN: "ErrorView",
+    ErrorFormat.OPENAI: "OpenAIErrorView",
+    ErrorFormat.TUS: "ErrorView",
+}
 
 
-class DescribedApp(FastAPI):
-    """Its document has every status that a route answers with, and no other."""
-
-    def openapi(self) -> dict[str, Any]:
-        if self.openapi_schema is None:
-            document = super().openapi()
-            for path, operation in _operations(document):
-                _tell_refusals(path, operation["responses"])
-            for name in ("HTTPValidationError", "ValidationError"):
-                document["components"]["schemas"].pop(name, None)
-        return super().openapi()
+def complete(document: dict[str, Any], routes: Iterable[PolicyRoute], *, keys: bool) -> None:
+    """Add to the document of these routes, in place. `keys`: the server takes API keys."""
+    for route in routes:
+        for method in route.methods or ():
+            _complete_operation(document["paths"][route.path_format][method.lower()], route.policy, keys=keys)
+    for unused in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(unused, None)
+    if keys:
+        document["components"]["securitySchemes"] = _SECURITY_SCHEMES
 
 
-def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for path, methods in document["paths"].items():
-        for operation in methods.values():
-            yield path, operation
-
-
-def _tell_refusals(path: str, responses: dict[str, Any]) -> None:
-    """FastAPI says 422 of what is a 400 here (see `app`)."""
-    unusable = responses.get("422", {}).get("content", {}).get(_JSON, {})
-    if "HTTPValidationError" in str(unusable):
+def _complete_operation(operation: dict[str, Any], policy: RoutePolicy, *, keys: bool) -> None:
+    responses, error_body = operation["responses"], _error_body(policy.errors)
+    # FastAPI documents 422 where this server responds with 400 (see `app`).
+    if "HTTPValidationError" in str(responses.get("422")):
         del responses["422"]
-        responses.setdefault("400", {"description": _BAD_PARAMETER, **error_body(path)})
+        responses.setdefault("400", {"description": "A parameter is invalid; the message names it.", **error_body})
     for response in responses.values():
-        # FastAPI puts a model under the media type of the route's good answers.
-        for kind, body in list(response.get("content", {}).items()):
-            if kind != _JSON and body.get("schema", {}).get("$ref", "").endswith("ErrorView"):
+        # FastAPI documents an error model under the media type of the route's successful responses.
+        for media_type, body in list(response.get("content", {}).items()):
+            if media_type != _JSON and body.get("schema", {}).get("$ref", "").endswith("ErrorView"):
                 response["content"] = {_JSON: body}
+    if keys:
+        operation["security"] = [] if policy.scopes is None else [{name: []} for name in _SECURITY_SCHEMES]
+    for status, description in _errors_of(policy, keys=keys).items():
+        responses.setdefault(status, {"description": description, **error_body})
 
 
-def error_body(path: str) -> dict[str, Any]:
-    """The body of an error, as each protocol's clients have it (see `problems`)."""
-    if path in ("/asr", "/detect-language"):
+def _errors_of(policy: RoutePolicy, *, keys: bool) -> dict[str, str]:
+    errors = {}
+    if policy.takes_recording:
+        errors["408"] = "The body arrived too slowly or stopped arriving; the connection is closed."
+    if keys and policy.scopes is not None:
+        errors["401"] = "No API key, or one that this server does not know."
+        errors["403"] = f"The key lacks the scope: {' or '.join(sorted(policy.scopes))}."
+        errors["429"] = "A limit of the key or of the server is reached; `Retry-After` says when to try again."
+    return errors
+
+
+def _error_body(format: ErrorFormat) -> dict[str, Any]:
+    if format not in _ERROR_MODELS:
         return {}
-    name = "OpenAIErrorView" if path.startswith("/v1/") else "ErrorView"
-    return {"content": {_JSON: {"schema": {"$ref": f"#/components/schemas/{name}"}}}}
+    return {"content": {_JSON: {"schema": {"$ref": f"#/components/schemas/{_ERROR_MODELS[format]}"}}}}

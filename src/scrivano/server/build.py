@@ -25,10 +25,9 @@ import uvicorn
 from anyio.to_thread import run_sync
 from fastapi import FastAPI
 
-from scrivano.api.app import create_app
-from scrivano.api.edge import Edge
-from scrivano.api.middleware.body_limits import Pace
-from scrivano.api.middleware.requests import Requests
+from scrivano.api.app import HttpOptions, create_app
+from scrivano.api.middleware.body_limits import BodyRate
+from scrivano.api.middleware.request_telemetry import RequestTelemetryOptions
 from scrivano.api.routes.uploads import finish_pending
 from scrivano.api.services import Services
 from scrivano.auth.key_ring import KeyRing
@@ -106,10 +105,8 @@ def run(settings: Settings, children: Children = Children(), memory: MemoryReade
         host, port = listener.getsockname()[:2]
         lock.announce(host=host, port=port)
         services: Services = app.state.services
-        start_span = traces.start_request if traces else None
-        requests = Requests(app, services.emit, _new_id, log=settings.access_log, start_span=start_span)
         config = uvicorn.Config(
-            requests,
+            app,
             http=connection_class(_connection_limits(settings)),
             ws="none",
             backlog=ACCEPTED_AT_ONCE,
@@ -210,7 +207,17 @@ def build(
         max_upload_bytes=settings.max_upload_bytes,
         max_queue=settings.max_queue,
     )
-    return create_app(services, _lifespan(services, _retention(settings, kept), wyoming, ring), _edge(settings, ring))
+    telemetry = RequestTelemetryOptions(
+        emit=emit, new_id=_new_id, log=settings.access_log, start_span=traces.start_request if traces else None
+    )
+    http = HttpOptions(
+        keys=ring,
+        origins=settings.cors_origins or (),
+        docs=settings.docs,
+        body_rate=BodyRate(settings.upload_idle_secs, settings.upload_min_bytes_per_sec),
+        telemetry=telemetry,
+    )
+    return create_app(services, _lifespan(services, _retention(settings, kept), wyoming, ring), http)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,15 +258,6 @@ def _to_all(listeners: Sequence[Emit]) -> Emit:
             logger.exception("a telemetry event was lost: %s", type(event).__name__)
 
     return emit
-
-
-def _edge(settings: Settings, ring: KeyRing | None) -> Edge:
-    return Edge(
-        keys=ring,
-        origins=settings.cors_origins or (),
-        docs=settings.docs,
-        pace=Pace(settings.upload_idle_secs, settings.upload_min_bytes_per_sec),
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

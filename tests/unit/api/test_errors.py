@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from scrivano.api.errors import Problem, answer, problem_of
+from scrivano.api.errors import Problem, error_response, problem_of
+from scrivano.api.routing import ErrorFormat
 from scrivano.domain.errors import (
     BadParameter,
     JobCancelled,
@@ -19,19 +20,22 @@ BROKEN = Problem(status=500, message="it broke", code="internal")
 
 
 @pytest.mark.parametrize(
-    ("path", "body"),
+    ("format", "body"),
     [
-        ("/jobs", b'{"error":"it broke"}'),
-        ("/inference", b'{"error":"it broke"}'),
-        ("/v1/models", b'{"error":{"message":"it broke","type":"server_error","param":null,"code":"internal"}}'),
-        ("/asr", b""),
-        ("/detect-language", b""),
+        (ErrorFormat.PLAIN, b'{"error":"it broke"}'),
+        (ErrorFormat.TUS, b'{"error":"it broke"}'),
+        (
+            ErrorFormat.OPENAI,
+            b'{"error":{"message":"it broke","type":"server_error","param":null,"code":"internal"}}',
+        ),
+        (ErrorFormat.EMPTY, b""),
     ],
 )
-def test_each_protocol_has_its_own_body(path: str, body: bytes) -> None:
-    response = answer(path, BROKEN)
+def test_each_protocol_has_its_own_body(format: ErrorFormat, body: bytes) -> None:
+    response = error_response(format, BROKEN)
 
     assert (response.status_code, response.body) == (500, body)
+    assert ("Tus-Version" in response.headers) is (format is ErrorFormat.TUS)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +49,7 @@ def test_each_protocol_has_its_own_body(path: str, body: bytes) -> None:
     ],
 )
 def test_openais_type_follows_from_the_status(error: ScrivanoError, status: int, kind: str, code: str) -> None:
-    response = answer("/v1/audio/transcriptions", problem_of(error))
+    response = error_response(ErrorFormat.OPENAI, problem_of(error))
 
     told = json.loads(bytes(response.body))["error"]
     assert (response.status_code, told["type"], told["code"]) == (status, kind, code)

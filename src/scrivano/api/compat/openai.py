@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import Path, Request, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from scrivano.api.compat import openai_responses as openai_bodies
@@ -20,16 +20,18 @@ from scrivano.api.compat.schemas import (
     OpenAIErrorView,
 )
 from scrivano.api.errors import JOB_ID_HEADER, openai_error, problem_of
+from scrivano.api.routing import ErrorFormat, Router
 from scrivano.api.schemas import refusals
 from scrivano.api.services import Services, ServicesDep
 from scrivano.api.sse import PING_S
+from scrivano.auth.keys import Scope
 from scrivano.domain.errors import ScrivanoError
 from scrivano.domain.job import Task
 from scrivano.submission.multipart import Upload
 from scrivano.submission.request import JobRequest
 from scrivano.submission.synchronous import IdempotencyKey, begin, finish, known_segments
 
-router = APIRouter(prefix="/v1", tags=["openai"])
+router = Router(tag="openai", prefix="/v1", errors=ErrorFormat.OPENAI)
 
 # Clients demand a time: that of Whisper's publication, 2022-09-21.
 CREATED = 1663718400
@@ -42,6 +44,7 @@ CREATED = 1663718400
     responses=OPENAI_RESPONSES,
     openapi_extra={"requestBody": TRANSCRIPTION_BODY},
 )
+@router.requires(Scope.SUBMIT, takes_recording=True)
 async def transcriptions(request: Request, services: ServicesDep, idempotency_key: IdempotencyKey = None) -> Response:
     """Answers when the transcript is there, however long it takes; the header `X-Job-Id` names the job underneath.
 
@@ -58,12 +61,14 @@ async def transcriptions(request: Request, services: ServicesDep, idempotency_ke
     responses=OPENAI_RESPONSES,
     openapi_extra={"requestBody": TRANSLATION_BODY},
 )
+@router.requires(Scope.SUBMIT, takes_recording=True)
 async def translations(request: Request, services: ServicesDep, idempotency_key: IdempotencyKey = None) -> Response:
     """As `/v1/audio/transcriptions`, with English text."""
     return await _serve(request, services, Task.TRANSLATE, idempotency_key)
 
 
 @router.get("/models", summary="The served models and the aliases of the first (OpenAI)", response_model=ModelList)
+@router.requires(Scope.READ, Scope.SUBMIT)
 async def models(services: ServicesDep) -> dict[str, Any]:
     names = dict.fromkeys((*services.models, *ALIASES))
     return {"object": "list", "data": [_model(name) for name in names]}
@@ -75,6 +80,7 @@ async def models(services: ServicesDep) -> dict[str, Any]:
     response_model=ModelObject,
     responses=refusals(404, model=OpenAIErrorView),
 )
+@router.requires(Scope.READ, Scope.SUBMIT)
 async def model(model_id: Annotated[str, Path(examples=["whisper-1"])], services: ServicesDep) -> dict[str, Any]:
     served_model(model_id, services.models)
     return _model(model_id)

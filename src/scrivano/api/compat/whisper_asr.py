@@ -9,15 +9,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import BaseModel, Field
 
 from scrivano import __version__
 from scrivano.api.compat.schemas import ASR_BODY, LanguageView, VersionView
 from scrivano.api.errors import JOB_ID_HEADER
 from scrivano.api.routes.transcripts import disposition
+from scrivano.api.routing import ErrorFormat, Router
 from scrivano.api.schemas import SYNCHRONOUS, refusals
 from scrivano.api.services import ServicesDep
+from scrivano.auth.keys import Scope
 from scrivano.domain.job import JobOptions, Task
 from scrivano.domain.languages import LANGUAGES, parse_language
 from scrivano.domain.transcript import Transcript
@@ -27,7 +29,7 @@ from scrivano.submission.synchronous import PCM_HEADER, IdempotencyKey, begin, d
 from scrivano.text.formats import render
 from scrivano.text.subtitles import Shape
 
-router = APIRouter(tags=["whisper-asr-webservice"])
+router = Router(tag="whisper-asr-webservice")
 
 Encode = Annotated[bool, Field(description="false: the file is bare PCM, 16 kHz, mono, signed 16-bit little-endian.")]
 
@@ -59,6 +61,7 @@ class AsrQuery(BaseModel):
     },
     openapi_extra={"requestBody": ASR_BODY},
 )
+@router.requires(Scope.SUBMIT, takes_recording=True, errors=ErrorFormat.EMPTY)
 async def asr(
     request: Request,
     services: ServicesDep,
@@ -91,6 +94,7 @@ async def asr(
     responses=refusals(*SYNCHRONOUS, model=None),
     openapi_extra={"requestBody": ASR_BODY},
 )
+@router.requires(Scope.SUBMIT, takes_recording=True, errors=ErrorFormat.EMPTY)
 async def detect_language(
     request: Request, response: Response, services: ServicesDep, encode: Annotated[Encode, Query()] = True
 ) -> dict[str, Any]:
@@ -106,6 +110,7 @@ async def detect_language(
 
 
 @router.get("/status", summary="The version (whisper-asr-webservice)", response_model=VersionView)
+@router.requires(Scope.READ, Scope.SUBMIT)
 async def status() -> dict[str, str]:
     return {"version": __version__}
 

@@ -9,14 +9,16 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import PlainTextResponse
 
 from scrivano.api.compat.openai_request import ALIASES, served_model
 from scrivano.api.compat.schemas import INFERENCE_BODY, LOAD_BODY
 from scrivano.api.errors import JOB_ID_HEADER
+from scrivano.api.routing import Router
 from scrivano.api.schemas import SYNCHRONOUS, refusals
 from scrivano.api.services import Services, ServicesDep
+from scrivano.auth.keys import Scope
 from scrivano.domain.errors import BadParameter
 from scrivano.domain.job import JobOptions, Task
 from scrivano.domain.languages import LANGUAGES, parse_language
@@ -29,7 +31,7 @@ from scrivano.submission.synchronous import LOOK_S, IdempotencyKey, begin, check
 from scrivano.text.formats import milliseconds, render
 from scrivano.text.subtitles import Shape
 
-router = APIRouter(tags=["whisper.cpp"])
+router = Router(tag="whisper.cpp")
 
 MEDIA_TYPES = {
     "json": "application/json",
@@ -56,6 +58,7 @@ TRUE = ("1", "true", "yes", "on")
     },
     openapi_extra={"requestBody": INFERENCE_BODY},
 )
+@router.requires(Scope.SUBMIT, takes_recording=True)
 async def inference(request: Request, services: ServicesDep, idempotency_key: IdempotencyKey = None) -> Response:
     """Answers when the transcript is there; the header `X-Job-Id` names the job underneath.
 
@@ -81,6 +84,7 @@ async def inference(request: Request, services: ServicesDep, idempotency_key: Id
     responses=refusals(400, 404, 413, 500, 503, 507),
     openapi_extra={"requestBody": LOAD_BODY},
 )
+@router.requires(Scope.ADMIN, takes_recording=True)
 async def load(request: Request, services: ServicesDep) -> str:
     """One of the served models, by its name or a path that ends in it; any other is refused.
 

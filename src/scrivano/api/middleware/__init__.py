@@ -1,11 +1,11 @@
-"""ASGI middleware, one file for each concern.
+"""ASGI middleware, one file for each concern. `app` defines the order.
 
 Modules, each may import only those below it:
 
-    authorization     API keys, scopes, rate limits
-    body_limits       how slowly and how much a body may come
-    requests          request id, access log, request metrics
-    security_headers  headers that protect browsers
+    request_telemetry  request id, log line, metrics, trace span
+    authorization      API keys, scopes, limits of a key
+    body_limits        how slowly a request body may arrive, and how large it may be
+    security_headers   response headers that protect browsers
 """
 
-__all__ = ["authorization", "body_limits", "requests", "security_headers"]
+__all__ = ["authorization", "body_limits", "request_telemetry", "security_headers"]

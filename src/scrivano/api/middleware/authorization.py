@@ -1,140 +1,137 @@
-"""Who may come in: API keys, their scopes and limits, ahead of every route. Routes learn who asks from `Services`."""
+"""API keys, their scopes and limits, checked before the route runs."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from scrivano.api.errors import answer, problem_of
-from scrivano.api.rules import is_open, is_stream, needed
+from scrivano.api.errors import error_response, problem_of
+from scrivano.api.routing import policy_of
 from scrivano.auth.key_ring import KeyRing
 from scrivano.auth.keys import Caller, Key
+from scrivano.auth.keys import Scope as KeyScope
 from scrivano.auth.rate_limiter import RateLimiter
 from scrivano.domain.errors import LimitReached, NoKey, NotAllowed, ScrivanoError
 
-__all__ = ["Access", "key_shown"]
+__all__ = ["Authorization", "presented_key"]
 
 logger = logging.getLogger(__name__)
 
-# When to come back, where a limit ends only with something that somebody else ends.
+# `Retry-After` of the limit on open streams: it ends when the client closes one, so any figure is a guess.
 STREAM_RETRY_S = 30
 
 
-class Access:
-    """ASGI middleware. Puts the `Caller` into the request's state, or answers instead of the routes."""
+class Authorization:
+    """ASGI middleware. Puts the `Caller` into the request's state, or sends an error response instead of the route."""
 
-    def __init__(self, app: ASGIApp, ring: KeyRing, limiter: RateLimiter) -> None:
+    def __init__(self, app: ASGIApp, ring: KeyRing, rate_limiter: RateLimiter) -> None:
         self._app = app
         self._ring = ring
-        self._limiter = limiter
+        self._rate_limiter = rate_limiter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or is_open(scope["path"]):
+        if scope["type"] != "http" or (policy := policy_of(scope)).scopes is None:
             await self._app(scope, receive, send)
             return
         try:
-            key = self._admitted(scope)
-            with self._stream(scope, key) as streaming:
-                scope.setdefault("state", {})["caller"] = Caller.with_key(key)
-                if streaming:
-                    await _Revocable(self._ring, key, receive, send).run(self._app, scope)
-                else:
-                    await self._app(scope, receive, _privately(send))
+            key = self._authorize(scope, policy.scopes)
+            scope.setdefault("state", {})["caller"] = Caller.with_key(key)
+            if policy.event_stream:
+                with self._counted_stream(key):
+                    await _RevocableStream(self._ring, key, receive, send).run(self._app, scope)
+            else:
+                await self._app(scope, receive, _private(send))
         except _Refused as refused:
-            await answer(scope["path"], problem_of(refused.error))(scope, receive, send)
+            await error_response(policy.errors, problem_of(refused.error))(scope, receive, send)
 
-    def _admitted(self, scope: Scope) -> Key:
+    def _authorize(self, scope: Scope, scopes: Collection[KeyScope]) -> Key:
         """Raises `_Refused`."""
-        secret = key_shown(Headers(scope=scope))
+        secret = presented_key(Headers(scope=scope))
         key = self._ring.find(secret) if secret else None
         if key is None:
             client = scope.get("client") or ("unknown",)
-            logger.info("refused: no key that is known here", extra={"client": client[0], "path": scope["path"]})
+            logger.info("request refused: no known API key", extra={"client": client[0], "path": scope["path"]})
             raise _Refused(NoKey(shown=bool(secret)))
-        wait_s = self._limiter.take(key.id, key.limits.requests_per_minute)
+        wait_s = self._rate_limiter.take(key.id, key.limits.requests_per_minute)
         if wait_s:
             allowed = f"this API key may make {key.limits.requests_per_minute} requests a minute"
-            raise _Refused(LimitReached(f"{allowed}; come back after Retry-After seconds", math.ceil(wait_s)))
-        scopes = needed(scope["method"], scope["path"])
+            raise _Refused(LimitReached(f"{allowed}; try again after Retry-After seconds", math.ceil(wait_s)))
         if not key.may(scopes):
             raise _Refused(NotAllowed(sorted(scopes)))
         return key
 
     @contextmanager
-    def _stream(self, scope: Scope, key: Key) -> Iterator[bool]:
-        """Whether the request is for a stream, which is then counted as long as it goes on. Raises `_Refused`."""
-        if not is_stream(scope["method"], scope["path"]):
-            yield False
-            return
-        if not self._limiter.open_stream(key.id, key.limits.streams):
-            message = f"this API key may have {key.limits.streams} event streams open; close one, or come back later"
+    def _counted_stream(self, key: Key) -> Iterator[None]:
+        """Raises `_Refused`."""
+        if not self._rate_limiter.open_stream(key.id, key.limits.streams):
+            message = f"this API key may have {key.limits.streams} event streams open; close one, or try again later"
             raise _Refused(LimitReached(message, STREAM_RETRY_S))
         try:
-            yield True
+            yield
         finally:
-            self._limiter.close_stream(key.id)
+            self._rate_limiter.close_stream(key.id)
 
 
 class _Refused(Exception):
-    """Told apart from what the routes themselves raise."""
+    """Distinct from errors that the routes raise."""
 
     def __init__(self, error: ScrivanoError) -> None:
         self.error = error
 
 
-def key_shown(headers: Headers) -> str | None:
-    """The secret that a request comes with. `X-API-Key` goes first: `Authorization` may be somebody else's, such as a
-    proxy's, and many OpenAI clients always fill it in."""
+def presented_key(headers: Headers) -> str | None:
+    """The API key of a request. `X-API-Key` has precedence: `Authorization` may be meant for a proxy, and many OpenAI
+    clients always send it."""
     if own := headers.get("x-api-key"):
         return own.strip()
     kind, _, secret = headers.get("authorization", "").partition(" ")
     return secret.strip() if kind.lower() == "bearer" else None
 
 
-class _Revocable:
-    """One stream, which ends when its key is revoked: it would go on for hours otherwise."""
+class _RevocableStream:
+    """An event stream that ends when its key is revoked; without this it could stay open for hours."""
 
     def __init__(self, ring: KeyRing, key: Key, receive: Receive, send: Send) -> None:
         self._ring = ring
         self._key = key
         self._receive = receive
         self._send = send
-        self._open = False
+        self._body_open = False
         self._body_read = False
 
     async def run(self, app: ASGIApp, scope: Scope) -> None:
-        await app(scope, self._received, self._sent)
-        if self._open:
+        await app(scope, self.receive, self.send)
+        if self._body_open:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _received(self) -> Message:
-        """What comes from the client, or its disconnection, which a revoked key is to the route."""
+    async def receive(self) -> Message:
+        """The client's next message. To the route, a revoked key is a disconnection of the client."""
         if not self._body_read:
             message = await self._receive()
             self._body_read = not message.get("more_body", False)
             return message
-        coming = asyncio.ensure_future(self._receive())
-        revoked = asyncio.ensure_future(self._ring.changed(self._key))
+        message_task = asyncio.ensure_future(self._receive())
+        revocation_task = asyncio.ensure_future(self._ring.changed(self._key))
         try:
-            await asyncio.wait((coming, revoked), return_when=asyncio.FIRST_COMPLETED)
-            return coming.result() if coming.done() else {"type": "http.disconnect"}
+            await asyncio.wait((message_task, revocation_task), return_when=asyncio.FIRST_COMPLETED)
+            return message_task.result() if message_task.done() else {"type": "http.disconnect"}
         finally:
-            coming.cancel()
-            revoked.cancel()
+            message_task.cancel()
+            revocation_task.cancel()
 
-    async def _sent(self, message: Message) -> None:
-        self._open = message["type"] == "http.response.start" or message.get("more_body", False)
+    async def send(self, message: Message) -> None:
+        self._body_open = message["type"] == "http.response.start" or message.get("more_body", False)
         await self._send(message)
 
 
-def _privately(send: Send) -> Send:
-    """What is one key's, no shared cache may keep: it does not know that `X-API-Key` tells callers apart."""
+def _private(send: Send) -> Send:
+    """Keep responses out of shared caches, which do not know that they depend on `X-API-Key`."""
 
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":

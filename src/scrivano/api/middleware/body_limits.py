@@ -1,4 +1,4 @@
-"""How slowly, and how much, a body may come. Both are for requests of any route."""
+"""How slowly a request body may arrive, and how large it may be."""
 
 from __future__ import annotations
 
@@ -9,53 +9,39 @@ from dataclasses import dataclass
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from scrivano.api.errors import answer, problem_of
-from scrivano.api.rules import takes_recording
+from scrivano.api.errors import error_response, problem_of
+from scrivano.api.routing import policy_of
 from scrivano.domain.errors import ScrivanoError, TooLarge, UploadStalled
 
-__all__ = ["ANY_PACE", "MAX_SMALL_BYTES", "LimitedBodies", "Pace", "Patience"]
+__all__ = ["ANY_RATE", "MAX_SMALL_BYTES", "BodyLimits", "BodyRate"]
 
-# Of a body that brings no recording: those are read into memory.
+# Limit for bodies without a recording: they are read into memory.
 MAX_SMALL_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """A sender may be silent for `idle_secs`, and on the whole must not be slower than `bytes_per_sec` (0: any)."""
+class BodyRate:
+    """A client may pause for `idle_s`, and must send `bytes_per_s` on average (0: any rate)."""
 
-    idle_secs: float = math.inf
-    bytes_per_sec: float = 0
-
-
-ANY_PACE = Pace()
+    idle_s: float = math.inf
+    bytes_per_s: float = 0
 
 
-class Patience:
-    """Seconds that may still be waited for a body. Waiting uses them up, bytes bring them back, `idle_secs` at most:
-    so whoever sends a byte now and then is given up like whoever sends nothing."""
-
-    def __init__(self, pace: Pace) -> None:
-        self._pace = pace
-        self.left_s = pace.idle_secs
-
-    def spend(self, waited_s: float, size_bytes: int) -> None:
-        rate = self._pace.bytes_per_sec
-        earned_s = size_bytes / rate if rate else math.inf if size_bytes else 0.0
-        self.left_s = min(self.left_s - waited_s + earned_s, self._pace.idle_secs)
+ANY_RATE = BodyRate()
 
 
-class LimitedBodies:
-    """ASGI middleware. To the route, a sender that is given up has gone; the answer (408, 413) is given here."""
+class BodyLimits:
+    """ASGI middleware. For the route, a client beyond a limit has disconnected; this sends the response (408, 413)."""
 
-    def __init__(self, app: ASGIApp, pace: Pace) -> None:
+    def __init__(self, app: ASGIApp, rate: BodyRate) -> None:
         self._app = app
-        self._pace = pace
+        self._rate = rate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = _Body(self._pace, scope, receive, send)
+        body = _Body(self._rate, scope, receive, send)
         try:
             await self._app(scope, body.receive, body.send)
         except ClientDisconnect:
@@ -64,44 +50,57 @@ class LimitedBodies:
 
 
 class _Body:
-    """Only what is waited for counts: while the server itself is busy, the sender may be as well."""
+    """One request's body.
 
-    def __init__(self, pace: Pace, scope: Scope, receive: Receive, send: Send) -> None:
+    Waiting for bytes uses up the allowed time; bytes that arrive restore it, up to `idle_s`. So a client that sends
+    one byte now and then is refused like a client that sends nothing. Only the time in `receive` counts: while the
+    server itself is busy, the client may pause.
+    """
+
+    def __init__(self, rate: BodyRate, scope: Scope, receive: Receive, send: Send) -> None:
         self.refused = False
-        self._patience = Patience(pace)
-        self._room_bytes = math.inf if takes_recording(scope["method"], scope["path"]) else MAX_SMALL_BYTES
+        self._rate = rate
+        self._wait_left_s = rate.idle_s
+        self._bytes_left = math.inf if policy_of(scope).takes_recording else MAX_SMALL_BYTES
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._answered = False
-        self._ended = False
+        self._response_started = False
+        self._complete = False
 
     async def receive(self) -> Message:
-        if self._ended:
+        if self._complete:
             return {"type": "http.disconnect"} if self.refused else await self._receive()
-        began = asyncio.get_running_loop().time()
-        left_s = None if self._patience.left_s == math.inf else max(0.0, self._patience.left_s)
+        started_at = asyncio.get_running_loop().time()
+        timeout_s = None if self._wait_left_s == math.inf else max(0.0, self._wait_left_s)
         try:
-            async with asyncio.timeout(left_s):
+            async with asyncio.timeout(timeout_s):
                 message = await self._receive()
         except TimeoutError:
             return await self._refuse(UploadStalled())
         size_bytes = len(message.get("body", b""))
-        self._patience.spend(asyncio.get_running_loop().time() - began, size_bytes)
-        self._room_bytes -= size_bytes
-        if self._room_bytes < 0:
+        self._update_wait(asyncio.get_running_loop().time() - started_at, size_bytes)
+        self._bytes_left -= size_bytes
+        if self._bytes_left < 0:
             return await self._refuse(TooLarge(f"this body may have {MAX_SMALL_BYTES} bytes; send less"))
-        self._ended = not message.get("more_body", False)
+        self._complete = not message.get("more_body", False)
         return message
 
+    def _update_wait(self, waited_s: float, size_bytes: int) -> None:
+        any_rate_s = math.inf if size_bytes else 0.0
+        restored_s = size_bytes / self._rate.bytes_per_s if self._rate.bytes_per_s else any_rate_s
+        self._wait_left_s = min(self._wait_left_s - waited_s + restored_s, self._rate.idle_s)
+
     async def send(self, message: Message) -> None:
-        self._answered = True
+        self._response_started = True
         if not self.refused:
             await self._send(message)
 
     async def _refuse(self, error: ScrivanoError) -> Message:
-        self._ended = True
-        if not self._answered:
+        """After the start of a response, disconnecting is all that can be done."""
+        self._complete = True
+        if not self._response_started:
             self.refused = True
-            await answer(self._scope["path"], problem_of(error))(self._scope, self._receive, self._send)
+            response = error_response(policy_of(self._scope).errors, problem_of(error))
+            await response(self._scope, self._receive, self._send)
         return {"type": "http.disconnect"}

@@ -1,4 +1,4 @@
-"""What every answer says to browsers: run nothing, show it in no frame, tell nobody where you were."""
+"""Response headers that protect browsers: no scripts, no frames, no referrer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["SecurityHeaders", "page_policy"]
 
-# The policy of all that is not meant to be a page.
+# The policy of every response that is not a page.
 NOTHING = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
 HEADERS = {
@@ -25,17 +25,20 @@ HEADERS = {
 
 
 def page_policy(html: str) -> str:
-    """For a page whose scripts are its own inline ones, as they are, and files of this server."""
+    """The policy of a page that runs its own inline scripts, unchanged, and script files of this server."""
     inline = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
     hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in inline)
     scripts = " ".join(["'self'", *(f"'sha256-{digest}'" for digest in hashes)])
-    # Swagger UI sets styles on its elements, and has its icons in data: URLs.
+    # Swagger UI sets styles on its elements, and its icons are data: URLs.
     page = f"script-src {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'"
     return f"{NOTHING}; {page}"
 
 
 class SecurityHeaders:
-    """ASGI middleware; a header that a route has set stays. `shared`: other origins' pages may show what is here."""
+    """ASGI middleware. Does not replace a header that the route has set.
+
+    `shared`: pages of other origins may embed responses.
+    """
 
     def __init__(self, app: ASGIApp, *, shared: bool) -> None:
         self._app = app

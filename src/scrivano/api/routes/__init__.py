@@ -2,6 +2,7 @@
 
 Modules, each may import only those below it:
 
+    docs         `/docs`: Swagger UI and the OpenAPI document
     uploads      `/uploads`: resumable uploads (tus)
     events       `/jobs/{id}/stream`: follow a job
     audio        `/jobs/{id}/audio`: the recording
@@ -12,4 +13,4 @@ Modules, each may import only those below it:
     health       `/health`, probes and metrics
 """
 
-__all__ = ["audio", "events", "health", "jobs", "models", "transcripts", "uploads", "webhooks"]
+__all__ = ["audio", "docs", "events", "health", "jobs", "models", "transcripts", "uploads", "webhooks"]

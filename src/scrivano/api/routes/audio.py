@@ -10,18 +10,20 @@ from pathlib import PurePosixPath
 from typing import Annotated
 
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Header
+from fastapi import Header
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from scrivano.api.routes.jobs import JobId
 from scrivano.api.routes.transcripts import disposition
+from scrivano.api.routing import Router
 from scrivano.api.schemas import ErrorView
 from scrivano.api.services import Services, ServicesDep
+from scrivano.auth.keys import Scope as KeyScope
 from scrivano.domain.errors import AudioGone
 from scrivano.domain.job import Job
 
-router = APIRouter(tags=["jobs"])
+router = Router(tag="jobs")
 
 
 @router.head("/jobs/{job_id}/audio", include_in_schema=False)
@@ -36,6 +38,7 @@ router = APIRouter(tags=["jobs"])
         416: {"model": ErrorView, "description": "The recording has no such part."},
     },
 )
+@router.requires(KeyScope.READ)
 async def audio(
     job_id: JobId,
     services: ServicesDep,

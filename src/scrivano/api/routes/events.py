@@ -6,17 +6,19 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
 
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Header
+from fastapi import Header
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from scrivano.api.routes.jobs import JobId, job_parts, visible_job
+from scrivano.api.routing import Router
 from scrivano.api.schemas import STREAM_EXAMPLE, ErrorView
 from scrivano.api.services import Services, ServicesDep
 from scrivano.api.sse import frame, parse_event_id, respond
+from scrivano.auth.keys import Scope
 from scrivano.domain.job import Job
 from scrivano.domain.job_event import JobEvent
 
-router = APIRouter(tags=["jobs"])
+router = Router(tag="jobs")
 
 ENDS = ("done", "error")
 
@@ -33,6 +35,7 @@ AT_ONCE = 100
         404: {"model": ErrorView},
     },
 )
+@router.requires(Scope.READ, event_stream=True)
 async def stream(
     job_id: JobId,
     services: ServicesDep,

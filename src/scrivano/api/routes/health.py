@@ -6,14 +6,16 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
+from scrivano.api.routing import Router
 from scrivano.api.schemas import METRICS_EXAMPLE, ChecksView, HealthView, UnfitView
 from scrivano.api.services import Services, ServicesDep
+from scrivano.auth.keys import Scope
 from scrivano.domain.errors import StorageFull
 
-router = APIRouter(tags=["health"])
+router = Router(tag="health")
 
 OK = "ok"
 RUNNER_ENDED = "the runner has ended by a fault, which the log shows; the server ends, too: have it restarted"
@@ -23,6 +25,7 @@ STOPPING = "the server is stopping"
 
 @router.head("/health", include_in_schema=False)
 @router.get("/health", summary="Whether the server is there, and what it runs on", response_model=HealthView)
+@router.public(probe=True)
 def health(services: ServicesDep) -> dict[str, Any]:
     """Never waits for the model."""
     memory = services.memory.read(services.gpu)
@@ -42,6 +45,7 @@ def health(services: ServicesDep) -> dict[str, Any]:
     response_model=ChecksView,
     responses={503: {"model": UnfitView, "description": "It does not, and only a restart helps."}},
 )
+@router.public(probe=True)
 async def livez(services: ServicesDep) -> Response:
     """For a supervisor that restarts what does not live: the event loop answers, and the runner gets on.
 
@@ -56,6 +60,7 @@ async def livez(services: ServicesDep) -> Response:
     response_model=ChecksView,
     responses={503: {"model": UnfitView, "description": "Not now; `checks` says why."}},
 )
+@router.public(probe=True)
 def readyz(services: ServicesDep) -> Response:
     """For a load balancer: the runner lives, the store and the folder of uploads can be written to, the disk has room
     for uploads, nobody has asked the server to stop. Whether a model is loaded does not matter: a submission loads it.
@@ -76,6 +81,7 @@ def readyz(services: ServicesDep) -> Response:
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}, "example": METRICS_EXAMPLE}}}},
 )
+@router.requires(Scope.READ, probe=True)
 def metrics(request: Request, services: ServicesDep) -> Response:
     """In Prometheus' text format, or OpenMetrics where `Accept` asks for it; docs/monitoring.md explains them."""
     body, content_type = services.metrics.render(request.headers.get("accept", ""))

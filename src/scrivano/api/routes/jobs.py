@@ -10,13 +10,14 @@ from functools import partial
 from typing import Annotated
 
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from scrivano.api.compat.openai_request import many
 from scrivano.api.cursors import Place, parse_cursor
 from scrivano.api.cursors import cursor as cursor_of
 from scrivano.api.response_chunks import PartsResponse
+from scrivano.api.routing import Router
 from scrivano.api.schemas import (
     JOB_EXAMPLES,
     SUBMIT_BODY,
@@ -28,6 +29,7 @@ from scrivano.api.schemas import (
     refusals,
 )
 from scrivano.api.services import Services, ServicesDep
+from scrivano.auth.keys import Scope
 from scrivano.domain.errors import BadRequest, JobNotRetriable, ModelNotReady, WorkerGone
 from scrivano.domain.job import NEXT_STATUSES, Job, JobStatus, job_json, job_json_parts
 from scrivano.housekeeping.retention import forget
@@ -36,7 +38,7 @@ from scrivano.submission.audio_url import fetch_audio, is_by_url
 from scrivano.submission.multipart import Upload
 from scrivano.submission.request import JobRequest, accept, flag, parse_job_request
 
-router = APIRouter(tags=["jobs"])
+router = Router(tag="jobs")
 
 JobId = Annotated[
     str, Path(description="The id that the submission answered.", examples=["6f9619ff-8b86-4d01-b42d-00cf4fc964ff"])
@@ -65,6 +67,7 @@ MAX_LISTED = 200
     },
     openapi_extra={"requestBody": SUBMIT_BODY},
 )
+@router.requires(Scope.SUBMIT, takes_recording=True)
 async def submit(
     request: Request,
     services: ServicesDep,
@@ -100,6 +103,7 @@ async def submit(
     response_model=JobListView,
     responses={400: {"model": ErrorView}},
 )
+@router.requires(Scope.READ)
 def list_jobs(
     services: ServicesDep,
     status: Annotated[JobStatus | None, Query(description="Only jobs of this status.")] = None,
@@ -124,6 +128,7 @@ def list_jobs(
         404: {"model": ErrorView},
     },
 )
+@router.requires(Scope.READ)
 async def get(
     job_id: JobId,
     services: ServicesDep,
@@ -151,6 +156,7 @@ async def get(
         409: {"model": ErrorView, "description": "The job has ended already; to be deleted, it has not yet."},
     },
 )
+@router.requires(Scope.SUBMIT)
 def cancel(
     job_id: JobId,
     services: ServicesDep,
@@ -181,6 +187,7 @@ def cancel(
         409: {"model": ErrorView, "description": "The job has not failed, or its recording is not kept."},
     },
 )
+@router.requires(Scope.SUBMIT)
 def retry(job_id: JobId, services: ServicesDep) -> Response:
     """The same job waits for another attempt, with the recording and the parameters that it came with.
 

@@ -6,19 +6,21 @@ import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query
+from fastapi import Header, Query
 from fastapi.responses import JSONResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from scrivano.api.compat.openai_request import served_model
+from scrivano.api.routing import Router
 from scrivano.api.schemas import MODEL_EXAMPLES, MODEL_STREAM_EXAMPLE, ModelView, StatusView, refusals
 from scrivano.api.services import Services, ServicesDep
 from scrivano.api.sse import frame, parse_event_id, respond
+from scrivano.auth.keys import Scope
 from scrivano.domain.job import utc
 from scrivano.running.model_state import ModelState, waiting
 from scrivano.store.wake_ups import MODEL
 
-router = APIRouter(prefix="/model", tags=["model"])
+router = Router(tag="model", prefix="/model")
 
 OneModel = Annotated[str | None, Query(description="One of the served models.", examples=["large-v3"])]
 
@@ -30,6 +32,7 @@ OneModel = Annotated[str | None, Query(description="One of the served models.", 
     response_model_exclude_none=True,
     responses={200: {"content": {"application/json": {"examples": MODEL_EXAMPLES}}}},
 )
+@router.requires(Scope.READ, Scope.SUBMIT)
 def status(services: ServicesDep) -> dict[str, Any]:
     """`last_error` says why the last load failed. GPU figures are there only where a GPU can be read.
 
@@ -72,6 +75,7 @@ def _status(services: Services, name: str) -> dict[str, Any]:
         **refusals(404),
     },
 )
+@router.requires(Scope.ADMIN)
 def load(services: ServicesDep, model: OneModel = None) -> JSONResponse:
     """Idempotent; follow `/model/events` or `/model/status`. Without `model`: the usual one."""
     name = served_model(model, services.models)
@@ -83,6 +87,7 @@ def load(services: ServicesDep, model: OneModel = None) -> JSONResponse:
 
 
 @router.post("/unload", summary="Give the model's memory back", response_model=StatusView, responses=refusals(404))
+@router.requires(Scope.ADMIN)
 def unload(services: ServicesDep, model: OneModel = None) -> dict[str, str]:
     """Without `model`: all of them. Work in flight ends first.
 
@@ -101,6 +106,7 @@ def unload(services: ServicesDep, model: OneModel = None) -> dict[str, str]:
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": MODEL_STREAM_EXAMPLE}}}
     },
 )
+@router.requires(Scope.READ, Scope.SUBMIT, event_stream=True)
 async def events(
     services: ServicesDep,
     last_event_id: Annotated[str | None, Header(description="Go on after this event.")] = None,

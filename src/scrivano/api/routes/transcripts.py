@@ -10,12 +10,14 @@ from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 from fastapi.responses import JSONResponse
 
 from scrivano.api.routes.jobs import JobId
+from scrivano.api.routing import Router
 from scrivano.api.schemas import ErrorView
 from scrivano.api.services import Services, ServicesDep
+from scrivano.auth.keys import Scope
 from scrivano.domain.errors import BadRequest, TranscriptNotReady
 from scrivano.domain.job import Job, JobStatus
 from scrivano.domain.transcript import Segment, Transcript, segment_from_dict
@@ -26,7 +28,7 @@ from scrivano.text.subtitles import Shape, breaches, shape_of, shaped
 
 __all__ = ["disposition", "router"]
 
-router = APIRouter(tags=["jobs"])
+router = Router(tag="jobs")
 
 # Characters: in any script fewer than the 255 bytes that file systems allow.
 LONGEST_NAME = 60
@@ -69,6 +71,7 @@ def _schema(media_type: str) -> dict[str, str]:
         409: {"model": ErrorView, "description": "The job is not done, or ended without a transcript."},
     },
 )
+@router.requires(Scope.READ)
 def transcript(
     job_id: JobId,
     services: ServicesDep,

@@ -11,14 +11,16 @@ from functools import partial
 from typing import Annotated, Any
 
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Depends, Header, Path, Request, Response
+from fastapi import Depends, Header, Path, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
 from scrivano.api.compat.openai_request import many
 from scrivano.api.errors import JOB_ID_HEADER, TUS_HEADERS, TUS_VERSION
+from scrivano.api.routing import ErrorFormat, Router
 from scrivano.api.schemas import ErrorView, UploadView
 from scrivano.api.services import Services, ServicesDep
+from scrivano.auth.keys import Scope
 from scrivano.domain.errors import BadRequest, ScrivanoError, TooLarge, WrongContentType, WrongTusVersion
 from scrivano.domain.job import utc
 from scrivano.store.uploads import PartialUpload
@@ -109,11 +111,11 @@ _WHY = {
     507: "The disk is full.",
 }
 
-router = APIRouter(tags=["uploads"])
+router = Router(tag="uploads", prefix="/uploads", errors=ErrorFormat.TUS)
 
 
 @router.options(
-    "/uploads",
+    "",
     status_code=204,
     summary="What is understood of tus",
     response_class=Response,
@@ -128,6 +130,7 @@ router = APIRouter(tags=["uploads"])
         }
     },
 )
+@router.requires(Scope.SUBMIT)
 def options(services: ServicesDep) -> Response:
     """Clients ask this before they begin."""
     headers = {
@@ -142,7 +145,7 @@ def options(services: ServicesDep) -> Response:
 
 
 @router.post(
-    "/uploads",
+    "",
     status_code=201,
     summary="Begin an upload",
     response_class=Response,
@@ -160,6 +163,7 @@ def options(services: ServicesDep) -> Response:
     },
     openapi_extra={"requestBody": {"content": {CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}}}},
 )
+@router.requires(Scope.SUBMIT, takes_recording=True)
 async def create(
     request: Request,
     services: ServicesDep,
@@ -205,12 +209,13 @@ _SHOWN = _headers(
 
 
 @router.head(
-    "/uploads/{upload_id}",
+    "/{upload_id}",
     summary="How far an upload is",
     response_class=Response,
     dependencies=[_VERSION],
     responses={200: {"headers": _SHOWN}, **_errors(400, 404, 412, 429, 500, 507)},
 )
+@router.requires(Scope.SUBMIT)
 async def look(upload_id: UploadId, services: ServicesDep) -> Response:
     """Where to go on after a cut connection. Of an upload that is whole and not a job yet, the job is made now."""
     upload = await _finished(services, await services.partial_uploads.get(upload_id, services.caller.sees))
@@ -225,11 +230,12 @@ async def look(upload_id: UploadId, services: ServicesDep) -> Response:
 
 
 @router.get(
-    "/uploads/{upload_id}",
+    "/{upload_id}",
     summary="An upload, as JSON",
     response_model=UploadView,
     responses=_errors(400, 404, 429, 500, 507),
 )
+@router.requires(Scope.SUBMIT)
 async def show(upload_id: UploadId, services: ServicesDep) -> Response:
     """For people and scripts: tus clients ask with HEAD."""
     upload = await _finished(services, await services.partial_uploads.get(upload_id, services.caller.sees))
@@ -251,7 +257,7 @@ _PATCHED: dict[int | str, dict[str, Any]] = {
 
 
 @router.patch(
-    "/uploads/{upload_id}",
+    "/{upload_id}",
     status_code=204,
     summary="Send more of an upload",
     response_class=Response,
@@ -259,6 +265,7 @@ _PATCHED: dict[int | str, dict[str, Any]] = {
     responses=_PATCHED,
     openapi_extra={"requestBody": {"content": {CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}}}},
 )
+@router.requires(Scope.SUBMIT, takes_recording=True)
 async def append(
     request: Request,
     upload_id: UploadId,
@@ -278,13 +285,14 @@ async def append(
 
 
 @router.delete(
-    "/uploads/{upload_id}",
+    "/{upload_id}",
     status_code=204,
     summary="Give an upload up",
     response_class=Response,
     dependencies=[_VERSION],
     responses={204: {"headers": _headers()}, **_errors(404, 412)},
 )
+@router.requires(Scope.SUBMIT)
 async def terminate(upload_id: UploadId, services: ServicesDep) -> Response:
     """What has come is deleted. A job that it has become stays: cancel that at `/jobs/{id}`."""
     upload = await services.partial_uploads.get(upload_id, services.caller.sees)
@@ -293,7 +301,7 @@ async def terminate(upload_id: UploadId, services: ServicesDep) -> Response:
 
 
 @router.post(
-    "/uploads/{upload_id}",
+    "/{upload_id}",
     status_code=204,
     summary="PATCH, DELETE or HEAD, for clients that can only POST",
     response_class=Response,
@@ -301,6 +309,7 @@ async def terminate(upload_id: UploadId, services: ServicesDep) -> Response:
     responses={200: {"headers": _SHOWN, "description": "As HEAD has it."}, **_PATCHED},
     openapi_extra={"requestBody": {"content": {CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}}}},
 )
+@router.requires(Scope.SUBMIT, takes_recording=True)
 async def override(
     request: Request,
     upload_id: UploadId,

@@ -5,19 +5,21 @@ from __future__ import annotations
 from typing import Annotated, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from pydantic import BaseModel, Field
 
 from scrivano.api.cursors import cursor as cursor_of
 from scrivano.api.cursors import parse_cursor
+from scrivano.api.routing import Router
 from scrivano.api.schemas import DeliveryListView, DeliveryView, ErrorView, TestedView
 from scrivano.api.services import ServicesDep
+from scrivano.auth.keys import Scope
 from scrivano.domain.errors import BadParameter
 from scrivano.domain.job import utc
 from scrivano.store.outbox import Delivery, DeliveryStatus
 from scrivano.submission.audio_url import http_url
 
-router = APIRouter(prefix="/webhooks", tags=["webhooks"])
+router = Router(tag="webhooks", prefix="/webhooks")
 
 MAX_LISTED = 200
 
@@ -34,6 +36,7 @@ class TestBody(BaseModel):
     response_model=DeliveryListView,
     responses={400: {"model": ErrorView}},
 )
+@router.requires(Scope.READ)
 def list_deliveries(
     services: ServicesDep,
     status: Annotated[DeliveryStatus | None, Query(description="Only deliveries of this status.")] = None,
@@ -61,6 +64,7 @@ def list_deliveries(
         409: {"model": ErrorView, "description": "Its job is being tried again and has nothing to tell yet."},
     },
 )
+@router.requires(Scope.ADMIN)
 def redeliver(
     services: ServicesDep,
     delivery_id: Annotated[
@@ -77,6 +81,7 @@ def redeliver(
     response_model=TestedView,
     responses={400: {"model": ErrorView, "description": "That is no URL that could be called."}},
 )
+@router.requires(Scope.ADMIN)
 async def test(services: ServicesDep, body: TestBody) -> dict[str, Any]:
     """Post `{"type": "test", "sent_at"}` there, signed and guarded as all webhooks are, once, and say what came back.
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from starlette.datastructures import Headers
 
-from scrivano.api.middleware.authorization import key_shown
+from scrivano.api.middleware.authorization import presented_key
 
 
 @pytest.mark.parametrize(
@@ -20,4 +20,4 @@ from scrivano.api.middleware.authorization import key_shown
     ],
 )
 def test_a_key_is_shown_in_either_header(headers: dict[str, str], shown: str | None) -> None:
-    assert key_shown(Headers(headers)) == shown
+    assert presented_key(Headers(headers)) == shown

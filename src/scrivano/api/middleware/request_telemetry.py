@@ -1,37 +1,36 @@
-"""Around every request: its id, its line in the log, its figures. Plain ASGI, so that streams pass as they come."""
+"""The id, the log line, the metrics and the trace span of every request."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from scrivano.api.routing import policy_of
 from scrivano.telemetry.events import Emit, RequestEnded, StreamClosed, StreamOpened
 from scrivano.telemetry.log_context import LOG_CONTEXT, LogContext, valid_request_id
 
-__all__ = ["REQUEST_ID_HEADER", "RequestSpan", "Requests", "StartSpan"]
+__all__ = ["REQUEST_ID_HEADER", "RequestSpan", "RequestTelemetry", "RequestTelemetryOptions", "StartSpan"]
 
 logger = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = "X-Request-Id"
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# A client may invent methods and paths; figures do not follow it.
+# Stands for methods and paths that this server does not have: a client must not be able to create metrics.
 OTHER = "other"
 
-# Asked every few seconds, and of no interest while they answer.
-PROBES = frozenset({"/health", "/livez", "/readyz", "/metrics"})
-
-# The client left before an answer began; nginx's number for it.
+# The client disconnected before a response started; nginx logs this status for it.
 CLIENT_GONE = 499
 
 
 class RequestSpan(Protocol):
-    """A span that was begun for a request. `traceparent`: how others name it."""
+    """The trace span of a request. `traceparent`: its W3C Trace Context."""
 
     @property
     def traceparent(self) -> str | None: ...
@@ -39,70 +38,75 @@ class RequestSpan(Protocol):
     def end(self, route: str, status: int, job_id: str | None) -> None: ...
 
 
-# Of a method and the `traceparent` that came with the request.
+# Takes a method and the `traceparent` header of the request.
 StartSpan = Callable[[str, str | None], RequestSpan]
 
 
-class Requests:
-    """`log`: whether each request has a line of its own. `start_span` None: nobody traces."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestTelemetryOptions:
+    """`log`: write one line for each request. `start_span` None: requests are not traced."""
 
-    def __init__(
-        self, app: ASGIApp, emit: Emit, new_id: Callable[[], str], *, log: bool, start_span: StartSpan | None
-    ) -> None:
+    emit: Emit
+    new_id: Callable[[], str]
+    log: bool = True
+    start_span: StartSpan | None = None
+
+
+class RequestTelemetry:
+    """ASGI middleware. Event streams pass through unbuffered."""
+
+    def __init__(self, app: ASGIApp, options: RequestTelemetryOptions) -> None:
         self._app = app
-        self._emit = emit
-        self._new_id = new_id
-        self._log = log
-        self._start_span = start_span
+        self._options = options
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        current = LogContext(valid_request_id(headers.get(REQUEST_ID_HEADER)) or self._new_id())
+        current = LogContext(valid_request_id(headers.get(REQUEST_ID_HEADER)) or self._options.new_id())
         span = None
-        if self._start_span is not None and scope["path"] not in PROBES:
-            span = self._start_span(scope["method"], headers.get("traceparent"))
-        if span is not None:
+        if self._options.start_span is not None and not policy_of(scope).probe:
+            span = self._options.start_span(scope["method"], headers.get("traceparent"))
             current.traceparent = span.traceparent
         request = _Request(scope, current, span)
         token = LOG_CONTEXT.set(current)
         try:
-            await self._app(scope, receive, self._counted(send, request))
+            await self._app(scope, receive, self._recording(send, request))
         except BaseException:
             request.status = request.status or 500
             raise
         finally:
-            self._ended(request)
+            self._record_end(request)
             LOG_CONTEXT.reset(token)
 
-    def _counted(self, send: Send, request: _Request) -> Send:
-        async def counted(message: Message) -> None:
+    def _recording(self, send: Send, request: _Request) -> Send:
+        async def recording(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID_HEADER] = request.current.request_id or ""
                 request.status = message["status"]
+                # Not the route's `event_stream`: `stream=true` of OpenAI's routes makes a stream of one response.
                 if headers.get("content-type", "").startswith("text/event-stream"):
                     request.stream = True
-                    self._emit(StreamOpened())
+                    self._options.emit(StreamOpened())
             await send(message)
 
-        return counted
+        return recording
 
-    def _ended(self, request: _Request) -> None:
-        secs = time.monotonic() - request.began
+    def _record_end(self, request: _Request) -> None:
+        duration_s = time.monotonic() - request.started_at
         method, route = request.method, request.route
         status = request.status or CLIENT_GONE
         if request.stream:
-            self._emit(StreamClosed())
+            self._options.emit(StreamClosed())
         request.current.job_id = request.current.job_id or request.job_id
-        self._emit(RequestEnded(method, route, status, secs, request.stream))
+        self._options.emit(RequestEnded(method, route, status, duration_s, request.stream))
         if request.span is not None:
             request.span.end(route, status, request.current.job_id)
-        if self._log:
-            level = logging.DEBUG if route in PROBES and status < 500 else logging.INFO
-            about = {"method": method, "route": route, "status": status, "duration_ms": round(secs * 1000, 1)}
+        if self._options.log:
+            level = logging.DEBUG if request.probe and status < 500 else logging.INFO
+            about = {"method": method, "route": route, "status": status, "duration_ms": round(duration_s * 1000, 1)}
             logger.log(level, "request", extra=about)
 
 
@@ -111,9 +115,13 @@ class _Request:
         self._scope = scope
         self.current = current
         self.span = span
-        self.began = time.monotonic()
+        self.started_at = time.monotonic()
         self.status = 0
         self.stream = False
+
+    @property
+    def probe(self) -> bool:
+        return policy_of(self._scope).probe
 
     @property
     def method(self) -> str:
@@ -122,12 +130,12 @@ class _Request:
 
     @property
     def job_id(self) -> str | None:
-        """Of the path."""
+        """The `job_id` in the path."""
         job_id: str | None = self._scope.get("path_params", {}).get("job_id")
         return job_id
 
     @property
     def route(self) -> str:
-        """As it is written in the code; known once the application has found it."""
+        """The path template, such as `/jobs/{job_id}`. The application sets it when it starts the route."""
         route = getattr(self._scope.get("route"), "path", None)
         return route if isinstance(route, str) else OTHER
