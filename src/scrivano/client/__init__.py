@@ -1,4 +1,4 @@
-"""Python client. It speaks HTTP, and imports nothing that only a server needs.
+"""Python client. It uses HTTP, and imports nothing that only a server needs.
 
 May import: domain.
 
@@ -9,33 +9,33 @@ Modules, each may import only those below it:
 """
 
 from scrivano.client.client import (
+    AlreadyEnded,
     Client,
     ClientError,
-    Ended,
-    Event,
     JobCancelled,
+    JobEvent,
     JobFailed,
-    JobView,
+    JobSnapshot,
     ModelStatus,
-    NotFound,
+    NoSuchJob,
     NotReady,
     StatusError,
-    TookTooLong,
     Unreachable,
+    WaitTimeout,
 )
 
 __all__ = [
+    "AlreadyEnded",
     "Client",
     "ClientError",
-    "Ended",
-    "Event",
     "JobCancelled",
+    "JobEvent",
     "JobFailed",
-    "JobView",
+    "JobSnapshot",
     "ModelStatus",
-    "NotFound",
+    "NoSuchJob",
     "NotReady",
     "StatusError",
-    "TookTooLong",
     "Unreachable",
+    "WaitTimeout",
 ]

@@ -1,14 +1,14 @@
-"""Python client. It speaks HTTP, and imports nothing that only a server needs.
+"""Python client. It uses HTTP, and imports nothing that only a server needs.
 
 ClientError (a ScrivanoError)
-├── Unreachable      no answer: refused, dropped, timed out
-├── StatusError      the server said no; `status` and its own message
-│   ├── NotFound     404: there is no such job
-│   ├── Ended        409: the job has ended already
-│   └── NotReady     503: the model is not loaded; `state`, `retry_after_s`
-├── JobFailed        the job ended without a transcript; `job`
-├── JobCancelled     somebody cancelled the job; `job`
-└── TookTooLong      a deadline that the caller set has passed
+├── Unreachable          no response: refused, dropped, timed out
+├── StatusError          the server answered with an error; `status` and its message
+│   ├── NoSuchJob        404
+│   ├── AlreadyEnded     409: the job has already ended
+│   └── NotReady         503: the model is not loaded; `state`, `retry_after_s`
+├── JobFailed            the job ended without a transcript; `job`
+├── JobCancelled         the job was cancelled; `job`
+└── WaitTimeout          the caller's deadline has passed
 """
 
 from __future__ import annotations
@@ -31,27 +31,28 @@ from scrivano.domain.transcript import Segment, Transcript, segment_from_dict
 T = TypeVar("T")
 
 __all__ = [
+    "AlreadyEnded",
     "Client",
     "ClientError",
-    "Ended",
-    "Event",
     "JobCancelled",
+    "JobEvent",
     "JobFailed",
-    "JobView",
+    "JobSnapshot",
     "ModelStatus",
-    "NotFound",
+    "NoSuchJob",
     "NotReady",
     "StatusError",
-    "TookTooLong",
     "Unreachable",
+    "WaitTimeout",
 ]
 
-# A stream says something every 15 s; after three times that, the connection counts as dropped.
-SILENCE_S = 45.0
+# The server sends something on each stream every 15 s. After three times that, the connection counts as dropped.
+STREAM_TIMEOUT_S = 45.0
 
-# So often in a row a stream is opened again without having brought anything, with a second in between: longer than a
-# server takes to restart.
+# How often in a row a stream is opened again without receiving an event. With `RECONNECT_S` in between, this takes
+# longer than a server's restart.
 RECONNECTS = 10
+RECONNECT_S = 1.0
 
 
 class ClientError(ScrivanoError):
@@ -71,16 +72,16 @@ class StatusError(ClientError):
         self.message = message
 
 
-class NotFound(StatusError):
+class NoSuchJob(StatusError):
     code = "not_found"
 
 
-class Ended(StatusError):
+class AlreadyEnded(StatusError):
     code = "ended"
 
 
 class NotReady(StatusError):
-    """`state` is the model's; the server asks to be left alone for `retry_after_s` seconds."""
+    """`state`: the model's state. `retry_after_s`: when the server wants the next attempt, in seconds."""
 
     code = "not_ready"
 
@@ -90,12 +91,12 @@ class NotReady(StatusError):
         self.retry_after_s = retry_after_s
 
 
-class TookTooLong(ClientError):
+class WaitTimeout(ClientError):
     code = "took_too_long"
 
 
 class _JobError(ClientError):
-    def __init__(self, job: JobView) -> None:
+    def __init__(self, job: JobSnapshot) -> None:
         super().__init__(job.error or f"job {job.id} is {job.status}")
         self.job = job
 
@@ -109,8 +110,8 @@ class JobCancelled(_JobError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobView:
-    """A job as the server showed it. Times of day are ISO 8601 in UTC; `progress` is percent.
+class JobSnapshot:
+    """A job at the time of the request. Times are ISO 8601 in UTC; `progress` is percent; `duration_secs` is audio.
 
     `more` has the fields that this client does not know.
     """
@@ -135,7 +136,7 @@ class JobView:
 
     @property
     def transcript(self) -> Transcript:
-        """What was said. Raises `JobFailed` or `JobCancelled`, or `ClientError` while the job has not ended."""
+        """Raises `JobFailed`, `JobCancelled`, or, while the job has not ended, `ClientError`."""
         if self.status == "failed":
             raise JobFailed(self)
         if self.status == "cancelled":
@@ -149,7 +150,7 @@ class JobView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelStatus:
-    """The model's state: `unloaded`, `loading`, `waiting_for_gpu`, `ready`. `more` as in `JobView`."""
+    """The model's state: `unloaded`, `loading`, `waiting_for_gpu`, `ready`. `more` as in `JobSnapshot`."""
 
     state: str
     loaded_at: str | None = None
@@ -162,8 +163,8 @@ class ModelStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """One event of a job: `progress`, `done` or `error`, what it says, and its place in the job's log."""
+class JobEvent:
+    """An event of a job. `type`: `progress`, `done` or `error`. `id`: its number in the job's event log."""
 
     type: str
     data: Mapping[str, Any]
@@ -174,21 +175,21 @@ class Event:
         return self.type in ("done", "error")
 
     @property
-    def job(self) -> JobView | None:
-        """The job as it ended, which only `done` brings along."""
-        return _view(self.data["job"]) if self.type == "done" else None
+    def job(self) -> JobSnapshot | None:
+        """The ended job, if this is a `done` event."""
+        return _snapshot(self.data["job"]) if self.type == "done" else None
 
 
-class Reads(Protocol):
+class _Readable(Protocol):
     def read(self, size: int = ..., /) -> bytes: ...
 
 
 class Client:
-    """One server. Use it in a `with` block, or `close` it.
+    """A client of one server. Use it in a `with` block, or call `close`.
 
-    `timeout` is in seconds and goes for connecting and for each wait for an answer, not for a whole upload. `api_key`
-    is for a server that takes keys. `transport` and `sleep` are here for tests. Every call raises `ClientError`,
-    nothing else, unless a file that it was given cannot be read (OSError).
+    `timeout`: seconds to connect, and seconds to wait for each response; a whole upload may take longer. `api_key`: for
+    a server that requires keys. `transport` and `sleep` are for tests. Every call raises only `ClientError`, and
+    OSError if a file cannot be read.
     """
 
     def __init__(
@@ -225,22 +226,22 @@ class Client:
         webhook_url: str | None = None,
         queue: bool | None = None,
         wait_for_model: bool = True,
-        patience_s: float = 1800.0,
+        model_timeout_s: float = 1800.0,
     ) -> str:
-        """Send a recording; returns the job's id. It is streamed, so memory stays flat however large it is.
+        """Send a recording. Returns the job's id. The file is streamed, so it does not have to fit into memory.
 
-        While the model is not ready the server answers 503 and says when to come back: the recording is then sent
-        again, until `patience_s` seconds have passed (the first load may be a download). `queue=True` has the server
-        accept at once. With `wait_for_model=False`, with a file that can be read only once (a pipe), or after the
-        deadline, `NotReady` is raised.
-        `languages` are those that may be detected; with `multilingual=True` each segment has its own.
+        While the model is not ready, the server answers 503 with a time to retry after, and the recording is sent
+        again for at most `model_timeout_s` (the first load may include a download). With `queue=True` the server
+        accepts the job at once. `NotReady` is raised after that time, with `wait_for_model=False`, and for a file that
+        can be read only once (a pipe).
+        `languages`: the languages that may be detected. `multilingual=True`: each segment has its own language.
         """
         form = {"language": language, "languages": ",".join(languages) or None, "task": task}
         form |= {"webhook_url": webhook_url, "multilingual": _flag(multilingual), "queue": _flag(queue)}
         data = {name: value for name, value in form.items() if value is not None}
         with _opened(file) as source:
             upload = _Upload(source, filename or _name(file), data)
-            deadline = time.monotonic() + (patience_s if wait_for_model and upload.repeatable else 0.0)
+            deadline = time.monotonic() + (model_timeout_s if wait_for_model and upload.repeatable else 0.0)
             return self._submit(upload, deadline)
 
     def _submit(self, upload: _Upload, deadline: float) -> str:
@@ -252,21 +253,21 @@ class Client:
                     raise
                 self._sleep(error.retry_after_s)
 
-    def get(self, job_id: str) -> JobView:
-        return self._call(_view, "GET", f"/jobs/{job_id}")
+    def get(self, job_id: str) -> JobSnapshot:
+        return self._call(_snapshot, "GET", f"/jobs/{job_id}")
 
-    def cancel(self, job_id: str) -> JobView:
-        """Raises `Ended` when there is nothing left to cancel."""
-        return self._call(_view, "DELETE", f"/jobs/{job_id}")
+    def cancel(self, job_id: str) -> JobSnapshot:
+        """Raises `AlreadyEnded` if the job has ended."""
+        return self._call(_snapshot, "DELETE", f"/jobs/{job_id}")
 
-    def stream(self, job_id: str) -> Iterator[Event]:
-        """Events as they happen, until the last one. A dropped connection is opened again where it broke off."""
+    def stream(self, job_id: str) -> Iterator[JobEvent]:
+        """Yield events until the last one. After a dropped connection, the stream continues with the next event."""
         return self._events(job_id, None)
 
-    def wait(self, job_id: str, timeout: float | None = None) -> JobView:
-        """The job when it has ended, however it did.
+    def wait(self, job_id: str, timeout: float | None = None) -> JobSnapshot:
+        """Wait until the job has ended, successfully or not, and return it.
 
-        Raises `TookTooLong` after `timeout` seconds, or up to 15 s later, when the stream next says something.
+        Raises `WaitTimeout` after `timeout` seconds. It is checked when data arrives, at most 15 s later.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         jobs = [event.job for event in self._events(job_id, deadline)]
@@ -283,7 +284,7 @@ class Client:
         task: str | None = None,
         timeout: float | None = None,
     ) -> Transcript:
-        """Send a recording and wait for its text. Raises `JobFailed`, `JobCancelled`, and `TookTooLong` as `wait`."""
+        """Send a recording and wait for its transcript. Raises `JobFailed`, `JobCancelled` or `WaitTimeout`."""
         job_id = self.submit(
             file, filename=filename, language=language, languages=languages, multilingual=multilingual, task=task
         )
@@ -293,26 +294,26 @@ class Client:
         return self._call(_model_status, "GET", "/model/status")
 
     def load(self) -> str:
-        """Ask for the model to be loaded; returns `load_initiated` or `already_ready`, without waiting."""
+        """Start to load the model. Returns `load_initiated` or `already_ready` without waiting."""
         return self._call(_status, "POST", "/model/load")
 
     def unload(self) -> None:
-        """Ask for the model's memory back; work in flight ends first."""
+        """Unload the model after the work in progress has ended."""
         self._call(_status, "POST", "/model/unload")
 
     def health(self) -> Mapping[str, Any]:
         return self._call(dict[str, Any], "GET", "/health")
 
     def _call(self, read: Callable[[Mapping[str, Any]], T], method: str, path: str, **request: Any) -> T:
-        """What `read` makes of the answer's JSON object."""
+        """Send a request, and apply `read` to the JSON object of the response."""
         with _network_errors():
             response = self._http.request(method, path, **request)
         _check(response)
-        with _strange_answers(response):
+        with _malformed_response(response):
             return read(response.json())
 
-    def _events(self, job_id: str, deadline: float | None) -> Iterator[Event]:
-        """Every event once, over as many connections as it takes. `deadline`: on the monotonic clock."""
+    def _events(self, job_id: str, deadline: float | None) -> Iterator[JobEvent]:
+        """Yield every event once, over as many connections as necessary. `deadline`: on the monotonic clock."""
         last_id, failures = "", 0
         while True:
             try:
@@ -321,24 +322,26 @@ class Client:
                     yield event
                     if event.last:
                         return
-                failure = Unreachable(f"the stream of job {job_id} ends without its last event")
+                failure = Unreachable(f"the stream of job {job_id} ended before its last event")
             except Unreachable as error:
                 failure = error
             _check_deadline(job_id, deadline)
             failures += 1
             if failures > RECONNECTS:
                 raise failure
-            self._sleep(1.0)
+            self._sleep(RECONNECT_S)
 
-    def _connection(self, job_id: str, last_id: str, deadline: float | None) -> Iterator[Event]:
+    def _connection(self, job_id: str, last_id: str, deadline: float | None) -> Iterator[JobEvent]:
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
-        patience = SILENCE_S if deadline is None else max(0.001, min(SILENCE_S, deadline - time.monotonic()))
-        request = self._http.build_request("GET", f"/jobs/{job_id}/stream", headers=headers, timeout=patience)
+        timeout_s = STREAM_TIMEOUT_S
+        if deadline is not None:
+            timeout_s = max(0.001, min(timeout_s, deadline - time.monotonic()))
+        request = self._http.build_request("GET", f"/jobs/{job_id}/stream", headers=headers, timeout=timeout_s)
         with _network_errors(), closing(self._http.send(request, stream=True)) as response:
             _check(response)
             for frame in frames(_until(deadline, job_id, response.iter_bytes())):
-                with _strange_answers(response):
-                    event = Event(frame.event, json.loads(frame.data), frame.id)
+                with _malformed_response(response):
+                    event = JobEvent(frame.event, json.loads(frame.data), frame.id)
                 yield event
 
 
@@ -363,9 +366,9 @@ class _Upload:
 
 
 class _Pipe:
-    """Only `read`: httpx2 takes a pipe that shows its descriptor for an empty file."""
+    """Has `read` only. If httpx2 sees the file descriptor of a pipe, it sends an empty file."""
 
-    def __init__(self, source: Reads) -> None:
+    def __init__(self, source: _Readable) -> None:
         self.read = source.read
 
 
@@ -387,26 +390,26 @@ def _network_errors() -> Iterator[None]:
     try:
         yield
     except (httpx2.RequestError, httpx2.InvalidURL) as error:
-        raise Unreachable(f"no answer from the server ({error or type(error).__name__})") from error
+        raise Unreachable(f"no response from the server ({error or type(error).__name__})") from error
 
 
 @contextmanager
-def _strange_answers(response: httpx2.Response) -> Iterator[None]:
+def _malformed_response(response: httpx2.Response) -> Iterator[None]:
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StatusError(
-            response.status_code, f"{response.request.url} does not answer as a Scrivano server does"
+            response.status_code, f"{response.request.url} is not the response of a Scrivano server"
         ) from error
 
 
 def _check_deadline(job_id: str, deadline: float | None) -> None:
     if deadline is not None and time.monotonic() >= deadline:
-        raise TookTooLong(f"job {job_id} has not ended in time; it goes on")
+        raise WaitTimeout(f"job {job_id} has not ended within the timeout; it is still running")
 
 
 def _check(response: httpx2.Response) -> None:
-    """Raises `StatusError` with what the server said went wrong."""
+    """Raise `StatusError` with the server's message if the response is not a success."""
     if response.is_success:
         return
     with _network_errors():
@@ -415,7 +418,7 @@ def _check(response: httpx2.Response) -> None:
     message = str(body.get("error") or f"the server answered {response.status_code} {response.reason_phrase}".rstrip())
     if response.status_code == 503 and message == "model_not_ready":
         raise NotReady(message, body.get("state"), _retry_after_s(response))
-    kind = {404: NotFound, 409: Ended}.get(response.status_code, StatusError)
+    kind = {404: NoSuchJob, 409: AlreadyEnded}.get(response.status_code, StatusError)
     raise kind(response.status_code, message)
 
 
@@ -432,18 +435,18 @@ def _body(response: httpx2.Response) -> Mapping[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _view(data: Mapping[str, Any]) -> JobView:
+def _snapshot(data: Mapping[str, Any]) -> JobSnapshot:
     segments = tuple(segment_from_dict(one) for one in data.get("segments") or ())
-    return JobView(**_known(JobView, {**data, "segments": segments}))
+    return JobSnapshot(**_known(JobSnapshot, {**data, "segments": segments}))
 
 
 def _model_status(data: Mapping[str, Any]) -> ModelStatus:
     return ModelStatus(**_known(ModelStatus, data))
 
 
-def _known(view: type[JobView | ModelStatus], data: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a view; what it has no field for goes to `more`."""
-    names = {one.name for one in fields(view)} - {"more"}
+def _known(kind: type[JobSnapshot | ModelStatus], data: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments for `kind`. Values without a field of their own go to `more`."""
+    names = {one.name for one in fields(kind)} - {"more"}
     known = {name: value for name, value in data.items() if name in names}
     return known | {"more": {name: value for name, value in data.items() if name not in names}}
 

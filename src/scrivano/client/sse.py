@@ -1,6 +1,6 @@
-"""Bytes of a server-sent event stream → its events, by the rules of the HTML standard. Pure.
+"""Parse a stream of Server-Sent Events as the HTML standard specifies. Pure.
 
-httpx2 has a parser, too, but it is silent about comments, and a reader that has a deadline must notice those.
+httpx2 has a parser, too, but it hides comments. A reader with a deadline needs them: they arrive when no event does.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["Frame", "frames", "lines"]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """`id` is the last one that the stream named, here or before; it is what `Last-Event-ID` repeats."""
+    """`id`: the last id in the stream so far, which a client sends as `Last-Event-ID` when it reconnects."""
 
     event: str
     data: str
@@ -22,7 +22,7 @@ class Frame:
 
 
 def frames(stream: Iterable[bytes]) -> Iterator[Frame]:
-    """Events with data, each as soon as the blank line after it is there; one that breaks off is left out."""
+    """Yield each event with data as soon as its blank line arrives. An incomplete event at the end is dropped."""
     event, data, last_id = "", [], ""
     for line in lines(stream):
         name, _, value = line.partition(":")
@@ -40,18 +40,18 @@ def frames(stream: Iterable[bytes]) -> Iterator[Frame]:
 
 
 def lines(stream: Iterable[bytes]) -> Iterator[str]:
-    """Complete lines, which end with CR, LF or both, wherever the stream is cut into pieces."""
-    begun: list[bytes] = []
+    """Yield complete lines, which end with CR, LF or CRLF. `stream` may be cut into pieces anywhere."""
+    incomplete: list[bytes] = []
     after_cr = False
     for piece in stream:
         if not piece:
             continue
         first, *rest = _LINE_END.split(piece.removeprefix(b"\n") if after_cr else piece)
         after_cr = piece.endswith(b"\r")
-        begun.append(first)
+        incomplete.append(first)
         for part in rest:
-            yield b"".join(begun).decode(errors="replace").removeprefix(_BOM)
-            begun = [part]
+            yield b"".join(incomplete).decode(errors="replace").removeprefix(_BOM)
+            incomplete = [part]
 
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")

@@ -14,19 +14,19 @@ import pytest
 
 from scrivano.client.client import (
     RECONNECTS,
+    AlreadyEnded,
     Client,
     ClientError,
-    Ended,
-    Event,
     JobCancelled,
+    JobEvent,
     JobFailed,
-    JobView,
+    JobSnapshot,
     ModelStatus,
-    NotFound,
+    NoSuchJob,
     NotReady,
     StatusError,
-    TookTooLong,
     Unreachable,
+    WaitTimeout,
 )
 from scrivano.domain.transcript import Segment, Transcript, Word
 
@@ -58,7 +58,7 @@ HELLO = Segment(start=0.5, end=2.0, text="Hello.", words=(Word(text="Hello.", st
 
 
 class Server:
-    """Answers one request after another as told, and remembers them and the pauses between."""
+    """Returns the given answers one after another, and records the requests and the pauses between them."""
 
     def __init__(self, *answers: Answer) -> None:
         self._answers = iter(answers)
@@ -117,7 +117,7 @@ DROPPED = httpx2.ReadError("dropped")
 # submit
 
 
-def test_a_file_is_submitted_with_what_was_said_of_it(tmp_path: Path) -> None:
+def test_a_file_is_submitted_with_its_options(tmp_path: Path) -> None:
     file = tmp_path / "talk.mp3"
     file.write_bytes(b"sound")
     server = Server(answer(ACCEPTED, 202))
@@ -144,7 +144,7 @@ def test_several_languages_are_sent_as_one_field() -> None:
     assert server.form() == {"languages": "de,en", "multilingual": "true", "audio": "sound"}
 
 
-def test_what_was_not_said_is_not_sent() -> None:
+def test_options_that_are_not_given_are_not_sent() -> None:
     server = Server(answer(ACCEPTED, 202))
 
     server.client().submit(io.BytesIO(b"sound"))
@@ -153,7 +153,7 @@ def test_what_was_not_said_is_not_sent() -> None:
     assert b'filename="audio"' in server.bodies[0]
 
 
-def test_while_the_model_loads_the_file_is_sent_again_when_the_server_says_so() -> None:
+def test_while_the_model_loads_the_file_is_sent_again_after_the_servers_retry_time() -> None:
     server = Server(not_ready("unloaded", 30), not_ready("loading", 10), answer(ACCEPTED, 202))
 
     assert server.client().submit(io.BytesIO(b"sound"), filename="a.wav") == "j1"
@@ -171,11 +171,11 @@ def test_a_caller_may_not_want_to_wait_for_the_model() -> None:
     assert server.pauses == []
 
 
-def test_nobody_waits_past_the_deadline() -> None:
+def test_submitting_stops_at_the_deadline() -> None:
     server = Server(not_ready(after_s=10))
 
     with pytest.raises(NotReady):
-        server.client().submit(io.BytesIO(b"sound"), patience_s=9)
+        server.client().submit(io.BytesIO(b"sound"), model_timeout_s=9)
 
     assert server.pauses == []
 
@@ -207,7 +207,7 @@ def test_a_pipe_is_streamed_but_not_sent_again() -> None:
         server.client().submit(io.BufferedReader(Pipe(b"sound")))
 
 
-def test_a_file_that_is_not_there_is_the_callers_error() -> None:
+def test_a_missing_file_raises_an_os_error() -> None:
     with pytest.raises(FileNotFoundError):
         Server().client().submit("/nowhere/at/all.wav")
 
@@ -215,7 +215,7 @@ def test_a_file_that_is_not_there_is_the_callers_error() -> None:
 # get, cancel, errors
 
 
-def test_a_job_is_read_with_what_this_client_does_not_know() -> None:
+def test_fields_that_the_client_does_not_know_are_in_more() -> None:
     job = Server(answer(JOB)).client().get("j1")
 
     assert (job.id, job.status, job.progress, job.language, job.duration_secs) == ("j1", "done", 100, "en", 2.5)
@@ -225,7 +225,7 @@ def test_a_job_is_read_with_what_this_client_does_not_know() -> None:
     assert job.transcript == Transcript(language="en", duration=2.5, segments=(HELLO,))
 
 
-def test_a_job_that_just_began_has_no_text() -> None:
+def test_a_job_that_has_just_started_has_no_text() -> None:
     job = Server(answer({"id": "j1", "status": "queued", "segments": [], "duration_secs": None})).client().get("j1")
 
     assert not job.ended
@@ -244,13 +244,13 @@ def test_a_cancel_is_a_delete() -> None:
     ("status", "kind", "message"),
     [
         (400, StatusError, "missing 'audio' field"),
-        (404, NotFound, "job j1 not found"),
-        (409, Ended, "job j1 is already in terminal state done"),
+        (404, NoSuchJob, "job j1 not found"),
+        (409, AlreadyEnded, "job j1 is already in terminal state done"),
         (500, StatusError, "worker channel closed"),
         (503, StatusError, "too many jobs"),
     ],
 )
-def test_the_servers_message_is_the_errors(status: int, kind: type[StatusError], message: str) -> None:
+def test_an_error_has_the_servers_message(status: int, kind: type[StatusError], message: str) -> None:
     with pytest.raises(kind) as caught:
         Server(answer({"error": message}, status)).client().get("j1")
 
@@ -258,20 +258,20 @@ def test_the_servers_message_is_the_errors(status: int, kind: type[StatusError],
     assert (caught.value.status, caught.value.message, str(caught.value)) == (status, message, message)
 
 
-def test_an_error_page_of_something_in_between_is_an_error_too() -> None:
+def test_an_error_page_of_a_proxy_is_an_error_too() -> None:
     with pytest.raises(StatusError, match="502 Bad Gateway"):
         Server(httpx2.Response(502, text="<html>")).client().get("j1")
 
 
 @pytest.mark.parametrize("body", ["hello", '["a"]', "{}"])
-def test_something_else_that_answers_there_is_an_error(body: str) -> None:
-    with pytest.raises(StatusError, match="does not answer as a Scrivano server does"):
+def test_a_response_that_is_not_scrivanos_is_an_error(body: str) -> None:
+    with pytest.raises(StatusError, match="is not the response of a Scrivano server"):
         Server(httpx2.Response(200, text=body)).client().get("j1")
 
 
 @pytest.mark.parametrize("error", [httpx2.ConnectError("refused"), httpx2.ReadTimeout("")])
-def test_no_answer_is_an_error(error: Exception) -> None:
-    with pytest.raises(Unreachable, match="no answer"):
+def test_no_response_is_an_error(error: Exception) -> None:
+    with pytest.raises(Unreachable, match="no response"):
         Server(error).client().health()
 
 
@@ -283,12 +283,12 @@ def test_events_are_streamed_until_the_last() -> None:
 
     first, last = server.client().stream("j1")
 
-    assert first == Event("progress", {"type": "progress", "percent": 50}, "1")
+    assert first == JobEvent("progress", {"type": "progress", "percent": 50}, "1")
     assert first.job is None
     assert (last.type, last.job) == ("done", Server(answer(JOB)).client().get("j1"))
 
 
-def test_a_dropped_stream_is_taken_up_where_it_broke_off() -> None:
+def test_a_dropped_stream_continues_with_the_next_event() -> None:
     half, rest = DONE[:40], DONE[40:]
     server = Server(
         events(event("progress", 1, percent=10), DROPPED),
@@ -301,7 +301,7 @@ def test_a_dropped_stream_is_taken_up_where_it_broke_off() -> None:
     assert [request.headers.get("Last-Event-ID") for request in server.requests] == [None, "1", "1", "2"]
 
 
-def test_a_stream_that_stays_away_is_given_up() -> None:
+def test_a_stream_that_keeps_failing_raises_an_error() -> None:
     server = Server(*[httpx2.ConnectError("gone")] * (RECONNECTS + 1))
 
     with pytest.raises(Unreachable):
@@ -310,10 +310,10 @@ def test_a_stream_that_stays_away_is_given_up() -> None:
     assert len(server.pauses) == RECONNECTS
 
 
-def test_a_stream_of_no_job_is_told_at_once() -> None:
+def test_the_stream_of_an_unknown_job_raises_at_once() -> None:
     server = Server(answer({"error": "job j1 not found"}, 404))
 
-    with pytest.raises(NotFound):
+    with pytest.raises(NoSuchJob):
         list(server.client().stream("j1"))
 
 
@@ -332,12 +332,12 @@ def test_waiting_for_a_job_that_fails_ends_with_it_too() -> None:
 
 
 @pytest.mark.parametrize("stream", [[": ping\n\n"], [event("progress", 1)], [httpx2.ReadTimeout("")], []])
-def test_nobody_waits_for_a_job_past_the_deadline(stream: Sequence[str | Exception]) -> None:
-    with pytest.raises(TookTooLong):
+def test_waiting_stops_at_the_deadline(stream: Sequence[str | Exception]) -> None:
+    with pytest.raises(WaitTimeout):
         Server(events(*stream)).client().wait("j1", timeout=0.0)
 
 
-def test_transcribe_goes_from_a_file_to_its_text() -> None:
+def test_transcribe_returns_the_transcript_of_a_file() -> None:
     server = Server(answer(ACCEPTED, 202), events(DONE))
 
     transcript = server.client().transcribe(io.BytesIO(b"sound"), language="en")
@@ -384,7 +384,7 @@ def test_the_model_is_loaded_and_unloaded(call: Callable[[Client], object], path
     assert (server.requests[0].method, server.requests[0].url.path) == ("POST", path)
 
 
-def test_health_is_what_the_server_says() -> None:
+def test_health_is_the_servers_response() -> None:
     assert Server(answer({"status": "ok", "model": "nano"})).client().health()["model"] == "nano"
 
 
@@ -405,9 +405,9 @@ def test_a_client_closes_its_connections() -> None:
     assert transport.closed
 
 
-def test_views_are_frozen() -> None:
+def test_snapshots_are_frozen() -> None:
     with pytest.raises(AttributeError):
-        cast(Any, JobView(id="j1", status="done")).status = "failed"
+        cast(Any, JobSnapshot(id="j1", status="done")).status = "failed"
 
 
 def test_the_client_needs_nothing_of_a_server() -> None:
