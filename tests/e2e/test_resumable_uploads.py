@@ -296,7 +296,7 @@ def test_what_does_not_fit_together_is_refused(server: Served) -> None:
     nowhere = "/uploads/none"
 
     refused(patch(server, where, 5, b"x"), 409, "must be 0")
-    refused(patch(server, where, 0, b"x" * 101), 413, "leaves room for")
+    refused(patch(server, where, 0, b"x" * 101), 413, "that remain of Upload-Length")
     refused(patch(server, where, 0, b"x", Content_Type="audio/flac"), 415, "application/offset+octet-stream")
     refused(patch(server, where, -1, b"x"), 400, "Upload-Offset")
     refused(patch(server, where, 0, b"x", Tus_Resumable="0.2.2"), 412, "1.0.0")
@@ -314,7 +314,7 @@ def test_a_body_without_a_length_is_measured_on_its_way(server: Served) -> None:
     given = {**TUS, "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
 
     answer = server.http.patch(where, content=iter([b"x" * 60, b"x" * 60]), headers=given)
-    refused(answer, 413, "leaves room for")
+    refused(answer, 413, "that remain of Upload-Length")
     answer = server.http.patch(where, content=iter([b"x" * 30, b"x" * 30]), headers=given)
 
     assert (answer.status_code, answer.headers["Upload-Offset"]) == (204, "60")

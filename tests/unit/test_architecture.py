@@ -23,7 +23,7 @@ PROJECT: Mapping[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text()
 SERVER = (
     "server.build",
     "api.app",
-    "submission.request",
+    "submission.submissions",
     "webhooks.sender",
     "running.loop",
     "processes.child",

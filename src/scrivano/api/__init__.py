@@ -9,6 +9,7 @@ Modules, each may import only those below it:
     compat           other servers' interfaces
     routes           the native interface, one file for each resource
     services         what routes work with
+    request_body     a request's body for `submission`
     middleware       one concern of every request in each file
     errors           errors as responses
     routing          what a route declares: scopes, error format, size of its body
@@ -18,4 +19,4 @@ Modules, each may import only those below it:
     sse              Server-Sent Events: framing
 """
 
-__all__ = ["app", "compat", "middleware", "routes", "services"]
+__all__ = ["app", "middleware", "services"]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -17,9 +16,9 @@ from scrivano.store.database import Database
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
 from scrivano.store.wake_ups import ModelEventLog, WakeUps
-from scrivano.submission.download import Downloads
-from scrivano.submission.resumable import ResumableUploads
-from scrivano.telemetry.events import Emit
+from scrivano.submission.resumable_jobs import ResumableJobs
+from scrivano.submission.submissions import Submissions
+from scrivano.submission.waiter import Waiter
 from scrivano.telemetry.metrics import Metrics
 from scrivano.webhooks.sender import WebhookSender
 
@@ -28,9 +27,8 @@ __all__ = ["Services", "ServicesDep"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """`models`: the first is meant where none is named. `gpu`: the device whose memory is shown. `queue_always`: accept
-    submissions whatever the model's state. `max_upload_bytes` and `max_queue` None: no limit. `caller`: who made the
-    request that this is handed to."""
+    """`models`: those that are served, the default one first. `gpu`: the device whose memory is shown. `caller`: who
+    made the request that this is handed to."""
 
     database: Database
     store: JobStore
@@ -38,21 +36,15 @@ class Services:
     blobs: Blobs
     runner: Runner
     webhooks: WebhookSender
-    downloads: Downloads
-    partial_uploads: ResumableUploads
+    submissions: Submissions
+    resumable_jobs: ResumableJobs
+    waiter: Waiter
     wake_ups: WakeUps
     model_log: ModelEventLog
     memory: MemoryReader
     metrics: Metrics
-    emit: Emit
-    now: Callable[[], datetime]
-    new_id: Callable[[], str]
     gpu: int
     models: Sequence[str]
-    gpu_poll_interval_secs: int
-    queue_always: bool = False
-    max_upload_bytes: int | None = None
-    max_queue: int | None = None
     caller: Caller = ANONYMOUS
 
     @property

@@ -46,7 +46,7 @@ class RunningHash:
         self.size_bytes = 0
         self._hash = hashlib.sha256()
 
-    def add(self, data: bytes | bytearray, at: int) -> None:
+    def add(self, data: bytes | bytearray | memoryview, at: int) -> None:
         """Data at offset `at`. Ignored unless it follows directly: `catch_up` reads it from the file later."""
         if at == self.size_bytes:
             self._hash.update(data)
@@ -148,7 +148,7 @@ class PartWriter:
     def position(self) -> int:
         return self._output.position
 
-    def write(self, data: bytes | bytearray) -> None:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         """Raises `StorageFull`."""
         at = self.position
         self._disk_space.admit(len(data))

@@ -28,7 +28,6 @@ from fastapi import FastAPI
 from scrivano.api.app import HttpOptions, create_app
 from scrivano.api.middleware.body_limits import BodyRate
 from scrivano.api.middleware.request_telemetry import RequestTelemetryOptions
-from scrivano.api.routes.uploads import finish_pending
 from scrivano.api.services import Services
 from scrivano.auth.key_ring import KeyRing
 from scrivano.domain.errors import ModelUnavailable, StartError
@@ -54,8 +53,13 @@ from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
 from scrivano.store.uploads import UploadStore
 from scrivano.store.wake_ups import DELIVERIES, MODEL, ModelEventLog, WakeUps
-from scrivano.submission.download import Downloads
-from scrivano.submission.resumable import ResumableUploads
+from scrivano.submission.admission import Admission
+from scrivano.submission.fetch import Downloads
+from scrivano.submission.job_intake import JobIntake
+from scrivano.submission.resumable_jobs import ResumableJobs
+from scrivano.submission.resumable_uploads import ResumableUploads
+from scrivano.submission.submissions import Submissions
+from scrivano.submission.waiter import Waiter
 from scrivano.telemetry.events import Emit, JobEnded, TelemetryEvent
 from scrivano.telemetry.metrics import Metrics
 from scrivano.telemetry.traces import Tracing, tracing
@@ -182,6 +186,18 @@ def build(
     runner = Runner(kept.store, kept.blobs, memory, announce, _now, options, emit)
     metrics.add(gauges(kept.store, kept.outbox, runner, memory, options.pool.gpus, settings.data_dir))
     kept.store.on_end = lambda job: emit(JobEnded(job))
+    admission = Admission(
+        store=kept.store,
+        runner=runner,
+        webhooks=webhooks,
+        models=models,
+        queue_always=settings.admission == "queue",
+        max_queue=settings.max_queue,
+        gpu_poll_interval_secs=settings.gpu_poll_interval_secs,
+    )
+    intake = JobIntake(
+        store=kept.store, blobs=kept.blobs, runner=runner, emit=emit, now=_now, max_queue=settings.max_queue
+    )
     services = Services(
         database=kept.database,
         store=kept.store,
@@ -189,23 +205,33 @@ def build(
         blobs=kept.blobs,
         runner=runner,
         webhooks=webhooks,
-        downloads=Downloads(GuardedTransport(address_policy), settings.fetch_timeout_secs),
-        partial_uploads=ResumableUploads(
-            kept.partials, kept.blobs, _now, timedelta(hours=settings.upload_expiry_hours)
+        submissions=Submissions(
+            blobs=kept.blobs,
+            runner=runner,
+            downloads=Downloads(GuardedTransport(address_policy), settings.fetch_timeout_secs),
+            admission=admission,
+            intake=intake,
+            new_id=_new_id,
+            models=models,
+            max_upload_bytes=settings.max_upload_bytes,
         ),
+        resumable_jobs=ResumableJobs(
+            uploads=ResumableUploads(kept.partials, kept.blobs, _now, timedelta(hours=settings.upload_expiry_hours)),
+            admission=admission,
+            intake=intake,
+            runner=runner,
+            wake_ups=wake_ups,
+            new_id=_new_id,
+            models=models,
+            max_upload_bytes=settings.max_upload_bytes,
+        ),
+        waiter=Waiter(store=kept.store, runner=runner, wake_ups=wake_ups),
         wake_ups=wake_ups,
         model_log=model_log,
         memory=memory,
         metrics=metrics,
-        emit=emit,
-        now=_now,
-        new_id=_new_id,
         gpu=settings.cuda_device[0],
         models=models,
-        gpu_poll_interval_secs=settings.gpu_poll_interval_secs,
-        queue_always=settings.admission == "queue",
-        max_upload_bytes=settings.max_upload_bytes,
-        max_queue=settings.max_queue,
     )
     telemetry = RequestTelemetryOptions(
         emit=emit, new_id=_new_id, log=settings.access_log, start_span=traces.start_request if traces else None
@@ -399,7 +425,7 @@ def _lifespan(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         services.wake_ups.attach(asyncio.get_running_loop())
         services.runner.start()
-        work = (services.webhooks.run(), retention.run(), finish_pending(services))
+        work = (services.webhooks.run(), retention.run(), services.resumable_jobs.finish_pending())
         tasks = [asyncio.create_task(one) for one in work]
         if ring is not None:
             tasks.append(asyncio.create_task(ring.run()))
@@ -413,7 +439,7 @@ def _lifespan(
                 with suppress(asyncio.CancelledError):
                     await task
             await services.webhooks.close()
-            await services.downloads.close()
+            await services.submissions.downloads.close()
 
     return lifespan
 
@@ -441,9 +467,10 @@ def _wyoming_listener(settings: Settings, cleanup: ExitStack) -> socket.socket |
 def _wyoming(services: Services, listener: socket.socket | None) -> AbstractAsyncContextManager[None]:
     if listener is None:
         return nullcontext()
-    from scrivano.wyoming.server import serve_wyoming  # an extra: it may not be installed
+    from scrivano.wyoming.server import WyomingServer  # an extra: it may not be installed
 
-    return serve_wyoming(services, listener)
+    server = WyomingServer(submissions=services.submissions, waiter=services.waiter, model=services.model)
+    return server.serve(listener)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -1,15 +1,40 @@
-"""From bytes to a stored job, and waiting for its end. Every interface submits through this package.
+"""From received bytes to a stored job, and waiting for the job's result. Every protocol submits through this package.
 
-May import: api, domain, files, net, running, store, telemetry.
+May import: auth, domain, files, net, running, store, telemetry, webhooks.
 
 Modules, each may import only those below it:
 
-    synchronous  calls that wait for the end of their job
-    request      what a submission asks for, and how it becomes a job
-    resumable    uploads that come in several requests
-    audio_url    recordings that are fetched from a URL
-    download     fetch a URL piece by piece
-    multipart    a form as it arrives: the file goes to disk, the fields are kept
+    waiter             wait for a job to end, or for a model to load
+    submissions        submit a recording in one request
+    resumable_jobs     submit a recording in several requests
+    job_intake         store a received recording and its job
+    admission          refuse a job that cannot be accepted now
+    fetch              download a recording from a URL
+    resumable_uploads  the files of uploads in several requests
+    recording          the file of an upload in one request
+    disk_sink          write a file to disk while more of it arrives
+    multipart          parse a multipart form
+    tus_headers        parse the headers of the tus protocol
+    job_request        what a caller asks for
+    model_names        the names by which a model can be requested
+    form_fields        parse the text fields of a form
+    request_body       a request's body, independent of HTTP
+    wav_header         a WAV header for bare PCM audio
 """
 
-__all__ = ["audio_url", "download", "multipart", "request", "resumable", "synchronous"]
+__all__ = [
+    "admission",
+    "fetch",
+    "form_fields",
+    "job_intake",
+    "job_request",
+    "model_names",
+    "multipart",
+    "request_body",
+    "resumable_jobs",
+    "resumable_uploads",
+    "submissions",
+    "tus_headers",
+    "waiter",
+    "wav_header",
+]

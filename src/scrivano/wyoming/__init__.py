@@ -1,10 +1,10 @@
-"""Wyoming over TCP, Home Assistant's protocol for voice, over the same jobs.
+"""Wyoming over TCP: Home Assistant's protocol for voice. It submits jobs as HTTP does.
 
-May import: api, domain, submission.
+May import: auth, domain, submission.
 
 Modules, each may import only those below it:
 
-    server  the protocol: describe, transcribe
+    server  the connections and their messages: describe, transcribe, audio
 """
 
 __all__ = ["server"]

@@ -1,8 +1,8 @@
-"""Wyoming over TCP, Home Assistant's protocol for voice, over the same jobs.
+"""Wyoming over TCP: Home Assistant's protocol for voice. It submits jobs as HTTP does.
 
-A client sends `transcribe` (or not), `audio-start`, `audio-chunk`…, `audio-stop`, and gets one `transcript`, always:
-an empty one where there was no speech, and after an `error`. `describe` is answered with `info`. The audio goes from
-the socket to its place on disk, as an upload does.
+A client sends `transcribe` (optional), `audio-start`, `audio-chunk` (any number), `audio-stop`. Each recording gets
+exactly one `transcript`; it is empty if there is no speech, and after an `error`. `describe` is answered with `info`.
+The audio is written to disk while it arrives, as an upload is.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import socket
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import cast
 
 from wyoming.asr import Transcribe, Transcript
@@ -22,112 +23,123 @@ from wyoming.event import Event, async_read_event, async_write_event
 from wyoming.info import AsrModel, AsrProgram, Attribution, Describe, Info
 
 from scrivano import __version__
-from scrivano.api.services import Services
+from scrivano.auth.keys import ANONYMOUS
 from scrivano.domain.errors import BadRequest, ScrivanoError
-from scrivano.domain.job import JobOptions, Task
+from scrivano.domain.job import JobOptions, Priority, Task
 from scrivano.domain.languages import LANGUAGES, parse_language
-from scrivano.submission.request import JobRequest
-from scrivano.submission.synchronous import finish, submit, wav_header
+from scrivano.submission.job_request import JobRequest
+from scrivano.submission.submissions import Submissions
+from scrivano.submission.waiter import Waiter
+from scrivano.submission.wav_header import wav_header
 
-__all__ = ["serve_wyoming"]
+__all__ = ["WyomingServer"]
 
-# Of one event's data or payload, which are held in memory; clients send some kilobytes at a time.
+# The largest part (data or payload) of one event: a part is held in memory. Clients send some kilobytes at a time.
 MAX_PART_BYTES = 16 * 1024 * 1024
 
+# The smallest and largest values that a WAV header may be given.
 FORMAT_LIMITS = {"rate": (1_000, 384_000), "width": (2, 4), "channels": (1, 32)}
 
 logger = logging.getLogger(__name__)
 
 
-@asynccontextmanager
-async def serve_wyoming(services: Services, listener: socket.socket) -> AsyncIterator[None]:
-    """Serve on a listening socket, which is closed at the end, with what is connected."""
-    talks: set[asyncio.Task[None]] = set()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WyomingServer:
+    """`model`: the name that `info` shows. The protocol has no keys, so every client is `ANONYMOUS`."""
 
-    async def talk(reader: StreamReader, writer: StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        talks.add(task)
+    submissions: Submissions
+    waiter: Waiter
+    model: str
+
+    @asynccontextmanager
+    async def serve(self, listener: socket.socket) -> AsyncIterator[None]:
+        """Accept connections on a listening socket. At the end, the socket and all connections are closed."""
+        connections: set[asyncio.Task[None]] = set()
+
+        async def serve_connection(reader: StreamReader, writer: StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            connections.add(task)
+            try:
+                await _Connection(self, reader, writer).run()
+            except Exception:
+                logger.exception("a Wyoming connection failed")
+            finally:
+                connections.discard(task)
+                writer.close()
+
+        server = await asyncio.start_server(serve_connection, sock=listener)
         try:
-            await _Talk(services, reader, writer).run()
-        except Exception:
-            logger.exception("a Wyoming connection failed")
+            yield
         finally:
-            talks.discard(task)
-            writer.close()
-
-    server = await asyncio.start_server(talk, sock=listener)
-    try:
-        yield
-    finally:
-        server.close()
-        for task in list(talks):
-            task.cancel()
-        await asyncio.gather(*talks, return_exceptions=True)
+            server.close()
+            for task in list(connections):
+                task.cancel()
+            await asyncio.gather(*connections, return_exceptions=True)
 
 
-class _Bounded:
-    """A reader that takes no part of an event that is larger than `MAX_PART_BYTES`."""
+class _LimitedReader:
+    """A reader that refuses events with a part larger than `MAX_PART_BYTES`."""
 
     def __init__(self, reader: StreamReader) -> None:
         self._reader = reader
         self.readline = reader.readline
 
-    async def readexactly(self, count: int) -> bytes:
-        if count > MAX_PART_BYTES:
-            raise ConnectionAbortedError(f"an event of {count} bytes")
-        return await self._reader.readexactly(count)
+    async def readexactly(self, size_bytes: int) -> bytes:
+        if size_bytes > MAX_PART_BYTES:
+            raise ConnectionAbortedError(f"an event of {size_bytes} bytes")
+        return await self._reader.readexactly(size_bytes)
 
 
-class _Talk:
-    """One connection, which may bring any number of recordings, one after the other."""
+class _Connection:
+    """One connection, which sends any number of recordings, one after the other."""
 
-    def __init__(self, services: Services, reader: StreamReader, writer: StreamWriter) -> None:
-        self._services = services
-        self._reader = cast(StreamReader, _Bounded(reader))
+    def __init__(self, server: WyomingServer, reader: StreamReader, writer: StreamWriter) -> None:
+        self._server = server
+        self._reader = cast(StreamReader, _LimitedReader(reader))
         self._writer = writer
-        self._wanted = Transcribe()
+        # What the next recording is asked for; valid for that one only.
+        self._transcribe = Transcribe()
 
     async def run(self) -> None:
-        """Until the other end goes. A recording that it did not finish is thrown away."""
+        """Answer events until the client disconnects. An unfinished recording is discarded."""
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             while event := await async_read_event(self._reader):
                 await self._answer(event)
 
     async def _answer(self, event: Event) -> None:
         if Describe.is_type(event.type):
-            await self._say(_info(self._services.model).event())
+            await self._send(_info(self._server.model).event())
         elif Transcribe.is_type(event.type):
-            self._wanted = Transcribe.from_event(event)
+            self._transcribe = Transcribe.from_event(event)
         elif AudioStart.is_type(event.type) or AudioChunk.is_type(event.type):
-            await self._say((await self._transcribed(event)).event())
-            self._wanted = Transcribe()
+            await self._send((await self._transcript(event)).event())
+            self._transcribe = Transcribe()
         elif AudioStop.is_type(event.type):
-            await self._say(Transcript("").event())
+            await self._send(Transcript("").event())
 
-    async def _transcribed(self, first: Event) -> Transcript:
-        """Never fails but with the connection: who waits for a transcript would wait for ever."""
+    async def _transcript(self, first: Event) -> Transcript:
+        """Receive a recording and wait for its transcript. Errors are sent, and the transcript is empty: a client waits
+        for one in any case."""
+        chunks = self._audio_chunks(first)
         try:
-            job_id = await self._submitted(first)
+            try:
+                job_id = await self._server.submissions.submit_audio(
+                    chunks, _job_request(self._transcribe), ANONYMOUS, prefix=_wav_header(first)
+                )
+            except ScrivanoError:
+                async for _ in chunks:  # the client reads no event before it has sent its recording to the end
+                    pass
+                raise
             if job_id is None:
                 return Transcript("")
-            done = await finish(self._services, job_id)
-            return Transcript(done.transcript.text, language=done.transcript.language)
+            finished = await self._server.waiter.finish(job_id)
+            return Transcript(finished.transcript.text, language=finished.transcript.language)
         except ScrivanoError as error:
-            await self._say(Error(str(error), error.code).event())
+            await self._send(Error(str(error), error.code).event())
             return Transcript("")
 
-    async def _submitted(self, first: Event) -> str | None:
-        """The job's id; None for a recording without a single byte."""
-        pieces = self._pieces(first)
-        try:
-            return await submit(self._services, pieces, _wish(self._wanted), prefix=_header(first))
-        except ScrivanoError:
-            async for _ in pieces:  # what is refused is still sent to its end, and answered then
-                pass
-            raise
-
-    async def _pieces(self, first: Event) -> AsyncIterator[bytes]:
+    async def _audio_chunks(self, first: Event) -> AsyncIterator[bytes]:
         event: Event | None = first
         while event is not None and not AudioStop.is_type(event.type):
             if AudioChunk.is_type(event.type) and event.payload:
@@ -136,23 +148,23 @@ class _Talk:
         if event is None:
             raise ConnectionResetError("the connection ended before audio-stop")
 
-    async def _say(self, event: Event) -> None:
+    async def _send(self, event: Event) -> None:
         await async_write_event(event, self._writer)
 
 
-def _wish(wanted: Transcribe) -> JobRequest:
+def _job_request(transcribe: Transcribe) -> JobRequest:
     """Raises `BadRequest` for an unknown language."""
-    hotwords = [*(wanted.transcript_names or ()), *(wanted.transcript_terms or ())]
+    hotwords = [*(transcribe.transcript_names or ()), *(transcribe.transcript_terms or ())]
     return JobRequest(
         task=Task.TRANSCRIBE,
-        language=parse_language(wanted.language),
+        language=parse_language(transcribe.language),
         options=JobOptions(hotwords=", ".join(hotwords) or None),
-        priority="interactive",
+        priority=Priority.INTERACTIVE,
     )
 
 
-def _header(event: Event) -> bytes:
-    """Raises `BadRequest`."""
+def _wav_header(event: Event) -> bytes:
+    """Raises `BadRequest` for a format that no WAV file can have."""
     for name, (least, most) in FORMAT_LIMITS.items():
         value = event.data.get(name)
         if not isinstance(value, int) or not least <= value <= most:
@@ -161,13 +173,12 @@ def _header(event: Event) -> bytes:
 
 
 def _info(model: str) -> Info:
-    ours = Attribution(name="Scrivano", url="")
     return Info(
         asr=[
             AsrProgram(
                 name="scrivano",
                 description="Scrivano",
-                attribution=ours,
+                attribution=Attribution(name="Scrivano", url=""),
                 installed=True,
                 version=__version__,
                 models=[

@@ -10,4 +10,4 @@ Modules, each may import only those below it:
     openai_request    the form of OpenAI's requests
 """
 
-__all__ = ["openai", "openai_request", "whisper_asr", "whisper_cpp"]
+__all__ = ["openai", "whisper_asr", "whisper_cpp"]

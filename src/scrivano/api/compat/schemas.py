@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
+from fastapi import Header
 from pydantic import BaseModel, Field
 
-from scrivano.api.compat.openai_request import ALIASES, RESPONSE_FORMATS
+from scrivano.api.compat.openai_request import RESPONSE_FORMATS
 from scrivano.api.schemas import SYNCHRONOUS, refusals
+from scrivano.submission.model_names import ALIASES
 
 __all__ = [
     "ASR_BODY",
@@ -16,11 +18,17 @@ __all__ = [
     "OPENAI_RESPONSES",
     "TRANSCRIPTION_BODY",
     "TRANSLATION_BODY",
+    "IdempotencyKey",
     "LanguageView",
     "ModelList",
     "ModelObject",
     "OpenAIErrorView",
     "VersionView",
+]
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(max_length=255, description="The same request sent again with the same key gets the same job."),
 ]
 
 

@@ -9,23 +9,24 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from fastapi import Query, Request, Response
+from fastapi import Query, Response
 from pydantic import BaseModel, Field
 
 from scrivano import __version__
-from scrivano.api.compat.schemas import ASR_BODY, LanguageView, VersionView
+from scrivano.api.compat.schemas import ASR_BODY, IdempotencyKey, LanguageView, VersionView
 from scrivano.api.errors import JOB_ID_HEADER
+from scrivano.api.request_body import BodyDep
 from scrivano.api.routes.transcripts import disposition
 from scrivano.api.routing import ErrorFormat, Router
 from scrivano.api.schemas import SYNCHRONOUS, refusals
 from scrivano.api.services import ServicesDep
 from scrivano.auth.keys import Scope
-from scrivano.domain.job import JobOptions, Task
+from scrivano.domain.job import JobOptions, Priority, Task
 from scrivano.domain.languages import LANGUAGES, parse_language
 from scrivano.domain.transcript import Transcript
-from scrivano.submission.multipart import Upload
-from scrivano.submission.request import JobRequest
-from scrivano.submission.synchronous import PCM_HEADER, IdempotencyKey, begin, detect, finish
+from scrivano.submission.job_request import JobRequest, language_detection
+from scrivano.submission.multipart import Form
+from scrivano.submission.wav_header import PCM_HEADER
 from scrivano.text.formats import render
 from scrivano.text.subtitles import Shape
 
@@ -63,7 +64,7 @@ class AsrQuery(BaseModel):
 )
 @router.requires(Scope.SUBMIT, takes_recording=True, errors=ErrorFormat.EMPTY)
 async def asr(
-    request: Request,
+    body: BodyDep,
     services: ServicesDep,
     query: Annotated[AsrQuery, Query()],
     idempotency_key: IdempotencyKey = None,
@@ -71,14 +72,21 @@ async def asr(
     """Answers when the transcript is there; the header `X-Job-Id` names the job underneath. Errors have no body."""
     names: list[str | None] = []
 
-    def wish(upload: Upload) -> JobRequest:
-        names.append(upload.filename)
-        return _wish(query, upload)
+    def job_request_of(form: Form) -> JobRequest:
+        names.append(form.filename)
+        return _job_request(query, form.filename)
 
-    prefix = b"" if query.encode else PCM_HEADER
-    job_id = await begin(services, request, "audio_file", wish, idempotency_key=idempotency_key, prefix=prefix)
-    done = await finish(services, job_id)
-    transcript = done.transcript if query.word_timestamps else _without_words(done.transcript, query.output)
+    job_id = await services.submissions.submit_form(
+        body,
+        services.caller,
+        "audio_file",
+        job_request_of,
+        idempotency_key=idempotency_key,
+        prefix=b"" if query.encode else PCM_HEADER,
+    )
+    transcript = (await services.waiter.finish(job_id)).transcript
+    if not query.word_timestamps:
+        transcript = _without_words(transcript, query.output)
     headers = {
         JOB_ID_HEADER: job_id,
         "Asr-Engine": "scrivano",
@@ -96,11 +104,17 @@ async def asr(
 )
 @router.requires(Scope.SUBMIT, takes_recording=True, errors=ErrorFormat.EMPTY)
 async def detect_language(
-    request: Request, response: Response, services: ServicesDep, encode: Annotated[Encode, Query()] = True
+    body: BodyDep, response: Response, services: ServicesDep, encode: Annotated[Encode, Query()] = True
 ) -> dict[str, Any]:
     """Of the first speech. The job underneath is cancelled as soon as that is known. Errors have no body."""
-    prefix = b"" if encode else PCM_HEADER
-    job_id, language = await detect(services, request, "audio_file", prefix=prefix)
+    job_id = await services.submissions.submit_form(
+        body,
+        services.caller,
+        "audio_file",
+        lambda form: language_detection(form.filename),
+        prefix=b"" if encode else PCM_HEADER,
+    )
+    language = await services.waiter.detected_language(job_id)
     response.headers[JOB_ID_HEADER] = job_id
     return {
         "detected_language": LANGUAGES.get(language.code, "unknown"),
@@ -115,18 +129,18 @@ async def status() -> dict[str, str]:
     return {"version": __version__}
 
 
-def _wish(query: AsrQuery, upload: Upload) -> JobRequest:
+def _job_request(query: AsrQuery, filename: str | None) -> JobRequest:
     """Raises `BadRequest`."""
     return JobRequest(
         task=query.task,
         language=parse_language(query.language),
-        filename=upload.filename,
+        filename=filename,
         options=JobOptions(
             prompt=query.initial_prompt or None,
             word_timestamps=True if query.word_timestamps else None,
             vad=False if query.vad_filter is False else None,
         ),
-        priority="interactive",
+        priority=Priority.INTERACTIVE,
     )
 
 

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import math
-from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import Response
 from fastapi.responses import PlainTextResponse
 
-from scrivano.api.compat.openai_request import ALIASES, served_model
-from scrivano.api.compat.schemas import INFERENCE_BODY, LOAD_BODY
+from scrivano.api.compat.schemas import INFERENCE_BODY, LOAD_BODY, IdempotencyKey
 from scrivano.api.errors import JOB_ID_HEADER
+from scrivano.api.request_body import BodyDep
 from scrivano.api.routing import Router
 from scrivano.api.schemas import SYNCHRONOUS, refusals
-from scrivano.api.services import Services, ServicesDep
+from scrivano.api.services import ServicesDep
 from scrivano.auth.keys import Scope
 from scrivano.domain.errors import BadParameter
-from scrivano.domain.job import JobOptions, Task
+from scrivano.domain.job import JobOptions, Priority, Task
 from scrivano.domain.languages import LANGUAGES, parse_language
 from scrivano.domain.transcript import Segment, Transcript, Word
-from scrivano.running.model_state import ModelState
-from scrivano.store.wake_ups import MODEL
-from scrivano.submission.multipart import Upload
-from scrivano.submission.request import MAX_BEAM_SIZE, JobRequest
-from scrivano.submission.synchronous import LOOK_S, IdempotencyKey, begin, check_going_on, finish
+from scrivano.submission.form_fields import MAX_BEAM_SIZE, MAX_TEMPERATURE, FormFields
+from scrivano.submission.job_request import JobRequest
+from scrivano.submission.model_names import ALIASES, served_model
+from scrivano.submission.multipart import Form
 from scrivano.text.formats import milliseconds, render
 from scrivano.text.subtitles import Shape
 
@@ -40,7 +35,6 @@ MEDIA_TYPES = {
     "srt": "application/x-subrip; charset=utf-8",
     "vtt": "text/vtt; charset=utf-8",
 }
-TRUE = ("1", "true", "yes", "on")
 
 
 @router.post(
@@ -59,21 +53,23 @@ TRUE = ("1", "true", "yes", "on")
     openapi_extra={"requestBody": INFERENCE_BODY},
 )
 @router.requires(Scope.SUBMIT, takes_recording=True)
-async def inference(request: Request, services: ServicesDep, idempotency_key: IdempotencyKey = None) -> Response:
+async def inference(body: BodyDep, services: ServicesDep, idempotency_key: IdempotencyKey = None) -> Response:
     """Answers when the transcript is there; the header `X-Job-Id` names the job underneath.
 
     Parameters of whisper.cpp that have no meaning here are accepted and do nothing.
     """
     formats: list[str] = []
 
-    def wish(upload: Upload) -> JobRequest:
-        formats.append(_response_format(upload.fields))
-        return _wish(upload)
+    def job_request_of(form: Form) -> JobRequest:
+        formats.append(_response_format(form.fields))
+        return _job_request(form)
 
-    job_id = await begin(services, request, "file", wish, idempotency_key=idempotency_key)
-    done = await finish(services, job_id)
+    job_id = await services.submissions.submit_form(
+        body, services.caller, "file", job_request_of, idempotency_key=idempotency_key
+    )
+    finished = await services.waiter.finish(job_id)
     return Response(
-        _body(formats[0], done.transcript), media_type=MEDIA_TYPES[formats[0]], headers={JOB_ID_HEADER: job_id}
+        _body(formats[0], finished.transcript), media_type=MEDIA_TYPES[formats[0]], headers={JOB_ID_HEADER: job_id}
     )
 
 
@@ -85,60 +81,42 @@ async def inference(request: Request, services: ServicesDep, idempotency_key: Id
     openapi_extra={"requestBody": LOAD_BODY},
 )
 @router.requires(Scope.ADMIN, takes_recording=True)
-async def load(request: Request, services: ServicesDep) -> str:
+async def load(body: BodyDep, services: ServicesDep) -> str:
     """One of the served models, by its name or a path that ends in it; any other is refused.
 
     Answers when it is loaded.
     """
-    async with Upload(services.blobs, services.new_id(), "file", services.max_upload_bytes) as form:
-        await form.receive(request, on_long=services.runner.load)
-    name = form.fields.get("model", "").strip()
-    if not name:
+    name = (await services.submissions.read_form(body, "file")).text("model")
+    if name is None:
         raise BadParameter("model", "missing 'model' field")
     known = next((known for known in (*services.models, *ALIASES) if name.endswith(f"/{known}")), name)
-    await _loaded(services, served_model(known, services.models))
+    await services.waiter.load_model(served_model(known, services.models))
     return "Load was successful!"
 
 
-async def _loaded(services: Services, model: str | None) -> None:
-    services.runner.load(model)
-    with services.wake_ups.watch(MODEL) as news:
-        while services.runner.models[model or services.model].life.state is not ModelState.READY:
-            check_going_on(services, model)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), LOOK_S)
-            news.clear()
+def _job_request(form: Form) -> JobRequest:
+    """whisper.cpp's server accepts numbers of any size, so those that are too large are limited here, not refused.
 
-
-def _wish(upload: Upload) -> JobRequest:
-    """Raises `BadRequest`."""
-    fields = upload.fields
-    beam_size = int(_number(fields, "beam_size", -1))
+    Raises `BadRequest`.
+    """
+    fields = form.fields
+    beam_size = int(fields.number("beam_size") or 0)
+    temperature = min(MAX_TEMPERATURE, max(0.0, fields.number("temperature") or 0.0))
     return JobRequest(
-        task=Task.TRANSLATE if fields.get("translate", "").lower() in TRUE else Task.TRANSCRIBE,
-        language=parse_language(fields.get("language", "en")),
-        filename=upload.filename,
+        task=Task.TRANSLATE if fields.is_true("translate") else Task.TRANSCRIBE,
+        language=parse_language("en" if (language := fields.last("language")) is None else language),
+        filename=form.filename,
         options=JobOptions(
-            prompt=fields.get("prompt") or None,
-            temperature=min(1.0, max(0.0, _number(fields, "temperature", 0))) or None,
+            prompt=fields.last("prompt") or None,
+            temperature=temperature or None,
             beam_size=min(beam_size, MAX_BEAM_SIZE) if beam_size > 0 else None,
         ),
-        priority="interactive",
+        priority=Priority.INTERACTIVE,
     )
 
 
-def _number(fields: Mapping[str, str], name: str, default: float) -> float:
-    try:
-        value = float(fields.get(name) or default)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise BadParameter(name, f"{name} must be a number")
-    return value
-
-
-def _response_format(fields: Mapping[str, str]) -> str:
-    name = fields.get("response_format") or "json"
+def _response_format(fields: FormFields) -> str:
+    name = fields.last("response_format") or "json"
     if name not in MEDIA_TYPES:
         raise BadParameter("response_format", f"response_format must be one of {', '.join(MEDIA_TYPES)}")
     return name

@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
-from dataclasses import replace
-from functools import partial
 from typing import Annotated
 
 from anyio.to_thread import run_sync
-from fastapi import Header, Path, Query, Request, Response
+from fastapi import Header, Path, Query, Response
 from fastapi.responses import JSONResponse
 
-from scrivano.api.compat.openai_request import many
 from scrivano.api.cursors import Place, parse_cursor
 from scrivano.api.cursors import cursor as cursor_of
+from scrivano.api.request_body import BodyDep
 from scrivano.api.response_chunks import PartsResponse
 from scrivano.api.routing import Router
 from scrivano.api.schemas import (
@@ -30,20 +28,15 @@ from scrivano.api.schemas import (
 )
 from scrivano.api.services import Services, ServicesDep
 from scrivano.auth.keys import Scope
-from scrivano.domain.errors import BadRequest, JobNotRetriable, ModelNotReady, WorkerGone
+from scrivano.domain.errors import JobNotRetriable
 from scrivano.domain.job import NEXT_STATUSES, Job, JobStatus, job_json, job_json_parts
 from scrivano.housekeeping.retention import forget
-from scrivano.running.model_state import ModelState
-from scrivano.submission.audio_url import fetch_audio, is_by_url
-from scrivano.submission.multipart import Upload
-from scrivano.submission.request import JobRequest, accept, flag, parse_job_request
 
 router = Router(tag="jobs")
 
 JobId = Annotated[
     str, Path(description="The id that the submission answered.", examples=["6f9619ff-8b86-4d01-b42d-00cf4fc964ff"])
 ]
-RETRY_AFTER_S = {ModelState.UNLOADED: 30, ModelState.LOADING: 10}
 MAX_WAIT_S = 60
 MAX_LISTED = 200
 
@@ -69,7 +62,7 @@ MAX_LISTED = 200
 )
 @router.requires(Scope.SUBMIT, takes_recording=True)
 async def submit(
-    request: Request,
+    body: BodyDep,
     services: ServicesDep,
     idempotency_key: Annotated[
         str | None,
@@ -81,19 +74,7 @@ async def submit(
     While the model is not ready the answer is 503 and the load begins; with `queue=true` (or `ADMISSION=queue` in the
     server's environment) the job is accepted at once and waits for the model.
     """
-    job_id = services.new_id()
-    services.runner.upload_began()
-    try:
-        async with Upload(services.blobs, job_id, "audio", services.max_upload_bytes) as upload:
-            await upload.receive(request, on_long=partial(_load_early, services, upload))
-            wish = _wish(services, upload)
-            _admit(services, wish, upload)
-            if is_by_url(upload):
-                await fetch_audio(services, upload)
-                wish = replace(wish, filename=upload.filename)
-            job_id = await accept(services, upload, wish, idempotency_key=idempotency_key)
-    finally:
-        services.runner.upload_ended()
+    job_id = await services.submissions.submit(body, services.caller, idempotency_key=idempotency_key)
     return JSONResponse({"job_id": job_id}, status_code=202)
 
 
@@ -230,32 +211,6 @@ async def _ended(services: Services, job_id: str) -> tuple[bytes, ...] | None:
 def _parts_if_ended(services: Services, job_id: str) -> tuple[bytes, ...] | None:
     job = visible_job(services, job_id)
     return _parts(services, job) if job.status.terminal else None
-
-
-def _wish(services: Services, upload: Upload) -> JobRequest:
-    """What a form asks for. Raises `BadRequest`."""
-    if not is_by_url(upload):
-        upload.check()
-    return parse_job_request(upload.fields, upload.filename, services.models, many(upload.repeated, "languages"))
-
-
-def _load_early(services: Services, upload: Upload) -> None:
-    """Begin to load while a long upload goes on; not for a form of which the fields so far are refused."""
-    with suppress(BadRequest):
-        services.runner.load(_wish(services, upload).model)
-
-
-def _admit(services: Services, wish: JobRequest, upload: Upload) -> None:
-    """Raises `WorkerGone`, and `ModelNotReady` where the job may not wait for the model; its load has begun then."""
-    if not services.runner.alive:
-        raise WorkerGone
-    if wish.webhook_url:
-        services.webhooks.register(wish.webhook_url)
-    state = services.runner.models[wish.model or services.model].life.state
-    may_wait = services.queue_always or flag(upload.fields, "queue")
-    if state is not ModelState.READY and not may_wait:
-        services.runner.load(wish.model)
-        raise ModelNotReady(state.value, RETRY_AFTER_S.get(state, services.gpu_poll_interval_secs))
 
 
 def _place(job: Job) -> Place:

@@ -10,7 +10,6 @@ from fastapi import Header, Query
 from fastapi.responses import JSONResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from scrivano.api.compat.openai_request import served_model
 from scrivano.api.routing import Router
 from scrivano.api.schemas import MODEL_EXAMPLES, MODEL_STREAM_EXAMPLE, ModelView, StatusView, refusals
 from scrivano.api.services import Services, ServicesDep
@@ -19,6 +18,7 @@ from scrivano.auth.keys import Scope
 from scrivano.domain.job import utc
 from scrivano.running.model_state import ModelState, waiting
 from scrivano.store.wake_ups import MODEL
+from scrivano.submission.model_names import served_model
 
 router = Router(tag="model", prefix="/model")
 

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import AsyncIterator
-from dataclasses import replace
 from email.utils import format_datetime
-from functools import partial
 from typing import Annotated, Any
 
-from anyio.to_thread import run_sync
 from fastapi import Depends, Header, Path, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.requests import ClientDisconnect
 
-from scrivano.api.compat.openai_request import many
 from scrivano.api.errors import JOB_ID_HEADER, TUS_HEADERS, TUS_VERSION
+from scrivano.api.request_body import BodyDep
 from scrivano.api.routing import ErrorFormat, Router
 from scrivano.api.schemas import ErrorView, UploadView
-from scrivano.api.services import Services, ServicesDep
+from scrivano.api.services import ServicesDep
 from scrivano.auth.keys import Scope
-from scrivano.domain.errors import BadRequest, ScrivanoError, TooLarge, WrongContentType, WrongTusVersion
+from scrivano.domain.errors import BadRequest, WrongContentType, WrongTusVersion
 from scrivano.domain.job import utc
 from scrivano.store.uploads import PartialUpload
-from scrivano.store.wake_ups import WakeUps
-from scrivano.submission.multipart import too_large
-from scrivano.submission.request import JobRequest, admit, new_job, parse_job_request, store_upload
-from scrivano.submission.resumable import ALGORITHMS, Checksum, parse_checksum, parse_metadata
-
-__all__ = ["finish_pending", "router"]
-
-logger = logging.getLogger(__name__)
+from scrivano.submission.request_body import RequestBody
+from scrivano.submission.tus_headers import ALGORITHMS, parse_checksum, parse_number
 
 EXTENSIONS = ("creation", "creation-with-upload", "checksum", "expiration", "termination")
 CONTENT_TYPE = "application/offset+octet-stream"
@@ -139,8 +126,8 @@ def options(services: ServicesDep) -> Response:
         "Tus-Extension": ",".join(EXTENSIONS),
         "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
     }
-    if services.max_upload_bytes is not None:
-        headers["Tus-Max-Size"] = str(services.max_upload_bytes)
+    if services.resumable_jobs.max_upload_bytes is not None:
+        headers["Tus-Max-Size"] = str(services.resumable_jobs.max_upload_bytes)
     return Response(status_code=204, headers=headers)
 
 
@@ -166,6 +153,7 @@ def options(services: ServicesDep) -> Response:
 @router.requires(Scope.SUBMIT, takes_recording=True)
 async def create(
     request: Request,
+    body: BodyDep,
     services: ServicesDep,
     upload_length: Annotated[str, Header(description="Bytes of the whole file.", examples=["1048576"])] = "",
     upload_metadata: Annotated[
@@ -183,18 +171,21 @@ async def create(
 
     The model's state does not matter: the job waits for it.
     """
-    size_bytes = _length(services, upload_length, upload_defer_length)
+    if upload_defer_length:
+        raise BadRequest("Upload-Defer-Length is not supported: send Upload-Length, the bytes of the whole file")
+    size_bytes = parse_number(upload_length, "Upload-Length")
+    if not size_bytes:
+        raise BadRequest("the upload is empty: Upload-Length must be the bytes of the whole file")
     checksum = parse_checksum(upload_checksum)
-    has_body = _has_body(request)
+    has_body = body.size_bytes != 0
     if has_body:
-        _check_type(request)
-        _check_fits(request, size_bytes)
-    await admit(services, _wish(services, upload_metadata))
-    services.blobs.disk_space.admit(size_bytes)
-    upload = await services.partial_uploads.begin(services.new_id(), size_bytes, upload_metadata, services.caller.owner)
+        _check_type(body)
+    upload = await services.resumable_jobs.start(
+        size_bytes, upload_metadata, services.caller, body_bytes=body.size_bytes or 0
+    )
     headers = {"Location": f"{request.scope.get('root_path', '')}/uploads/{upload.id}"}
     if has_body:
-        upload = await _receive(request, services, upload, 0, checksum)
+        upload = await services.resumable_jobs.receive(upload, 0, body, checksum, services.caller)
         headers["Upload-Offset"] = str(upload.offset_bytes)
     return Response(status_code=201, headers=headers | _state(upload))
 
@@ -218,7 +209,7 @@ _SHOWN = _headers(
 @router.requires(Scope.SUBMIT)
 async def look(upload_id: UploadId, services: ServicesDep) -> Response:
     """Where to go on after a cut connection. Of an upload that is whole and not a job yet, the job is made now."""
-    upload = await _finished(services, await services.partial_uploads.get(upload_id, services.caller.sees))
+    upload = await services.resumable_jobs.get_finished(upload_id, services.caller)
     headers = _state(upload) | {
         "Upload-Offset": str(upload.offset_bytes),
         "Upload-Length": str(upload.size_bytes),
@@ -238,7 +229,7 @@ async def look(upload_id: UploadId, services: ServicesDep) -> Response:
 @router.requires(Scope.SUBMIT)
 async def show(upload_id: UploadId, services: ServicesDep) -> Response:
     """For people and scripts: tus clients ask with HEAD."""
-    upload = await _finished(services, await services.partial_uploads.get(upload_id, services.caller.sees))
+    upload = await services.resumable_jobs.get_finished(upload_id, services.caller)
     body = {
         "id": upload.id,
         "size_bytes": upload.size_bytes,
@@ -267,7 +258,7 @@ _PATCHED: dict[int | str, dict[str, Any]] = {
 )
 @router.requires(Scope.SUBMIT, takes_recording=True)
 async def append(
-    request: Request,
+    body: BodyDep,
     upload_id: UploadId,
     services: ServicesDep,
     upload_offset: UploadOffset = "",
@@ -275,12 +266,11 @@ async def append(
 ) -> Response:
     """The answer to the last bytes has the job in `X-Job-Id`. What came before a connection was cut counts; with a
     checksum, all of a request or nothing. A request that is still sending to this upload gives way to a newer one."""
-    _check_type(request)
-    offset_bytes = _number(upload_offset, "Upload-Offset")
+    _check_type(body)
+    offset_bytes = parse_number(upload_offset, "Upload-Offset")
     checksum = parse_checksum(upload_checksum)
-    upload = await services.partial_uploads.get(upload_id, services.caller.sees)
-    _check_fits(request, upload.size_bytes - offset_bytes)
-    upload = await _receive(request, services, upload, offset_bytes, checksum)
+    upload = await services.resumable_jobs.get(upload_id, services.caller)
+    upload = await services.resumable_jobs.receive(upload, offset_bytes, body, checksum, services.caller)
     return Response(status_code=204, headers=_state(upload) | {"Upload-Offset": str(upload.offset_bytes)})
 
 
@@ -295,8 +285,7 @@ async def append(
 @router.requires(Scope.SUBMIT)
 async def terminate(upload_id: UploadId, services: ServicesDep) -> Response:
     """What has come is deleted. A job that it has become stays: cancel that at `/jobs/{id}`."""
-    upload = await services.partial_uploads.get(upload_id, services.caller.sees)
-    await services.partial_uploads.delete(upload.id)
+    await services.resumable_jobs.delete(upload_id, services.caller)
     return Response(status_code=204, headers=TUS_HEADERS)
 
 
@@ -311,7 +300,7 @@ async def terminate(upload_id: UploadId, services: ServicesDep) -> Response:
 )
 @router.requires(Scope.SUBMIT, takes_recording=True)
 async def override(
-    request: Request,
+    body: BodyDep,
     upload_id: UploadId,
     services: ServicesDep,
     x_http_method_override: Annotated[
@@ -323,7 +312,7 @@ async def override(
     """Some networks let no other method through."""
     match x_http_method_override:
         case "PATCH":
-            return await append(request, upload_id, services, upload_offset, upload_checksum)
+            return await append(body, upload_id, services, upload_offset, upload_checksum)
         case "DELETE":
             return await terminate(upload_id, services)
         case "HEAD":
@@ -331,120 +320,10 @@ async def override(
     raise BadRequest("X-HTTP-Method-Override must be PATCH, DELETE or HEAD")
 
 
-async def finish_pending(services: Services) -> None:
-    """At start: make jobs of the uploads that were whole when a former process ended."""
-    for upload in await services.partial_uploads.pending():
-        try:
-            await _finished(services, upload)
-        except ScrivanoError as error:  # told to whoever asks for the upload, until its time is over
-            logger.warning("an upload did not become a job: %s", error, extra={"upload_id": upload.id})
-
-
-async def _receive(
-    request: Request, services: Services, upload: PartialUpload, offset_bytes: int, checksum: Checksum | None
-) -> PartialUpload:
-    """Raises what `ResumableUploads.receive` and `_finished` do."""
-    services.runner.upload_began()
-    try:
-        upload = await services.partial_uploads.receive(
-            upload.id,
-            offset_bytes,
-            _until_stop(request, services.wake_ups),
-            checksum=checksum,
-            on_long=partial(services.runner.load, _wish(services, upload.metadata).model),
-        )
-        return await _finished(services, upload)
-    finally:
-        services.runner.upload_ended()
-
-
-async def _until_stop(request: Request, wake_ups: WakeUps) -> AsyncIterator[bytes]:
-    """The body. When the server stops, it is as if it were cut off: what has come counts, and nobody waits for more."""
-    body = aiter(request.stream())
-    with wake_ups.watch(request.url.path) as news:
-        stopping = asyncio.create_task(news.wait())
-        try:
-            while not wake_ups.stopping:
-                async with asyncio.timeout(None) as patience:
-                    stopping.add_done_callback(end := partial(_end, patience))
-                    data = await anext(body, None)
-                stopping.remove_done_callback(end)
-                if data is None:
-                    return
-                yield data
-        except TimeoutError:
-            pass
-        finally:
-            stopping.cancel()
-    raise ClientDisconnect
-
-
-def _end(patience: asyncio.Timeout, stopping: asyncio.Task[Any]) -> None:
-    if not stopping.cancelled():
-        patience.reschedule(0)
-
-
-async def _finished(services: Services, upload: PartialUpload) -> PartialUpload:
-    """The upload, as a job where it is whole. Raises `BadRequest`, `WorkerGone`, `QueueFull`, `StorageFull`."""
-    if not upload.whole or upload.job_id is not None:
-        return upload
-    await services.partial_uploads.once(upload.id, partial(_make_job, services, upload.id))
-    return await services.partial_uploads.get(upload.id)
-
-
-async def _make_job(services: Services, upload_id: str) -> str:
-    upload = await services.partial_uploads.get(upload_id)
-    if upload.job_id is not None:
-        return upload.job_id
-    wish = _wish(services, upload.metadata)
-    await admit(services, wish)
-    blob = await services.partial_uploads.settle(upload)
-    # Whoever asks: the job is of the key that began the upload.
-    job = replace(new_job(services, upload.id, wish), owner=upload.owner)
-    secs = max(0.0, (job.created_at - upload.created_at).total_seconds())
-    return await run_sync(store_upload, services, job, blob, secs)
-
-
-def _wish(services: Services, metadata: str) -> JobRequest:
-    """What the job is to be. Raises `BadRequest`."""
-    fields = parse_metadata(metadata)
-    repeated = {name: [value] for name, value in fields.items()}
-    return parse_job_request(fields, fields.get("filename"), services.models, many(repeated, "languages"))
-
-
-def _length(services: Services, upload_length: str, upload_defer_length: str) -> int:
-    """Raises `BadRequest`, `TooLarge`."""
-    if upload_defer_length:
-        raise BadRequest("Upload-Defer-Length is not supported: send Upload-Length, the bytes of the whole file")
-    size_bytes = _number(upload_length, "Upload-Length")
-    if not size_bytes:
-        raise BadRequest("the upload is empty: Upload-Length must be the bytes of the whole file")
-    if services.max_upload_bytes is not None and size_bytes > services.max_upload_bytes:
-        raise too_large(services.max_upload_bytes)
-    return size_bytes
-
-
-def _number(text: str, header: str) -> int:
-    """Raises `BadRequest`. 18 digits fit into every database."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise BadRequest(f"the header {header} must be a number of bytes")
-    return int(text)
-
-
-def _has_body(request: Request) -> bool:
-    return "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0"
-
-
-def _check_type(request: Request) -> None:
+def _check_type(body: RequestBody) -> None:
     """Raises `WrongContentType`."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != CONTENT_TYPE:
+    if body.content_type.partition(";")[0].strip().lower() != CONTENT_TYPE:
         raise WrongContentType(f"send the bytes with 'Content-Type: {CONTENT_TYPE}'")
-
-
-def _check_fits(request: Request, room: int) -> None:
-    """Before anything is read. Raises `TooLarge`."""
-    if int(request.headers.get("content-length", "0")) > max(room, 0):
-        raise TooLarge(f"more bytes than Upload-Length leaves room for, which is {room}")
 
 
 def _state(upload: PartialUpload) -> dict[str, str]:

@@ -17,7 +17,7 @@ from scrivano.auth.keys import Scope
 from scrivano.domain.errors import BadParameter
 from scrivano.domain.job import utc
 from scrivano.store.outbox import Delivery, DeliveryStatus
-from scrivano.submission.audio_url import http_url
+from scrivano.submission.form_fields import parse_http_url
 
 router = Router(tag="webhooks", prefix="/webhooks")
 
@@ -87,7 +87,7 @@ async def test(services: ServicesDep, body: TestBody) -> dict[str, Any]:
 
     The answer is 200 whatever the receiver did: `delivered` tells.
     """
-    url = http_url(body.url, "url")
+    url = parse_http_url(body.url, "url")
     if url is None:
         raise BadParameter("url", "url must be an http:// or https:// URL")
     outcome = await services.webhooks.test(url)

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
-from scrivano.api.compat.openai_request import ALIASES, Asked, parse
+from scrivano.api.compat.openai_request import Asked, parse
 from scrivano.api.compat.openai_responses import delta, done, render_body, segment_event
 from scrivano.domain.errors import BadParameter, ModelNotFound
 from scrivano.domain.job import JobOptions
 from scrivano.domain.transcript import Segment, Transcript, Word
+from scrivano.submission.form_fields import FormFields
+from scrivano.submission.model_names import ALIASES
 
 SEGMENTS = (
     Segment(
@@ -27,7 +29,11 @@ TRANSCRIPT = Transcript(language="en", duration=2.1, segments=SEGMENTS)
 
 
 def asked(**fields: str) -> Asked:
-    return parse({name: [value] for name, value in fields.items()}, ["nano"])
+    return understood({name: [value] for name, value in fields.items()})
+
+
+def understood(form: dict[str, list[str]]) -> Asked:
+    return parse(FormFields(form), ["nano"])
 
 
 def body(transcript: Transcript = TRANSCRIPT, **fields: str) -> Any:
@@ -71,23 +77,23 @@ def test_another_model_is_not_there() -> None:
     ],
 )
 def test_arrays_come_in_many_ways(form: dict[str, list[str]]) -> None:
-    understood = parse(form, ["nano"])
+    found = understood(form)
 
-    assert (understood.words, understood.segments) == (True, True)
-    assert understood.options.word_timestamps
+    assert (found.words, found.segments) == (True, True)
+    assert found.options.word_timestamps
 
 
 def test_keywords_are_words_to_expect() -> None:
-    assert parse({"keywords[]": ["Anna", "Rovigo"]}, ["nano"]).options.hotwords == "Anna, Rovigo"
+    assert understood({"keywords[]": ["Anna", "Rovigo"]}).options.hotwords == "Anna, Rovigo"
 
 
 def test_one_language_of_several_is_the_language() -> None:
-    assert parse({"languages[]": ["it"]}, ["nano"]).language == "it"
-    assert parse({"languages[]": ["it", "en"]}, ["nano"]).options.languages == ("en", "it")
+    assert understood({"languages[]": ["it"]}).language == "it"
+    assert understood({"languages[]": ["it", "en"]}).options.languages == ("en", "it")
     with pytest.raises(BadParameter, match="language is 'de', which is none of languages"):
-        parse({"languages[]": ["it"], "language": ["de"]}, ["nano"])
-    assert parse({"languages[]": ["it", "en"]}, ["nano"]).language is None
-    assert parse({"languages[]": ["it", "de"], "language": ["de"]}, ["nano"]).language == "de"
+        understood({"languages[]": ["it"], "language": ["de"]})
+    assert understood({"languages[]": ["it", "en"]}).language is None
+    assert understood({"languages[]": ["it", "de"], "language": ["de"]}).language == "de"
 
 
 def test_temperature_0_leaves_it_to_the_server() -> None:

@@ -1,4 +1,4 @@
-"""Recordings at a URL: fetched through the guard, a piece at a time."""
+"""Download a recording from a URL that a caller named, through the guarded transport and piece by piece."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ import httpx2
 
 from scrivano.domain.errors import FetchFailed
 from scrivano.net.guarded_transport import guarded_client
+from scrivano.submission.request_body import parse_size_bytes
 
 __all__ = ["Download", "Downloads"]
 
-# A server that sends nothing for so long is given up.
-SILENCE_S = 30.0
+# The download fails if the other server sends nothing for this long.
+IDLE_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """`size_bytes`: as the other server announces it. `filename` is data, never a path."""
+    """`size_bytes`: as the other server announces it, None if it does not. `filename` is data, never a path."""
 
     filename: str | None
     size_bytes: int | None
-    pieces: AsyncIterator[bytes]
+    chunks: AsyncIterator[bytes]
 
 
 class Downloads:
-    """`transport` is a `GuardedTransport`; `timeout_s` is for one whole recording."""
+    """`transport` is a `GuardedTransport`; `timeout_s` is the limit for one whole recording."""
 
     def __init__(self, transport: httpx2.AsyncBaseTransport, timeout_s: float) -> None:
-        self._client = guarded_client(transport, SILENCE_S)
+        self._client = guarded_client(transport, IDLE_TIMEOUT_S)
         self._timeout_s = timeout_s
 
     async def close(self) -> None:
@@ -43,23 +44,27 @@ class Downloads:
         """A recording as it arrives; read it inside the block. Raises `AddressRefused`, `FetchFailed`."""
         try:
             with anyio.fail_after(self._timeout_s):
-                # Unpacking is left out: a small answer could unpack to any size.
+                # No compression: a small response could unpack to any size.
                 async with self._client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as response:
                     _check(response)
-                    yield Download(filename_of(url), _announced_bytes(response), response.aiter_raw())
+                    size_bytes = parse_size_bytes(response.headers.get("Content-Length", ""))
+                    yield Download(filename_of(url), size_bytes, response.aiter_raw())
         except TimeoutError as error:
-            raise FetchFailed(f"audio_url: the recording was not here after {self._timeout_s:g} s") from error
+            raise FetchFailed(f"audio_url: the download was not complete after {self._timeout_s:g} s") from error
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise FetchFailed(f"audio_url cannot be fetched: {_said(error)}") from error
+            reason = str(error) or type(error).__name__  # some of these errors have no text
+            raise FetchFailed(f"audio_url cannot be fetched: {reason}") from error
 
 
 def filename_of(url: str) -> str | None:
-    """The last part of the URL's path, unquoted; None where there is none."""
+    """The last part of the URL's path, unquoted; None if there is none."""
     return unquote(urlsplit(url).path).rpartition("/")[2] or None
 
 
 def _check(response: httpx2.Response) -> None:
+    """Raises `FetchFailed` unless the response is a whole recording."""
     if response.is_redirect:
+        # Not followed: the guard checks the address of the URL that the caller named, and no other.
         raise FetchFailed(
             f"audio_url answered {response.status_code}, a redirect, and redirects are not followed:"
             " give the URL of the recording itself"
@@ -67,14 +72,4 @@ def _check(response: httpx2.Response) -> None:
     if response.status_code != 200:
         raise FetchFailed(f"audio_url answered {response.status_code} instead of a recording")
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise FetchFailed("audio_url answered with a packed recording (Content-Encoding), unasked")
-
-
-def _announced_bytes(response: httpx2.Response) -> int | None:
-    text = response.headers.get("Content-Length", "")
-    return int(text) if text.isascii() and text.isdigit() else None
-
-
-def _said(error: Exception) -> str:
-    """Some of these carry no text."""
-    return str(error) or type(error).__name__
+        raise FetchFailed("audio_url answered with a compressed recording (Content-Encoding), which was not requested")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -8,18 +9,29 @@ from hypothesis import strategies as st
 
 from scrivano.domain.errors import BadRequest
 from scrivano.domain.job import JobOptions, Task
-from scrivano.submission.request import parse_job_request
+from scrivano.submission.form_fields import FormFields
+from scrivano.submission.job_request import JobRequest, parse_job_request
 
 MODEL = "large-v3"
 
 
-def test_an_empty_form_asks_for_nothing_special() -> None:
-    wish = parse_job_request({"prompt": " ", "temperature": "", "priority": "", "unknown": "field"}, "a.wav", [MODEL])
+def parsed(
+    fields: dict[str, str],
+    filename: str | None = None,
+    models: Sequence[str] = (MODEL,),
+    languages: Sequence[str] = (),
+) -> JobRequest:
+    values = {name: [value] for name, value in fields.items()} | ({"languages": list(languages)} if languages else {})
+    return parse_job_request(FormFields(values), filename, models)
 
-    assert wish.options == JobOptions()
-    assert wish.options.stored() == {}
-    assert (wish.task, wish.language, wish.filename) == (Task.TRANSCRIBE, None, "a.wav")
-    assert (wish.priority, wish.metadata, wish.webhook_url) == ("normal", None, None)
+
+def test_an_empty_form_asks_for_nothing_special() -> None:
+    job_request = parsed({"prompt": " ", "temperature": "", "priority": "", "unknown": "field"}, "a.wav")
+
+    assert job_request.options == JobOptions()
+    assert job_request.options.stored() == {}
+    assert (job_request.task, job_request.language, job_request.filename) == (Task.TRANSCRIBE, None, "a.wav")
+    assert (job_request.priority, job_request.metadata, job_request.webhook_url) == ("normal", None, None)
 
 
 def test_every_field_is_understood() -> None:
@@ -38,18 +50,20 @@ def test_every_field_is_understood() -> None:
         "model": MODEL,
     }
 
-    wish = parse_job_request(fields, None, [MODEL])
+    job_request = parsed(fields)
 
-    assert wish.options == JobOptions(
+    assert job_request.options == JobOptions(
         prompt="Minutes.", hotwords="Scrivano", word_timestamps=False, vad=False, beam_size=3, temperature=0.4
     )
-    assert (wish.task, wish.language, wish.priority) == (Task.TRANSLATE, "de", "bulk")
-    assert wish.metadata == {"customer": "Müller"}
+    assert (job_request.task, job_request.language, job_request.priority) == (Task.TRANSLATE, "de", "bulk")
+    assert job_request.metadata == {"customer": "Müller"}
 
 
-@pytest.mark.parametrize("name", ["whisper-1", "gpt-4o-transcribe", MODEL])
-def test_the_served_model_has_many_names(name: str) -> None:
-    parse_job_request({"model": name}, None, [MODEL])
+@pytest.mark.parametrize(
+    ("name", "model"), [("", None), ("whisper-1", None), ("gpt-4o-transcribe", None), (MODEL, None), ("tiny", "tiny")]
+)
+def test_the_default_model_has_many_names_and_another_has_its_own(name: str, model: str | None) -> None:
+    assert parsed({"model": name}, models=(MODEL, "tiny")).model == model
 
 
 @pytest.mark.parametrize(
@@ -79,7 +93,7 @@ def test_the_served_model_has_many_names(name: str) -> None:
 )
 def test_what_cannot_be_used_is_refused_by_its_name(field: str, value: str, message: str) -> None:
     with pytest.raises(BadRequest, match=message):
-        parse_job_request({field: value}, None, [MODEL])
+        parsed({field: value})
 
 
 @pytest.mark.parametrize(
@@ -93,33 +107,33 @@ def test_what_cannot_be_used_is_refused_by_its_name(field: str, value: str, mess
     ],
 )
 def test_languages_restrict_the_detection(language: str | None, languages: list[str], chosen: object) -> None:
-    wish = parse_job_request({} if language is None else {"language": language}, None, MODEL, languages)
+    job_request = parsed({} if language is None else {"language": language}, languages=languages)
 
-    assert (wish.language, wish.options.languages) == chosen
-    assert JobOptions.restored(json.loads(json.dumps(wish.options.stored()))) == wish.options
+    assert (job_request.language, job_request.options.languages) == chosen
+    assert JobOptions.restored(json.loads(json.dumps(job_request.options.stored()))) == job_request.options
 
 
 def test_a_multilingual_recording_has_no_one_language() -> None:
-    assert parse_job_request({"multilingual": "true"}, None, MODEL).options.multilingual
-    assert parse_job_request({"multilingual": "true"}, None, MODEL, ["en", "it"]).options.languages == ("en", "it")
-    assert parse_job_request({"multilingual": "true"}, None, MODEL, ["it"]).language == "it"
-    assert parse_job_request({"multilingual": "false", "language": "it"}, None, MODEL).options == JobOptions()
+    assert parsed({"multilingual": "true"}).options.multilingual
+    assert parsed({"multilingual": "true"}, languages=["en", "it"]).options.languages == ("en", "it")
+    assert parsed({"multilingual": "true"}, languages=["it"]).language == "it"
+    assert parsed({"multilingual": "false", "language": "it"}).options == JobOptions()
     for several in ([], ["en", "it"]):
         with pytest.raises(BadRequest, match="leave out language"):
-            parse_job_request({"multilingual": "true", "language": "it"}, None, MODEL, several)
+            parsed({"multilingual": "true", "language": "it"}, languages=several)
 
 
 def test_languages_that_cannot_be_used_are_refused() -> None:
     with pytest.raises(BadRequest, match="such as 'de,en'; 'klingon' is none"):
-        parse_job_request({}, None, MODEL, ["en", "klingon"])
+        parsed({}, languages=["en", "klingon"])
     with pytest.raises(BadRequest, match=r"language is 'fr', which is none of languages \(en, it\)"):
-        parse_job_request({"language": "fr"}, None, MODEL, ["it", "en"])
+        parsed({"language": "fr"}, languages=["it", "en"])
 
 
 @given(st.dictionaries(st.sampled_from(["beam_size", "temperature", "metadata", "vad", "priority"]), st.text()))
 def test_no_text_does_anything_else(fields: dict[str, str]) -> None:
     try:
-        options = parse_job_request(fields, None, [MODEL]).options
+        options = parsed(fields).options
     except BadRequest:
         return
     assert options.beam_size is None or 1 <= options.beam_size <= 10

@@ -21,8 +21,9 @@ from scrivano.files.blob_writer import Blob
 from scrivano.files.blobs import Blobs
 from scrivano.net.address_policy import AddressPolicy
 from scrivano.net.guarded_transport import GuardedTransport, unpooled
-from scrivano.submission.download import Downloads, filename_of
-from scrivano.submission.multipart import FLUSH_BYTES, Upload
+from scrivano.submission.disk_sink import FLUSH_BYTES, upload_limit
+from scrivano.submission.fetch import Downloads, filename_of
+from scrivano.submission.recording import Recording
 
 RECORDING = os.urandom(3 * FLUSH_BYTES + 17)
 
@@ -134,12 +135,12 @@ def fetch(
         )
         downloads = Downloads(guard, timeout_s)
         try:
-            async with Upload(Blobs(folder), "job", "audio", max_bytes) as upload:
+            async with Recording(Blobs(folder), "job", upload_limit(max_bytes)) as recording:
                 async with downloads.open(url) as download:
-                    upload.check_size(download.size_bytes or 0)
-                    await upload.fill(download.pieces, download.filename)
-                await upload.settle()
-                return upload.keep(), upload.filename
+                    recording.expect(download.size_bytes or 0)
+                    await recording.sink.receive(download.chunks)
+                await recording.settle()
+                return recording.commit(), download.filename
         finally:
             await downloads.close()
 
@@ -166,7 +167,7 @@ def test_a_recording_is_streamed_to_its_place(tmp_path: Path, port: int) -> None
         ("part", "answered 206"),
         ("packed", "Content-Encoding"),
         ("cut", "cannot be fetched"),
-        ("stalled", "was not here after"),
+        ("stalled", "was not complete after"),
     ],
 )
 def test_what_is_no_whole_recording_is_refused_and_leaves_nothing(

@@ -1,0 +1,114 @@
+"""What a caller asks for: the task, the language, the model and the options of a job. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from scrivano.domain.errors import BadParameter, BadRequest, ModelNotFound
+from scrivano.domain.job import JobOptions, Priority, Task
+from scrivano.domain.languages import parse_choice, parse_language
+from scrivano.submission.form_fields import FormFields, parse_http_url
+from scrivano.submission.model_names import served_model
+
+__all__ = ["JobRequest", "language_detection", "parse_job_request"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest:
+    """`language` None: detect it. `model` None: the default model. `metadata` is returned unchanged with the job."""
+
+    task: Task
+    language: str | None
+    model: str | None = None
+    options: JobOptions = field(default_factory=JobOptions)
+    webhook_url: str | None = None
+    filename: str | None = None
+    priority: Priority = Priority.NORMAL
+    metadata: Mapping[str, str] | None = None
+
+
+def parse_job_request(fields: FormFields, filename: str | None, models: Sequence[str]) -> JobRequest:
+    """The fields of `POST /jobs`; unknown fields are ignored. `models`: those that are served, the default one first.
+
+    Raises `BadRequest`, which says what to send instead.
+    """
+    task = fields.last("task")
+    if task is None:
+        task = Task.TRANSCRIBE.value
+    if task not in list(Task):
+        raise BadRequest("task must be 'transcribe' or 'translate'")
+    fields.flag("queue")  # not part of the job, but refused here with the other fields if it is no flag
+    language, languages = parse_choice(fields.last("language"), fields.array("languages"))
+    return JobRequest(
+        task=Task(task),
+        language=language,
+        model=_model(fields.text("model"), models),
+        options=JobOptions(
+            prompt=fields.text("prompt"),
+            hotwords=fields.text("hotwords"),
+            word_timestamps=fields.flag("word_timestamps"),
+            vad=fields.flag("vad"),
+            beam_size=fields.beam_size(),
+            temperature=fields.temperature(),
+            languages=languages,
+            multilingual=_multilingual(fields, language),
+        ),
+        webhook_url=parse_http_url(fields.last("webhook_url"), "webhook_url"),
+        filename=filename,
+        priority=_priority(fields.text("priority")),
+        metadata=_metadata(fields.text("metadata")),
+    )
+
+
+def language_detection(filename: str | None) -> JobRequest:
+    """A job that is cancelled as soon as its language is known.
+
+    Its `purpose` keeps it apart from a transcription of the same recording: a repeated request may share an earlier
+    job, and a transcription must not be cancelled.
+    """
+    return JobRequest(
+        task=Task.TRANSCRIBE,
+        language=None,
+        filename=filename,
+        options=JobOptions(purpose="detect-language"),
+        priority=Priority.INTERACTIVE,
+    )
+
+
+def _multilingual(fields: FormFields, language: str | None) -> bool | None:
+    """None if the option makes no difference because only one language is possible."""
+    requested = fields.flag("multilingual")
+    if requested and parse_language(fields.last("language")):
+        message = "multilingual=true finds the languages itself: leave out language, or name several in languages"
+        raise BadParameter("multilingual", message)
+    return True if requested and language is None else None
+
+
+def _model(name: str | None, models: Sequence[str]) -> str | None:
+    try:
+        return served_model(name, models)
+    except ModelNotFound as error:
+        # On this route the model is a field of the form: a wrong one is a bad request (400), not a missing page (404).
+        raise BadParameter("model", f"{error}; leave out 'model' for '{models[0]}'") from error
+
+
+def _priority(text: str | None) -> Priority:
+    try:
+        return Priority((text or Priority.NORMAL).lower())
+    except ValueError as error:
+        raise BadParameter("priority", "priority must be 'interactive', 'normal' or 'bulk'") from error
+
+
+def _metadata(text: str | None) -> dict[str, str] | None:
+    if text is None:
+        return None
+    try:
+        metadata = json.loads(text)
+        json.dumps(metadata, ensure_ascii=False).encode()  # fails on half a surrogate pair, which UTF-8 cannot encode
+    except (ValueError, RecursionError):
+        metadata = None
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise BadParameter("metadata", 'metadata must be a JSON object of strings, such as {"customer": "42"}')
+    return metadata

@@ -1,0 +1,159 @@
+"""Submit a recording in one request: as a form, by its URL in a form, or as a stream of audio."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from scrivano.auth.keys import Caller
+from scrivano.domain.errors import BadRequest, FetchFailed, MultipartError
+from scrivano.files.blobs import Blobs
+from scrivano.running.loop import Runner
+from scrivano.submission.admission import Admission
+from scrivano.submission.disk_sink import upload_limit
+from scrivano.submission.fetch import Downloads
+from scrivano.submission.form_fields import FormFields, parse_http_url
+from scrivano.submission.job_intake import JobIntake
+from scrivano.submission.job_request import JobRequest, parse_job_request
+from scrivano.submission.multipart import Form, FormParser
+from scrivano.submission.recording import Recording
+from scrivano.submission.request_body import BodyInterrupted, RequestBody
+
+__all__ = ["Submissions"]
+
+AUDIO_FIELD = "audio"
+URL_FIELD = "audio_url"
+
+# A synchronous request without an idempotency key counts as a repetition of an earlier one if the job is not older
+# than this: clients such as openai-python repeat requests by themselves.
+TWIN_AGE = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submissions:
+    """`models`: those that are served, the default one first. `max_upload_bytes` None: no limit."""
+
+    blobs: Blobs
+    runner: Runner
+    downloads: Downloads
+    admission: Admission
+    intake: JobIntake
+    new_id: Callable[[], str]
+    models: Sequence[str]
+    max_upload_bytes: int | None
+
+    async def submit(self, body: RequestBody, caller: Caller, *, idempotency_key: str | None = None) -> str:
+        """Accept the form of `POST /jobs`; returns the job's id.
+
+        Raises `BadRequest`, `TooLarge`, `ModelNotReady`, `QueueFull`, `LimitReached`, `KeyReused`, `WorkerGone`,
+        `StorageFull`; for a recording at a URL also `AddressRefused`, `FetchFailed`.
+        """
+        async with self._new_recording() as recording:
+            form = await self._receive(body, recording, AUDIO_FIELD, self._load_early)
+            job_request = self._job_request(form)
+            self.admission.check_model(job_request, may_wait=bool(form.fields.flag("queue")))
+            if url := _audio_url(form):
+                # Fetched before the job is accepted: then an acknowledged job depends on no other server, and the hash
+                # of its recording is known.
+                job_request = replace(job_request, filename=await self._fetch(url, recording))
+            self.admission.check_worker()
+            return await self.intake.accept(recording, job_request, caller, idempotency_key=idempotency_key)
+
+    async def submit_form(
+        self,
+        body: RequestBody,
+        caller: Caller,
+        file_field: str,
+        job_request_of: Callable[[Form], JobRequest],
+        *,
+        idempotency_key: str | None = None,
+        prefix: bytes = b"",
+    ) -> str:
+        """Accept the form of a synchronous protocol; returns the id of the job, which may be an earlier one.
+
+        `job_request_of` parses a complete form; it may raise `BadRequest`. The job waits for its model, whatever state
+        that is in. `prefix` is written ahead of the file. Raises `BadRequest`, `TooLarge`, `QueueFull`, `LimitReached`,
+        `KeyReused`, `WorkerGone`, `StorageFull`.
+        """
+        async with self._new_recording(prefix) as recording:
+            form = await self._receive(body, recording, file_field, lambda form: self.runner.load())
+            form.check_file(file_field)
+            return await self._accept_once(recording, job_request_of(form), caller, idempotency_key)
+
+    async def submit_audio(
+        self, chunks: AsyncIterator[bytes], job_request: JobRequest, caller: Caller, *, prefix: bytes
+    ) -> str | None:
+        """Accept a recording that arrives without a form; returns the job's id, None if there were no bytes.
+
+        Raises what `chunks` does, and `TooLarge`, `QueueFull`, `LimitReached`, `WorkerGone`, `StorageFull`.
+        """
+        async with self._new_recording(prefix) as recording:
+            self.runner.load()  # while the speaker still speaks
+            await recording.sink.receive(chunks)
+            return await self._accept_once(recording, job_request, caller) if recording.size_bytes else None
+
+    async def read_form(self, body: RequestBody, file_field: str) -> FormFields:
+        """The fields of a form whose file is not used. Raises `MultipartError`, `TooLarge`, `StorageFull`."""
+        async with self._new_recording() as recording:
+            return (await self._receive(body, recording, file_field, lambda form: self.runner.load())).fields
+
+    @asynccontextmanager
+    async def _new_recording(self, prefix: bytes = b"") -> AsyncIterator[Recording]:
+        limit = upload_limit(self.max_upload_bytes)
+        with self.admission.uploading():
+            async with Recording(self.blobs, self.new_id(), limit, prefix=prefix) as recording:
+                yield recording
+
+    async def _receive(
+        self, body: RequestBody, recording: Recording, file_field: str, on_long: Callable[[Form], None]
+    ) -> Form:
+        """Read the whole form. `on_long` is called with what has arrived, once, early, if the upload is a long one:
+        the model can load meanwhile. A short form is checked as a whole before anything starts."""
+        self.blobs.disk_space.admit(body.size_bytes or 0)
+        parser = FormParser(body.content_type, file_field, recording.sink.put)
+        try:
+            await recording.sink.receive(body.chunks, put=parser.write, on_long=lambda: on_long(parser.form))
+        except BodyInterrupted as error:
+            raise MultipartError("multipart error: the connection ended before the body did") from error
+        return parser.finish()
+
+    async def _fetch(self, url: str, recording: Recording) -> str | None:
+        """Download the recording; returns its file name."""
+        async with self.downloads.open(url) as download:
+            recording.expect(download.size_bytes or 0)
+            await recording.sink.receive(download.chunks)
+        if not recording.size_bytes:
+            raise FetchFailed("the recording at audio_url is empty")
+        return download.filename
+
+    async def _accept_once(
+        self, recording: Recording, job_request: JobRequest, caller: Caller, idempotency_key: str | None = None
+    ) -> str:
+        """A repeated request gets the job of the first one, with or without a key."""
+        self.admission.check_worker()
+        since = self.intake.now() - TWIN_AGE
+        return await self.intake.accept(
+            recording, job_request, caller, idempotency_key=idempotency_key, twins_since=since
+        )
+
+    def _job_request(self, form: Form) -> JobRequest:
+        """Raises `BadRequest`."""
+        if _audio_url(form) is None:
+            form.check_file(AUDIO_FIELD)
+        return parse_job_request(form.fields, form.filename, self.models)
+
+    def _load_early(self, form: Form) -> None:
+        """Load the model while a long upload arrives, unless the fields so far are refused: a bad request does not load
+        a model."""
+        with suppress(BadRequest):
+            self.runner.load(self._job_request(form).model)
+
+
+def _audio_url(form: Form) -> str | None:
+    """Where the recording is, if it is not in the form. Raises `BadRequest` for a form that has both, or no URL."""
+    url = parse_http_url(form.fields.last(URL_FIELD), URL_FIELD)
+    if url is not None and form.has_file:
+        raise BadRequest("send the recording as 'audio', or where it is as 'audio_url', not both")
+    return url

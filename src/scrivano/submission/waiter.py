@@ -1,0 +1,164 @@
+"""Wait for a job to end, or for a model to load.
+
+A job whose caller waits is as durable as any other: if the caller disconnects, the job continues, and the same request
+sent again gets the same job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from anyio.to_thread import run_sync
+
+from scrivano.domain.errors import (
+    JobCancelled,
+    JobFailed,
+    JobNotFound,
+    JobTerminal,
+    ModelUnavailable,
+    RecordingRefused,
+    ScrivanoError,
+    ServerStopping,
+    WorkerGone,
+)
+from scrivano.domain.job import Job, JobStatus
+from scrivano.domain.job_event import JobEvent
+from scrivano.domain.transcript import Segment, Transcript, segment_from_dict
+from scrivano.running.loop import Runner
+from scrivano.running.model_state import Life, ModelState
+from scrivano.store.jobs import JobStore
+from scrivano.store.wake_ups import MODEL, WakeUps
+
+__all__ = ["FinishedJob", "Language", "Waiter"]
+
+# No wake-up says that the runner has ended, so waiting calls check it this often.
+CHECK_INTERVAL_S = 5.0
+
+# A waiting call fails after so many failed loads in a row. Between them are pauses of one and two seconds.
+MAX_FAILED_LOADS = 3
+
+# Jobs with these errors would fail again. They are bad requests (400), so that no client repeats the upload.
+REFUSED_CODES = frozenset({"not_media", "no_audio", "too_long", "media_timeout", "media_crashed", "engine_input"})
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedJob:
+    job: Job
+    transcript: Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """`code` is ISO 639-1, `und` if there is no speech; `probability` from 0 to 1."""
+
+    code: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiter:
+    store: JobStore
+    runner: Runner
+    wake_ups: WakeUps
+
+    async def finish(self, job_id: str) -> FinishedJob:
+        """Wait for the job to end, however long it takes.
+
+        Raises `RecordingRefused`, `JobFailed`, `JobCancelled`; `JobNotFound` if it was deleted meanwhile; and what
+        `_check_running` does if it cannot end in this process.
+        """
+        async for _ in self.follow(job_id):
+            pass
+        return await run_sync(self._finished, job_id)
+
+    async def segments(self, job_id: str) -> AsyncIterator[Segment]:
+        """Segments as they become known, until the job has ended. Raises what `follow` does."""
+        async for event in self.follow(job_id):
+            if event.type == "segment":
+                yield segment_from_dict(event.data)
+
+    async def detected_language(self, job_id: str) -> Language:
+        """The language of the first speech. The job is cancelled as soon as it is known. Raises what `finish` does."""
+        async for event in self.follow(job_id):
+            if event.type == "language":
+                await run_sync(self._cancel, job_id)
+                return Language(event.data["language"], event.data["probability"])
+        await run_sync(self._finished, job_id)
+        return Language("und", 0.0)
+
+    async def follow(self, job_id: str) -> AsyncIterator[JobEvent]:
+        """The job's events, from the first one until the job has ended.
+
+        Raises `JobNotFound`, and what `_check_running` does; all errors have the job's id.
+        """
+        seq = 0
+        with self.wake_ups.watch(job_id) as changed:
+            try:
+                while True:
+                    changed.clear()
+                    # The job is read before its events: if it has ended by then, its events are complete.
+                    job = await run_sync(self.store.get_job, job_id)
+                    for event in await run_sync(self.store.events_after, job_id, seq):
+                        seq = event.seq
+                        yield event
+                    if job.status.terminal:
+                        return
+                    self._check_running(job.model)
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(changed.wait(), CHECK_INTERVAL_S)
+            except ScrivanoError as error:
+                error.job_id = job_id
+                raise
+
+    async def load_model(self, model: str | None) -> None:
+        """Load a model (None: the default one) and wait until it is ready. Raises what `_check_running` does."""
+        self.runner.load(model)
+        with self.wake_ups.watch(MODEL) as changed:
+            while self._model_life(model).state is not ModelState.READY:
+                self._check_running(model)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), CHECK_INTERVAL_S)
+                changed.clear()
+
+    def _check_running(self, model: str | None) -> None:
+        """Whether it makes sense to wait for work of this model (None: the default one) in this process.
+
+        Raises `ServerStopping`; `WorkerGone`; `ModelUnavailable` if the model could not be loaded several times: its
+        jobs stay queued, but a caller needs to know the reason instead of waiting for ever.
+        """
+        if self.wake_ups.stopping:
+            raise ServerStopping
+        if not self.runner.alive:
+            raise WorkerGone
+        life = self._model_life(model)
+        if life.state is ModelState.UNLOADED and life.failures >= MAX_FAILED_LOADS:
+            raise ModelUnavailable(f"the model cannot be loaded; the job waits for it: {life.last_error}")
+
+    def _model_life(self, model: str | None) -> Life:
+        # A job may name a model that an earlier configuration served.
+        return self.runner.models.get(model or "", self.runner.model).life
+
+    def _cancel(self, job_id: str) -> None:
+        with suppress(JobTerminal, JobNotFound):
+            self.store.cancel(job_id)
+            self.runner.cancel(job_id)
+
+    def _finished(self, job_id: str) -> FinishedJob:
+        job = self.store.get_job(job_id)
+        if job.status is JobStatus.CANCELLED:
+            raise JobCancelled(job.id)
+        if job.status is JobStatus.FAILED:
+            code, message = job.error_code or "internal", job.error or "the job failed"
+            raise (RecordingRefused if code in REFUSED_CODES else JobFailed)(job.id, code, message)
+        segments = json.loads(self.store.get_result(job.id) or b"[]")
+        transcript = Transcript(
+            language=job.language,
+            duration=job.duration_secs or 0.0,
+            segments=tuple(segment_from_dict(segment) for segment in segments),
+            task=job.task.value,
+        )
+        return FinishedJob(job, transcript)
