@@ -155,11 +155,11 @@ def test_the_demo_transcribes_the_bundled_recording_and_leaves_nothing_running(t
     assert list(tmp_path.glob("scrivano-*")) == []
 
 
-def test_the_doctor_examines_and_proves(tmp_path: Path) -> None:
+def test_the_doctor_checks_this_machine(tmp_path: Path) -> None:
     done = run("doctor", DATA_DIR=str(tmp_path / "data"))
 
     assert done.returncode == 0, done.stdout
-    for check in ("Scrivano", "processor", "libraries", "GPU", "model", "data folder", "proof"):
+    for check in ("Scrivano", "processor", "libraries", "GPU", "model", "data folder", "test"):
         assert f"ok    {check}: " in done.stdout
 
 

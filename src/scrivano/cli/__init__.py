@@ -1,14 +1,21 @@
-"""The commands. All but `serve` work through the client, against a running server or a temporary one.
+"""The commands. All except `serve` and `keys` work through the client, with a running server or a temporary one.
 
 May import: auth, client, domain, engines, files, server, telemetry, text.
 
 Modules, each may import only those below it:
 
-    app               the command line: every command, its options and exit codes
-    doctor            `doctor` and `models`: what this machine has, and a proof that it works
+    app               the command line: puts the commands together
+    demo              `demo`: transcribe the bundled recording
+    doctor            `doctor`: check this machine
     keys              `keys`: create, list and revoke API keys
-    transcribe        `transcribe`: submit files, show progress, write transcripts
-    temporary_server  a server for the time of one command
+    models            `models`: list the models
+    serve             `serve` and `wyoming`: run the server
+    transcribe        `transcribe`: its options, its files and its server
+    checks            what `doctor` checks
+    transcription     submit files, show progress, write transcripts
+    model_cache       whether a model has been downloaded
+    temporary_server  a server for the duration of one command
+    console           error messages and exit codes
 """
 
 __all__ = ["app"]

@@ -1,4 +1,4 @@
-"""A server of one's own, for the time of one command, on a free port and a folder that goes with it."""
+"""A server for the duration of one command, with a free port and a temporary data folder."""
 
 from __future__ import annotations
 
@@ -15,42 +15,45 @@ from pathlib import Path
 
 from scrivano.domain.errors import StartError
 
+# How long the server may take to start: a slow disk may need many seconds to read the Python packages.
 START_S = 60.0
+
+# How long it may take to stop before it is killed.
 STOP_S = 15.0
 
 
 @contextmanager
-def own_server(model: str | None = None) -> Iterator[str]:
-    """Start `scrivano serve` as a child; yields its URL, and ends it whatever happens.
+def temporary_server(model: str | None = None) -> Iterator[str]:
+    """Start `scrivano serve` as a child process and yield its URL. It is stopped in any case.
 
-    Raises `StartError` with the server's own reason.
+    Raises `StartError` with the server's error message.
     """
     with tempfile.TemporaryDirectory(prefix="scrivano-", ignore_cleanup_errors=True) as folder:
         command = [sys.executable, "-m", "scrivano", "serve", "--port", "0", "--data-dir", str(Path(folder) / "data")]
-        command.append("--while-stdin-is-open")  # if this process is killed, its server ends, too
+        command.append("--while-stdin-is-open")  # If this process is killed, the server stops, too.
         if model:
             command += ["--model", model]
-        # A terminal's interrupt goes to the whole group; this process decides when its server ends.
+        # In its own session: Ctrl-C must not stop the server before this process has cancelled its jobs.
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            env={**os.environ, "API_KEYS_FILE": ""},  # it is for this command only, which has none of the keys
+            env={**os.environ, "API_KEYS_FILE": ""},  # This command has no API key.
         )
         try:
-            yield _url(process)
+            yield _wait_for_url(process)
         finally:
-            _end(process)
+            _stop(process)
 
 
-def _url(process: subprocess.Popen[bytes]) -> str:
-    """The address that the server's log names, after which the log is read on and thrown away."""
+def _wait_for_url(process: subprocess.Popen[bytes]) -> str:
+    """Read the server's URL from its log. The rest is read and discarded: a full pipe would block the server."""
     assert process.stdout is not None
     assert process.stderr is not None
-    complaint: deque[bytes] = deque(maxlen=20)
-    errors = threading.Thread(target=complaint.extend, args=(process.stderr,), daemon=True)
+    error_lines: deque[bytes] = deque(maxlen=20)
+    errors = threading.Thread(target=error_lines.extend, args=(process.stderr,), daemon=True)
     errors.start()
     watchdog = threading.Timer(START_S, process.kill)
     watchdog.start()
@@ -62,10 +65,11 @@ def _url(process: subprocess.Popen[bytes]) -> str:
             return url
     watchdog.cancel()
     errors.join(1.0)
-    raise StartError(b"".join(complaint).decode(errors="replace").strip() or "the server did not start")
+    message = b"".join(error_lines).decode(errors="replace").strip().removeprefix("scrivano: ")
+    raise StartError(message or f"the server did not start within {START_S:g} s")
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
         process.wait(STOP_S)

@@ -1,0 +1,124 @@
+"""What `scrivano doctor` checks: this machine, the settings, and a test transcription."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from importlib.resources import as_file, files
+from importlib.util import find_spec
+
+from rich.console import Console
+
+from scrivano import __version__
+from scrivano.cli.model_cache import is_downloaded
+from scrivano.cli.temporary_server import temporary_server
+from scrivano.client import Client
+from scrivano.domain.errors import ScrivanoError
+from scrivano.engines.catalog import default_model
+from scrivano.engines.gpu_memory import GpuMemory, NvmlReader
+from scrivano.server.settings import Settings
+
+__all__ = ["run_checks"]
+
+LIBRARIES = ("ctranslate2", "faster-whisper", "av", "onnxruntime", "sqlalchemy", "fastapi", "uvicorn")
+
+WHISPER_CPP = "pywhispercpp"
+INSTALL_WHISPER_CPP = "pip install 'scrivano[whispercpp]'"
+
+# Runs in a child process, because a broken driver may crash the process that uses it.
+CUDA_PROBE = "import ctranslate2; print(ctranslate2.get_cuda_device_count())"
+
+
+class CheckFailed(Exception):
+    """The message says what is wrong and what to do."""
+
+
+def run_checks(console: Console, model: str) -> bool:
+    """Print one line for each check. Returns whether all passed."""
+    passed = True
+    for name, check in _checks(model):
+        try:
+            console.print(f"[green]ok[/]    {name}: {check()}")
+        except (CheckFailed, ScrivanoError, OSError, subprocess.SubprocessError) as error:
+            passed = False
+            console.print(f"[red]wrong[/] {name}: ", end="")
+            console.print(str(error), markup=False)
+    return passed
+
+
+def _checks(model: str) -> Iterator[tuple[str, Callable[[], str]]]:
+    yield "Scrivano", lambda: f"{__version__}, Python {platform.python_version()}, {platform.platform()}"
+    yield "processor", lambda: f"{os.cpu_count()} cores, {_memory_gb():.1f} GB of memory"
+    yield "libraries", _libraries
+    yield "GPU", _gpu
+    yield "model", _model
+    yield "data folder", _data_folder
+    yield "test", lambda: _test_transcription(model)
+
+
+def _libraries() -> str:
+    extra = [WHISPER_CPP] if find_spec(WHISPER_CPP) else []
+    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in (*LIBRARIES, *extra))
+
+
+def _memory_gb() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+
+
+def _gpu() -> str:
+    memory = _first_gpu(Settings.load())
+    if memory is None:
+        return "none found; the model runs on the processor"
+    probe = subprocess.run([sys.executable, "-c", CUDA_PROBE], capture_output=True, text=True, timeout=60)
+    if probe.stdout.strip() in ("", "0"):
+        raise CheckFailed(f"CTranslate2 cannot use the {memory.name}: check the driver, or set DEVICE=cpu")
+    return f"{memory.name}, {memory.free_mb} of {memory.total_mb} MB free"
+
+
+def _first_gpu(settings: Settings) -> GpuMemory | None:
+    reader = NvmlReader()
+    memory = reader.read(settings.cuda_device[0])
+    reader.close()
+    return memory
+
+
+def _model() -> str:
+    settings = Settings.load()
+    path = settings.whisper_model_path
+    if path is not None:
+        if path.is_file() and not find_spec(WHISPER_CPP):
+            raise CheckFailed(f"{path} is a GGML file, which needs whisper.cpp: {INSTALL_WHISPER_CPP}")
+        return str(path)
+    memory = _first_gpu(settings)
+    name = settings.whisper_model or default_model(memory.total_mb if memory else None)
+    return f"{name}, {'downloaded' if is_downloaded(name) else 'will be downloaded at its first load'}"
+
+
+def _data_folder() -> str:
+    folder = Settings.load().data_dir
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return f"{folder}, {shutil.disk_usage(folder).free / 1e9:.1f} GB free"
+    except OSError as error:
+        raise CheckFailed(f"cannot write to {folder} ({error.strerror}): set DATA_DIR to another folder") from error
+
+
+def _test_transcription(model: str) -> str:
+    """Transcribe the bundled recording with a temporary server."""
+    started_at = time.monotonic()
+    bundled = files("scrivano") / "nano" / "recording.flac"
+    with as_file(bundled) as recording, temporary_server(model) as url, Client(url) as client:
+        transcript = client.wait(client.submit(recording, queue=True)).transcript
+    if not transcript.segments:
+        raise CheckFailed(f"{model} found no speech in the bundled recording: see the log of `scrivano serve`")
+    duration_s = time.monotonic() - started_at
+    count = len(transcript.text.split())
+    return f"{model} transcribed {count} words in {transcript.duration:.0f} s of audio; {duration_s:.1f} s in total"

@@ -1,0 +1,27 @@
+"""`scrivano demo`: transcribe the bundled recording."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+
+import typer
+
+from scrivano.cli.console import ExitCode, fail, stderr_console
+from scrivano.domain.errors import StartError
+
+__all__ = ["demo"]
+
+
+def demo() -> None:
+    """Start a server with the bundled model, transcribe the bundled recording, and stop the server."""
+    from scrivano.cli.temporary_server import temporary_server
+    from scrivano.cli.transcription import TranscribeOptions, transcribe_all
+
+    stderr = stderr_console()
+    try:
+        with as_file(files("scrivano") / "nano" / "recording.flac") as recording, temporary_server("nano") as url:
+            stderr.print(f"server: {url}, with the bundled nano model", soft_wrap=True)
+            failed = transcribe_all(url, [recording], TranscribeOptions(format="timed"), stderr)
+    except StartError as error:
+        fail(str(error), ExitCode.NO_SERVER)
+    raise typer.Exit(ExitCode.FAILED if failed else ExitCode.OK)

@@ -1,0 +1,92 @@
+"""`scrivano serve` and `scrivano wyoming`: run the server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scrivano.cli.console import exit_on_start_error
+
+__all__ = ["serve", "wyoming"]
+
+Host = Annotated[
+    str | None, typer.Option(help="Address to listen on; 0.0.0.0 for all IPv4 addresses.  [default: 127.0.0.1]")
+]
+DataDir = Annotated[Path | None, typer.Option(help="Folder for jobs and recordings.")]
+Model = Annotated[str | None, typer.Option(help="A name from `scrivano models`, or a Hugging Face id.")]
+ModelPath = Annotated[Path | None, typer.Option(help="A model on disk: a folder, or a GGML file.")]
+Config = Annotated[
+    Path | None, typer.Option(help="A TOML file with settings. Flags and environment variables take precedence.")
+]
+
+
+def serve(
+    host: Host = None,
+    port: Annotated[int | None, typer.Option(help="0: any free port.  [default: 8080]")] = None,
+    data_dir: DataDir = None,
+    model: Model = None,
+    model_path: ModelPath = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.  [default: auto]")] = None,
+    api_keys_file: Annotated[
+        Path | None, typer.Option(help="Require one of the API keys in this file; see `scrivano keys`.")
+    ] = None,
+    config: Config = None,
+    while_stdin_is_open: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> None:
+    """Run the server. docs/configuration.md lists all settings; set the others in the environment or with --config."""
+    flags = {
+        "host": host,
+        "port": port,
+        "data_dir": data_dir,
+        "whisper_model": model,
+        "whisper_model_path": model_path,
+        "device": device,
+        "api_keys_file": api_keys_file,
+    }
+    _run_server(flags, config, while_stdin_is_open)
+
+
+def wyoming(
+    port: Annotated[int, typer.Option(help="Port for Wyoming; 0: any free port.")] = 10300,
+    host: Host = None,
+    data_dir: DataDir = None,
+    model: Model = None,
+    model_path: ModelPath = None,
+    config: Config = None,
+) -> None:
+    """Run the server with HTTP and Wyoming, Home Assistant's protocol. The same as `serve` with WYOMING_PORT."""
+    flags = {
+        "wyoming_port": port,
+        "host": host,
+        "data_dir": data_dir,
+        "whisper_model": model,
+        "whisper_model_path": model_path,
+    }
+    _run_server(flags, config)
+
+
+def _run_server(flags: Mapping[str, object], config: Path | None, while_stdin_is_open: bool = False) -> None:
+    with exit_on_start_error():
+        from scrivano.server.settings import Settings
+        from scrivano.telemetry import log as logs
+
+        settings = Settings.load(flags, config)
+        logs.configure(settings.log_level)
+        if while_stdin_is_open:
+            threading.Thread(target=_stop_at_end_of_stdin, daemon=True).start()
+        from scrivano.server.build import run  # After the settings: it takes longest to import.
+
+        run(settings)
+
+
+def _stop_at_end_of_stdin() -> None:
+    """Stop when the parent has ended, however it ended: the kernel then closes its end of the pipe."""
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)

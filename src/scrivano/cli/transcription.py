@@ -1,0 +1,240 @@
+"""Submit files to a server, show the progress, and write the transcripts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from scrivano.client import Client, ClientError, ModelStatus
+from scrivano.domain.errors import StartError
+from scrivano.domain.transcript import Transcript
+from scrivano.files.data_dir_lock import DataDirLock
+from scrivano.server.settings import Settings
+from scrivano.text.formats import FORMATS, render
+from scrivano.text.subtitles import Shape
+
+__all__ = ["TranscribeOptions", "find_server", "transcribe_all"]
+
+# How often the state of the model is requested while it loads.
+POLL_S = 0.25
+
+# How long a running server may take to answer its health check before another server is started.
+HEALTH_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranscribeOptions:
+    """`format`: one of `FORMATS`, or `timed`: one line for each segment. `output_dir` None: standard output."""
+
+    format: str
+    task: str = "transcribe"
+    output_dir: Path | None = None
+    language: str | None = None
+    languages: Sequence[str] = ()
+    multilingual: bool | None = None
+
+
+def find_server(url: str | None, model: str | None) -> str | None:
+    """The URL of a running server that serves the model: the given one, or the one that uses this user's data folder.
+
+    None: there is none. Raises `StartError` if the given server cannot be used.
+    """
+    if url is not None:
+        served = _served_model(url)
+        if served is None:
+            raise StartError(
+                f"no Scrivano server answers at {url}: start one with `scrivano serve`, or leave out --server"
+            )
+        if model not in (None, served):
+            raise StartError(
+                f"the server at {url} serves the model {served}, not {model}: leave out --server or --model"
+            )
+        return url
+    holder = DataDirLock.holder(Settings.load().data_dir)
+    if holder is None or holder.port is None:
+        return None
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(str(holder.host), str(holder.host))
+    found = f"http://[{host}]:{holder.port}" if ":" in host else f"http://{host}:{holder.port}"
+    served = _served_model(found)
+    return found if served is not None and model in (None, served) else None
+
+
+def transcribe_all(
+    url: str, files: Sequence[Path], options: TranscribeOptions, messages: Console, *, api_key: str | None = None
+) -> int:
+    """Transcribe the files. Returns how many failed. Progress and errors are printed to `messages`.
+
+    All files are submitted first, so that their chunks are decoded in common batches. An interrupt cancels the jobs
+    that have not ended. Raises `StartError` if the model cannot be loaded.
+    """
+    failed = 0
+    with Client(url, api_key=api_key) as client, _progress_display(messages) as display:
+        jobs = [(file, _submit(client, file, options, display)) for file in files]
+        unfinished = [job_id for _, job_id in jobs if job_id is not None]
+        try:
+            if unfinished:
+                _await_model(client, messages)
+            for file, job_id in jobs:
+                transcript = job_id and _follow(client, file, job_id, display)
+                if transcript:
+                    display.pause()
+                    _write(transcript, file, options)
+                failed += not transcript
+                unfinished = [other for other in unfinished if other != job_id]
+        finally:
+            for job_id in unfinished:
+                with suppress(ClientError):
+                    client.cancel(job_id)
+    return failed
+
+
+def timed(transcript: Transcript) -> str:
+    """One line for each segment: `[00:00:01.200 → 00:00:03.400]  text`."""
+    return "".join(
+        f"[{_timestamp(segment.start)} → {_timestamp(segment.end)}]  {segment.text}\n"
+        for segment in transcript.segments
+    )
+
+
+class _ProgressDisplay(Protocol):
+    """Shows the progress: a bar for each file on a terminal, else one line for each step."""
+
+    def step(self, file: Path, text: str) -> None: ...
+    def percent(self, file: Path, percent: int) -> None: ...
+    def pause(self) -> None: ...
+
+
+class _LineDisplay:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._last: dict[Path, int] = {}
+
+    def step(self, file: Path, text: str) -> None:
+        self._console.print(f"{file.name}: {text}", markup=False, soft_wrap=True)
+
+    def percent(self, file: Path, percent: int) -> None:
+        if percent != self._last.get(file):
+            self._last[file] = percent
+            self.step(file, f"{percent} %")
+
+    def pause(self) -> None:
+        pass
+
+
+class _BarDisplay:
+    def __init__(self, console: Console, progress: Progress) -> None:
+        self._console = console
+        self._progress = progress
+        self._tasks: dict[Path, Any] = {}
+
+    def step(self, file: Path, text: str) -> None:
+        self._console.print(f"{file.name}: {text}", markup=False, soft_wrap=True)
+
+    def percent(self, file: Path, percent: int) -> None:
+        if file not in self._tasks:
+            self._tasks[file] = self._progress.add_task(file.name, total=100)
+        self._progress.update(self._tasks[file], completed=percent)
+
+    def pause(self) -> None:
+        """Called before a transcript is printed, maybe to the same terminal."""
+        self._progress.refresh()
+
+
+@contextmanager
+def _progress_display(console: Console) -> Iterator[_ProgressDisplay]:
+    if not console.is_terminal:
+        yield _LineDisplay(console)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        yield _BarDisplay(console, progress)
+
+
+def _submit(client: Client, file: Path, options: TranscribeOptions, display: _ProgressDisplay) -> str | None:
+    try:
+        job_id = client.submit(
+            file,
+            language=options.language,
+            languages=options.languages,
+            multilingual=options.multilingual,
+            task=options.task,
+            queue=True,
+        )
+    except (ClientError, OSError) as error:
+        display.step(file, f"failed: {error}")
+        return None
+    display.step(file, f"submitted as job {job_id}")
+    return job_id
+
+
+def _await_model(client: Client, messages: Console) -> None:
+    """Wait until the model is ready, and print what it waits for: a first load may include a long download."""
+    last_text = ""
+    while (status := client.model_status()).state != "ready":
+        error = status.more.get("last_error")
+        if error and status.state == "unloaded":
+            raise StartError(f"the model cannot be loaded: {error}")
+        text = _model_text(status)
+        if text != last_text:
+            messages.print(text, markup=False, soft_wrap=True)
+            last_text = text
+        time.sleep(POLL_S)
+
+
+def _model_text(status: ModelStatus) -> str:
+    download = status.more.get("download")
+    if download:
+        total = f" of {download['total_bytes'] / 1e6:.0f}" if download["total_bytes"] else ""
+        return f"model: downloading, {download['done_bytes'] / 1e6:.0f}{total} MB"
+    if status.state == "waiting_for_gpu":
+        return f"model: waiting for GPU memory ({status.vram_needed_mb} MB needed, {status.vram_free_mb} MB free)"
+    return f"model: {status.state}"
+
+
+def _follow(client: Client, file: Path, job_id: str, display: _ProgressDisplay) -> Transcript | None:
+    try:
+        for event in client.stream(job_id):
+            if event.type == "progress":
+                display.percent(file, event.data["percent"])
+        transcript = client.wait(job_id).transcript
+        display.percent(file, 100)  # The stream of a job that has already ended has no progress events.
+        return transcript
+    except ClientError as error:
+        display.step(file, f"failed: {error}")
+        return None
+
+
+def _write(transcript: Transcript, file: Path, options: TranscribeOptions) -> None:
+    text = timed(transcript) if options.format not in FORMATS else render(transcript, options.format, Shape())
+    if options.output_dir is None:
+        print(text, end="", flush=True)
+        return
+    options.output_dir.mkdir(parents=True, exist_ok=True)
+    (options.output_dir / f"{file.stem}.{FORMATS[options.format].extension}").write_text(text, encoding="utf-8")
+
+
+def _served_model(url: str) -> str | None:
+    """The model of the server at this URL. None: no server answers."""
+    try:
+        with Client(url, timeout=HEALTH_TIMEOUT_S) as client:
+            health: Mapping[str, Any] = client.health()
+            return str(health["model"])
+    except (ClientError, KeyError):
+        return None
+
+
+def _timestamp(seconds: float) -> str:
+    minutes, millis = divmod(round(seconds * 1000), 60_000)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{millis / 1000:06.3f}"
