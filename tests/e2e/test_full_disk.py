@@ -67,7 +67,7 @@ def test_no_write_succeeds_for_a_while_and_nothing_is_lost(tmp_path: Path) -> No
         limits = {pid: limit(pid, 0) for pid in processes}
         refused = post(server)
         cancelled = server.http.delete(f"/jobs/{first}")
-        until(lambda: [line for line in server.log if "no room left for the database" in line["message"]])
+        until(lambda: [line for line in server.log if "no disk space left for the database" in line["message"]])
         assert server.http.get("/health").status_code == 200
         assert server.job(first)["status"] != "failed"
         for pid, soft in limits.items():

@@ -26,8 +26,14 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def database(path: Path) -> Iterator[Database]:
-    with closing(Database.open(path)) as database:
+def full() -> list[None]:
+    """Grows by one entry for each write that found the disk full."""
+    return []
+
+
+@pytest.fixture
+def database(path: Path, full: list[None]) -> Iterator[Database]:
+    with closing(Database.open(path, on_full=lambda: full.append(None))) as database:
         yield database
 
 

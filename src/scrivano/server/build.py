@@ -261,11 +261,10 @@ def _open_data_dir(settings: Settings, wake_ups: WakeUps, cleanup: ExitStack) ->
     room = DiskSpace(settings.data_dir, min_free_bytes=settings.min_free_bytes, reserve_bytes=settings.reserve_bytes)
     room.settle()  # before anything is written: what it gives up may be needed for that
     blobs = Blobs(settings.data_dir, disk_space=room)
-    database = Database.open(settings.data_dir / "scrivano.db")
+    database = Database.open(settings.data_dir / "scrivano.db", on_full=room.release)
     cleanup.callback(database.close)
-    database.on_full = room.release
-    outbox, partials = Outbox(database, _now), UploadStore(database, _now)
-    outbox.on_delivery = lambda: wake_ups.fire(DELIVERIES)
+    outbox = Outbox(database, _now, on_delivery=lambda: wake_ups.fire(DELIVERIES))
+    partials = UploadStore(database, _now)
     store = JobStore(database, outbox, _now)
     store.on_change = wake_ups.fire
     unfinished = [upload.id for upload in partials.pending()]

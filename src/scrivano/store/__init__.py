@@ -1,4 +1,4 @@
-"""The database: the only SQL of the server, and the only truth about jobs.
+"""The database: the only SQL of the server, and the single source of truth about jobs.
 
 May import: auth, domain.
 
@@ -6,14 +6,14 @@ Modules, each may import only those below it:
 
     jobs         jobs, chunks, results, events; attempts and their fence
     uploads      resumable uploads
-    outbox       webhook deliveries (the outbox)
+    outbox       webhook deliveries
     event_log    events of jobs, numbered
-    quotas       how much waits, and what a key has used
-    idempotency  which earlier job a request repeats
+    quotas       limits on waiting jobs, and on the jobs and audio of each API key
+    idempotency  the earlier job that a request repeats
     database     connections, transactions, schema, backup
-    tables       the tables as they are now
-    migrations   how they came to be, one revision a file
-    wake_ups     wake coroutines when something changed
+    tables       the current tables
+    migrations   the history of the schema, one revision a file
+    wake_ups     wake coroutines after a change
 """
 
 __all__ = ["database", "jobs", "outbox", "uploads", "wake_ups"]

@@ -1,7 +1,7 @@
-"""The database: its connections and transactions, its schema, its backup. Nothing else knows that it is SQLite.
+"""Connections, transactions, schema and backup of the database. No other module depends on SQLite.
 
 Any thread may call. One connection writes and checkpoints, behind a lock; readers have read-only connections and see
-what is committed, without waiting for the writer.
+committed data without waiting for the writer.
 """
 
 from __future__ import annotations
@@ -22,28 +22,26 @@ from scrivano.store import migrations
 __all__ = ["Database"]
 
 _PRAGMAS = (
-    # FULL: a commit survives a power cut (NORMAL loses it). fullfsync does on macOS what fsync does elsewhere.
+    # With FULL a commit survives a power cut, with NORMAL it may not. On macOS only fullfsync reaches the disk.
     "PRAGMA synchronous = FULL",
     "PRAGMA fullfsync = ON",
     "PRAGMA foreign_keys = ON",
 )
 _BUSY_TIMEOUT_S = 10.0
-# No space; a quota or a limit on file sizes; no space for the WAL's index.
+# The disk is full; a quota or a limit on file sizes; no space for the WAL's index.
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
 
 
 class Database:
-    """Opened and closed by `serve.py`.
+    """Opened and closed by `server.build`.
 
-    The writer is one connection: SQLite before 3.51.3 can corrupt a WAL database when two checkpoint.
-
-    `on_full` is called when the disk took no more, before `StorageFull` is raised, on the thread that wrote, so it must
-    return at once and never raise. It may be replaced before work begins.
+    There is one writing connection, because SQLite before 3.51.3 can corrupt a WAL database when two connections
+    checkpoint.
     """
 
-    def __init__(self, path: Path, writer: sa.Engine, readers: sa.Engine) -> None:
+    def __init__(self, path: Path, writer: sa.Engine, readers: sa.Engine, on_full: Callable[[], None]) -> None:
         """Use `Database.open`."""
-        self.on_full: Callable[[], None] = lambda: None
+        self._on_full = on_full
         self._path = path
         self._opened = _identity(path)
         self._writer = writer.connect()
@@ -51,30 +49,35 @@ class Database:
         self._lock = threading.Lock()
 
     @classmethod
-    def open(cls, path: Path, schema: Path = migrations.FOLDER) -> Database:
+    def open(
+        cls, path: Path, schema: Path = migrations.FOLDER, *, on_full: Callable[[], None] = lambda: None
+    ) -> Database:
         """Open or create the database at `path`, and bring its schema to the newest revision of `schema`.
 
-        An older database is copied to `<path>.<its revision>.bak` first. Raises `StartError` when the database
-        cannot be read, or a later version of Scrivano wrote it.
+        `on_full` is called when a write failed because the disk is full, on the thread that wrote, before `StorageFull`
+        is raised. It must return at once and never raise.
+
+        An older database is copied to `<path>.<its revision>.bak` first. Raises `StartError` if the database cannot be
+        read, or was written by a later version of Scrivano.
         """
-        # Made here first, so that it (and the WAL, which takes its mode) is for this user only.
-        _make(path)
+        # Created here first, so that only this user can read it, and the WAL, which gets the same mode.
+        _create(path)
         writer = sa.create_engine("sqlite://", creator=lambda: _connect_writer(path), poolclass=sa.StaticPool)
-        # A transaction has the write lock from its first statement: it cannot be refused it later, half done.
+        # A transaction takes the write lock at its start, so it cannot fail to get the lock when half done.
         event.listen(writer, "begin", lambda db: db.exec_driver_sql("BEGIN IMMEDIATE"))
         try:
             _migrate(writer, path, schema)
-            return cls(path, writer, _readers(path))
+            return cls(path, writer, _readers(path), on_full)
         except sa.exc.DatabaseError as error:
             writer.dispose()
-            why = "no room is left on the disk: free some space" if _is_full(error) else error.orig
+            why = "the disk is full: free some space" if _is_full(error) else error.orig
             raise StartError(f"cannot use the database {path}: {why}") from error
         except BaseException:
             writer.dispose()
             raise
 
     def read(self) -> sa.Connection:
-        """A connection that only reads, to be used in a `with` block. Each has its own; nobody waits."""
+        """A read-only connection, for a `with` block. Each caller gets its own, so readers do not wait."""
         return self._readers.connect()
 
     @contextmanager
@@ -84,12 +87,12 @@ class Database:
             with self._lock, _disk_errors(), self._writer.begin():
                 yield self._writer
         except StorageFull:
-            self.on_full()
+            self._on_full()
             raise
 
     def fault(self) -> str | None:
-        """Why nothing can be stored, and what to do; None: it can be. Waits for whoever writes."""
-        if _identity(self._path) != self._opened:  # a deleted one takes writes that nobody will read
+        """Why the database cannot be written to, and what to do; None: it can. Waits for a running write."""
+        if _identity(self._path) != self._opened:  # SQLite still writes to a deleted file, and all of it is lost
             return "the database was deleted or moved: bring DATA_DIR back, then restart the server"
         try:
             with self.write():
@@ -98,9 +101,9 @@ class Database:
             return f"the database cannot be written to: {error}"
 
     def close(self) -> None:
-        """Closing twice is fine. Nothing may be called after it."""
+        """May be called twice. Other methods must not be called afterwards."""
         with self._lock:
-            # The readers first: the last connection to close folds the WAL into the database, and must be able to.
+            # The readers first: the last connection to close checkpoints the WAL, and a read-only one cannot.
             self._readers.dispose()
             self._writer.close()
             self._writer.engine.dispose()
@@ -108,13 +111,13 @@ class Database:
 
 @contextmanager
 def _disk_errors() -> Iterator[None]:
-    """Turn SQLite's ways to say that the disk takes no more into `StorageFull`."""
+    """Raise `StorageFull` in place of the errors by which SQLite says that the disk is full."""
     try:
         yield
     except sa.exc.OperationalError as error:
         if not _is_full(error):
             raise
-        raise StorageFull("no room left for the database in DATA_DIR: free some space and try again") from error
+        raise StorageFull("no disk space left for the database in DATA_DIR: free some space and try again") from error
 
 
 def _is_full(error: sa.exc.DatabaseError) -> bool:
@@ -129,7 +132,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _make(path: Path) -> None:
+def _create(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
@@ -137,7 +140,7 @@ def _make(path: Path) -> None:
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    # isolation_level None: Python's sqlite3 begins no transactions behind our back.
+    # isolation_level None: Python's sqlite3 starts no transactions of its own.
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,
@@ -162,7 +165,7 @@ def _connect_writer(path: Path) -> sqlite3.Connection:
 
 
 def _readers(path: Path) -> sa.Engine:
-    # A read-only connection cannot checkpoint, whatever happens.
+    # A read-only connection never checkpoints.
     return sa.create_engine(
         "sqlite://", creator=lambda: _connect(path, "ro"), poolclass=sa.QueuePool, pool_size=5, max_overflow=-1
     )
@@ -192,8 +195,8 @@ def _refuse_unknown(path: Path, current: str | None, known: Sequence[str]) -> No
 
 
 def _back_up(path: Path, revision: str) -> None:
-    """Copy the database as it is now; SQLite fsyncs the copy. From a connection of its own: the writer is busy."""
+    """Copy the database; SQLite fsyncs the copy. Reads through a new connection: the writer is in a transaction."""
     copy = path.with_name(f"{path.name}.{revision}.bak")
-    _make(copy)
+    _create(copy)
     with closing(_connect(path, "ro")) as source, closing(_connect(copy, "rw")) as target:
         source.backup(target)

@@ -45,9 +45,7 @@ from scrivano.domain.errors import (
 )
 from scrivano.domain.job import NEXT_STATUSES, Job, JobStatus, Priority
 from scrivano.domain.job_event import JobEvent
-from scrivano.store import idempotency as repeats
-from scrivano.store import quotas
-from scrivano.store import uploads as partials
+from scrivano.store import idempotency, quotas, uploads
 from scrivano.store.database import Database
 from scrivano.store.event_log import JobLog, last_seqs
 from scrivano.store.outbox import Outbox
@@ -115,7 +113,7 @@ class JobStore:
     def queue_depth(self) -> int:
         """Jobs that wait; running ones do not count."""
         with self._database.read() as db:
-            return quotas.waiting(db)
+            return quotas.count_waiting(db)
 
     def count_unfinished(self) -> dict[tuple[JobStatus, Priority], int]:
         """How many jobs wait and run, of each priority; none that has none."""
@@ -172,35 +170,36 @@ class JobStore:
         audio_sha256: str,
         audio_bytes: int,
         idempotency_key: str | None = None,
-        twins_since: datetime | None = None,
+        duplicates_since: datetime | None = None,
         max_queue: int | None = None,
         limits: Limits = UNLIMITED,
         upload_id: str | None = None,
     ) -> str:
         """JobStore a new job, of which the audio must lie in its place, fsynced; returns its id.
 
-        With a key that an earlier job came with: nothing is stored, and that job's id is returned, or `KeyReused`
-        raised where its recording or parameters were others. (The name of the file does not matter.)
-        Without a key, and with `twins_since`: so, too, for a job that was accepted since then for the same recording
-        and parameters, unless it failed or was cancelled. Both go for jobs of the same owner only: nobody can find
-        out what others have sent. Raises `QueueFull` where `max_queue` jobs wait already, and `LimitReached` where
-        the owner has as many jobs, or has had as much audio, as `limits` allow.
+        With the key of an earlier job nothing is stored: that job's id is returned, or `KeyReused` raised if its
+        recording or parameters differ. (The file name does not matter.) Without a key, and with `duplicates_since`, the
+        same holds for a job that was accepted since then for the same recording and parameters, unless it failed or was
+        cancelled. Both consider jobs of the same owner only, so that nobody can find out what others have sent.
+
+        Raises `QueueFull` if `max_queue` jobs are waiting already, and `LimitReached` if the owner has reached one of
+        its `limits`.
 
         With `upload_id` the job is what that upload has become; it becomes one once. Raises `UploadNotFound`.
         """
         row = {column.name: getattr(job, column.name) for column in _JOB}
         row |= {"options": dict(job.options), "audio_sha256": audio_sha256, "audio_bytes": audio_bytes}
-        marks = repeats.marks_of(job, audio_sha256, idempotency_key)
+        identity = idempotency.identify(job, audio_sha256, idempotency_key)
         with self._database.write() as db:
-            if upload_id is not None and (became := partials.job_of(db, upload_id, self._now())) is not None:
-                return became
-            earlier = repeats.find(db, marks, job.owner, twins_since)
+            if upload_id is not None and (job_id := uploads.job_of(db, upload_id, self._now())) is not None:
+                return job_id
+            earlier = idempotency.find_earlier(db, identity, job.owner, duplicates_since)
             if earlier is None:
                 quotas.check_queue(db, max_queue)
                 quotas.check_owner(db, job.owner, limits, self._now())
-                db.execute(_ADD_JOB, row | marks._asdict())
+                db.execute(_ADD_JOB, row | identity._asdict())
             if upload_id is not None:
-                partials.become(db, upload_id, earlier or job.id)
+                uploads.set_job(db, upload_id, earlier or job.id)
         return earlier or job.id
 
     def check_room(self, max_queue: int | None, owner: str | None = None, limits: Limits = UNLIMITED) -> None:
@@ -363,7 +362,7 @@ class JobStore:
             job = _job(db, job_id)
             seq = self._append(db, job, "retry", {})
             db.execute(delete(events).where(events.c.job_id == job_id, events.c.seq < seq))
-            self._outbox.void(db, job_id, "the job is tried again")
+            self._outbox.cancel(db, job_id, "the job is tried again")
         self.on_change(job_id)
         return job
 
@@ -386,13 +385,13 @@ class JobStore:
             return None
         job = _job(db, job_id)
         if job.owner is not None and job.duration_secs:
-            quotas.spend(db, job.owner, job.duration_secs * job.progress / 100, now)
+            quotas.add_usage(db, job.owner, job.duration_secs * job.progress / 100, now)
         db.execute(_DROP_CHUNKS, {"_job_id": job_id, "_first": 0})
         if job.status is JobStatus.FAILED:
             self._append(db, job, "error", {"message": job.error, "code": job.error_code})
         else:
             self._append(db, job, "done", {})
-        self._outbox.owe(db, job, now)
+        self._outbox.enqueue(db, job, now)
         return job
 
     def _finished(self, job: Job | None) -> bool:

@@ -1,7 +1,7 @@
-"""The outbox: webhook calls that are to be made, and what became of those that were.
+"""The outbox: webhook deliveries to make, and the results of those that were made.
 
-What a job's end has to tell is put in by the transaction that ends the job, so none is lost or told too early. As in
-`store`, any thread may call, a method returns after its commit, and whatever writes may raise `StorageFull`.
+The transaction that ends a job also stores its delivery, so none is lost or sent too early. As in `store.jobs`, any
+thread may call, a method returns after its commit, and methods that write may raise `StorageFull`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Delivery", "DeliveryStatus", "Outbox"]
 
 
 class DeliveryStatus(StrEnum):
-    """`failed`: given up. `gone`: the receiver wants no more of this job."""
+    """`failed`: no more attempts. `gone`: the receiver answered 410, so nothing more about this job is sent to it."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -32,17 +32,17 @@ class DeliveryStatus(StrEnum):
     GONE = "gone"
 
 
-# Attempts of a delivery that no rest delays: at 0, +1 s, +2 s.
-ALWAYS = 3
+# Attempts that are made even at a host that is being left alone: at 0, +1 s, +2 s, as the HTTP contract promises.
+GUARANTEED_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """A webhook call to make. `kind` is `job` or a model event's type.
+    """A webhook call. `kind` is `job` or the type of a model event.
 
-    `payload` is the exact body; None: the job `job_id`, rendered when it is sent (a transcript is stored once).
-    `attempts` counts the calls that were made, all without success while this is pending. `host` has the port with it.
-    `last_error` and `last_status` are the last call's; None: it succeeded, or had no answer, or there was none.
+    `payload` is the exact body; None: the job `job_id`, rendered when it is sent, so that a transcript is stored once.
+    `attempts` counts the calls made so far. `host` includes the port. `last_error` and `last_status` belong to the last
+    attempt: no error if it succeeded, no status if it had no response, neither before the first.
     """
 
     id: str
@@ -64,7 +64,7 @@ class Delivery:
 _DELIVERY = [deliveries.c[name] for name in Delivery.__dataclass_fields__]
 _PENDING = deliveries.c.status == "pending"
 
-# Built once, for it runs at every job's end.
+# Built once, because it runs at the end of every job.
 _DELIVERIES = (
     select(func.count(), func.count().filter(deliveries.c.status == "gone"))
     .select_from(deliveries)
@@ -73,29 +73,31 @@ _DELIVERIES = (
 
 
 class Outbox:
-    """`on_delivery` is called when a delivery was added, after the commit, on the thread that wrote, so it must return
-    at once and never raise. It may be replaced before work begins.
+    """`on_delivery` is called after the commit that added a delivery, on the thread that wrote. It must return at once
+    and never raise.
 
-    Where a method takes an `owner`, deliveries of jobs that are not this API key's are not there for it; None: all are.
+    Methods with an `owner` see only deliveries of this API key's jobs; None: all deliveries.
     """
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
-        self.on_delivery: Callable[[], None] = lambda: None
+    def __init__(
+        self, database: Database, now: Callable[[], datetime], on_delivery: Callable[[], None] = lambda: None
+    ) -> None:
+        self.on_delivery = on_delivery
         self._database = database
         self._now = now
 
     def add(self, delivery_id: str, url: str, kind: str, payload: bytes) -> None:
-        """A call to make now, of which `payload` is the exact body."""
+        """Store a delivery that is due now; `payload` is the exact body."""
         with self._database.write() as db:
             _add(db, delivery_id, url, kind, self._now(), payload=payload)
         self.on_delivery()
 
-    # Within the transactions of `store`, which calls `on_delivery` after their commit --------------------------
+    # Within transactions of `store.jobs`, which calls `on_delivery` after the commit ---------------------------
 
-    def owe(self, db: Connection, job: Job, now: datetime) -> None:
-        """The job has ended: its receiver, if it has one, is to be told.
+    def enqueue(self, db: Connection, job: Job, now: datetime) -> None:
+        """Store the delivery of a job that has ended, if the job has a webhook URL.
 
-        A job ends once, unless it is tried again. A receiver that wants no more of it is told no more.
+        A job that is retried ends again and gets another delivery, unless its receiver has answered 410.
         """
         if job.webhook_url is None:
             return
@@ -104,12 +106,12 @@ class Outbox:
             delivery_id = f"msg_{job.id}.{earlier + 1}" if earlier else f"msg_{job.id}"
             _add(db, delivery_id, job.webhook_url, "job", now, job_id=job.id)
 
-    def void(self, db: Connection, job_id: str, why: str) -> None:
-        """The job begins anew: what is still owed of its end is given up."""
-        values = {"status": "failed", "last_error": why}
+    def cancel(self, db: Connection, job_id: str, reason: str) -> None:
+        """Fail the pending delivery of a job that is retried: the job is no longer at its end."""
+        values = {"status": "failed", "last_error": reason}
         db.execute(update(deliveries).where(deliveries.c.job_id == job_id, _PENDING).values(values))
 
-    # What is to be done, and what came of it -------------------------------------------------------------------
+    # Due deliveries, and their results -------------------------------------------------------------------------
 
     def due(
         self,
@@ -120,15 +122,16 @@ class Outbox:
         busy_urls: Collection[str] = (),
         full_hosts: Collection[str] = (),
     ) -> list[Delivery]:
-        """Pending ones whose time has come: of each host the one that is longest due, then of each the second, …
+        """Due deliveries: first the longest due of each host, then the second of each host, and so on.
 
-        At most so many for a URL and for a host, none for those that are named. Of one URL, those that were tried
-        less than `ALWAYS` times come first: a receiver that was away for long hears of what is new at once.
+        At most `per_url` for a URL and `per_host` for a host, none for `busy_urls` and `full_hosts`. For one URL,
+        deliveries with fewer than `GUARANTEED_ATTEMPTS` attempts are first: a receiver that was unreachable for long
+        gets new deliveries at once.
         """
         due = and_(_PENDING, deliveries.c.next_attempt_at <= self._now())
-        open_ = and_(deliveries.c.url.not_in(busy_urls), deliveries.c.host.not_in(full_hosts))
+        allowed = and_(deliveries.c.url.not_in(busy_urls), deliveries.c.host.not_in(full_hosts))
         of_url = _rank(deliveries.c, "url").label("of_url")
-        ranked = select(*_DELIVERY, of_url).where(due, open_).subquery()
+        ranked = select(*_DELIVERY, of_url).where(due, allowed).subquery()
         of_host = _rank(ranked.c, "host").label("of_host")
         query = select(ranked, of_host).where(ranked.c.of_url <= (per_url or limit)).subquery()
         rows = select(*(query.c[column.name] for column in _DELIVERY)).where(query.c.of_host <= (per_host or limit))
@@ -137,12 +140,12 @@ class Outbox:
             return [_delivery(row) for row in db.execute(rows.order_by(*order).limit(limit))]
 
     def count_pending(self) -> int:
-        """Deliveries that were not made yet and are not given up."""
+        """Deliveries that have not succeeded and have attempts left."""
         with self._database.read() as db:
             return db.scalar(select(func.count()).select_from(deliveries).where(_PENDING)) or 0
 
     def next_due(self, after: datetime | None = None) -> datetime | None:
-        """When the next pending delivery is due; None: nothing is pending. `after`: of those due later than that."""
+        """When the next pending delivery is due; None: none is pending. `after`: only those due later than this."""
         query = select(func.min(deliveries.c.next_attempt_at)).where(_PENDING)
         if after is not None:
             query = query.where(deliveries.c.next_attempt_at > after)
@@ -151,7 +154,7 @@ class Outbox:
             return due
 
     def bring_forward(self, by: timedelta) -> None:
-        """The clock was set back: retries that wait are due as much earlier."""
+        """After the clock was set back: make waiting retries due `by` earlier."""
         waiting = and_(_PENDING, deliveries.c.next_attempt_at > self._now())
         with self._database.write() as db:
             for delivery_id, due in db.execute(
@@ -170,7 +173,7 @@ class Outbox:
     ) -> list[Delivery]:
         """Newest first; `before`: only those older than the delivery with this `created_at` and id.
 
-        To an `owner`, those of its own jobs only: news of the model are nobody's.
+        With an `owner`, deliveries of model events are left out, because they have no owner.
         """
         order = (deliveries.c.created_at.desc(), deliveries.c.id.desc())
         query = select(*_DELIVERY).order_by(*order).limit(limit)
@@ -188,32 +191,32 @@ class Outbox:
             return [_delivery(row) for row in db.execute(query)]
 
     def redeliver(self, delivery_id: str) -> Delivery:
-        """Begin a delivery's attempts anew, now, whatever became of it.
+        """Start a delivery again, whatever its status; it is due now.
 
-        Raises `DeliveryNotFound`, and `JobUnfinished` where its job is being tried again and has nothing to tell.
+        Raises `DeliveryNotFound`, and `JobUnfinished` if its job is being retried: it has no result to deliver.
         """
-        again = {"status": "pending", "attempts": 0, "next_attempt_at": self._now(), "delivered_at": None}
-        one = deliveries.c.id == delivery_id
+        values = {"status": "pending", "attempts": 0, "next_attempt_at": self._now(), "delivered_at": None}
+        same = deliveries.c.id == delivery_id
         with self._database.write() as db:
-            row = db.execute(select(*_DELIVERY).where(one)).one_or_none()
+            row = db.execute(select(*_DELIVERY).where(same)).one_or_none()
             if row is None:
                 raise DeliveryNotFound(delivery_id)
             if row.job_id is not None:
                 _check_ended(db, row.job_id)
-            db.execute(update(deliveries).where(one).values(host=_host(row.url), **again))
-            found = _delivery(db.execute(select(*_DELIVERY).where(one)).one())
+            db.execute(update(deliveries).where(same).values(host=_host(row.url), **values))
+            found = _delivery(db.execute(select(*_DELIVERY).where(same)).one())
         self.on_delivery()
         return found
 
-    def rest(self, host: str, until: datetime) -> None:
-        """Put off a host's pending deliveries that were attempted `ALWAYS` times; no attempt counts for that."""
-        late = and_(_PENDING, deliveries.c.host == host, deliveries.c.attempts >= ALWAYS)
+    def postpone(self, host: str, until: datetime) -> None:
+        """Delay a host's pending deliveries beyond `GUARANTEED_ATTEMPTS`; this counts as no attempt."""
+        late = and_(_PENDING, deliveries.c.host == host, deliveries.c.attempts >= GUARANTEED_ATTEMPTS)
         with self._database.write() as db:
             early = deliveries.c.next_attempt_at < until
             db.execute(update(deliveries).where(late, early).values(next_attempt_at=until))
 
     def delivered(self, delivery_id: str, status: int | None = None) -> None:
-        """`status`: the answer's; so, too, below."""
+        """`status`: the HTTP status of the response, here and below."""
         now = self._now()
         self._attempted(delivery_id, status="delivered", delivered_at=now, last_error=None, last_status=status)
 
@@ -221,21 +224,24 @@ class Outbox:
         self._attempted(delivery_id, next_attempt_at=when, last_error=error, last_status=status)
 
     def give_up(self, delivery_id: str, error: str, status: int | None = None, *, gone: bool = False) -> None:
-        """`gone`: the receiver wants no more, so this job will not be told again, should it be tried again."""
+        """`gone`: the receiver answered 410, so a retry of the job will not be delivered to it either."""
         ended = "gone" if gone else "failed"
         self._attempted(delivery_id, status=ended, last_error=error, last_status=status)
 
     def purge(self, before: datetime) -> int:
-        """Forget ended deliveries of model events made at that time or earlier; returns how many. Jobs keep theirs."""
+        """Delete ended deliveries of model events created at `before` or earlier; returns how many.
+
+        Deliveries of jobs are deleted with their job.
+        """
         old = and_(deliveries.c.job_id.is_(None), deliveries.c.created_at <= before, ~_PENDING)
         with self._database.write() as db:
             return db.execute(delete(deliveries).where(old)).rowcount
 
     def _attempted(self, delivery_id: str, **values: object) -> None:
         pending = and_(deliveries.c.id == delivery_id, _PENDING)
-        once_more = {"attempts": deliveries.c.attempts + 1, "attempted_at": self._now()}
+        attempt = {"attempts": deliveries.c.attempts + 1, "attempted_at": self._now()}
         with self._database.write() as db:
-            db.execute(update(deliveries).where(pending).values(**once_more, **values))
+            db.execute(update(deliveries).where(pending).values(**attempt, **values))
 
 
 def _check_ended(db: Connection, job_id: str) -> None:
@@ -253,8 +259,8 @@ def _host(url: str) -> str:
 
 
 def _rank(columns: Any, name: str) -> ColumnElement[int]:
-    """The place of a due delivery among those with the same value of this column, from 1."""
-    late = case((columns.attempts >= ALWAYS, 1), else_=0)
+    """The position, from 1, of a due delivery among those with the same value in this column."""
+    late = case((columns.attempts >= GUARANTEED_ATTEMPTS, 1), else_=0)
     order = (late, columns.next_attempt_at, columns.created_at, columns.id)
     return func.row_number().over(partition_by=columns[name], order_by=order)
 

@@ -1,4 +1,4 @@
-"""The tables as they are now; migrations/versions/ says how they came to be, and has the constraints."""
+"""The current tables. `migrations/versions/` has their history and their constraints."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Utc(sa.TypeDecorator[datetime]):
         return value and value.replace(tzinfo=UTC)
 
 
-def _word(kind: type[JobStatus] | type[Task]) -> sa.Enum:
+def _enum(kind: type[JobStatus] | type[Task]) -> sa.Enum:
     return sa.Enum(
         kind, native_enum=False, create_constraint=False, length=16, values_callable=lambda e: [m.value for m in e]
     )
@@ -36,8 +36,8 @@ jobs = sa.Table(
     "jobs",
     TABLES,
     sa.Column("id", sa.String(64), primary_key=True),
-    sa.Column("status", _word(JobStatus)),
-    sa.Column("task", _word(Task)),
+    sa.Column("status", _enum(JobStatus)),
+    sa.Column("task", _enum(Task)),
     sa.Column("language", sa.String(16)),
     sa.Column("progress", sa.Integer),
     sa.Column("duration_secs", sa.Double),
@@ -53,13 +53,13 @@ jobs = sa.Table(
     sa.Column("chunks_total", sa.Integer),  # null until the plan is complete
     sa.Column("audio_sha256", sa.String(64)),
     sa.Column("audio_bytes", sa.BigInteger),
-    sa.Column("idempotency_key", sa.String(255), unique=True),  # of an owner's job: with the owner in it
+    sa.Column("idempotency_key", sa.String(255), unique=True),  # see `idempotency`: contains the owner, if any
     sa.Column("traceparent", sa.String(64)),
-    sa.Column("request_sha256", sa.String(64)),  # of what was asked for, `language` before any was detected
-    sa.Column("owner", sa.String(32)),  # the API key that it came with; null: nobody's
+    sa.Column("request_sha256", sa.String(64)),  # see `idempotency`; `language` as requested, not as detected
+    sa.Column("owner", sa.String(32)),  # the API key that submitted the job; null: none
 )
 
-# Apart from `jobs`, because SQLite walks over a row's megabytes to reach any column that a later revision adds.
+# Not in `jobs`, because SQLite reads through the megabytes of a row to reach columns that a later revision adds.
 results = sa.Table(
     "results",
     TABLES,
@@ -102,29 +102,29 @@ deliveries = sa.Table(
     sa.Column("last_error", sa.Text),
     sa.Column("created_at", Utc),
     sa.Column("delivered_at", Utc),
-    sa.Column("host", sa.Text),  # with its port, in lower case
-    sa.Column("last_status", sa.Integer),  # of the last answer; null where the last attempt had none
+    sa.Column("host", sa.Text),  # with the port, in lower case
+    sa.Column("last_status", sa.Integer),  # of the last response; null: the last attempt had none
     sa.Column("attempted_at", Utc),
 )
 
 uploads = sa.Table(
     "uploads",
     TABLES,
-    sa.Column("id", sa.String(64), primary_key=True),  # also of the job that it becomes
+    sa.Column("id", sa.String(64), primary_key=True),  # also the id of the job that it becomes
     sa.Column("owner", sa.String(64)),
     sa.Column("size_bytes", sa.BigInteger),
-    sa.Column("offset_bytes", sa.BigInteger),  # so many are on disk, fsynced; more may be there, and do not count
-    sa.Column("metadata", sa.Text),  # as the client wrote it
+    sa.Column("offset_bytes", sa.BigInteger),  # on disk, fsynced; bytes beyond are ignored
+    sa.Column("metadata", sa.Text),  # the client's Upload-Metadata
     sa.Column("created_at", Utc),
     sa.Column("expires_at", Utc),
-    sa.Column("job_id", sa.String(64)),  # null until it is whole and a job; kept when that is deleted
+    sa.Column("job_id", sa.String(64)),  # null until it is complete; stays when the job is deleted
 )
 
-# Apart from `jobs`, of which the rows can be deleted: that must not give used hours back.
+# Not counted from `jobs`, because deleting a job must not give its hours back.
 usage = sa.Table(
     "usage",
     TABLES,
     sa.Column("owner", sa.String(32), primary_key=True),
-    sa.Column("hour", Utc, primary_key=True),  # its begin
-    sa.Column("audio_secs", sa.Double),  # decoded for jobs that ended in it
+    sa.Column("hour", Utc, primary_key=True),  # start of the hour
+    sa.Column("audio_secs", sa.Double),  # decoded, of jobs that ended in this hour
 )

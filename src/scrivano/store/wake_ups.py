@@ -1,4 +1,4 @@
-"""Waking coroutines from threads: who waits for a job's news, or for the model's, is told that there is some."""
+"""Waking coroutines from threads when a job, the model or the outbox has changed."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Any
 MODEL = "model"
 DELIVERIES = "deliveries"
 
-# How far back `Last-Event-ID` reaches on the model's stream.
-KEPT_MODEL_EVENTS = 256
+# How many events back `Last-Event-ID` can replay on the model's stream.
+STORED_MODEL_EVENTS = 256
 
 
 class WakeUps:
-    """Threads call `fire`; coroutines of the attached loop `watch`.
+    """Threads call `fire`; coroutines of the attached event loop call `watch`.
 
-    A signal carries nothing: whoever is woken reads the truth from the store, so a slow reader costs nothing
-    and ten signals may become one. `stopping`: the server ends, and nobody should wait any longer.
+    A wake-up carries no data: watchers read the store. So slow watchers cost nothing, and ten wake-ups may become one.
+    `stopping`: the server is stopping, and watchers should stop waiting.
     """
 
     def __init__(self) -> None:
@@ -33,23 +33,22 @@ class WakeUps:
         self._loop = loop
 
     def fire(self, key: str) -> None:
-        """Thread-safe; without a running loop nobody watches, and nothing happens.
-
-        Who begins to watch only now, reads only now: nobody is woken for that, which would cost more than the store.
-        """
+        """Wake the watchers of a key. Thread-safe; does nothing without an event loop."""
+        # Keys without watchers are skipped: a new watcher reads the store first, so it misses nothing, and waking the
+        # event loop for every commit would cost more than the commit.
         if self._loop is not None and key in self._watchers:
-            with suppress(RuntimeError):  # the loop was closed: the server ends
+            with suppress(RuntimeError):  # the event loop is closed: the server is stopping
                 self._loop.call_soon_threadsafe(self._wake, key)
 
     def stop(self) -> None:
-        """Wake everybody: the server ends. Callable from a signal handler."""
+        """Wake all watchers, because the server is stopping. May be called from a signal handler."""
         self.stopping = True
         for key in list(self._watchers):
             self.fire(key)
 
     @contextmanager
     def watch(self, key: str) -> Iterator[asyncio.Event]:
-        """An event that is set at each signal; clear it before reading what it announces, or a signal is missed."""
+        """An event that each wake-up sets. Clear it before reading the store, otherwise a wake-up is lost."""
         event = asyncio.Event()
         watchers = self._watchers.setdefault(key, set())
         watchers.add(event)
@@ -73,12 +72,12 @@ class ModelEvent:
 
 
 class ModelEventLog:
-    """The model's last events, numbered from 1 since the server started. Thread-safe."""
+    """The last events of the model, numbered from 1 since the server started. Thread-safe."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self._lock = threading.Lock()
-        self._events: deque[ModelEvent] = deque(maxlen=KEPT_MODEL_EVENTS)
+        self._events: deque[ModelEvent] = deque(maxlen=STORED_MODEL_EVENTS)
         self._seq = 0
 
     def append(self, type: str, data: Mapping[str, Any]) -> None:

@@ -45,11 +45,11 @@ class JobIntake:
         caller: Caller,
         *,
         idempotency_key: str | None = None,
-        twins_since: datetime | None = None,
+        duplicates_since: datetime | None = None,
     ) -> str:
         """Commit the recording and its job; returns the job's id.
 
-        With a key, or with `twins_since`, that may be the id of an earlier job (see `JobStore.add_job`). Raises
+        With a key, or with `duplicates_since`, that may be the id of an earlier job (see `JobStore.add_job`). Raises
         `KeyReused`, `QueueFull`, `LimitReached`, `StorageFull`.
         """
         await recording.settle()
@@ -63,7 +63,7 @@ class JobIntake:
                     audio_sha256=blob.sha256,
                     audio_bytes=blob.size_bytes,
                     idempotency_key=idempotency_key,
-                    twins_since=twins_since,
+                    duplicates_since=duplicates_since,
                     max_queue=self.max_queue,
                     limits=caller.limits,
                 )

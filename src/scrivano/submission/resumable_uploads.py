@@ -141,7 +141,7 @@ class ResumableUploads:
     async def _save(self, upload_id: str, writer: PartWriter) -> None:
         """From now on, the bytes that were written count. Raises `UploadNotFound`, `StorageFull`."""
         await run_sync(writer.sync)
-        await run_sync(self._uploads.received, upload_id, writer.position, self._now() + self._expiry)
+        await run_sync(self._uploads.set_offset, upload_id, writer.position, self._now() + self._expiry)
         self._hashes[upload_id] = writer.running_hash.copy()
         while len(self._hashes) > MAX_HASHES:
             del self._hashes[next(iter(self._hashes))]

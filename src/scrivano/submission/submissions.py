@@ -28,7 +28,7 @@ URL_FIELD = "audio_url"
 
 # A synchronous request without an idempotency key counts as a repetition of an earlier one if the job is not older
 # than this: clients such as openai-python repeat requests by themselves.
-TWIN_AGE = timedelta(hours=1)
+DUPLICATE_AGE = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,9 +133,9 @@ class Submissions:
     ) -> str:
         """A repeated request gets the job of the first one, with or without a key."""
         self.admission.check_worker()
-        since = self.intake.now() - TWIN_AGE
+        since = self.intake.now() - DUPLICATE_AGE
         return await self.intake.accept(
-            recording, job_request, caller, idempotency_key=idempotency_key, twins_since=since
+            recording, job_request, caller, idempotency_key=idempotency_key, duplicates_since=since
         )
 
     def _job_request(self, form: Form) -> JobRequest:

@@ -2,8 +2,9 @@
 
 Each host has a circuit. After `FAILURES` failures in a row it opens: the host's late attempts wait. When the waiting
 time is over, one late attempt is made as a probe; if it succeeds, the circuit closes, else it opens for longer.
-The first `ALWAYS` attempts of a delivery ignore the circuit, because the HTTP contract promises them within seconds,
-whatever happened to other deliveries; if one of them succeeds, the circuit closes, too. Times are monotonic seconds.
+The first `GUARANTEED_ATTEMPTS` attempts of a delivery ignore the circuit, because the HTTP contract promises them
+within seconds, whatever happened to other deliveries; if one of them succeeds, the circuit closes, too. Times are
+monotonic seconds.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from scrivano.store.outbox import ALWAYS
+from scrivano.store.outbox import GUARANTEED_ATTEMPTS
 
 __all__ = ["MAX_CALLS", "PER_HOST", "Call", "CircuitBreaker"]
 
@@ -95,7 +96,7 @@ class CircuitBreaker:
     def _circuit_allows(self, call: Call, now: float) -> bool:
         """If the call is allowed as a probe, it is recorded as the probe."""
         circuit = self._circuits.get(call.host)
-        if circuit is None or not circuit.times_opened or call.attempts < ALWAYS:
+        if circuit is None or not circuit.times_opened or call.attempts < GUARANTEED_ATTEMPTS:
             return True
         if now < circuit.open_until or circuit.probe is not None:
             return False

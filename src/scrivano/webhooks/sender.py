@@ -175,7 +175,7 @@ class WebhookSender:
         logger.warning("webhook host keeps failing: late attempts wait", extra={"host": host, "wait_secs": open_s})
         until = self._options.now() + timedelta(seconds=open_s)
         try:
-            await self._store_when_possible(partial(self._outbox.rest, host, until))
+            await self._store_when_possible(partial(self._outbox.postpone, host, until))
         except Exception:  # The circuit breaker holds the attempts back in any case.
             logger.exception("could not store until when a webhook host's attempts wait", extra={"host": host})
 

@@ -132,7 +132,7 @@ def test_an_upload_that_is_not_continued_is_deleted(
     assert store.add_job(job, audio_sha256=blob.sha256, audio_bytes=blob.size_bytes, upload_id="is-a-job") == job.id
     assert store.add_job(job, audio_sha256=blob.sha256, audio_bytes=blob.size_bytes, upload_id="is-a-job") == job.id
     clock.forward(0.5 * HOUR)
-    partials.received("continued", 6, clock() + timedelta(hours=1))
+    partials.set_offset("continued", 6, clock() + timedelta(hours=1))
     assert retention.sweep() == 0
 
     clock.forward(0.5 * HOUR)

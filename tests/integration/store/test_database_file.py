@@ -119,12 +119,10 @@ WRITES: dict[str, Callable[[JobStore, Outbox, Clock], object]] = {
 
 
 def test_every_write_may_meet_a_full_disk(
-    database: Database, store: JobStore, outbox: Outbox, path: Path, clock: Clock
+    database: Database, full: list[None], store: JobStore, outbox: Outbox, path: Path, clock: Clock
 ) -> None:
     """Wherever it happens, nothing has changed, and the same call does its work once there is room."""
     wal, met = path.with_name("scrivano.db-wal"), 0
-    full: list[None] = []
-    database.on_full = lambda: full.append(None)
     for name, write in WRITES.items():
         done = False
         for room in ROOM:

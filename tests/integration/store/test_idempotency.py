@@ -36,20 +36,20 @@ def test_a_request_without_a_key_is_its_recent_twin(store: JobStore, clock: Cloc
     add(store, new_job("a", clock))
     clock.forward(3600)
 
-    assert add(store, new_job("b", clock), twins_since=clock() - hour) == "a"
-    assert add(store, new_job("c", clock, language="it"), twins_since=clock() - hour) == "c"
+    assert add(store, new_job("b", clock), duplicates_since=clock() - hour) == "a"
+    assert add(store, new_job("c", clock, language="it"), duplicates_since=clock() - hour) == "c"
     assert add(store, new_job("d", clock)) == "d"
-    assert add(store, new_job("e", clock), twins_since=clock() - hour, idempotency_key="k") == "e"
+    assert add(store, new_job("e", clock), duplicates_since=clock() - hour, idempotency_key="k") == "e"
     clock.forward(3601)
-    assert add(store, new_job("f", clock), twins_since=clock() - hour) == "f"
+    assert add(store, new_job("f", clock), duplicates_since=clock() - hour) == "f"
 
 
 def test_a_job_without_a_transcript_to_come_is_nobodys_twin(store: JobStore, clock: Clock) -> None:
     add(store, new_job("a", clock))
     store.cancel("a")
-    assert add(store, new_job("b", clock), twins_since=clock()) == "b"
+    assert add(store, new_job("b", clock), duplicates_since=clock()) == "b"
     store.publish_failed("b", None, "internal", "no")
-    assert add(store, new_job("c", clock), twins_since=clock()) == "c"
+    assert add(store, new_job("c", clock), duplicates_since=clock()) == "c"
 
 
 def test_two_owners_idempotency_keys_never_meet(store: JobStore, clock: Clock) -> None:
@@ -66,10 +66,10 @@ def test_two_owners_idempotency_keys_never_meet(store: JobStore, clock: Clock) -
 def test_the_same_recording_of_somebody_else_is_no_twin(store: JobStore, clock: Clock) -> None:
     since = clock() - timedelta(hours=1)
     for job_id, owner in [("a", "one"), ("b", "two"), ("c", None)]:
-        assert add(store, new_job(job_id, clock, owner=owner), twins_since=since) == job_id
+        assert add(store, new_job(job_id, clock, owner=owner), duplicates_since=since) == job_id
 
     for job_id, owner in [("a", "one"), ("b", "two"), ("c", None)]:
-        assert add(store, new_job("x", clock, owner=owner), twins_since=since) == job_id
+        assert add(store, new_job("x", clock, owner=owner), duplicates_since=since) == job_id
 
 
 def test_a_purged_jobs_key_is_free_again(store: JobStore, clock: Clock) -> None:

@@ -12,6 +12,7 @@ from store_support import Clock, add, dump, new_job, plan
 from scrivano.domain.errors import JobNotFound, JobTerminal, JobUnfinished, QueueFull
 from scrivano.domain.job import Job, JobStatus, Task
 from scrivano.domain.job_event import JobEvent
+from scrivano.store.database import Database
 from scrivano.store.jobs import Decoded, JobStore, StoredChunk
 from scrivano.store.outbox import Outbox
 
@@ -63,7 +64,7 @@ def test_a_full_queue_takes_only_what_it_has(store: JobStore, clock: Clock) -> N
     with pytest.raises(QueueFull, match="1 jobs are waiting"):
         add(store, new_job("b", clock), max_queue=1)
     assert add(store, new_job("c", clock), idempotency_key="k", max_queue=1) == "a"
-    assert add(store, new_job("d", clock), twins_since=clock(), max_queue=1) == "a"
+    assert add(store, new_job("d", clock), duplicates_since=clock(), max_queue=1) == "a"
     store.claim("a", 60)
     assert add(store, new_job("e", clock), max_queue=1) == "e"
     with pytest.raises(JobNotFound):
@@ -345,11 +346,12 @@ def test_the_log_is_numbered_by_job_and_replays_from_anywhere(store: JobStore, c
     assert (store.last_seq("a"), store.last_seq("nope")) == (3, 0)
 
 
-def test_hooks_are_called_after_the_commit(store: JobStore, outbox: Outbox, clock: Clock) -> None:
+def test_hooks_are_called_after_the_commit(database: Database, clock: Clock) -> None:
     seen: list[tuple[str, int, JobStatus]] = []
     due: list[int] = []
+    outbox = Outbox(database, clock, on_delivery=lambda: due.append(len(outbox.due(10))))
+    store = JobStore(database, outbox, clock)
     store.on_change = lambda job_id: seen.append((job_id, store.last_seq(job_id), store.get_job(job_id).status))
-    outbox.on_delivery = lambda: due.append(len(outbox.due(10)))
 
     running(store, clock, "a", webhook_url=URL)
     running(store, clock, "b")

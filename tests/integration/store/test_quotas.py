@@ -33,7 +33,7 @@ def test_jobs_that_have_not_ended_are_limited_by_owner(store: JobStore, clock: C
     for job_id in ("a", "b"):
         add(store, new_job(job_id, clock, owner="one"), limits=two, idempotency_key=job_id)
 
-    with pytest.raises(LimitReached, match="2 jobs") as refused:
+    with pytest.raises(LimitReached, match="2 unfinished jobs") as refused:
         add(store, new_job("c", clock, owner="one"), limits=two)
     assert refused.value.retry_after_secs > 0
     assert add(store, new_job("c", clock, owner="one"), limits=two, idempotency_key="a") == "a"

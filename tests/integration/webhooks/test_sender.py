@@ -230,12 +230,10 @@ def test_a_clock_that_is_set_back_does_not_delay_retries(store: JobStore, outbox
 
 
 def test_on_a_full_disk_an_outcome_is_stored_later_and_the_call_is_not_repeated(
-    database: Database, store: JobStore, outbox: Outbox, clock: Clock
+    full: list[None], store: JobStore, outbox: Outbox, clock: Clock
 ) -> None:
     ended(store, clock)
     receiver = Receiver(httpx2.Response(204))
-    full: list[None] = []
-    database.on_full = lambda: full.append(None)
 
     with file_size_limit(0):
         run(sender_to(receiver, store, outbox, clock), lambda: len(full) > 2)

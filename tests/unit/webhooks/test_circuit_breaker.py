@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scrivano.store.outbox import ALWAYS
+from scrivano.store.outbox import GUARANTEED_ATTEMPTS
 from scrivano.webhooks.circuit_breaker import FAILURES, MAX_CALLS, OPEN_S, PER_HOST, CircuitBreaker
 
 
@@ -20,7 +20,7 @@ class Delivery:
 
 
 def late(name: str, host: str = "slow.test") -> Delivery:
-    return Delivery(name, host, ALWAYS)
+    return Delivery(name, host, GUARANTEED_ATTEMPTS)
 
 
 def open_circuit(now: float = 0.0) -> CircuitBreaker:
@@ -67,7 +67,7 @@ def test_an_open_circuit_holds_back_late_attempts_only() -> None:
     breaker = open_circuit()
 
     assert breaker.start([late("b")], 1) == []
-    assert breaker.start([Delivery("b", attempts=ALWAYS - 1)], 1) != []
+    assert breaker.start([Delivery("b", attempts=GUARANTEED_ATTEMPTS - 1)], 1) != []
     assert breaker.start([late("c", "other.test")], 1) != []
 
 

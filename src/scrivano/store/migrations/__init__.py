@@ -1,7 +1,7 @@
-"""The schema's history, one revision a file in `versions/`: `r0001.py`, `r0002.py`, … each named by its revision.
+"""The history of the schema: one revision a file in `versions/`, named `r0001.py`, `r0002.py`, …
 
-A released revision never changes, and none imports the tables of today. Alembic takes half a second to import, so
-it is imported only where there is something to migrate: which revisions exist is read from the file names.
+A released revision never changes, and no revision imports the current tables. Importing Alembic takes half a second, so
+it is imported only if there is something to migrate; the known revisions are read from the file names.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def revisions(folder: Path = FOLDER) -> list[str]:
 
 
 def current_revision(db: Connection) -> str | None:
-    """The revision that the database is at; None: it is new. An empty string: its tables are not ours."""
+    """The revision of the database. None: it is new. An empty string: it is not a database of Scrivano."""
     tables = inspect(db).get_table_names()
     if not tables:
         return None
