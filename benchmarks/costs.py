@@ -37,7 +37,7 @@ from scrivano.files.blobs import Blobs
 from scrivano.store.database import Database
 from scrivano.store.jobs import Decoded, JobStore
 from scrivano.store.outbox import Outbox
-from scrivano.text.assembly import job_segments, json_of
+from scrivano.text.assembly import segments_json
 
 HOUR = 3600.0
 GIGABYTE = 1_000_000_000
@@ -394,7 +394,7 @@ def _store_long_transcript(folder: Path) -> str:
     store.add_chunks(job_id, 1, [Chunk(0, (Piece(0, 16_000),))])
     told = [{"index": n, "start": one.start, "end": one.end, "text": one.text} for n, one in enumerate(segments)]
     store.store_results([Decoded(job_id=job_id, attempt=1, index=0, result=b"{}", segments=told)])
-    store.publish_done(job_id, 1, json_of(job_segments(segments)), language="en", duration_secs=duration)
+    store.publish_done(job_id, 1, segments_json(segments), language="en", duration_secs=duration)
     database.close()
     return job_id
 

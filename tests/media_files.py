@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 import scrivano
 from scrivano.domain.chunk import SAMPLE_RATE
 from scrivano.domain.errors import MediaError
-from scrivano.media.child import Request, prepare
+from scrivano.media.child import prepare
 from scrivano.media.silero_vad import SileroVad, SpeechDetector
+from scrivano.processes.messages import MediaMessage, Prepare, encoder
 
 RECORDINGS = Path(__file__).parent / "data" / "recordings"
 
@@ -208,8 +209,9 @@ def prepared(source: Path, *, max_audio_secs: float = 86400, detector: SpeechDet
     """Run the whole preparation in this process, without its limits."""
     sent: list[Mapping[str, Any]] = []
     target = source.with_name("prepared.s16")
-    request = Request(source=str(source), target=str(target), max_audio_secs=max_audio_secs)
-    prepare(request, detector or SileroVad(), sent.append)
+    encode = encoder(MediaMessage)
+    request = Prepare(source=str(source), target=str(target), max_audio_s=max_audio_secs)
+    prepare(request, detector or SileroVad(), lambda message: sent.append(json.loads(encode(message))))
     return Prepared(sent, target)
 
 
@@ -227,7 +229,7 @@ class MediaChild:
         self.process = process
 
     def request(self, source: Path, target: Path, **limits: float | None) -> None:
-        body = {"source": str(source), "target": str(target), "max_audio_secs": 86400, **limits}
+        body = {"source": str(source), "target": str(target), "max_audio_s": 86400, **limits}
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(body).encode() + b"\n")
         self.process.stdin.flush()
@@ -244,7 +246,7 @@ class MediaChild:
 
 @contextmanager
 def media_child() -> Iterator[MediaChild]:
-    """A child that is ready for its request."""
+    """A child that waits for its request."""
     process = subprocess.Popen(
         [sys.executable, "-m", "scrivano.media.child"],
         stdin=subprocess.PIPE,
@@ -253,7 +255,6 @@ def media_child() -> Iterator[MediaChild]:
     )
     child = MediaChild(process)
     try:
-        assert child.next() == {"type": "ready"}
         yield child
     finally:
         process.kill()

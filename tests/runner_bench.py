@@ -18,10 +18,10 @@ from served import until
 from scrivano.domain.job import Job, JobStatus, Task
 from scrivano.engines.gpu_memory import GpuMemory
 from scrivano.files.blobs import Blobs
-from scrivano.running.attempts import AttemptOptions
 from scrivano.running.engine_pool import ModelSpec, PoolOptions
-from scrivano.running.loop import Runner, RunnerOptions
+from scrivano.running.job_runs import JobRunOptions
 from scrivano.running.model_state import Life, ModelState, Policy
+from scrivano.running.runner import Runner, RunnerOptions
 from scrivano.store.database import Database
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
@@ -109,7 +109,7 @@ def bench(
     store = JobStore(database, Outbox(database, now), now)
     blobs, memory, announced = Blobs(folder), ScriptedMemory(free_mb), list[tuple[str, Mapping[str, Any]]]()
     wishes = dict(options or {})
-    spec = ModelSpec(name="usual", load={}, policy=wishes.pop("policy", Policy(poll_interval_s=0.2)), needed_mb=4000)
+    spec = ModelSpec(name="usual", policy=wishes.pop("policy", Policy(poll_interval_s=0.2)), needed_mb=4000)
     pool = PoolOptions(
         engine_command=[sys.executable, str(CHILDREN / "engine.py"), str(folder), json.dumps(orders)],
         models=[spec],
@@ -117,14 +117,14 @@ def bench(
     )
     changes = {
         name: wishes.pop(name)
-        for name in ("limits", "batch_size", "in_flight", "beside", "models", "gpus")
+        for name in ("limits", "batch_size", "in_flight", "urgent_slot", "models", "gpus")
         if name in wishes
     }
-    attempts = {name: wishes.pop(name) for name in ("decoding", "jobs_open", "keep_audio") if name in wishes}
+    jobs = {name: wishes.pop(name) for name in ("decoding", "jobs_open", "keep_audio") if name in wishes}
     defaults = RunnerOptions(
         media_command=[sys.executable, str(CHILDREN / "media.py")],
         pool=replace(pool, **changes),
-        attempts=AttemptOptions(**{"decoding": {}, **attempts}),
+        jobs=JobRunOptions(**jobs),
         drain_s=0.2,
     )
     runner = Runner(

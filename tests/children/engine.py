@@ -69,7 +69,7 @@ def disobey(what: str, id: int | None) -> None:
         case "nonsense":
             os.write(1, b"I am not JSON\n")
         case "few":
-            say(type="result", id=id, results=[], secs=0.0)
+            say(type="result", id=id, results=[], seconds=0.0)
         case "no fields":
             say(type="result")
         case kind:
@@ -84,7 +84,7 @@ def handle(message: dict[str, Any], folder: Path, orders: dict[str, Any]) -> Non
             say(type="downloading", done_bytes=10, total_bytes=100)
             time.sleep(1)
         if what in ("ok", "download"):
-            say(type="loaded", languages=["en", "it"], multilingual=True, secs=0.0)
+            say(type="loaded")
         else:
             disobey(what, None)
     elif message["type"] == "decode":
@@ -104,7 +104,7 @@ def handle(message: dict[str, Any], folder: Path, orders: dict[str, Any]) -> Non
             for name, value in LIES.get(what, {}).items():
                 results[0]["segments"][0][name] = value
             id = message["id"] + (what == "other id")
-            say(type="result", id=id, results=results, secs=len(results) * orders.get("secs", 0.0))
+            say(type="result", id=id, results=results, seconds=len(results) * orders.get("secs", 0.0))
         else:
             disobey(what, message["id"])
 
@@ -114,7 +114,7 @@ def main() -> None:
     with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as beside:
         for line in sys.stdin:
             message = json.loads(line)
-            (beside if message.get("beside") else first).submit(handle, message, folder, orders)
+            (beside if message.get("options", {}).get("urgent") else first).submit(handle, message, folder, orders)
         os._exit(0)
 
 

@@ -19,7 +19,6 @@ def say(**body: object) -> None:
 
 
 def work(_: None) -> int:
-    say(type="ready")
     line = sys.stdin.readline()
     if line:
         request = json.loads(line)
@@ -27,7 +26,7 @@ def work(_: None) -> int:
         target = Path(request["target"])
         seconds = max((end for _, end in orders.get("chunks", [])), default=0) / 16000
         target.write_bytes(b"\0" * int(seconds * 32000))
-        say(type="probe", duration=seconds, format="orders")
+        say(type="probe", duration=seconds)
         for index, piece in enumerate(orders.get("chunks", [])):
             say(type="chunk", index=index, pieces=[piece])
         starts = target.parent.parent / f"{Path(request['source']).name}.starts"

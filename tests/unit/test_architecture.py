@@ -25,7 +25,7 @@ SERVER = (
     "api.app",
     "submission.submissions",
     "webhooks.sender",
-    "running.loop",
+    "running.runner",
     "processes.child",
     "store.jobs",
     "files.blobs",

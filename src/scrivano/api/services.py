@@ -11,7 +11,7 @@ from fastapi import Depends, Request
 from scrivano.auth.keys import ANONYMOUS, Caller
 from scrivano.engines.gpu_memory import MemoryReader
 from scrivano.files.blobs import Blobs
-from scrivano.running.loop import Runner
+from scrivano.running.runner import Runner
 from scrivano.store.database import Database
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox

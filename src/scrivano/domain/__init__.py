@@ -7,9 +7,10 @@ Modules, each may import only those below it:
     job         a job, its options, and which status may follow which
     job_event   an entry in the log of a job
     chunk       a piece of audio cut in silence: the unit of work
+    decoding    how a chunk is decoded, and what an engine returns for it
     transcript  words, segments, transcripts
     languages   the languages that Whisper knows
     errors      every exception of the server
 """
 
-__all__ = ["chunk", "errors", "job", "job_event", "languages", "transcript"]
+__all__ = ["chunk", "decoding", "errors", "job", "job_event", "languages", "transcript"]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from scrivano.domain.transcript import Segment
+from scrivano.domain.decoding import TEMPERATURES, ChunkResult, DecodingOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,30 +16,6 @@ __all__ = ["RANKED", "TEMPERATURES", "AudioChunk", "ChunkResult", "DecodingOptio
 
 # Languages of which a detection tells the probability.
 RANKED = 5
-
-# Whisper's fallback ladder: the next one is tried when a window's text fails the quality gates.
-TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecodingOptions:
-    """How to decode; one batch has one set. Names and defaults as in Whisper.
-
-    `hotwords`: words to expect, put before each window as faster-whisper does, ahead of `initial_prompt`.
-    `urgent`: it goes before what else the engine works on; `yielding`: urgent work is expected and is not to wait for
-    long. Neither changes what is heard.
-    """
-
-    beam_size: int = 5
-    temperatures: tuple[float, ...] = TEMPERATURES
-    compression_ratio_threshold: float = 2.4
-    logprob_threshold: float = -1.0
-    no_speech_threshold: float = 0.6
-    word_timestamps: bool = True
-    initial_prompt: str | None = None
-    hotwords: str | None = None
-    urgent: bool = False
-    yielding: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,20 +29,6 @@ class AudioChunk:
     language: str | None
     task: str = "transcribe"
     languages: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChunkResult:
-    """`segments` have times from the chunk's first sample, ascending. `language_probability` is 1 when it was given.
-
-    `language_probabilities`: of the likeliest languages, where it was detected. Where only some were allowed, those of
-    all of these sum to 1.
-    """
-
-    language: str
-    language_probability: float
-    segments: tuple[Segment, ...]
-    language_probabilities: Mapping[str, float] = field(default_factory=dict)
 
 
 class Engine(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scrivano.domain.errors import EngineDevice, EngineError, EngineInput, EngineMemory, ModelUnavailable
+from scrivano.processes.messages import FailureKind
 
 __all__ = ["classify", "kind_of"]
 
@@ -64,10 +65,17 @@ def classify(error: BaseException, *, loading: bool) -> EngineError:
     return EngineInput(f"this audio cannot be decoded: {text}")
 
 
-def kind_of(error: EngineError) -> str:
-    """How the wire names it: `input`, `memory`, `device` or `model`."""
-    kinds = ((EngineMemory, "memory"), (EngineDevice, "device"), (ModelUnavailable, "model"))
-    return next((kind for cls, kind in kinds if isinstance(error, cls)), "input")
+def kind_of(error: EngineError) -> FailureKind:
+    """How the messages of the engine child name it."""
+    match error:
+        case EngineMemory():
+            return "memory"
+        case EngineDevice():
+            return "device"
+        case ModelUnavailable():
+            return "model"
+        case _:
+            return "input"
 
 
 def _has(text: str, marks: tuple[str, ...]) -> bool:

@@ -12,17 +12,13 @@ open files before the first byte is read.
 from __future__ import annotations
 
 import errno
-import json
 import math
-import os
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,52 +32,50 @@ from scrivano.media.parallel_map import ParallelMap, spare_cores
 from scrivano.media.prepared_file import PreparedFile
 from scrivano.media.recording import ADVICE, BLOCK, Recording, open_recording
 from scrivano.media.silero_vad import SileroVad, SpeechDetector
+from scrivano.processes.channel import Channel
 from scrivano.processes.fork_server import run
+from scrivano.processes.messages import (
+    ChunkCut,
+    MediaMessage,
+    PreparationFailed,
+    Prepare,
+    Prepared,
+    Preparing,
+    Probed,
+    encoder,
+    pairs_of,
+    parser,
+)
 
 # Seconds of audio between two `progress` messages.
 PROGRESS_S = 30.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """`memory_bytes` limits the process's writable memory, `cpu_secs` its CPU time from now on; None: no limit.
-    `vad` False: the whole recording counts as speech.
+Send = Callable[[MediaMessage], None]
 
-    A day of speech takes about 5 minutes of one core and 150 MB; a day of MP4, whose index FFmpeg keeps in
-    memory, up to 400 MB.
+
+def prepare(request: Prepare, detect_speech: SpeechDetector, send: Send) -> None:
+    """Decode, detect speech, cut: sends `Probed`, then `ChunkCut` and `Preparing`, then `Prepared`.
+
+    Raises `MediaError`.
     """
-
-    source: str
-    target: str
-    max_audio_secs: float
-    vad: bool = True
-    memory_bytes: int | None = 1 << 30
-    cpu_secs: int | None = 3600
-    max_chunk_secs: float = 30.0
-
-
-Send = Callable[[Mapping[str, Any]], None]
-
-
-def prepare(request: Request, detect_speech: SpeechDetector, send: Send) -> None:
-    """Decode, detect speech, cut: sends `probe`, then `chunk` and `progress`, then `end`. Raises `MediaError`."""
     with (
-        open_recording(request.source, request.max_audio_secs) as recording,
+        open_recording(request.source, request.max_audio_s) as recording,
         closing(PreparedFile(request.target)) as target,
     ):
-        send({"type": "probe", "duration": recording.duration, "format": recording.format})
-        chunker = Chunker(ChunkingOptions(max_chunk_secs=request.max_chunk_secs))
+        send(Probed(duration=recording.duration))
+        chunker = Chunker(ChunkingOptions(max_chunk_secs=request.max_chunk_s))
         chunks = 0
         done_s = reported_s = 0.0
-        for probabilities in detect_speech(_written(recording, target, request.max_audio_secs)):
+        for probabilities in detect_speech(_written(recording, target, request.max_audio_s)):
             chunks += _send_chunks(chunker.feed(probabilities.tolist()), target, send)
             done_s += len(probabilities) * WINDOW / SAMPLE_RATE
             if done_s - reported_s >= PROGRESS_S:
                 reported_s = done_s
-                send({"type": "progress", "seconds": done_s})
+                send(Preparing())
         chunks += _send_chunks(chunker.finish(target.samples), target, send)
         target.sync()
-        send({"type": "end", "duration": target.samples / SAMPLE_RATE, "chunks": chunks})
+        send(Prepared(duration=target.samples / SAMPLE_RATE, chunks=chunks))
 
 
 def _written(recording: Recording, target: PreparedFile, max_audio_secs: float) -> Iterator[NDArray[np.int16]]:
@@ -97,8 +91,7 @@ def _send_chunks(chunks: Sequence[Chunk], target: PreparedFile, send: Send) -> i
     for chunk in chunks:
         # The server may give the chunk to an engine at once, which maps the file: all of the chunk must be in it.
         target.extend()
-        pieces = [[piece.start, piece.end] for piece in chunk.pieces]
-        send({"type": "chunk", "index": chunk.index, "pieces": pieces})
+        send(ChunkCut(index=chunk.index, pieces=pairs_of(chunk)))
     return len(chunks)
 
 
@@ -115,71 +108,47 @@ def _whole_windows(block: NDArray[np.int16]) -> NDArray[np.int16]:
     return np.pad(block, (0, missing)) if missing else block
 
 
-def load() -> SileroVad:
-    """Load everything that each recording needs: all but 20 ms of the time that a start takes."""
+class Loaded(NamedTuple):
+    """What every recording needs."""
+
+    vad: SileroVad
+    parse: Callable[[bytes], Prepare]
+    encode: Callable[[MediaMessage], bytes]
+
+
+def load() -> Loaded:
+    """All but 20 ms of the time that a start takes."""
     import_module("av.subtitles.stream")  # PyAV itself imports it at the first file, where the limits might forbid it.
-    return SileroVad()
+    return Loaded(SileroVad(), parser(Prepare), encoder(MediaMessage))
 
 
-def work(vad: SileroVad) -> int:
-    """One request, its answers, exit code 0 (also after an `error` answer)."""
-    send = _answers()
-    send({"type": "ready"})
-    line = _read_line()
-    if not line:
+def work(loaded: Loaded) -> int:
+    """Serve one request. Returns the exit code: 0, also after `PreparationFailed`."""
+    channel = Channel(loaded.parse, loaded.encode)
+    request = channel.request()
+    if request is None:
         return 0
-    threading.Thread(target=_exit_with_stdin, daemon=True).start()
-    request = Request(**json.loads(line))
+    channel.exit_with_server()
     try:
         limit_process(
-            file_bytes=math.ceil(request.max_audio_secs * SAMPLE_RATE + BLOCK) * 2,
+            file_bytes=math.ceil(request.max_audio_s * SAMPLE_RATE + BLOCK) * 2,
             memory_bytes=request.memory_bytes,
-            cpu_s=request.cpu_secs,
+            cpu_s=request.cpu_s,
         )
         with ParallelMap(spare_cores()) as threads:
-            prepare(request, partial(vad, map_function=threads.map) if request.vad else loudness, send)
+            vad = partial(loaded.vad, map_function=threads.map)
+            prepare(request, vad if request.vad else loudness, channel.send)
     except MediaError as error:
-        send({"type": "error", "code": error.code, "message": str(error)})
+        channel.send(PreparationFailed(code=error.code, message=str(error)))
     except MemoryError:
-        send({"type": "error", "code": "media_crashed", "message": f"the file needs too much memory to read; {ADVICE}"})
+        message = f"the file needs too much memory to read; {ADVICE}"
+        channel.send(PreparationFailed(code="media_crashed", message=message))
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        message = "the server has no room for the prepared audio; free disk space and submit it again"
-        send({"type": "error", "code": "storage_full", "message": message})
+        message = "the server has no disk space for the prepared audio; free some and submit the recording again"
+        channel.send(PreparationFailed(code="storage_full", message=message))
     return 0
-
-
-def _answers() -> Send:
-    """A writer of JSON lines to what was stdout. From here on, whatever a library prints goes to stderr."""
-    out = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
-
-    def send(body: Mapping[str, Any]) -> None:
-        try:
-            out.write(json.dumps(body).encode() + b"\n")
-        except BrokenPipeError:
-            os._exit(1)  # Nobody listens: the server died.
-
-    return send
-
-
-def _read_line() -> bytes:
-    """The request line from stdin; empty when stdin was closed before one came."""
-    line = b""
-    # Not `sys.stdin`: its lock, held by the watching thread, would hang or abort the interpreter's end.
-    while not line.endswith(b"\n"):
-        part = os.read(0, 65536)
-        if not part:
-            return b""
-        line += part
-    return line
-
-
-def _exit_with_stdin() -> None:
-    while os.read(0, 65536):
-        pass
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """Child processes: start, talk, watch, kill.
 
-May import: nothing of the other packages.
+May import: domain.
 
 Modules, each may import only those below it:
 
-    fork_server     a loaded process whose forks start in milliseconds
-    child           a process that speaks JSON lines
-    engine_results  what an engine child said, validated
+    fork_server  a loaded process whose forks start in milliseconds
+    child        the server's end: a process that is sent messages and sends messages
+    channel      the child's end of the same pipes
+    messages     every message between server, media child and engine child
 """
 
-__all__ = ["child", "engine_results", "fork_server"]
+__all__ = ["channel", "child", "fork_server", "messages"]

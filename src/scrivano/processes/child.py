@@ -1,13 +1,12 @@
-"""Child processes that speak JSON lines: spawn, talk, watch, kill.
+"""A child process: start it, send it messages, read its messages, kill it.
 
-Messages go to the child's stdin and come from its stdout, one JSON object a line; its stderr becomes our log.
-JSON, not pickle: a child decodes untrusted bytes, so nothing that it writes may run here.
+Messages are one JSON object a line (see `messages`), on its stdin and its stdout; its stderr becomes our log. JSON, not
+pickle: a child decodes untrusted bytes, so nothing that it writes may run here.
 """
 
 from __future__ import annotations
 
 import ctypes
-import json
 import logging
 import os
 import signal
@@ -17,25 +16,27 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO, Any, Protocol
+from typing import IO, Generic, Protocol, TypeVar
 
 logger = logging.getLogger(__name__)
 
-# Longer lines end the child: no honest message is near this.
+# A child that writes a longer line is killed: no message is nearly so long.
 MAX_LINE_BYTES = 64 * 1024 * 1024
 
 MAX_LOG_CHARS = 2000
 
 PR_SET_PDEATHSIG = 1
 
+M = TypeVar("M")
+
 
 def available_cores() -> int:
-    """Those that this process may use, as far as the system tells."""
+    """The cores that this process may use, as far as the system says."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 class Process(Protocol):
-    """What runs a child. `stderr` None: somebody else reads it."""
+    """The operating system's side of a child. `stderr` None: another process reads it."""
 
     @property
     def stdin(self) -> IO[bytes] | None: ...
@@ -48,11 +49,11 @@ class Process(Protocol):
         """The return code, as in `subprocess`. One thread calls this, once."""
 
     def kill(self) -> None:
-        """Have it end; does not wait."""
+        """Kill it; returns at once."""
 
 
 class Spawned(subprocess.Popen[bytes]):
-    """A program in a process group of its own, which ends with it."""
+    """A program in its own process group, so that a kill reaches what it has started, too."""
 
     def __init__(
         self, command: Sequence[str], environment: Mapping[str, str] | None = None, stdin: int = subprocess.PIPE
@@ -73,21 +74,21 @@ class Spawned(subprocess.Popen[bytes]):
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """What a child said. `child` lets the receiver ignore one that it has killed."""
+class Received(Generic[M]):
+    """A message of a child. `child` lets the receiver ignore one that it has killed."""
 
-    child: Child
-    body: Mapping[str, Any]
+    child: Child[M]
+    message: M
 
 
 @dataclass(frozen=True, slots=True)
-class Exited:
-    """The child ended; nothing more comes from it. `returncode` as in `subprocess`: negative for a signal.
+class Exited(Generic[M]):
+    """The child ended; no more messages follow. `returncode` as in `subprocess`: negative for a signal.
 
-    `nonsense`: what it said that cannot be understood; it was killed for that.
+    `nonsense`: what it wrote that is no message; it was killed for that.
     """
 
-    child: Child
+    child: Child[M]
     returncode: int
     nonsense: str | None = None
 
@@ -107,41 +108,40 @@ class Exited:
         return self.nonsense is None and self.returncode in (-signal.SIGKILL, -signal.SIGTERM)
 
 
-class Child:
+class Child(Generic[M]):
     """A running child.
 
-    `deliver` is called from a thread of the child's own, with `Message`s in order and one `Exited` at the end. `about`
-    goes into its log lines.
+    `parse` makes a message of a line and raises `ValueError` for anything else. `deliver` is called on a thread of the
+    child, with each message in order and one `Exited` at the end. `about` is added to its log lines.
     """
 
     def __init__(
         self,
         name: str,
         process: Process,
-        deliver: Callable[[Message | Exited], None],
+        parse: Callable[[bytes], M],
+        deliver: Callable[[Received[M] | Exited[M]], None],
         about: Mapping[str, object] | None = None,
     ) -> None:
         self.name = name
         self._about = about
         self._process = process
+        self._parse = parse
         self._deliver = deliver
         self._ended = threading.Event()
         threading.Thread(target=self._read, name=f"{name}-out", daemon=True).start()
         if process.stderr is not None:
             threading.Thread(target=self._log, name=f"{name}-err", daemon=True).start()
 
-    def send(self, body: Mapping[str, Any]) -> None:
-        """Write one message. A child that has ended is silent here: its `Exited` tells."""
+    def send(self, line: bytes) -> None:
+        """Write one message. Nothing happens if the child has ended: its `Exited` follows."""
         assert self._process.stdin is not None
         with suppress(OSError, ValueError):
-            self._process.stdin.write(json.dumps(body).encode() + b"\n")
+            self._process.stdin.write(line + b"\n")
             self._process.stdin.flush()
 
     def kill(self, wait_s: float = 5.0) -> bool:
-        """End the child, and wait until its memory is given back; False: it was not so far in time.
-
-        Killing twice is fine.
-        """
+        """Kill the child, and wait until its memory is free; False: that took too long. Killing twice is fine."""
         self._process.kill()
         return self._ended.wait(wait_s)
 
@@ -153,10 +153,10 @@ class Child:
         assert self._process.stdout is not None
         nonsense = None
         try:
-            for body in _messages(self._process.stdout):
-                self._deliver(Message(self, body))
+            while line := self._process.stdout.readline(MAX_LINE_BYTES):
+                self._deliver(Received(self, self._parse(line)))
         except ValueError as error:
-            logger.error("%s answered nonsense: %s", self.name, error, extra=self._about)
+            logger.error("%s wrote something that is no message: %s", self.name, error, extra=self._about)
             nonsense = str(error)
             self._process.kill()
         self._process.stdout.close()
@@ -177,19 +177,7 @@ class Child:
 
 
 def die_with_parent() -> None:
-    """Linux: be killed with the thread that started us. Elsewhere closed pipes do it, a little later."""
+    """Linux: be killed when the thread that started this process ends. Elsewhere the closed pipes end it, a little
+    later."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _no_number(name: str) -> None:
-    """NaN and Infinity: no honest message has them, and no reader of JSON would understand them."""
-    raise ValueError(f"a message with {name}")
-
-
-def _messages(stream: IO[bytes]) -> Any:
-    while line := stream.readline(MAX_LINE_BYTES):
-        body = json.loads(line, parse_constant=_no_number)
-        if not isinstance(body, dict) or not isinstance(body.get("type"), str):
-            raise ValueError("a message is a JSON object with a type")
-        yield body

@@ -4,16 +4,18 @@ May import: domain, engines, files, processes, store, telemetry, text.
 
 Modules, each may import only those below it:
 
-    loop            the thread that decides: which job begins, which chunks are decoded, what is late
-    attempts        jobs that run: prepared, decoded, assembled, published
-    open_job        the state of a running job
+    runner          the thread that decides: which job starts, which chunks are decoded, what is late
+    job_runs        the running jobs: feeds each machine, carries out its commands
+    job_run         one attempt at a job as a machine: messages in, commands out (pure)
+    chunk_run       one chunk of a running job, and its stored result (pure)
     engine_pool     which models are loaded on which devices
     engine_process  one engine child and its batches
     media_process   children that prepare recordings
-    job_queue       jobs that wait
+    job_queue       jobs that wait (pure)
     scheduler       which chunks form the next batch (pure)
+    ageing          which priority class has the turn (pure)
     language        the language of a job and of each chunk (pure)
     model_state     the life of a model (pure)
 """
 
-__all__ = ["attempts", "engine_pool", "engine_process", "loop", "media_process", "model_state"]
+__all__ = ["engine_pool", "engine_process", "job_runs", "media_process", "model_state", "runner"]

@@ -1,6 +1,6 @@
-"""The engines: which models are in memory, on which devices, and which chunks they work on.
+"""Which models are loaded on which devices, and which chunks their engines work on.
 
-All of it belongs to the runner's thread, which hands on what children say and is told what became of its chunks.
+It belongs to the runner's thread: it is told what engine children sent, and returns what became of chunks.
 """
 
 from __future__ import annotations
@@ -12,45 +12,54 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from scrivano.domain.decoding import ChunkResult
 from scrivano.engines.gpu_memory import MemoryReader
-from scrivano.processes.child import Child, Exited, Message
-from scrivano.processes.engine_results import results_of
-from scrivano.running import model_state as lifecycle
-from scrivano.running.engine_process import EngineHost, EngineLimits
+from scrivano.processes.child import Child, Exited, Received
+from scrivano.processes.messages import ChunkRequest, Decoded, Downloading, EngineMessage, Failed, Load, Loaded
+from scrivano.running import model_state
+from scrivano.running.engine_process import EngineLimits, EngineProcess
 from scrivano.running.model_state import Life, ModelState, Policy
 from scrivano.running.scheduler import Scheduler, WorkItem
 from scrivano.telemetry.events import BatchDecoded, Emit, EngineLost, EngineStarted
 
+__all__ = [
+    "AssignedBatch",
+    "BatchLost",
+    "BatchRefused",
+    "BatchResults",
+    "EnginePool",
+    "ModelSpec",
+    "ModelStatus",
+    "PoolOptions",
+    "PublishModelEvent",
+]
+
 logger = logging.getLogger(__name__)
 
-# After a model has made room: a driver's figures settle within about 1.5 s of a process's end.
-ROOM_S = 2.0
+# After a model was unloaded to free memory for another: a driver's figures settle within about 1.5 s of the end of a
+# process.
+SETTLE_S = 2.0
 
-# So long after urgent work batches stay short, or yield, since more of it may come.
-HURRY_S = 120.0
+# For so long after urgent work batches stay short, or yield, because more of it may come.
+URGENT_EXPECTED_S = 120.0
 
-# Of the newest batch, in the running mean of seconds a chunk.
+# The share of the newest batch in the running mean of seconds a chunk.
 PACE_WEIGHT = 0.3
 
-# Of what is free when a model is loaded, for its batches.
+# Of the memory that is free when a model is loaded, what its batches may use.
 VRAM_SHARE = 0.9
-
-
-# What takes less memory for the same chunk, in place of the job's own options: each hypothesis of a beam has a cache of
-# its own. The temperatures stay, so that the text passes the same tests.
-FRUGAL = {"beam_size": 1}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
     """A model that this server serves.
 
-    `load`: the engine's load message, but for the device's index. `needed_mb`: memory for a load, 0 for unknown;
-    `window_mb`: memory for each chunk of a batch, likewise.
+    `load`: the request for its engine, without the device index. `needed_mb`: memory for a load; `window_mb`: memory
+    for each chunk of a batch. 0: not known.
     """
 
     name: str
-    load: Mapping[str, Any]
+    load: Load = field(default_factory=Load)
     policy: Policy = field(default_factory=Policy)
     needed_mb: int = 0
     window_mb: int = 0
@@ -58,13 +67,14 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolOptions:
-    """Plain values out of the settings.
+    """Plain values from the settings.
 
-    `models`: the first is the one that is meant where none is named. `gpus`: indices of the devices, each of which gets
-    an engine of a model's; empty: one engine a model, on the CPU.
-    `batch_secs`: how long a batch of other work may take where urgent work waits for it; `calm_secs`: how long where
-    none is expected. `in_flight`: batches that an engine is given at once, so that it need not wait for its next one.
-    `beside`: an engine decodes urgent work beside its other batch, on cores that they share, so that none waits.
+    `models`: the first one is used where none is named. `gpus`: indices of the devices, each of which gets an engine
+    for each model; empty: one engine a model, on the CPU.
+    `batch_s`: how long a batch of other work may take while urgent work waits for it; `calm_s`: how long while none is
+    expected. `in_flight`: batches that an engine is given at once, so that it need not wait for its next one.
+    `urgent_slot`: an engine decodes urgent work at the same time as its other batch, on cores that they share, so that
+    urgent work never waits.
     """
 
     engine_command: Sequence[str]
@@ -72,18 +82,18 @@ class PoolOptions:
     gpus: Sequence[int] = ()
     limits: EngineLimits = field(default_factory=EngineLimits)
     batch_size: int = 4
-    batch_secs: float = 1.5
-    calm_secs: float = 6.0
+    batch_s: float = 1.5
+    calm_s: float = 6.0
     in_flight: int = 1
-    beside: bool = False
+    urgent_slot: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """What a request may see of a model. `download` is the last word of a download under way.
+    """What a request may see of a model. `download`: the newest progress of a download.
 
-    `devices`: each GPU that it uses and how it stands there; empty on a CPU.
+    `devices`: each GPU that it uses, and the state there; empty on a CPU.
     """
 
     life: Life
@@ -91,24 +101,24 @@ class ModelStatus:
     devices: Mapping[int, ModelState] = field(default_factory=dict)
 
 
-class Announcer(Protocol):
+class PublishModelEvent(Protocol):
     def __call__(self, type: str, data: Mapping[str, Any], /) -> None:
-        """Tell the world an event of the first model, at once; called on the runner's thread."""
+        """Publish an event of the first model, at once; called on the runner's thread."""
 
 
 # What became of chunks.
 
 
 @dataclass(frozen=True, slots=True)
-class Results:
+class BatchResults:
     """One result for each of the items."""
 
     items: Sequence[WorkItem]
-    results: Sequence[Mapping[str, Any]]
+    results: Sequence[ChunkResult]
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class BatchRefused:
     """One of these chunks cannot be decoded."""
 
     items: Sequence[WorkItem]
@@ -116,391 +126,413 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """The engine died over these. `from_outside`: it was killed, which rarely means the chunks."""
+class BatchLost:
+    """The engine died over these. `killed`: from outside, which rarely means the chunks."""
 
     items: Sequence[WorkItem]
     message: str
-    from_outside: bool = False
+    killed: bool = False
 
 
-News = Results | Refused | Lost | None
-
-Order = Callable[[Sequence[WorkItem]], tuple[Mapping[str, Any], list[dict[str, Any]]]]
+BatchOutcome = BatchResults | BatchRefused | BatchLost | None
 
 Reason = Literal["crashed", "killed", "hung", "device"]
 
 
-class Engine:
-    """One model on one device.
+class EngineSlot:
+    """One model on one device, loaded or not.
 
-    `frugal`: a beam did not fit into its memory; until it is loaded again, it has none. `suspects`: its batch, or the
-    next one, is a chunk that may be the end of it, and goes alone so that no other is suspected with it.
+    `greedy`: a beam did not fit into memory; there is none until the model is loaded again. `suspects`: its batch, or
+    the next one, is a chunk that may crash it, and is decoded alone so that no other chunk is suspected with it.
+    `pace_s`: seconds a chunk, running mean; 0: not known. `used_at` is monotonic.
     """
 
-    def __init__(self, spec: ModelSpec, gpu: int | None, host: EngineHost, batch_limit: int) -> None:
+    def __init__(self, spec: ModelSpec, gpu: int | None, process: EngineProcess, batch_limit: int) -> None:
         self.spec = spec
         self.gpu = gpu
-        self.host = host
+        self.process = process
         self.life = Life()
         self.download: Mapping[str, Any] | None = None
         self.batch_limit = batch_limit
-        self.frugal = False
+        self.greedy = False
         self.suspects = False
-        self.pace_secs = 0.0
+        self.pace_s = 0.0
         self.used_at = 0.0
-        self.working = False
+        self.has_work = False
 
     @property
     def ready(self) -> bool:
         return self.life.state is ModelState.READY and not self.life.unload_pending
 
-    def took(self, chunks: int, seconds: float) -> None:
-        """A batch was decoded: how long the next one will take."""
-        pace = seconds / chunks
-        self.host.took(chunks, seconds)
-        self.pace_secs = pace if not self.pace_secs else self.pace_secs + PACE_WEIGHT * (pace - self.pace_secs)
+    def decoded(self, chunks: int, seconds: float) -> None:
+        """A batch was decoded: it shows how long the next one will take."""
+        pace_s = seconds / chunks
+        self.process.decoded(chunks, seconds)
+        self.pace_s = pace_s if not self.pace_s else self.pace_s + PACE_WEIGHT * (pace_s - self.pace_s)
         self.used_at = time.monotonic()
+
+    def chunks_in(self, seconds: float) -> int:
+        """How many chunks it decodes together in about so long."""
+        if not self.pace_s:
+            return self.batch_limit
+        return max(1, min(self.batch_limit, int(seconds / self.pace_s)))
+
+
+@dataclass(frozen=True, slots=True)
+class AssignedBatch:
+    """A batch for an engine that waits for it: hand it back to `EnginePool.start` with its requests."""
+
+    slot: EngineSlot
+    items: Sequence[WorkItem]
+    urgent: bool
 
 
 class EnginePool:
-    """`wants`: whether a chunk that was not decoded is still to be. `status` and `pids` may be read by any thread."""
+    """`status` and `pids` may be read by any thread."""
 
     def __init__(
         self,
         options: PoolOptions,
         memory: MemoryReader,
-        announce: Announcer,
+        publish: PublishModelEvent,
         now: Callable[[], datetime],
-        deliver: Callable[[Message | Exited], None],
-        wants: Callable[[WorkItem], bool],
+        deliver: Callable[[Received[EngineMessage] | Exited[EngineMessage]], None],
         emit: Emit,
     ) -> None:
         self._emit = emit
         self._options = options
         self._memory = memory
-        self._announce = announce
+        self._publish = publish
         self._now = now
-        self._wants = wants
         self._default = options.models[0].name
-        self._schedulers = {spec.name: Scheduler(apart=not options.gpus) for spec in options.models}
-        self._engines = [self._engine(spec, gpu, deliver) for spec in options.models for gpu in options.gpus or (None,)]
-        self._hurry_until = 0.0
+        self._schedulers = {spec.name: Scheduler(separate_urgent=not options.gpus) for spec in options.models}
+        self._slots = [self._slot(spec, gpu, deliver) for spec in options.models for gpu in options.gpus or (None,)]
+        # The attempt of each job whose chunks may be here: chunks of others are not put back.
+        self._attempts: dict[str, int] = {}
+        self._urgent_expected_until = 0.0
         self.status: Mapping[str, ModelStatus] = {}
-        self._show()
+        self._update_status()
 
-    def _engine(self, spec: ModelSpec, gpu: int | None, deliver: Callable[[Message | Exited], None]) -> Engine:
+    def _slot(
+        self,
+        spec: ModelSpec,
+        gpu: int | None,
+        deliver: Callable[[Received[EngineMessage] | Exited[EngineMessage]], None],
+    ) -> EngineSlot:
         options = self._options
-        load = {**spec.load, "device_index": gpu or 0}
-        host = EngineHost(options.engine_command, load, options.limits, deliver, options.environment)
-        return Engine(spec, gpu, host, options.batch_size)
+        load = replace(spec.load, device_index=gpu or 0)
+        process = EngineProcess(options.engine_command, load, options.limits, deliver, options.environment)
+        return EngineSlot(spec, gpu, process, options.batch_size)
 
     @property
     def pids(self) -> list[int]:
         """The processes that have the models."""
-        return [pid for pid in (engine.host.pid for engine in self._engines) if pid is not None]
+        return [pid for pid in (slot.process.pid for slot in self._slots) if pid is not None]
 
     # Chunks ----------------------------------------------------------------------------------------------------
 
-    def add(self, model: str, items: Iterable[WorkItem]) -> None:
-        self._schedulers[model].add(items)
+    def open_job(self, job_id: str, attempt: int) -> None:
+        """From now on chunks of this attempt may be added."""
+        self._attempts[job_id] = attempt
 
-    def put_back(self, model: str, items: Iterable[WorkItem], *, alone: bool = False) -> None:
-        """Chunks that were given out but not decoded. `alone`: each in a batch of its own from now on."""
-        wanted = [item for item in items if self._wants(item)]
-        self._schedulers[model].put_back(replace(item, alone=True) if alone else item for item in wanted)
+    def add(self, model: str, items: Iterable[WorkItem], *, first: bool = False) -> None:
+        """`first`: before the other waiting chunks of their jobs."""
+        if first:
+            self._schedulers[model].put_back(items)
+        else:
+            self._schedulers[model].add(items)
 
-    def complete(self, model: str, job_id: str) -> None:
-        """All of the job's chunks have been added, or will not come."""
+    def all_added(self, model: str, job_id: str) -> None:
+        """All chunks of the job have been added, or will not come."""
         self._schedulers[model].complete(job_id)
 
-    def remove(self, job_id: str) -> None:
+    def remove_job(self, job_id: str) -> None:
+        """Forget its waiting chunks; those in an engine are decoded in vain. Unknown ids are fine."""
+        self._attempts.pop(job_id, None)
         for scheduler in self._schedulers.values():
             scheduler.remove(job_id)
 
-    def dispatch(self, order: Order) -> None:
-        """Give every engine that has room its next batch. `order`: the options and the chunks as the wire has them."""
-        for engine in self._engines:
-            scheduler = self._schedulers[engine.spec.name]
-            if self._options.beside and engine.ready and not engine.host.beside and not engine.suspects:
-                limit = self._limit(engine, self._options.batch_secs)
-                if batch := scheduler.next_urgent(engine.batch_limit, limit):
-                    self._hurry_until = time.monotonic() + HURRY_S
-                    self._give(engine, batch, order, beside=True)
-            while engine.ready and len(engine.host.batches) < self._options.in_flight:
-                batch = scheduler.next_batch(engine.batch_limit, self._calm_limit(engine))
-                if not batch:
-                    break
-                engine.suspects = batch[0].alone
-                if engine.suspects and engine.host.beside:
-                    scheduler.put_back(batch)
-                    break
-                if scheduler.is_urgent(batch):
-                    self._hurry_until = time.monotonic() + HURRY_S
-                self._give(engine, batch, order)
+    def is_open(self, item: WorkItem) -> bool:
+        """Whether the attempt that the chunk belongs to still runs."""
+        return self._attempts.get(item.job_id) == item.attempt
 
-    def _give(self, engine: Engine, batch: Sequence[WorkItem], order: Order, *, beside: bool = False) -> None:
-        options, chunks = order(batch)
-        if engine.frugal:
-            options = {**options, **FRUGAL}
-        if self._options.beside and self._hurry and not beside:
-            options = {**options, "yielding": True}
-        engine.host.decode(batch, options, chunks, beside=beside)
+    def next_batch(self) -> AssignedBatch | None:
+        """A batch for an engine that can take one; None: none can, or nothing waits. `start` it before the next."""
+        for slot in self._slots:
+            scheduler, process = self._schedulers[slot.spec.name], slot.process
+            if not slot.ready:
+                continue
+            if self._options.urgent_slot and not process.urgent_batch and not slot.suspects:
+                items = scheduler.next_urgent(slot.batch_limit, slot.chunks_in(self._options.batch_s))
+                if items:
+                    self._expect_urgent_work()
+                    return AssignedBatch(slot, items, urgent=True)
+            if len(process.batches) < self._options.in_flight and (items := self._next_items(slot, scheduler)):
+                return AssignedBatch(slot, items, urgent=False)
+        return None
+
+    def _next_items(self, slot: EngineSlot, scheduler: Scheduler) -> list[WorkItem]:
+        items = scheduler.next_batch(slot.batch_limit, self._calm_limit(slot))
+        if not items:
+            return []
+        slot.suspects = items[0].alone
+        if slot.suspects and slot.process.urgent_batch:  # it waits until it is alone in the engine
+            scheduler.put_back(items)
+            return []
+        if scheduler.is_urgent(items):
+            self._expect_urgent_work()
+        return items
+
+    def start(self, batch: AssignedBatch, chunks: Sequence[ChunkRequest]) -> None:
+        """Decode a batch. `chunks`: a request for each of its items."""
+        slot, options = batch.slot, batch.items[0].options
+        if slot.greedy:
+            # Each hypothesis of a beam has a cache of its own. The temperatures stay: the text passes the same tests.
+            options = replace(options, beam_size=1)
+        if self._options.urgent_slot and self._urgent_expected and not batch.urgent:
+            options = replace(options, yielding=True)
+        slot.process.decode(batch.items, options, chunks, urgent=batch.urgent)
+
+    def _put_back(self, slot: EngineSlot, items: Iterable[WorkItem]) -> None:
+        """Chunks that were given out but not decoded."""
+        self._schedulers[slot.spec.name].put_back(item for item in items if self.is_open(item))
+
+    def _expect_urgent_work(self) -> None:
+        self._urgent_expected_until = time.monotonic() + URGENT_EXPECTED_S
 
     @property
-    def _hurry(self) -> bool:
-        return time.monotonic() < self._hurry_until
+    def _urgent_expected(self) -> bool:
+        return time.monotonic() < self._urgent_expected_until
 
-    def _calm_limit(self, engine: Engine) -> int:
-        """How many chunks may be decoded together where nobody waits for them; somebody may come."""
-        waits = self._hurry and not self._options.beside
-        return self._limit(engine, self._options.batch_secs if waits else self._options.calm_secs)
-
-    def _limit(self, engine: Engine, seconds: float) -> int:
-        """How many chunks take about so long together."""
-        if not engine.pace_secs:
-            return engine.batch_limit
-        return max(1, min(engine.batch_limit, int(seconds / engine.pace_secs)))
+    def _calm_limit(self, slot: EngineSlot) -> int:
+        """How many chunks may be decoded together while no caller waits for them; urgent work may come."""
+        urgent_waits = self._urgent_expected and not self._options.urgent_slot
+        return slot.chunks_in(self._options.batch_s if urgent_waits else self._options.calm_s)
 
     # Models ----------------------------------------------------------------------------------------------------
 
     def ready_models(self) -> list[str]:
-        return list(dict.fromkeys(engine.spec.name for engine in self._engines if engine.ready))
+        return list(dict.fromkeys(slot.spec.name for slot in self._slots if slot.ready))
 
     @property
     def loading(self) -> bool:
-        """Whether one will soon be ready."""
-        return any(engine.life.state is ModelState.LOADING for engine in self._engines)
+        """Whether a model will soon be ready."""
+        return any(slot.life.state is ModelState.LOADING for slot in self._slots)
 
     def load(self, model: str) -> None:
-        for engine in self._of(model):
-            engine.used_at = time.monotonic()
-            self._apply(engine, lifecycle.Load())
+        for slot in self._slots_of(model):
+            slot.used_at = time.monotonic()
+            self._apply(slot, model_state.Load())
 
     def unload(self, model: str | None) -> None:
         """None: all of them."""
-        for engine in self._engines if model is None else self._of(model):
-            self._apply(engine, lifecycle.Unload())
+        for slot in self._slots if model is None else self._slots_of(model):
+            self._apply(slot, model_state.Unload())
 
     @property
     def busy(self) -> bool:
         """Whether a batch is in an engine."""
-        return any(engine.host.busy for engine in self._engines)
+        return any(slot.process.busy for slot in self._slots)
 
     def postpone(self, seconds: float) -> None:
-        """This process was stopped for so long: what the engines said meanwhile is still to be read."""
-        for engine in self._engines:
-            engine.host.postpone(seconds)
+        """This process was stopped for so long: what the engines sent meanwhile is still to be read."""
+        for slot in self._slots:
+            slot.process.postpone(seconds)
 
-    def tick(self, working: Callable[[str], bool], *, in_use: bool) -> None:
-        """Time goes by. `working`: whether a model has jobs; `in_use`: what will soon be a job is under way."""
-        for engine in self._engines:
-            engine.working = working(engine.spec.name)
-            self._apply(engine, lifecycle.Tick(engine.working, engine.host.busy, in_use))
+    def tick(self, models_with_work: Iterable[str], *, in_use: bool) -> None:
+        """Time has passed. `in_use`: an upload, which will be a job soon, is under way."""
+        working = set(models_with_work)
+        for slot in self._slots:
+            slot.has_work = slot.spec.name in working
+            self._apply(slot, model_state.Tick(slot.has_work, slot.process.busy, in_use))
 
-    def patience(self, now: float) -> float:
-        """Seconds until the next deadline of a model; infinite where there is none ahead."""
-        deadlines = (lifecycle.next_deadline(engine.life) for engine in self._engines)
-        return min((at - now for at in deadlines if at is not None and at > now), default=float("inf"))
+    def next_deadline_s(self, now_s: float) -> float:
+        """Seconds until the next deadline of a model; infinite if there is none."""
+        deadlines = (model_state.next_deadline(slot.life) for slot in self._slots)
+        return min((at - now_s for at in deadlines if at is not None and at > now_s), default=float("inf"))
 
     def stop(self) -> None:
         """Kill all engines, for good."""
-        for engine in self._engines:
-            engine.host.kill()
+        for slot in self._slots:
+            slot.process.kill()
 
-    def _of(self, model: str) -> list[Engine]:
-        return [engine for engine in self._engines if engine.spec.name == model]
+    def _slots_of(self, model: str) -> list[EngineSlot]:
+        return [slot for slot in self._slots if slot.spec.name == model]
 
-    def _apply(self, engine: Engine, event: lifecycle.LifeEvent) -> None:
-        before, shown = engine.life, self.status[engine.spec.name].life.state
-        life, actions = lifecycle.step(before, event, now=time.monotonic(), policy=engine.spec.policy)
-        if lifecycle.StopEngine() in actions:
-            self._stop(engine)  # first: who reads that the model is unloaded may count on its memory
-        engine.life = life
+    def _apply(self, slot: EngineSlot, event: model_state.LifeEvent) -> None:
+        before, shown = slot.life, self.status[slot.spec.name].life.state
+        life, actions = model_state.step(before, event, now=time.monotonic(), policy=slot.spec.policy)
+        if model_state.StopEngine() in actions:
+            self._stop(slot)  # first: a reader of `unloaded` may count on the memory
+        slot.life = life
         if life.state is not before.state:
-            engine.download = None
-            logger.info("model %s", life.state.value, extra={"was": before.state.value, **_about(engine)})
+            slot.download = None
+            logger.info("model %s", life.state.value, extra={"was": before.state.value, **_about(slot)})
         if life.last_error and life.last_error != before.last_error:
-            logger.error("the model is not loaded: %s", life.last_error, extra=_about(engine))
+            logger.error("the model is not loaded: %s", life.last_error, extra=_about(slot))
         if life is not before:
-            self._show()
-        news = engine.spec.name == self._default and self.status[engine.spec.name].life.state is not shown
+            self._update_status()
+        changed = slot.spec.name == self._default and self.status[slot.spec.name].life.state is not shown
         for action in actions:
             match action:
-                case lifecycle.StartEngine():
-                    self._start(engine)
-                case lifecycle.Announce(type) if news:
-                    self._announce(type, lifecycle.payload(type, life, now=time.monotonic()))
+                case model_state.StartEngine():
+                    self._start(slot)
+                case model_state.Announce(type) if changed:
+                    self._publish(type, model_state.payload(type, life, now=time.monotonic()))
 
-    def _show(self) -> None:
-        self.status = {spec.name: _status(self._of(spec.name)) for spec in self._options.models}
+    def _update_status(self) -> None:
+        self.status = {spec.name: _status(self._slots_of(spec.name)) for spec in self._options.models}
 
-    def _start(self, engine: Engine) -> None:
-        free_mb = self._free_mb(engine)
-        if free_mb is None or free_mb >= engine.spec.needed_mb:
-            engine.host.start()
-            self._emit(EngineStarted(engine.spec.name))
+    def _start(self, slot: EngineSlot) -> None:
+        free_mb = self._free_mb(slot)
+        if free_mb is None or free_mb >= slot.spec.needed_mb:
+            slot.process.start()
+            self._emit(EngineStarted(slot.spec.name))
         else:
-            made = self._make_room(engine)
-            self._lacks_memory(engine, free_mb, ROOM_S if made else None)
+            unloaded = self._unload_idle_model(slot)
+            self._lacks_memory(slot, free_mb, SETTLE_S if unloaded else None)
 
-    def _stop(self, engine: Engine) -> None:
-        working, waiting = engine.host.kill()
+    def _stop(self, slot: EngineSlot) -> None:
+        working, waiting = slot.process.kill()
         for items in (*waiting[::-1], working):
-            self.put_back(engine.spec.name, items)
+            self._put_back(slot, items)
 
     # Memory ----------------------------------------------------------------------------------------------------
 
-    def _free_mb(self, engine: Engine) -> int | None:
-        """What a load may take; None where that does not matter or is not known."""
-        if not engine.spec.needed_mb:
+    def _free_mb(self, slot: EngineSlot) -> int | None:
+        """The memory that a load may use; None if that does not matter or is not known."""
+        if not slot.spec.needed_mb:
             return None
-        if engine.gpu is not None:
-            memory = self._memory.read(engine.gpu)
+        if slot.gpu is not None:
+            memory = self._memory.read(slot.gpu)
             return memory.free_mb if memory else None
-        # A model that is alone on a CPU is its user's choice; one that would be the second is ours.
-        others = any(other.host.child for other in self._engines if other is not engine)
+        # The user chose the only model of a CPU, whatever memory it takes. A second model is our choice.
+        others = any(other.process.child for other in self._slots if other is not slot)
         return self._memory.host_free_mb() if others else None
 
-    def _make_room(self, engine: Engine) -> bool:
-        """End the engine on that device that has been idle for longest; whether there was one."""
-        others = [one for one in self._engines if one.gpu == engine.gpu and one is not engine]
-        idle = [one for one in others if one.ready and not one.working and not one.host.busy]
+    def _unload_idle_model(self, slot: EngineSlot) -> bool:
+        """Unload the model on that device that has been idle for longest; False: there is none."""
+        others = [other for other in self._slots if other.gpu == slot.gpu and other is not slot]
+        idle = [other for other in others if other.ready and not other.has_work and not other.process.busy]
         if not idle:
             return False
-        oldest = min(idle, key=lambda one: one.used_at)
-        logger.info("model makes room", extra={"room_for": engine.spec.name, **_about(oldest)})
-        self._apply(oldest, lifecycle.Unload())
-        self._apply(oldest, lifecycle.Tick(work_waiting=False, in_flight=False, in_use=False))
+        oldest = min(idle, key=lambda other: other.used_at)
+        logger.info("unloading an idle model", extra={"to_load": slot.spec.name, **_about(oldest)})
+        self._apply(oldest, model_state.Unload())
+        self._apply(oldest, model_state.Tick(work_waiting=False, in_flight=False, in_use=False))
         return True
 
-    def _lacks_memory(self, engine: Engine, free_mb: int, retry_s: float | None = None) -> None:
-        self._apply(engine, lifecycle.LacksMemory(engine.spec.needed_mb, free_mb, retry_s))
+    def _lacks_memory(self, slot: EngineSlot, free_mb: int, retry_s: float | None = None) -> None:
+        self._apply(slot, model_state.LacksMemory(slot.spec.needed_mb, free_mb, retry_s))
 
-    def _out_of_memory(self, engine: Engine) -> None:
-        self._lacks_memory(engine, self._free_mb(engine) or 0)
-
-    def _fitting_batch(self, engine: Engine) -> int:
-        """How many chunks fit beside the weights that are loaded now."""
-        memory = None if engine.gpu is None else self._memory.read(engine.gpu)
-        if memory is None or not engine.spec.window_mb:
+    def _fitting_batch(self, slot: EngineSlot) -> int:
+        """How many chunks fit into memory with the weights that are loaded now."""
+        memory = None if slot.gpu is None else self._memory.read(slot.gpu)
+        if memory is None or not slot.spec.window_mb:
             return self._options.batch_size
-        fitting = int(VRAM_SHARE * memory.free_mb / engine.spec.window_mb)
+        fitting = int(VRAM_SHARE * memory.free_mb / slot.spec.window_mb)
         return max(1, min(self._options.batch_size, fitting))
 
-    # What children say -----------------------------------------------------------------------------------------
+    # Messages of children ----------------------------------------------------------------------------------------
 
-    def engine_of(self, child: Child) -> Engine | None:
-        """None: not one of these, or one that was killed."""
-        return next((engine for engine in self._engines if engine.host.child is child), None)
+    def slot_of(self, child: Child[Any]) -> EngineSlot | None:
+        """None: no engine child, or one that was killed."""
+        return next((slot for slot in self._slots if slot.process.child is child), None)
 
-    def heard(self, engine: Engine, body: Mapping[str, Any]) -> News:
-        try:
-            return self._understand(engine, body)
-        except (KeyError, TypeError, ValueError) as error:
-            return self._died(engine, f"the engine answered nonsense: {error!r}")
-
-    def _understand(self, engine: Engine, body: Mapping[str, Any]) -> News:
-        match body["type"]:
-            case "downloading":
-                self._downloading(engine, {name: body[name] for name in ("done_bytes", "total_bytes")})
-            case "loaded":
-                engine.host.ready(float(body.get("warm_up_secs", 0.0)))
-                engine.batch_limit, engine.frugal = self._fitting_batch(engine), False
-                self._apply(engine, lifecycle.Loaded(self._now()))
-            case "result":
-                return self._results(engine, body)
-            case "failed" if body["id"] is None:
-                self._load_failed(engine, body["kind"], body["message"])
-            case "failed":
-                return self._failed(engine, body)
+    def received(self, slot: EngineSlot, message: EngineMessage) -> BatchOutcome:
+        match message:
+            case Downloading():
+                self._downloading(slot, {"done_bytes": message.done_bytes, "total_bytes": message.total_bytes})
+            case Loaded():
+                slot.process.loaded(message.warm_up_s)
+                slot.batch_limit, slot.greedy = self._fitting_batch(slot), False
+                self._apply(slot, model_state.Loaded(self._now()))
+            case Decoded():
+                return self._decoded(slot, message)
+            case Failed(id=None, kind="memory"):
+                self._lacks_memory(slot, self._free_mb(slot) or 0)
+            case Failed(id=None):
+                self._apply(slot, model_state.LoadFailed(message.message))
+            case Failed():
+                return self._failed(slot, message)
         return None
 
-    def exited(self, engine: Engine, exited: Exited) -> Lost:
+    def exited(self, slot: EngineSlot, exited: Exited[EngineMessage]) -> BatchLost:
         reason: Reason = "killed" if exited.killed_from_outside else "crashed"
-        return self._died(engine, f"the engine ended with {exited.reason}", reason)
+        return self._died(slot, f"the engine ended with {exited.reason}", reason)
 
-    def overdue(self) -> list[tuple[str, Lost]]:
-        """Kill the engines that hang; their models, and what they worked on."""
+    def kill_hung(self) -> list[BatchLost]:
+        """Kill the engines that are past their deadline; returns what they worked on."""
         now = time.monotonic()
-        hanging = [one for one in self._engines if one.host.deadline is not None and now > one.host.deadline]
-        message = "the engine made no progress before its deadline"
-        return [(engine.spec.name, self._died(engine, message, "hung")) for engine in hanging]
+        hung = [slot for slot in self._slots if slot.process.deadline is not None and now > slot.process.deadline]
+        return [self._died(slot, "the engine made no progress before its deadline", "hung") for slot in hung]
 
-    def _downloading(self, engine: Engine, download: Mapping[str, Any]) -> None:
-        engine.host.loading()
-        engine.download = download
-        self._show()
-        logger.info("downloading the model", extra={**download, **_about(engine)})
+    def _downloading(self, slot: EngineSlot, download: Mapping[str, Any]) -> None:
+        slot.process.load_progressed()
+        slot.download = download
+        self._update_status()
+        logger.info("downloading the model", extra={**download, **_about(slot)})
 
-    def _results(self, engine: Engine, body: Mapping[str, Any]) -> News:
-        if not (items := engine.host.working_on(body["id"])):
-            raise ValueError(f"a result of batch {body['id']}, which it does not work on")
-        results, secs = results_of(body, len(items))
-        engine.took(len(items), secs)
-        self._tell(engine, items, secs)
-        return Results(engine.host.take(body["id"]), results)
+    def _decoded(self, slot: EngineSlot, message: Decoded) -> BatchOutcome:
+        items = slot.process.working_on(message.id)
+        if not items or len(items) != len(message.results):
+            answer = f"{len(message.results)} results for the {len(items)} chunks of batch {message.id}"
+            return self._died(slot, f"the engine sent {answer}")
+        slot.decoded(len(items), message.seconds)
+        audio_s = sum(item.seconds for item in items)
+        limit = max(slot.batch_limit, len(items))
+        self._emit(BatchDecoded(slot.spec.name, [item.job_id for item in items], limit, audio_s, message.seconds))
+        return BatchResults(slot.process.take(message.id), message.results)
 
-    def _tell(self, engine: Engine, items: Sequence[WorkItem], secs: float) -> None:
-        audio_secs = sum(item.seconds for item in items)
-        limit = max(engine.batch_limit, len(items))
-        self._emit(BatchDecoded(engine.spec.name, [item.job_id for item in items], limit, audio_secs, secs))
+    def _failed(self, slot: EngineSlot, failed: Failed) -> BatchOutcome:
+        items = slot.process.working_on(failed.id)
+        about = {"kind": failed.kind, **_about(slot), **_jobs(items)}
+        logger.error("the engine failed a batch: %s", failed.message, extra=about)
+        match failed.kind:
+            case "memory":
+                self._shrink(slot, slot.process.take(failed.id))
+                return None
+            case "input":
+                return BatchRefused(slot.process.take(failed.id), failed.message)
+            case _:
+                return self._died(slot, failed.message, "device")
 
-    def _load_failed(self, engine: Engine, kind: str, message: str) -> None:
-        if kind == "memory":
-            self._out_of_memory(engine)
-        else:
-            self._apply(engine, lifecycle.LoadFailed(message))
-
-    def _failed(self, engine: Engine, body: Mapping[str, Any]) -> News:
-        kind, message = body["kind"], body["message"]
-        items = engine.host.working_on(body["id"])
-        about = {"kind": kind, **_about(engine), **_jobs(items)}
-        logger.error("the engine failed a batch: %s", message, extra=about)
-        if kind == "memory":
-            self._shrink(engine, engine.host.take(body["id"]))
-        elif kind == "input":
-            return Refused(engine.host.take(body["id"]), message)
-        else:
-            return self._died(engine, message, "device")
-        return None
-
-    def _shrink(self, engine: Engine, items: Sequence[WorkItem]) -> None:
+    def _shrink(self, slot: EngineSlot, items: Sequence[WorkItem]) -> None:
         """The device is too full: half as many chunks at once; with one chunk, no beam; then wait for memory."""
-        self.put_back(engine.spec.name, items)
+        self._put_back(slot, items)
         if len(items) > 1:
-            engine.batch_limit = len(items) // 2
-            logger.warning("batches have at most %d chunks from now on", engine.batch_limit, extra=_about(engine))
-        elif not engine.frugal:
-            engine.frugal = True
-            logger.warning("decoding is greedy (beam_size 1) until the model is loaded anew", extra=_about(engine))
+            slot.batch_limit = len(items) // 2
+            logger.warning("batches have at most %d chunks from now on", slot.batch_limit, extra=_about(slot))
+        elif not slot.greedy:
+            slot.greedy = True
+            logger.warning("decoding is greedy (beam_size 1) until the model is loaded again", extra=_about(slot))
         else:
-            self._out_of_memory(engine)
+            self._lacks_memory(slot, self._free_mb(slot) or 0)
 
-    def _died(self, engine: Engine, message: str, reason: Reason = "crashed") -> Lost:
-        suspects, innocent = engine.host.kill()
-        logger.error("%s", message, extra={**_about(engine), **_jobs(suspects)})
-        self._emit(EngineLost(engine.spec.name, reason))
+    def _died(self, slot: EngineSlot, message: str, reason: Reason = "crashed") -> BatchLost:
+        suspects, innocent = slot.process.kill()
+        logger.error("%s", message, extra={**_about(slot), **_jobs(suspects)})
+        self._emit(EngineLost(slot.spec.name, reason))
         for items in innocent[::-1]:
-            self.put_back(engine.spec.name, items)
-        loading = engine.life.state is ModelState.LOADING
-        self._apply(engine, lifecycle.LoadFailed(message) if loading else lifecycle.Died(message))
-        return Lost(suspects, message, reason == "killed")
+            self._put_back(slot, items)
+        loading = slot.life.state is ModelState.LOADING
+        self._apply(slot, model_state.LoadFailed(message) if loading else model_state.Died(message))
+        return BatchLost(suspects, message, killed=reason == "killed")
 
 
 _BEST = (ModelState.READY, ModelState.LOADING, ModelState.WAITING_FOR_GPU, ModelState.UNLOADED)
 
 
-def _status(engines: Sequence[Engine]) -> ModelStatus:
-    """A model stands where the best of its engines does."""
-    best = min(engines, key=lambda engine: _BEST.index(engine.life.state))
-    devices = {engine.gpu: engine.life.state for engine in engines if engine.gpu is not None}
+def _status(slots: Sequence[EngineSlot]) -> ModelStatus:
+    """The state of a model is the best one of its engines."""
+    best = min(slots, key=lambda slot: _BEST.index(slot.life.state))
+    devices = {slot.gpu: slot.life.state for slot in slots if slot.gpu is not None}
     return ModelStatus(best.life, best.download, devices)
 
 
-def _about(engine: Engine) -> dict[str, Any]:
-    about: dict[str, Any] = {"model": engine.spec.name}
-    return about if engine.gpu is None else {**about, "gpu": engine.gpu}
+def _about(slot: EngineSlot) -> dict[str, Any]:
+    about: dict[str, Any] = {"model": slot.spec.name}
+    return about if slot.gpu is None else {**about, "gpu": slot.gpu}
 
 
 def _jobs(items: Sequence[WorkItem]) -> dict[str, Any]:

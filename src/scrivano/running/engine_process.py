@@ -5,36 +5,39 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
-from scrivano.processes.child import Child, Exited, Message, Spawned
+from scrivano.domain.decoding import DecodingOptions
+from scrivano.processes.child import Child, Exited, Received, Spawned
+from scrivano.processes.messages import ChunkRequest, Decode, EngineMessage, EngineRequest, Load, encoder, parser
 from scrivano.running.scheduler import WorkItem
 
-# How many times as long as its warm-up, on silence, a model is taken to need for a chunk of speech, until one was
-# decoded. (`base` on two cores: 5.)
-SPEECH = 4.0
+__all__ = ["Batch", "EngineLimits", "EngineProcess"]
+
+# Until a batch of speech was decoded, a chunk is expected to take this many times as long as the warm-up, which is on
+# silence. (`base` on two cores: 5.)
+SPEECH_TO_WARM_UP = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineLimits:
-    """Wall clock after which a silent engine is taken for hung.
+    """Wall clock after which a silent engine counts as hung.
 
-    `load_s` counts anew at each progress report of a download. `chunk_s` is for each chunk of a batch: the most that it
-    may get. A batch gets `patience` times as long as the slowest one so far took for each of its chunks, and at least
-    `least_s`; before there was one, the model's warm-up tells its pace. (A chunk that is sampled at all of Whisper's
+    `load_s` starts again at each progress report of a download. `chunk_s`: the most that a batch may take for each of
+    its chunks. A batch may take `slack` times as long for each chunk as the slowest batch so far, and at least
+    `least_s`; before there was one, the warm-up gives the pace. (A chunk that is sampled at all of Whisper's
     temperatures takes about ten times as long as an easy one; a batch takes as long as its slowest chunk.)
     """
 
     load_s: float = 900.0
     chunk_s: float = 600.0
     least_s: float = 60.0
-    patience: float = 25.0
+    slack: float = 25.0
 
     def batch_s(self, chunks: int, slowest_s: float) -> float:
-        """`slowest_s`: seconds a chunk of the slowest batch so far; 0: nothing is known."""
+        """`slowest_s`: seconds a chunk of the slowest batch so far; 0: not known."""
         most = self.chunk_s * chunks
-        return min(most, max(self.least_s, self.patience * slowest_s * chunks)) if slowest_s else most
+        return min(most, max(self.least_s, self.slack * slowest_s * chunks)) if slowest_s else most
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +46,19 @@ class Batch:
     items: tuple[WorkItem, ...]
 
 
-class EngineHost:
-    """At most one engine child. It works on the first of its batches, the others wait in its pipe; and on one `beside`.
+class EngineProcess:
+    """At most one engine child.
 
-    Watched by deadlines: a heartbeat would go on beating while a kernel hangs.
+    It works on the first of its batches while the others wait in its pipe, and at the same time on one in its urgent
+    slot. It is watched by deadlines: a heartbeat would go on while a kernel hangs.
     """
 
     def __init__(
         self,
         command: Sequence[str],
-        load: Mapping[str, Any],
+        load: Load,
         limits: EngineLimits,
-        deliver: Callable[[Message | Exited], None],
+        deliver: Callable[[Received[EngineMessage] | Exited[EngineMessage]], None],
         environment: Mapping[str, str],
     ) -> None:
         self._environment = environment
@@ -62,97 +66,100 @@ class EngineHost:
         self._load = load
         self._limits = limits
         self._deliver = deliver
-        self._given = 0
+        self._parse: Callable[[bytes], EngineMessage] = parser(EngineMessage)
+        self._encode: Callable[[EngineRequest], bytes] = encoder(EngineRequest)
+        self._last_id = 0
         self._slowest_s = 0.0
         self._warm_up_s = 0.0
-        self.child: Child | None = None
+        self.child: Child[EngineMessage] | None = None
         self.pid: int | None = None
         self.batches: deque[Batch] = deque()
-        self.beside: Batch | None = None
+        self.urgent_batch: Batch | None = None
         self._deadline: float | None = None
-        self._deadline_beside: float | None = None
+        self._urgent_deadline: float | None = None
 
     def start(self) -> None:
         process = Spawned(self._command, self._environment)
-        self.child, self.pid = Child("engine", process, self._deliver), process.pid
-        self.child.send({"type": "load", **self._load})
-        self.loading()
+        self.child, self.pid = Child("engine", process, self._parse, self._deliver), process.pid
+        self.child.send(self._encode(self._load))
+        self.load_progressed()
 
-    def loading(self) -> None:
-        """The load advances."""
+    def load_progressed(self) -> None:
         self._deadline = time.monotonic() + self._limits.load_s
 
-    def ready(self, warm_up_s: float) -> None:
-        """The model is loaded; 0: it did not say how long its warm-up took."""
+    def loaded(self, warm_up_s: float) -> None:
+        """`warm_up_s` 0: not measured."""
         self._warm_up_s = warm_up_s
         self._deadline = None
 
     @property
     def busy(self) -> bool:
-        return bool(self.batches or self.beside)
+        return bool(self.batches or self.urgent_batch)
 
     @property
     def deadline(self) -> float | None:
-        """When the child, if it has said nothing, is taken for hung."""
-        return min((at for at in (self._deadline, self._deadline_beside) if at is not None), default=None)
+        """Monotonic. A child that is silent until then counts as hung."""
+        return min((at for at in (self._deadline, self._urgent_deadline) if at is not None), default=None)
 
     def decode(
         self,
         items: Sequence[WorkItem],
-        options: Mapping[str, Any],
-        chunks: Sequence[Mapping[str, Any]],
+        options: DecodingOptions,
+        chunks: Sequence[ChunkRequest],
         *,
-        beside: bool = False,
+        urgent: bool = False,
     ) -> None:
-        """Give the engine one more batch; the answer carries the batch's id. `beside`: while it decodes the first."""
+        """Give the engine one more batch; its answer carries the id. `urgent`: at the same time as the first batch."""
         assert self.child is not None
-        self._given += 1
-        batch = Batch(self._given, tuple(items))
-        if beside:
-            self.beside, self._deadline_beside = batch, self._due(batch)
+        self._last_id += 1
+        batch = Batch(self._last_id, tuple(items))
+        if urgent:
+            self.urgent_batch, self._urgent_deadline = batch, self._due(batch)
         else:
             self.batches.append(batch)
             if len(self.batches) == 1:
                 self._deadline = self._due(batch)
-        self.child.send({"type": "decode", "id": batch.id, "options": options, "chunks": chunks, "beside": beside})
+        options = replace(options, urgent=urgent)
+        self.child.send(self._encode(Decode(id=batch.id, options=options, chunks=tuple(chunks))))
 
-    def took(self, chunks: int, seconds: float) -> None:
-        """A batch was decoded; call it before `take`, which begins to watch the next one."""
+    def decoded(self, chunks: int, seconds: float) -> None:
+        """A batch took so long. Call it before `take`, which starts the deadline of the next one."""
         self._slowest_s = max(self._slowest_s, seconds / chunks)
 
     def postpone(self, seconds: float) -> None:
+        """This process was stopped for so long: what the child sent meanwhile is still to be read."""
         if self._deadline is not None:
             self._deadline += seconds
-        if self._deadline_beside is not None:
-            self._deadline_beside += seconds
+        if self._urgent_deadline is not None:
+            self._urgent_deadline += seconds
 
-    def working_on(self, batch_id: int) -> tuple[WorkItem, ...]:
-        """The chunks of that batch; empty where the child does not work on it."""
-        working = (*list(self.batches)[:1], *filter(None, [self.beside]))
+    def working_on(self, batch_id: int | None) -> tuple[WorkItem, ...]:
+        """The chunks of that batch; empty if the child does not work on it."""
+        working = (*list(self.batches)[:1], *filter(None, [self.urgent_batch]))
         return next((batch.items for batch in working if batch.id == batch_id), ())
 
-    def take(self, batch_id: int) -> tuple[WorkItem, ...]:
-        """As `working_on`; the batch was answered."""
+    def take(self, batch_id: int | None) -> tuple[WorkItem, ...]:
+        """The chunks of a batch that was answered; the child does not work on it any more."""
         items = self.working_on(batch_id)
-        if self.beside is not None and self.beside.id == batch_id:
-            self.beside = self._deadline_beside = None
+        if self.urgent_batch is not None and self.urgent_batch.id == batch_id:
+            self.urgent_batch = self._urgent_deadline = None
         elif items:
             self.batches.popleft()
             self._deadline = self._due(self.batches[0]) if self.batches else None
         return items
 
     def kill(self) -> tuple[tuple[WorkItem, ...], list[tuple[WorkItem, ...]]]:
-        """End the child; returns the chunks that it was working on, and the batches that waited."""
+        """Kill the child; returns the chunks that it was working on, and the batches that waited."""
         if self.child is not None:
             self.child.kill()
             self.child = self.pid = None
         first, *waiting = [batch.items for batch in self.batches] or [()]
-        beside = self.beside.items if self.beside else ()
+        urgent = self.urgent_batch.items if self.urgent_batch else ()
         self.batches.clear()
-        self.beside = self._deadline = self._deadline_beside = None
-        return (*first, *beside), waiting
+        self.urgent_batch = self._deadline = self._urgent_deadline = None
+        return (*first, *urgent), waiting
 
     def _due(self, batch: Batch) -> float:
-        """When a batch that is begun now is late."""
-        pace_s = self._slowest_s or SPEECH * self._warm_up_s
+        """The deadline of a batch that starts now."""
+        pace_s = self._slowest_s or SPEECH_TO_WARM_UP * self._warm_up_s
         return time.monotonic() + self._limits.batch_s(len(batch.items), pace_s)

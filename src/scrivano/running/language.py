@@ -1,33 +1,35 @@
-"""What was detected in chunks → the language of a job, or that of each chunk. Pure.
+"""The language of a job and of each of its chunks. Pure.
 
-Everything here goes by the order of the chunks, never by the order in which they were decoded: a job that is resumed,
-or whose batches were others, comes to the same languages.
+Everything here depends on the order of the chunks, never on the order in which they were decoded: a job that is
+resumed, or whose batches were different, gets the same languages.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-__all__ = ["VOTERS", "Choice", "Detection", "Languages", "next_language", "vote"]
+from scrivano.domain.decoding import ChunkResult
 
-CERTAIN = 0.8
-# A vote ends at once when a language has so much of it after so much audio. Less audio may be one name, or "okay": of
+__all__ = ["VOTERS", "Choice", "Detection", "JobLanguage", "next_language", "vote"]
+
+# A vote ends early when one language has this share after this much audio. Less audio may be one name, or "okay": of
 # 245 pieces of one second the bundled model takes 2 for the other language, one with 0.96; of longer ones, none.
+CERTAIN = 0.8
 CERTAIN_S = 5.0
 
 # Chunks with speech that take part in a vote: about 90 s.
 VOTERS = 3
 
+# With this probability in this much audio, a language may take over in the middle of a recording.
 CLEAR = 0.6
-# So probable, in so much audio, a language may take over in the middle of a recording.
 CLEAR_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """`probabilities` are those of the likeliest languages. `seconds` of audio; 0 where no words were heard in it."""
+    """`probabilities` of the likeliest languages. `seconds` of audio; 0 where the chunk has no words."""
 
     probabilities: Mapping[str, float]
     seconds: float
@@ -43,14 +45,16 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
+    """`probability`: 0 to 1; 1 if the language was given."""
+
     language: str
     probability: float
 
 
 def vote(first: Iterable[Detection], *, complete: bool) -> Choice | None:
-    """The language of a job by its first chunks, in order; None while more of them have to be heard.
+    """The language of a job by its first chunks, in order; None if more of them are needed.
 
-    Each has the weight of its seconds; those without words have none, unless there are no others. `complete`: there
+    Each chunk has the weight of its seconds. Chunks without words count only if there are no others. `complete`: there
     are no more chunks.
     """
     detections = list(first)
@@ -59,7 +63,7 @@ def vote(first: Iterable[Detection], *, complete: bool) -> Choice | None:
         if detection.seconds:
             voters.append(detection)
             choice = _weigh(voters)
-            certain = choice.probability >= CERTAIN and sum(one.seconds for one in voters) >= CERTAIN_S
+            certain = choice.probability >= CERTAIN and sum(voter.seconds for voter in voters) >= CERTAIN_S
             if certain or len(voters) == VOTERS:
                 return choice
     return _weigh(voters or detections) if complete and detections else None
@@ -78,10 +82,10 @@ def _weigh(detections: Sequence[Detection]) -> Choice:
 def next_language(
     settled: Sequence[str], detections: Mapping[int, Detection], start: str | None, *, complete: bool
 ) -> str | None:
-    """The language of the chunk after the settled ones, in a recording of several; None while that is not known.
+    """The language of the chunk after the settled ones, in a recording of several; None if not known yet.
 
-    A chunk stays in the language before it, unless its own is clear, or the next chunk with words has the same one.
-    `start` is what an unclear first chunk stays in; None: not known yet.
+    A chunk keeps the language before it, unless its own is clear, or the next chunk with words has the same one.
+    `start`: the language that an unclear first chunk gets; None: not known yet.
     """
     index = len(settled)
     own = detections.get(index)
@@ -97,7 +101,7 @@ def next_language(
 
 
 def _next_with_words(detections: Mapping[int, Detection], index: int) -> Detection | None:
-    """None: there is none, or it lies behind one that was not heard yet."""
+    """None: there is none, or a chunk before it is not decoded yet."""
     while index in detections:
         if detections[index].seconds:
             return detections[index]
@@ -105,35 +109,84 @@ def _next_with_words(detections: Mapping[int, Detection], index: int) -> Detecti
     return None
 
 
-class Languages:
-    """The languages of one job's chunks, as far as they are known.
+class JobLanguage:
+    """Which language each chunk of a job is decoded in, as far as it is known.
 
-    `choice` is the job's, once it is given or voted for. `multilingual`: each chunk has its own, and `choice` is only
-    that of the first speech.
+    `choice`: the language of the job, once given or voted. `multilingual`: each chunk has its own language, and
+    `choice` is only that of the first speech.
     """
 
     def __init__(self, language: str | None, *, multilingual: bool = False) -> None:
         self.choice = Choice(language, 1.0) if language else None
         self.multilingual = multilingual
         self.detections: dict[int, Detection] = {}
+        self._decoded_in: dict[int, str] = {}
+        self._requested: dict[int, str | None] = {}
         self._settled: list[str] = []
-        self._again: dict[int, str] = {}
+        self._resettled: dict[int, str] = {}
 
-    def hear(self, index: int, detection: Detection) -> None:
-        """What was detected in a chunk. The first time counts: what is decoded again gives the same."""
+    def of(self, index: int) -> str | None:
+        """The language that a chunk is to be decoded in; None: not known yet."""
+        if not self.multilingual:
+            return self.choice.language if self.choice else None
+        return self._settled[index] if index < len(self._settled) else None
+
+    def may_decode(self, indexes: Iterable[int]) -> list[int]:
+        """Those of the chunks that may be decoded now; the others wait for a vote.
+
+        A chunk that was decoded once waits until its language is known.
+        """
+        voters = self.voters()
+        return [
+            index
+            for index in indexes
+            if self.of(index) is not None or (index not in self._decoded_in and (self.multilingual or index in voters))
+        ]
+
+    def voters(self) -> list[int]:
+        """Chunks to decode before the vote: the first one alone, which is mostly enough, then as many as may vote."""
+        candidates = (index for index in count() if index not in self.detections or self.detections[index].seconds)
+        return [next(candidates) for _ in range(VOTERS if 0 in self.detections else 1)]
+
+    def request(self, index: int) -> str | None:
+        """The language to decode a chunk in, at the moment when it goes to an engine; None: detect it."""
+        detect = self.multilingual and index not in self._decoded_in
+        self._requested[index] = None if detect else self.of(index)
+        return self._requested[index]
+
+    def record(self, index: int, result: ChunkResult, seconds: float) -> str:
+        """Take in what an engine returned for a chunk of so many seconds; returns the language of its text."""
+        requested = self._requested.pop(index, None)
+        if requested is None:
+            found = result.language_probabilities or {result.language: result.language_probability}
+            self.detect(index, Detection(found, seconds if result.segments else 0.0))
+        language = self._decoded_in[index] = requested or result.language
+        return language
+
+    def detect(self, index: int, detection: Detection) -> None:
+        """The first detection of a chunk counts: decoding again detects the same."""
         self.detections.setdefault(index, detection)
 
-    def recall(self, index: int, detection: Detection, language: str) -> None:
-        """What an earlier attempt knew of a chunk. Decoded in another language than its own, it had been settled, maybe
-        by the end of the chunks, of which this attempt does not know yet."""
-        self.hear(index, detection)
-        if language != detection.language:
-            self._again[index] = language
+    def recall(self, index: int, language: str, detection: Detection | None) -> None:
+        """What an earlier attempt stored of a chunk.
 
-    def forget(self, index: int, language: str | None) -> None:
-        """What was detected in a chunk is void, and all that was decided by it; `language` stands, the job's."""
-        self.detections.pop(index, None)
-        self._again.pop(index, None)
+        Decoded in another language than its own, its language had been settled, maybe by the end of the chunks, which
+        this attempt does not know yet.
+        """
+        self._decoded_in[index] = language
+        if detection is not None:
+            self.detect(index, detection)
+            if language != detection.language:
+                self._resettled[index] = language
+
+    def forget_from(self, index: int, language: str | None) -> None:
+        """From this chunk on the audio is cut differently: what was known of it is void, and what followed from that.
+
+        `language`: the one that the row of the job has.
+        """
+        self.detections = {known: value for known, value in self.detections.items() if known < index}
+        self._resettled = {known: value for known, value in self._resettled.items() if known < index}
+        self._decoded_in = {known: value for known, value in self._decoded_in.items() if known < index}
         self._settled.clear()
         self.choice = Choice(language, 1.0) if language else None
 
@@ -144,26 +197,22 @@ class Languages:
         while self.multilingual and (language := self._next(complete)) is not None:
             self._settled.append(language)
 
-    def of(self, index: int) -> str | None:
-        """What a chunk is to be decoded in; None: not known yet."""
-        if not self.multilingual:
-            return self.choice.language if self.choice else None
-        return self._settled[index] if index < len(self._settled) else None
+    def is_final(self, index: int) -> bool:
+        """Whether a decoded chunk needs no other language. A chunk without a detection was given its language."""
+        return index not in self.detections or self._decoded_in.get(index) == self.of(index)
 
-    def voters(self) -> list[int]:
-        """Chunks that may be decoded before the language is known: the first one alone, for it mostly tells, then as
-        many as have a vote."""
-        candidates = (index for index in count() if index not in self.detections or self.detections[index].seconds)
-        return [next(candidates) for _ in range(VOTERS if 0 in self.detections else 1)]
+    def is_decoded(self, index: int) -> bool:
+        """Whether the text of a chunk is known, in whatever language."""
+        return index in self._decoded_in
 
-    def _first(self) -> Iterable[Detection]:
+    def _first(self) -> Iterator[Detection]:
         index = 0
         while index in self.detections:
             yield self.detections[index]
             index += 1
 
     def _next(self, complete: bool) -> str | None:
-        if (again := self._again.get(len(self._settled))) is not None:
+        if (again := self._resettled.get(len(self._settled))) is not None:
             return again
         start = self.choice.language if self.choice else None
         return next_language(self._settled, self.detections, start, complete=complete)

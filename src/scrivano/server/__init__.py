@@ -1,6 +1,6 @@
 """The composition root: builds the parts of the server in order, runs them, closes them in reverse order.
 
-May import: api, auth, domain, engines, files, housekeeping, net, running, store, submission, telemetry, webhooks,
+May import: api, auth, domain, engines, files, housekeeping, net, processes, running, store, submission, telemetry, webhooks,
 wyoming.
 
 Modules, each may import only those below it:

@@ -30,6 +30,7 @@ from scrivano.api.middleware.body_limits import BodyRate
 from scrivano.api.middleware.request_telemetry import RequestTelemetryOptions
 from scrivano.api.services import Services
 from scrivano.auth.key_ring import KeyRing
+from scrivano.domain.decoding import DecodingOptions
 from scrivano.domain.errors import ModelUnavailable, StartError
 from scrivano.engines.catalog import default_model, find_model, vram_needed_mb, window_mb
 from scrivano.engines.gpu_memory import MemoryReader, NvmlReader
@@ -39,12 +40,13 @@ from scrivano.files.disk_space import DiskSpace
 from scrivano.housekeeping.retention import Retention
 from scrivano.net.address_policy import AddressPolicy
 from scrivano.net.guarded_transport import GuardedTransport
-from scrivano.running.attempts import AttemptOptions
+from scrivano.processes.messages import Load
 from scrivano.running.engine_pool import ModelSpec, PoolOptions
 from scrivano.running.engine_process import EngineLimits
-from scrivano.running.loop import Runner, RunnerOptions
+from scrivano.running.job_runs import JobRunOptions
 from scrivano.running.media_process import MediaLimits
 from scrivano.running.model_state import Policy
+from scrivano.running.runner import Runner, RunnerOptions
 from scrivano.server.connections import ConnectionLimits, connection_class
 from scrivano.server.gauges import gauges
 from scrivano.server.settings import Settings
@@ -291,10 +293,10 @@ class _Device:
 
     compute_type: str
     batch_size: int
-    batch_secs: float
-    calm_secs: float
+    batch_s: float
+    calm_s: float
     in_flight: int
-    beside: bool = False
+    urgent_slot: bool = False
     gpus: tuple[int, ...] = ()
 
     @property
@@ -305,8 +307,8 @@ class _Device:
 # On a CPU only the decoder gains from batches, and urgent work is decoded beside them, since cores can be shared: how
 # long they take matters for the progress that is shown. On a GPU the next batch waits in the engine's pipe, so that
 # urgent work waits for two of them.
-CPU = _Device(compute_type="int8", batch_size=8, batch_secs=1.5, calm_secs=30.0, in_flight=1, beside=True)
-GPU = _Device(compute_type="float16", batch_size=16, batch_secs=0.2, calm_secs=6.0, in_flight=2)
+CPU = _Device(compute_type="int8", batch_size=8, batch_s=1.5, calm_s=30.0, in_flight=1, urgent_slot=True)
+GPU = _Device(compute_type="float16", batch_size=16, batch_s=0.2, calm_s=6.0, in_flight=2)
 
 
 def _device(settings: Settings, memory: MemoryReader) -> _Device:
@@ -314,7 +316,7 @@ def _device(settings: Settings, memory: MemoryReader) -> _Device:
     seen = settings.device == "auto" and any(memory.read(gpu) is not None for gpu in gpus)
     device = replace(GPU, gpus=gpus) if seen or settings.device == "cuda" else CPU
     if settings.whisper_model_path is not None and settings.whisper_model_path.is_file():
-        device = replace(device, batch_size=1, beside=False)  # whisper.cpp decodes one after the other
+        device = replace(device, batch_size=1, urgent_slot=False)  # whisper.cpp decodes one after the other
     return replace(
         device,
         compute_type=device.compute_type if settings.compute_type == "auto" else settings.compute_type,
@@ -356,20 +358,20 @@ def _runner_options(
             gpus=device.gpus,
             limits=EngineLimits(chunk_s=settings.chunk_timeout_secs),
             batch_size=device.batch_size,
-            batch_secs=device.batch_secs,
-            calm_secs=device.calm_secs,
+            batch_s=device.batch_s,
+            calm_s=device.calm_s,
             in_flight=device.in_flight,
-            beside=device.beside,
+            urgent_slot=device.urgent_slot,
             environment={"ENGINE_MALLOC": settings.engine_malloc},
         ),
-        attempts=AttemptOptions(
-            decoding={"beam_size": settings.beam_size, "word_timestamps": settings.word_timestamps},
+        jobs=JobRunOptions(
+            decoding=DecodingOptions(beam_size=settings.beam_size, word_timestamps=settings.word_timestamps),
             jobs_open=max(4, 2 * device.batch_size),
             keep_audio=settings.keep_audio,
         ),
         media=MediaLimits(
-            max_audio_secs=settings.max_audio_secs,
-            max_chunk_secs=settings.max_chunk_secs,
+            max_audio_s=settings.max_audio_secs,
+            max_chunk_s=settings.max_chunk_secs,
             timeout_s=settings.media_timeout_secs,
         ),
     )
@@ -378,14 +380,14 @@ def _runner_options(
 def _model_spec(settings: Settings, device: _Device, name: str, path: Path | None) -> ModelSpec:
     return ModelSpec(
         name=name,
-        load={
-            "model": name,
-            "path": str(path) if path else None,
-            "device": device.name,
-            "compute_type": device.compute_type,
-            "cpu_threads": settings.cpu_threads,
-            "fast": settings.latency == "fast",
-        },
+        load=Load(
+            model=name,
+            path=str(path) if path else None,
+            device=device.name,
+            compute_type=device.compute_type,
+            cpu_threads=settings.cpu_threads,
+            fast=settings.latency == "fast",
+        ),
         policy=Policy(
             idle_timeout_s=(settings.keep_alive or {}).get(name, settings.idle_timeout_secs),
             poll_interval_s=settings.gpu_poll_interval_secs,

@@ -8,8 +8,8 @@ from shutil import disk_usage
 
 from scrivano.domain.job import JobStatus, Priority
 from scrivano.engines.gpu_memory import MEGABYTE, GpuMemory, MemoryReader
-from scrivano.running.loop import Runner
 from scrivano.running.model_state import ModelState
+from scrivano.running.runner import Runner
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
 from scrivano.telemetry.metrics import MetricGauge, Sample

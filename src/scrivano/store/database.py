@@ -46,7 +46,9 @@ class Database:
         self._opened = _identity(path)
         self._writer = writer.connect()
         self._readers = readers
-        self._lock = threading.Lock()
+        # Reentrant, so that several calls of one thread can share a transaction.
+        self._lock = threading.RLock()
+        self._writing: int | None = None
 
     @classmethod
     def open(
@@ -82,13 +84,28 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """A write transaction, committed at the end of the block, or rolled back. Raises `StorageFull`."""
+        """A write transaction, committed at the end of the block, or rolled back. Raises `StorageFull`.
+
+        Inside another such block of the same thread it joins that transaction.
+        """
+        if self.in_transaction:
+            yield self._writer
+            return
         try:
             with self._lock, _disk_errors(), self._writer.begin():
-                yield self._writer
+                self._writing = threading.get_ident()
+                try:
+                    yield self._writer
+                finally:
+                    self._writing = None
         except StorageFull:
             self._on_full()
             raise
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether this thread is inside a `write` block."""
+        return self._writing == threading.get_ident()
 
     def fault(self) -> str | None:
         """Why the database cannot be written to, and what to do; None: it can. Waits for a running write."""

@@ -15,9 +15,11 @@ transactions. No other module has SQL. The statements run on SQLite and PostgreS
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -67,20 +69,21 @@ class StoredChunk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
-    """A chunk's result on its way into the store.
+    """What is known of a job after a chunk was decoded, on its way into the store.
 
-    `language` becomes the job's if it has none. `progress` is the data of a progress event to append
-    (`percent`, `chunk`, `chunks_total`); None appends none, and leaves the job's percentage. `segments` is the data
-    of `segment` events to append before it.
+    `index` and `result` of the chunk; None: there is no result to store. `language` becomes that of the job if it has
+    none. The rest is the data of events to append, in this order: `segments` (one event each), `progress` (`percent`,
+    `chunk`, `chunks_total`; it also sets the percentage of the job), `detected` (`language`, `probability`).
     """
 
     job_id: str
     attempt: int
-    index: int
-    result: bytes
+    index: int | None
+    result: bytes | None
     language: str | None = None
-    progress: Mapping[str, Any] | None = None
     segments: Sequence[Mapping[str, Any]] = ()
+    progress: Mapping[str, Any] | None = None
+    detected: Mapping[str, Any] | None = None
 
 
 class JobStore:
@@ -97,6 +100,27 @@ class JobStore:
         self._now = now
         self._database = database
         self._outbox = outbox
+        # Hooks that wait for the commit of the running `transaction`; only its thread touches them.
+        self._after_commit: list[Callable[[], None]] = []
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """The calls that this thread makes in the block become one transaction; hooks are called after its commit."""
+        try:
+            with self._database.write():
+                yield
+            hooks = list(self._after_commit)
+        finally:
+            self._after_commit.clear()
+        for hook in hooks:
+            hook()
+
+    def _committed(self, hook: Callable[[], None]) -> None:
+        """Call a hook: now, or after the commit of the transaction that this thread is in."""
+        if self._database.in_transaction:
+            self._after_commit.append(hook)
+        else:
+            hook()
 
     # Jobs: reading ---------------------------------------------------------------------------------------------
 
@@ -295,10 +319,12 @@ class JobStore:
             accepted = [_store_result(db, running, log, decoded) for decoded in batch]
             log.write()
         spoke = [
-            item for item, stored in zip(batch, accepted, strict=True) if stored and (item.progress or item.segments)
+            item
+            for item, stored in zip(batch, accepted, strict=True)
+            if stored and (item.progress or item.segments or item.detected)
         ]
         for job_id in {item.job_id for item in spoke}:
-            self.on_change(job_id)
+            self._changed(job_id)
         return accepted
 
     def count_crashes(self, suspects: Sequence[tuple[str, int, int]]) -> list[int]:
@@ -363,7 +389,7 @@ class JobStore:
             seq = self._append(db, job, "retry", {})
             db.execute(delete(events).where(events.c.job_id == job_id, events.c.seq < seq))
             self._outbox.cancel(db, job_id, "the job is tried again")
-        self.on_change(job_id)
+        self._changed(job_id)
         return job
 
     def purge(self, job_id: str) -> None:
@@ -397,11 +423,14 @@ class JobStore:
     def _finished(self, job: Job | None) -> bool:
         if job is None:
             return False
-        self.on_change(job.id)
+        self._changed(job.id)
         if job.webhook_url is not None:
-            self._outbox.on_delivery()
-        self.on_end(job)
+            self._committed(self._outbox.on_delivery)
+        self._committed(partial(self.on_end, job))
         return True
+
+    def _changed(self, job_id: str) -> None:
+        self._committed(partial(self.on_change, job_id))
 
     # Events ----------------------------------------------------------------------------------------------------
 
@@ -414,7 +443,7 @@ class JobStore:
             job = _held(db, job_id, attempt)
             seq = self._append(db, job, kind, data) if job else None
         if seq is not None:
-            self.on_change(job_id)
+            self._changed(job_id)
         return seq
 
     def events_after(self, job_id: str, seq: int) -> list[JobEvent]:
@@ -497,9 +526,10 @@ def _store_result(db: Connection, running: dict[str, Job], log: JobLog, decoded:
     job = running.get(decoded.job_id)
     if job is None or job.attempt != decoded.attempt:
         return False
-    chunk = {"_job_id": decoded.job_id, "_idx": decoded.index, "_result": decoded.result}
-    if not db.execute(_SET_RESULT, chunk).rowcount:
-        return False
+    if decoded.result is not None:
+        chunk = {"_job_id": decoded.job_id, "_idx": decoded.index, "_result": decoded.result}
+        if not db.execute(_SET_RESULT, chunk).rowcount:
+            return False
     if job.language is None and decoded.language is not None:
         _set(db, job.id, decoded.attempt, language=decoded.language)
         running[job.id] = replace(job, language=decoded.language)
@@ -507,6 +537,8 @@ def _store_result(db: Connection, running: dict[str, Job], log: JobLog, decoded:
         log.add(job.id, "segment", segment)
     if decoded.progress is not None:
         log.add(job.id, "progress", decoded.progress)
+    if decoded.detected is not None:
+        log.add(job.id, "language", decoded.detected)
     return True
 
 

@@ -3,40 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from scrivano.domain.chunk import Chunk
-from scrivano.domain.transcript import Segment, language_of, segment_from_dict
+from scrivano.domain.transcript import Segment, language_of
 from scrivano.text.cleanup import clean
 from scrivano.text.file_time import to_file_time
 
-
-def assemble(results: Iterable[tuple[Chunk, Mapping[str, Any]]], duration: float) -> tuple[Segment, ...]:
-    """Clean segments on the file's clock. `results`: each chunk, in order, with what the engine said of it."""
-    segments = [
-        segment
-        for chunk, result in results
-        for segment in to_file_time(chunk, [segment_from_dict(data) for data in result["segments"]])
-    ]
-    return clean(segments, duration)
+__all__ = ["chunk_segments", "join_chunks", "segment_json", "segments_json", "spoken_most"]
 
 
-def known_segments(chunk: Chunk, result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What one chunk says, as a Job shows segments, before the whole transcript is cleaned; `index` is within it."""
-    return job_segments(assemble([(chunk, result)], chunk.end))
+def chunk_segments(chunk: Chunk, segments: Iterable[Segment]) -> tuple[Segment, ...]:
+    """The clean text of one chunk in file time. `segments`: its result, with times from its first sample."""
+    return clean(to_file_time(chunk, segments), chunk.end)
 
 
-def job_segments(segments: Iterable[Segment]) -> list[dict[str, Any]]:
-    """The `segments` array of a Job: JSON values, with times to the millisecond and probabilities to four digits."""
-    return [_served(index, segment) for index, segment in enumerate(segments)]
+def join_chunks(texts: Sequence[tuple[Segment, ...]], duration: float) -> tuple[Segment, ...]:
+    """The transcript of a job from the clean text of its chunks, in order. `duration`: seconds of the file.
+
+    Only what crosses a border between two chunks is left to clean: a sentence in both, a loop over several.
+    """
+    spoken = [text for text in texts if text]
+    if len(spoken) < 2:
+        return spoken[0] if spoken else ()
+    return clean((segment for text in spoken for segment in text), duration)
 
 
-def json_of(segments: Sequence[Mapping[str, Any]]) -> bytes:
-    return json.dumps(segments, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _served(index: int, segment: Segment) -> dict[str, Any]:
+def segment_json(index: int, segment: Segment) -> dict[str, Any]:
+    """A segment as a Job shows it: times to the millisecond, probabilities to four digits."""
     return {
         "index": index,
         "start": round(segment.start, 3),
@@ -60,10 +55,16 @@ def _served(index: int, segment: Segment) -> dict[str, Any]:
     }
 
 
-def main_language(segments: Iterable[Mapping[str, Any]]) -> str | None:
-    """The one that is spoken longest in a Job; None where they tell none."""
+def segments_json(segments: Iterable[Segment]) -> bytes:
+    """The `segments` array of a Job."""
+    shown = [segment_json(index, segment) for index, segment in enumerate(segments)]
+    return json.dumps(shown, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def spoken_most(segments: Iterable[Segment]) -> str | None:
+    """The language with the most seconds; None if the segments name none."""
     seconds: dict[str, float] = {}
     for segment in segments:
-        if language := segment.get("language"):
-            seconds[language] = seconds.get(language, 0.0) + segment["end"] - segment["start"]
+        if segment.language:
+            seconds[segment.language] = seconds.get(segment.language, 0.0) + segment.end - segment.start
     return max(seconds, key=seconds.__getitem__, default=None)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -29,10 +28,11 @@ from media_files import (
 from numpy.typing import NDArray
 
 from scrivano.domain.chunk import SAMPLE_RATE
-from scrivano.media.child import Request, prepare
+from scrivano.media.child import prepare
 from scrivano.media.parallel_map import LEAD, ParallelMap
 from scrivano.media.recording import BLOCK
 from scrivano.media.silero_vad import SileroVad
+from scrivano.processes.messages import ChunkCut, MediaMessage, Prepare, encoder
 
 DEADLINE_S = 20.0
 HOUR = 3600
@@ -81,12 +81,12 @@ def test_the_first_chunk_is_sent_long_before_the_end(audio: Audio, tmp_path: Pat
     target = tmp_path / "prepared.s16"
     decoded: list[float] = []
 
-    def send(body: Mapping[str, Any]) -> None:
-        if body["type"] == "chunk":
+    def send(message: MediaMessage) -> None:
+        if isinstance(message, ChunkCut):
             decoded.append(target.stat().st_size / 2 / SAMPLE_RATE)
 
     with ParallelMap(3) as threads:
-        request = Request(source=str(source), target=str(target), max_audio_secs=86400)
+        request = Prepare(source=str(source), target=str(target), max_audio_s=86400)
         prepare(request, partial(SileroVad(), map_function=threads.map), send)
 
     assert len(audio) * 25 / SAMPLE_RATE > 170
@@ -136,7 +136,7 @@ def test_the_child_streams_chunks_whose_audio_is_there(audio: Audio, tmp_path: P
     target = tmp_path / "prepared.s16"
     types = []
     with media_child() as child:
-        child.request(source, target, memory_bytes=400_000_000, cpu_secs=60)
+        child.request(source, target, memory_bytes=400_000_000, cpu_s=60)
         while (body := child.next())["type"] != "end":
             types.append(body["type"])
             if body["type"] == "chunk":
@@ -181,7 +181,9 @@ def test_a_working_child_ends_with_its_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG")
-def test_a_child_is_killed_with_a_server_that_is_killed() -> None:
+def test_a_child_is_killed_with_a_server_that_is_killed(tmp_path: Path) -> None:
+    source = write_long_silence(tmp_path / "day.wav", 20 * HOUR)
+    request = Prepare(source=str(source), target=str(tmp_path / "prepared.s16"), max_audio_s=86400)
     script = (
         "import subprocess, sys, time\n"
         "child = subprocess.Popen([sys.executable, '-m', 'scrivano.media.child'], stdin=0, stdout=subprocess.PIPE)\n"
@@ -191,7 +193,10 @@ def test_a_child_is_killed_with_a_server_that_is_killed() -> None:
     )
     server = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with server:
+        assert server.stdin is not None
         assert server.stdout is not None
+        server.stdin.write(encoder(Prepare)(request) + b"\n")
+        server.stdin.flush()
         pid = int(server.stdout.readline())
         server.kill()
 

@@ -15,7 +15,7 @@ HOUR = 3600
 
 def test_cpu_time_is_limited(tmp_path: Path) -> None:
     with media_child() as child:
-        child.request(write_long_silence(tmp_path / "day.wav", 20 * HOUR), tmp_path / "prepared.s16", cpu_secs=1)
+        child.request(write_long_silence(tmp_path / "day.wav", 20 * HOUR), tmp_path / "prepared.s16", cpu_s=1)
 
         last = child.rest()[-1]
         assert (last["type"], last["code"]) == ("error", "media_timeout")
@@ -38,7 +38,7 @@ def test_memory_is_limited(audio: Audio, tmp_path: Path, monkeypatch: pytest.Mon
 def test_every_limit_is_set(tmp_path: Path) -> None:
     with media_child() as child:
         source = write_long_silence(tmp_path / "day.wav", 20 * HOUR)
-        child.request(source, tmp_path / "prepared.s16", max_audio_secs=100_000, memory_bytes=500_000_000, cpu_secs=60)
+        child.request(source, tmp_path / "prepared.s16", max_audio_s=100_000, memory_bytes=500_000_000, cpu_s=60)
         assert child.next()["type"] == "probe"
         limits = Path(f"/proc/{child.process.pid}/limits").read_text()
 
@@ -61,7 +61,7 @@ def test_memory_stays_flat_over_hours(tmp_path: Path) -> None:
     source = write_long_silence(tmp_path / "hours.wav", 3 * HOUR)
     peak_kb = 0
     with media_child() as child:
-        child.request(source, tmp_path / "t", max_audio_secs=86400, memory_bytes=300_000_000)
+        child.request(source, tmp_path / "t", max_audio_s=86400, memory_bytes=300_000_000)
         while (last := child.next())["type"] not in ("end", "error"):
             peak_kb = _peak_kb(child.process.pid)
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from scrivano.processes.child import Child, Exited, Message
+from scrivano.processes.child import Child, Exited, Received
 from scrivano.processes.fork_server import FORK_IS_SAFE, ForkServer
 
 COMMAND = [sys.executable, str(Path(__file__).parents[2] / "children" / "forks.py")]
 DEAD = 20
 
-News = Message | Exited
+Message = Mapping[str, Any]
+News = Received[Message] | Exited[Message]
 
 
 class Heard:
@@ -26,15 +29,15 @@ class Heard:
 
     def __init__(self, server: ForkServer, order: str) -> None:
         self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
-        self.child = Child("fork", server.fork(), self._news.put)
-        self.child.send({"do": order})
+        self.child = Child[Message]("fork", server.fork(), json.loads, self._news.put)
+        self.child.send(json.dumps({"do": order}).encode())
 
     def next(self) -> News:
         return self._news.get(timeout=DEAD)
 
-    def message(self) -> Message:
+    def message(self) -> Received[Message]:
         news = self.next()
-        assert isinstance(news, Message), news
+        assert isinstance(news, Received), news
         return news
 
     def code(self) -> int:
@@ -51,7 +54,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("LOADS", str(tmp_path / "loads"))
     server = ForkServer(COMMAND)
     ended: queue.SimpleQueue[News] = queue.SimpleQueue()
-    child = Child("server", server.process, ended.put)
+    child = Child[Message]("server", server.process, json.loads, ended.put)
     yield server
     server.close()
     assert child.kill(DEAD)
@@ -65,12 +68,12 @@ def test_a_fork_has_only_its_own_pipes(server: ForkServer) -> None:
     heard = [Heard(server, "wait"), Heard(server, "echo")]
     heard[0].message()
 
-    assert heard[1].message().body["descriptors"] == [0, 1, 2, 3]  # the last is the listing itself
+    assert heard[1].message().message["descriptors"] == [0, 1, 2, 3]  # the last is the listing itself
     assert heard[1].code() == 0
 
 
 def test_what_was_loaded_once_serves_all_forks(server: ForkServer, tmp_path: Path) -> None:
-    echoes = [Heard(server, "echo").message().body for _ in range(5)]
+    echoes = [Heard(server, "echo").message().message for _ in range(5)]
 
     assert len({echo["pid"] for echo in echoes}) == 5
     forked = {echo["loaded_by"] for echo in echoes} == {server.process.pid}
@@ -81,7 +84,7 @@ def test_what_was_loaded_once_serves_all_forks(server: ForkServer, tmp_path: Pat
 @pytest.mark.parametrize(("order", "code"), [("exit 0", 0), ("exit 7", 7), ("crash", -signal.SIGSEGV), ("raise", 1)])
 def test_the_return_code_is_the_forks(server: ForkServer, order: str, code: int) -> None:
     assert Heard(server, order).code() == code
-    assert Heard(server, "echo").message().body["type"] == "echo"
+    assert Heard(server, "echo").message().message["type"] == "echo"
 
 
 def test_a_killed_fork_ends_alone(server: ForkServer) -> None:
@@ -91,14 +94,14 @@ def test_a_killed_fork_ends_alone(server: ForkServer) -> None:
 
     assert one.child.kill(DEAD)
     assert one.code() == -signal.SIGKILL
-    assert Heard(server, "echo").message().body["type"] == "echo"
+    assert Heard(server, "echo").message().message["type"] == "echo"
     assert not other.child.ended
     assert other.child.kill(DEAD)
 
 
 def test_a_fork_ends_with_its_server(server: ForkServer) -> None:
     heard = Heard(server, "wait")
-    pid = heard.message().body["pid"]
+    pid = heard.message().message["pid"]
 
     os.kill(server.process.pid, signal.SIGKILL)
 

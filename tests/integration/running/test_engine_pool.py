@@ -11,13 +11,14 @@ from runner_bench import SECOND, TEXTS, Bench, bench
 from served import until
 
 from scrivano.domain.job import JobStatus
+from scrivano.processes.messages import Load
 from scrivano.running.engine_pool import ModelSpec
 from scrivano.running.engine_process import EngineLimits
 from scrivano.running.model_state import ModelState, Policy
 
 POLICY = Policy(poll_interval_s=0.2)
-USUAL = ModelSpec(name="usual", load={"model": "usual"}, policy=POLICY, needed_mb=4000)
-OTHER = ModelSpec(name="other", load={"model": "other"}, policy=POLICY, needed_mb=3000)
+USUAL = ModelSpec(name="usual", load=Load(model="usual"), policy=POLICY, needed_mb=4000)
+OTHER = ModelSpec(name="other", load=Load(model="other"), policy=POLICY, needed_mb=3000)
 TWO = {"models": [USUAL, OTHER]}
 MANY = [[n * SECOND, (n + 1) * SECOND] for n in range(40)]
 
@@ -47,7 +48,7 @@ def test_a_model_that_is_no_longer_served_gives_way_to_the_usual_one(tmp_path: P
 
 
 def test_the_model_that_was_idle_for_longest_makes_room(tmp_path: Path) -> None:
-    third = ModelSpec(name="third", load={"model": "third"}, policy=POLICY, needed_mb=3000)
+    third = ModelSpec(name="third", load=Load(model="third"), policy=POLICY, needed_mb=3000)
     with bench(tmp_path, options={"models": [USUAL, OTHER, third]}) as it:
         it.ended(it.submit(options={"model": "other"}))
         it.ended(it.submit())
@@ -94,7 +95,7 @@ def test_unloading_one_model_leaves_the_other(tmp_path: Path) -> None:
 
 
 def test_each_model_stays_for_its_own_time(tmp_path: Path) -> None:
-    brief = ModelSpec(name="brief", load={}, policy=Policy(idle_timeout_s=0.1, poll_interval_s=0.2))
+    brief = ModelSpec(name="brief", policy=Policy(idle_timeout_s=0.1, poll_interval_s=0.2))
     with bench(tmp_path, options={"models": [USUAL, brief]}) as it:
         it.runner.load()
         it.ended(it.submit(options={"model": "brief"}))
@@ -125,7 +126,7 @@ def test_batches_that_waited_behind_a_bad_one_are_decoded(tmp_path: Path, fault:
 
 
 def test_no_more_chunks_go_to_a_device_than_its_memory_holds(tmp_path: Path) -> None:
-    spec = ModelSpec(name="usual", load={}, policy=POLICY, window_mb=3000)
+    spec = ModelSpec(name="usual", policy=POLICY, window_mb=3000)
     with bench(tmp_path, options={"models": [spec], "batch_size": 16}) as it:
         it.ended(it.submit(MANY))
 
@@ -152,7 +153,7 @@ def test_without_urgent_work_a_batch_is_bounded_too(tmp_path: Path) -> None:
         assert max(map(len, it.batches)) == 3  # of 2 s each, in 6 s
 
 
-BESIDE = {"beside": True, "batch_size": 8}
+BESIDE = {"urgent_slot": True, "batch_size": 8}
 
 
 def test_a_clip_is_decoded_beside_a_batch_that_takes_long(tmp_path: Path) -> None:

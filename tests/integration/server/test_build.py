@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from served import DATA
 from starlette.testclient import TestClient
 
-from scrivano.running.loop import Runner
+from scrivano.running.runner import Runner
 from scrivano.telemetry.events import MediaProcessLost, RequestEnded
 from scrivano.telemetry.metrics import MetricGauge, Metrics
 

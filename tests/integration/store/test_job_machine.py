@@ -202,6 +202,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def _take(self, decoded: Decoded) -> bool:
         model = self.model[decoded.job_id]
+        assert decoded.index is not None
         if not model.runs(decoded.attempt) or decoded.index >= len(model.chunks):
             return False
         old = model.chunks[decoded.index]

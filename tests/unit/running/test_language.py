@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scrivano.running.language import VOTERS, Choice, Detection, Languages, vote
+from scrivano.running.language import VOTERS, Choice, Detection, JobLanguage, vote
 
 
 def heard(language: str, probability: float, seconds: float = 20.0) -> Detection:
@@ -16,9 +16,9 @@ def heard(language: str, probability: float, seconds: float = 20.0) -> Detection
 
 def languages_of(*detections: Detection) -> list[str | None]:
     """Of the chunks of a multilingual recording."""
-    languages = Languages(None, multilingual=True)
+    languages = JobLanguage(None, multilingual=True)
     for index, detection in enumerate(detections):
-        languages.hear(index, detection)
+        languages.detect(index, detection)
     languages.settle(len(detections))
     return [languages.of(index) for index in range(len(detections))]
 
@@ -69,11 +69,11 @@ def test_where_nobody_speaks_all_chunks_vote() -> None:
 
 
 def test_the_first_chunk_is_decoded_alone_and_when_it_does_not_tell_as_many_as_have_a_vote() -> None:
-    languages = Languages(None)
+    languages = JobLanguage(None)
     assert languages.voters() == [0]
-    languages.hear(0, heard("en", 0.5))
+    languages.detect(0, heard("en", 0.5))
     assert languages.voters() == [0, 1, 2]
-    languages.hear(1, SILENT)
+    languages.detect(1, SILENT)
     assert languages.voters() == [0, 2, 3]
 
 
@@ -102,9 +102,9 @@ def test_an_unclear_beginning_follows_the_vote() -> None:
 
 
 def test_a_chunk_waits_for_the_next_one_only_where_it_differs_and_is_unclear() -> None:
-    languages = Languages(None, multilingual=True)
+    languages = JobLanguage(None, multilingual=True)
     for index, detection in enumerate([heard("en", 0.9), heard("en", 0.55), heard("it", 0.55)]):
-        languages.hear(index, detection)
+        languages.detect(index, detection)
         languages.settle(None)
     assert [languages.of(index) for index in range(3)] == ["en", "en", None]
 
@@ -115,17 +115,17 @@ def test_a_chunk_waits_for_the_next_one_only_where_it_differs_and_is_unclear() -
 
 @given(st.lists(detections, min_size=1, max_size=9), st.booleans(), st.data())
 def test_the_order_of_arrival_changes_nothing(found: list[Detection], multilingual: bool, data: st.DataObject) -> None:
-    at_once = Languages(None, multilingual=multilingual)
+    at_once = JobLanguage(None, multilingual=multilingual)
     for index, detection in enumerate(found):
-        at_once.hear(index, detection)
+        at_once.detect(index, detection)
     at_once.settle(len(found))
     whole = {index: at_once.of(index) for index in range(len(found))}
 
-    languages = Languages(None, multilingual=multilingual)
+    languages = JobLanguage(None, multilingual=multilingual)
     planned = data.draw(st.integers(0, len(found)))
     early = dict[int, str]()
     for place, index in enumerate(data.draw(st.permutations(range(len(found))))):
-        languages.hear(index, found[index])
+        languages.detect(index, found[index])
         languages.settle(len(found) if place >= planned else None)
         early = {**known(languages, len(found)), **early}  # what was ever said is never taken back
 
@@ -135,7 +135,7 @@ def test_the_order_of_arrival_changes_nothing(found: list[Detection], multilingu
     assert languages.choice == at_once.choice
 
 
-def known(languages: Languages, count: int) -> Mapping[int, str]:
+def known(languages: JobLanguage, count: int) -> Mapping[int, str]:
     return {index: language for index in range(count) if (language := languages.of(index)) is not None}
 
 

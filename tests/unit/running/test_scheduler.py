@@ -3,8 +3,10 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scrivano.domain.decoding import DecodingOptions
 from scrivano.domain.job import Priority
-from scrivano.running.scheduler import PATIENCE, SHORT_PATIENCE, Line, Scheduler, WorkItem
+from scrivano.running.ageing import TURNS
+from scrivano.running.scheduler import SHORT_BATCHES, Scheduler, WorkItem
 
 INTERACTIVE, NORMAL, BULK = Priority
 GROUPS = st.sampled_from(["", "beam 1", "hot words"])
@@ -13,7 +15,10 @@ GROUPS = st.sampled_from(["", "beam 1", "hot words"])
 def items(
     job_id: str, count: int, seconds: float = 28.0, *, group: str = "", priority: Priority = NORMAL
 ) -> list[WorkItem]:
-    return [WorkItem(job_id, index, seconds, group=group, priority=priority) for index in range(count)]
+    return [
+        WorkItem(job_id, index, seconds, options=DecodingOptions(initial_prompt=group), priority=priority)
+        for index in range(count)
+    ]
 
 
 def test_one_job_leaves_in_order() -> None:
@@ -164,11 +169,11 @@ def test_batches_of_mixed_jobs_are_full_of_one_group_and_lose_nothing(
         waiting += chunks
         scheduler.add(chunks)
     while batch := scheduler.next_batch(limit):
-        assert len({item.group for item in batch}) == 1
+        assert len({item.options for item in batch}) == 1
         assert len(batch) == 1 or not any(item.alone for item in batch)
         if len(batch) < limit and not batch[0].alone:
             left = [item for item in waiting if item not in taken and item not in batch]
-            assert not [item for item in left if item.group == batch[0].group and not item.alone]
+            assert not [item for item in left if item.options == batch[0].options and not item.alone]
         taken += batch
 
     assert scheduler.next_batch(9) == []
@@ -202,7 +207,7 @@ def test_bulk_never_starves(urgent: list[tuple[Priority, str]], bulk: list[str],
             scheduler.add(items(f"{priority} {number}", limit, seconds=30.0, group=group, priority=priority))
         served |= {item.job_id for item in scheduler.next_batch(limit) if item.priority is BULK}
         batches += 1
-        assert batches <= len(bulk) * (PATIENCE[BULK] + 3)
+        assert batches <= len(bulk) * (TURNS[BULK] + 3)
 
 
 @given(lower=st.lists(st.tuples(st.sampled_from([NORMAL, BULK]), GROUPS), max_size=6), limit=st.integers(1, 8))
@@ -219,31 +224,6 @@ def test_a_call_waits_for_no_more_than_the_overdue_batch_of_each_other_class(
         assert without <= 2
 
 
-def test_urgent_jobs_begin_first_and_bulk_begins_in_the_end() -> None:
-    line = Line()
-    line.add("bulk", BULK)
-    for number in range(40):
-        line.add(f"normal {number}", NORMAL)
-    line.add("call", INTERACTIVE)
-
-    begun = [line.take(list(Priority)) for _ in range(42)]
-
-    assert begun[0] == "call"
-    assert begun.index("bulk") <= PATIENCE[BULK] + 1
-    assert line.take(list(Priority)) is None
-
-
-def test_a_job_of_a_class_without_room_stays_where_it_is() -> None:
-    line = Line()
-    line.add("bulk", BULK)
-    line.add("gone", INTERACTIVE)
-    line.remove("gone")
-    line.remove("never seen")
-
-    assert line.take([INTERACTIVE, NORMAL]) is None
-    assert (line.take([BULK]), len(line)) == ("bulk", 0)
-
-
 def test_a_job_that_is_nearly_done_goes_first_but_not_for_ever() -> None:
     scheduler = Scheduler()
     scheduler.add(items("long", 100))
@@ -253,8 +233,8 @@ def test_a_job_that_is_nearly_done_goes_first_but_not_for_ever() -> None:
 
     order = [scheduler.next_batch(1)[0].job_id for _ in range(12)]
 
-    assert order[: SHORT_PATIENCE + 1] == [*(f"clip {n}" for n in range(SHORT_PATIENCE)), "long"]
-    assert order.count("long") == 12 // (SHORT_PATIENCE + 1)
+    assert order[: SHORT_BATCHES + 1] == [*(f"clip {n}" for n in range(SHORT_BATCHES)), "long"]
+    assert order.count("long") == 12 // (SHORT_BATCHES + 1)
 
 
 def test_a_job_of_which_more_may_come_is_not_nearly_done() -> None:
@@ -270,18 +250,18 @@ def test_a_long_job_waits_a_bounded_time_behind_jobs_that_are_nearly_done(clips:
     scheduler = Scheduler()
     scheduler.add(items("long", 1000))
     waits, waited = [0], 0
-    for step in range(clips * (SHORT_PATIENCE + 2)):
+    for step in range(clips * (SHORT_BATCHES + 2)):
         for n in range(limit):
             scheduler.add(items(f"clip {step}.{n}", 1))
             scheduler.complete(f"clip {step}.{n}")
         waited = 0 if "long" in {item.job_id for item in scheduler.next_batch(limit)} else waited + 1
         waits.append(waited)
 
-    assert max(waits) <= SHORT_PATIENCE
+    assert max(waits) <= SHORT_BATCHES
 
 
 def test_urgent_chunks_are_kept_apart_where_company_costs_them_time() -> None:
-    scheduler = Scheduler(apart=True)
+    scheduler = Scheduler(separate_urgent=True)
     scheduler.add(items("long", 100))
     scheduler.add(items("clip", 1, seconds=5))
     scheduler.complete("clip")
@@ -297,7 +277,7 @@ def test_urgent_chunks_are_kept_apart_where_company_costs_them_time() -> None:
 
 @given(limit=st.integers(1, 4), calls=st.booleans())
 def test_a_long_job_has_its_share_beside_urgent_ones_that_are_kept_apart(limit: int, calls: bool) -> None:
-    scheduler = Scheduler(apart=True)
+    scheduler = Scheduler(separate_urgent=True)
     scheduler.add(items("long", 1000))
     waited, longest = 0, 0
     for step in range(60):
@@ -307,11 +287,11 @@ def test_a_long_job_has_its_share_beside_urgent_ones_that_are_kept_apart(limit: 
         waited = 0 if "long" in {item.job_id for item in scheduler.next_batch(limit)} else waited + 1
         longest = max(longest, waited)
 
-    assert longest <= max(SHORT_PATIENCE, PATIENCE[NORMAL])
+    assert longest <= max(SHORT_BATCHES, TURNS[NORMAL])
 
 
 def test_clips_and_then_calls_go_beside_another_batch() -> None:
-    scheduler = Scheduler(apart=True)
+    scheduler = Scheduler(separate_urgent=True)
     scheduler.add(items("long", 100))
     assert scheduler.next_urgent(4, 2) == []
 
@@ -328,7 +308,7 @@ def test_clips_and_then_calls_go_beside_another_batch() -> None:
 
 
 def test_a_suspect_does_not_go_beside_another_batch() -> None:
-    scheduler = Scheduler(apart=True)
+    scheduler = Scheduler(separate_urgent=True)
     scheduler.put_back([replace(items("suspect", 1)[0], alone=True)])
     scheduler.complete("suspect")
     scheduler.add(items("clip", 1))
@@ -341,7 +321,7 @@ def test_a_suspect_does_not_go_beside_another_batch() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(Priority), st.integers(1, 4), GROUPS), max_size=12), st.integers(1, 5))
 def test_two_places_lose_nothing_and_mix_no_groups(jobs: list[tuple[Priority, int, str]], limit: int) -> None:
-    scheduler = Scheduler(apart=True)
+    scheduler = Scheduler(separate_urgent=True)
     given_in = []
     for number, (priority, count, group) in enumerate(jobs):
         chunks = items(f"{number}", count, group=group, priority=priority)
@@ -359,7 +339,7 @@ def test_two_places_lose_nothing_and_mix_no_groups(jobs: list[tuple[Priority, in
 
 
 def test_a_job_s_first_chunks_are_not_kept_waiting_for_a_whole_batch() -> None:
-    scheduler = Scheduler(apart=True)
+    scheduler = Scheduler(separate_urgent=True)
     scheduler.add(items("a", 20))
 
     assert [len(scheduler.next_batch(8, 6)) for _ in range(4)] == [2, 2, 6, 6]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scrivano.domain.chunk import SAMPLE_RATE, Chunk, Piece
-from scrivano.domain.transcript import Segment, Word, segment_to_dict
-from scrivano.text.assembly import assemble, job_segments, known_segments, main_language
+from scrivano.domain.transcript import Segment, Word
+from scrivano.text.assembly import chunk_segments, join_chunks, segment_json, segments_json, spoken_most
+from scrivano.text.cleanup import clean
 
 SAID = st.tuples(
     st.floats(0, 12), st.floats(0, 4), st.lists(st.sampled_from([" so", " so", " it", " goes"]), max_size=8)
@@ -24,19 +28,33 @@ def segment(start: float, seconds: float, texts: list[str]) -> Segment:
 
 
 @given(st.lists(SAID, max_size=6), st.floats(0, 100))
-def test_what_is_told_of_the_only_chunk_is_the_transcript(
-    said: list[tuple[float, float, list[str]]], more_secs: float
+def test_the_text_of_the_only_chunk_with_speech_needs_no_second_cleaning(
+    said: list[tuple[float, float, list[str]]], more_s: float
 ) -> None:
-    """A clip's transcript is not assembled a second time."""
     chunk = Chunk(0, (Piece(SAMPLE_RATE, 5 * SAMPLE_RATE), Piece(8 * SAMPLE_RATE, 14 * SAMPLE_RATE)))
-    result = {"segments": [segment_to_dict(segment(*one)) for one in said]}
+    text = chunk_segments(chunk, [segment(*one) for one in said])
 
-    whole = job_segments(assemble([(chunk, result)], chunk.end + more_secs))
-    assert known_segments(chunk, result) == whole
+    assert join_chunks([(), text, ()], chunk.end + more_s) == text == clean(text, chunk.end + more_s)
 
 
-def test_the_main_language_is_the_one_spoken_longest() -> None:
-    told = [{"language": "en", "start": 0.0, "end": 3.0}, {"language": "it", "start": 3.0, "end": 8.0}]
+def test_a_sentence_that_two_chunks_have_is_in_the_transcript_once() -> None:
+    first = (segment(0, 4, ["We", " start"]), segment(4, 1, ["Then", " we"]))
+    second = (segment(5, 2, ["Then", " we", " stop."]),)
 
-    assert main_language([*told, {"language": "en", "start": 9.0, "end": 10.0}]) == "it"
-    assert main_language([{"start": 0.0, "end": 3.0}]) is None
+    assert [one.text for one in join_chunks([first, second], 10.0)] == ["We start", "Then we stop."]
+
+
+def test_a_segment_is_shown_rounded_and_numbered() -> None:
+    shown = segment_json(7, segment(1.00049, 1 / 3, ["Yes."]))
+
+    assert (shown["index"], shown["start"], shown["end"], shown["words"][0]["end"]) == (7, 1.0, 1.334, 1.334)
+    assert "language" not in shown
+    assert [one["index"] for one in json.loads(segments_json([segment(0, 1, ["a"]), segment(1, 1, ["b"])]))] == [0, 1]
+
+
+def test_the_language_of_a_job_is_the_one_spoken_longest() -> None:
+    def said(language: str | None, start: float, seconds: float) -> Segment:
+        return replace(segment(start, seconds, ["a"]), language=language)
+
+    assert spoken_most([said("en", 0, 3), said("it", 3, 5), said("en", 9, 1)]) == "it"
+    assert spoken_most([said(None, 0, 3)]) is None

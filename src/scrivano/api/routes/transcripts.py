@@ -20,9 +20,7 @@ from scrivano.api.services import Services, ServicesDep
 from scrivano.auth.keys import Scope
 from scrivano.domain.errors import BadRequest, TranscriptNotReady
 from scrivano.domain.job import Job, JobStatus
-from scrivano.domain.transcript import Segment, Transcript, segment_from_dict
-from scrivano.store.jobs import StoredChunk
-from scrivano.text.assembly import assemble
+from scrivano.domain.transcript import Transcript, segment_from_dict
 from scrivano.text.formats import FORMATS, render
 from scrivano.text.subtitles import Shape, breaches, shape_of, shaped
 
@@ -122,19 +120,12 @@ def _transcript(services: Services, job_id: str, partial: bool) -> tuple[Job, Tr
     if job.status is JobStatus.DONE:
         segments = tuple(map(segment_from_dict, json.loads(services.store.get_result(job_id) or b"[]")))
     elif partial and not job.status.terminal:
-        segments = _known(chunks, job)
+        segments = services.runner.known_text(chunks, job.duration_secs or 0.0)
     else:
         raise TranscriptNotReady(job_id, job.status)
     return job, Transcript(
         language=job.language, duration=job.duration_secs or 0.0, segments=segments, task=job.task.value
     )
-
-
-def _known(chunks: list[StoredChunk], job: Job) -> tuple[Segment, ...]:
-    """What has been decoded, as the whole transcript would have it if nothing came after."""
-    results = [(item.chunk, json.loads(item.result)) for item in chunks if item.result is not None]
-    heard = max((chunk.end for chunk, _ in results), default=0.0)
-    return assemble(results, max(heard, job.duration_secs or 0.0))
 
 
 def _report(text: Transcript, shape: Shape, profile: str | None) -> dict[str, Any]:

@@ -80,9 +80,7 @@ def test_a_child_that_cannot_load_a_file_says_why_and_loads_another(tmp_path: Pa
             assert message in str(failed["message"])
 
         loaded = load(child, nano_ggml)
-        assert (loaded["type"], loaded["multilingual"]) == ("loaded", True)
-        assert isinstance(loaded["languages"], list)
-        assert {"en", "it"} < set(loaded["languages"])
+        assert loaded["type"] == "loaded"
         audio = samples(NAME)
         piece = {"path": str(prepared(tmp_path, audio)), "pieces": [[0, len(audio)]], "language": "en"}
         child.send({"type": "decode", "id": 1, "options": {}, "chunks": [piece]})

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ import pytest
 from runner_bench import SECOND, TEXTS, THREE, Bench, bench
 from served import until
 
+from scrivano.domain.decoding import DecodingOptions
 from scrivano.domain.job import JobStatus
-from scrivano.processes.child import Exited, Message
-from scrivano.running.engine_process import EngineHost, EngineLimits
-from scrivano.running.media_process import MediaLimits, Preparation
+from scrivano.processes.child import Exited, Received
+from scrivano.processes.messages import EngineMessage, Load
+from scrivano.running.engine_process import EngineLimits, EngineProcess
+from scrivano.running.media_process import MediaLimits, MediaProcess
 from scrivano.running.model_state import ModelState, Policy
 from scrivano.running.scheduler import WorkItem
 
@@ -131,7 +134,7 @@ def test_a_hanging_engine_is_killed_at_its_deadline(tmp_path: Path) -> None:
 
 
 def test_an_engine_that_hangs_is_killed_long_before_the_limit_once_its_pace_is_known(tmp_path: Path) -> None:
-    limits = EngineLimits(chunk_s=600, least_s=0.5, patience=10)
+    limits = EngineLimits(chunk_s=600, least_s=0.5, slack=10)
     with bench(tmp_path, options={"limits": limits}, decode=["ok", "hang", "ok"], secs=0.01) as it:
         assert it.ended(it.submit()).status is JobStatus.DONE
         assert len(it.batches) > 2
@@ -139,29 +142,29 @@ def test_an_engine_that_hangs_is_killed_long_before_the_limit_once_its_pace_is_k
 
 def test_whoever_was_stopped_himself_takes_nobody_for_late(tmp_path: Path) -> None:
     limits = EngineLimits(chunk_s=600)
-    host = EngineHost([], {}, limits, lambda news: None, {})
-    preparation = Preparation("a", None, MediaLimits(stall_s=60, timeout_s=3600))  # type: ignore[arg-type]
-    host.loading()
+    host = EngineProcess([], Load(), limits, lambda news: None, {})
+    preparation = MediaProcess("a", None, MediaLimits(stall_s=60, timeout_s=3600))  # type: ignore[arg-type]
+    host.load_progressed()
     before = (host.deadline or 0, preparation.deadline)
 
     host.postpone(500)
     preparation.postpone(500)
 
     assert (host.deadline, preparation.deadline) == (before[0] + 500, before[1] + 500)
-    host.ready(0.0)
+    host.loaded(0.0)
     host.postpone(1)
     assert host.deadline is None
 
 
 @pytest.mark.parametrize(("warm_up_s", "seconds"), [(0.0, 600), (0.03, 60), (1.0, 100), (20.0, 600)])
 def test_the_deadline_of_the_first_batch_follows_the_warm_up(warm_up_s: float, seconds: float) -> None:
-    said: list[Message | Exited] = []
-    host = EngineHost([sys.executable, "-c", "input()"], {}, EngineLimits(), said.append, {})
+    said: list[Received[EngineMessage] | Exited[EngineMessage]] = []
+    host = EngineProcess([sys.executable, "-c", "input()"], Load(), EngineLimits(), said.append, {})
     host.start()
-    host.ready(warm_up_s)
+    host.loaded(warm_up_s)
 
     began = time.monotonic()
-    host.decode([WorkItem("a", 0, 1.0)], {}, [])
+    host.decode([WorkItem("a", 0, 1.0)], DecodingOptions(), [])
     deadline = host.deadline
     host.kill()
 
@@ -180,7 +183,7 @@ def test_the_deadline_of_a_batch_follows_the_slowest_so_far(slowest_s: float, ch
 
 def test_an_engine_that_is_slower_than_ever_is_not_killed(tmp_path: Path) -> None:
     """Ten times as slow as any batch before: chunks differ by that much."""
-    limits = EngineLimits(chunk_s=600, least_s=0.3, patience=25)
+    limits = EngineLimits(chunk_s=600, least_s=0.3, slack=25)
     with bench(
         tmp_path, options={"limits": limits, "batch_size": 1}, decode=["ok", "slow", "very slow"], secs=0.1
     ) as it:
@@ -226,7 +229,7 @@ def test_a_chunk_that_cannot_be_decoded_fails_its_job_with_the_reason(tmp_path: 
 
 def test_a_full_device_gets_smaller_batches_then_no_beam_then_waits_for_memory(tmp_path: Path) -> None:
     decode = ["ok", "memory", "memory", "ok", "memory", "ok"]
-    with bench(tmp_path, decode=decode, options={"decoding": {"beam_size": 5, "word_timestamps": True}}) as it:
+    with bench(tmp_path, decode=decode, options={"decoding": DecodingOptions(beam_size=5, word_timestamps=True)}) as it:
         job_id = it.submit()
 
         assert it.ended(job_id).status is JobStatus.DONE
@@ -403,7 +406,7 @@ def test_each_job_is_decoded_with_its_own_options_and_never_in_a_batch_with_othe
         {"prompt": "Minutes.", "word_timestamps": False},
         {},
     ]
-    settings = {"decoding": {"beam_size": 5, "word_timestamps": True}, "batch_size": 9}
+    settings = {"decoding": DecodingOptions(beam_size=5, word_timestamps=True), "batch_size": 9}
     with bench(tmp_path, options=settings, decode=["slow"]) as it:
         jobs = [it.submit(options=wish) for wish in wishes]
         for job_id in jobs:
@@ -414,10 +417,11 @@ def test_each_job_is_decoded_with_its_own_options_and_never_in_a_batch_with_othe
         for options, batch in zip(used, it.batches, strict=True):
             (job_id,) = {path.name.partition(".")[0] for path in (Path(chunk["path"]) for chunk in batch)}
             seen[next(job for job in jobs if job_id.startswith(job))] = options
+    server = json.loads(json.dumps(asdict(DecodingOptions(beam_size=5, word_timestamps=True))))
     assert [seen[job_id] for job_id in jobs] == [
-        {"beam_size": 1, "word_timestamps": True, "hotwords": "Ferrara"},
-        {"beam_size": 5, "word_timestamps": False, "initial_prompt": "Minutes."},
-        {"beam_size": 5, "word_timestamps": True},
+        {**server, "beam_size": 1, "hotwords": "Ferrara"},
+        {**server, "word_timestamps": False, "initial_prompt": "Minutes."},
+        server,
     ]
 
 

@@ -1,0 +1,270 @@
+"""What the server, media children and engine children send each other: one JSON object a line, typed at both ends.
+
+A child decodes untrusted bytes, so whatever it sends is validated before it is used. What cannot be parsed raises
+`ValueError`: `processes.child` then kills the child.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from types import UnionType
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, TypeAdapter
+
+from scrivano.domain.chunk import Chunk, Piece
+from scrivano.domain.decoding import ChunkResult, DecodingOptions
+from scrivano.domain.job import Task
+from scrivano.domain.transcript import Segment
+
+__all__ = [
+    "ChunkCut",
+    "ChunkRequest",
+    "Close",
+    "Decode",
+    "Decoded",
+    "Downloading",
+    "EngineMessage",
+    "EngineRequest",
+    "Failed",
+    "FailureKind",
+    "Load",
+    "Loaded",
+    "MediaMessage",
+    "PreparationFailed",
+    "Prepare",
+    "Prepared",
+    "Preparing",
+    "Probed",
+    "encoder",
+    "pairs_of",
+    "parser",
+]
+
+# No time in a chunk is later. A chunk has at most 30 s; a window's own clock runs a little beyond its audio.
+LAST_SECOND = 60.0
+# Rounding may move equal times and probabilities this far apart.
+SLACK = 1e-3
+
+Pairs = tuple[tuple[int, int], ...]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def pairs_of(chunk: Chunk) -> Pairs:
+    """The pieces of a chunk as they are sent: (start, end) in samples."""
+    return tuple((piece.start, piece.end) for piece in chunk.pieces)
+
+
+# Server to media child ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepare:
+    """Decode `source` (a path) into `target`, and cut it into chunks.
+
+    `memory_bytes` limits the data of the process (what it may write to), `cpu_s` its CPU time from now on; None: no
+    limit. A day of speech takes about 5 minutes of one core and 150 MB; a day of MP4, whose index FFmpeg keeps in
+    memory, up to 400 MB. `vad` False: the whole recording counts as speech.
+    """
+
+    source: str
+    target: str
+    max_audio_s: float
+    vad: bool = True
+    memory_bytes: int | None = 1 << 30
+    cpu_s: int | None = 3600
+    max_chunk_s: float = 30.0
+
+
+# Media child to server ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probed:
+    """The recording is open. `duration`: seconds as the container claims; None: it does not say."""
+
+    type: Literal["probe"] = "probe"
+    duration: Seconds | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkCut:
+    """A chunk whose audio is in the target file. `pieces`: (start, end) in samples."""
+
+    type: Literal["chunk"] = "chunk"
+    index: Annotated[int, Field(ge=0)]
+    pieces: Annotated[Pairs, Field(min_length=1)]
+
+    @property
+    def chunk(self) -> Chunk:
+        return Chunk(self.index, tuple(Piece(start, end) for start, end in self.pieces))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparing:
+    """Another minute, at most, is decoded: the child makes progress."""
+
+    type: Literal["progress"] = "progress"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """The end. `duration`: decoded seconds. `chunks`: how many were sent."""
+
+    type: Literal["end"] = "end"
+    duration: Seconds
+    chunks: Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparationFailed:
+    """`code` and `message` become those of the job."""
+
+    type: Literal["error"] = "error"
+    code: str
+    message: str
+
+
+MediaMessage = Probed | ChunkCut | Preparing | Prepared | PreparationFailed
+
+
+# Server to engine child --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """Load a model. `path` None: `model` is a name, downloaded if its files are missing.
+
+    `compute_type` as in CTranslate2. `cpu_threads` 0: one for each core. `fast`: windows of short clips are shortened.
+    """
+
+    type: Literal["load"] = "load"
+    model: str = ""
+    path: str | None = None
+    device: str = "cpu"
+    device_index: int = 0
+    compute_type: str = "default"
+    cpu_threads: int = 0
+    fast: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkRequest:
+    """A chunk to decode: `pieces` of the prepared file at `path`.
+
+    `language` None: detect it, among `languages` unless that is empty.
+    """
+
+    path: str
+    pieces: Pairs
+    task: Task = Task.TRANSCRIBE
+    language: str | None = None
+    languages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decode:
+    """Decode a batch. `options.urgent`: on the engine's second thread, at the same time as another batch."""
+
+    type: Literal["decode"] = "decode"
+    id: int
+    options: DecodingOptions
+    chunks: tuple[ChunkRequest, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Close:
+    type: Literal["close"] = "close"
+
+
+EngineRequest = Load | Decode | Close
+
+
+# Engine child to server --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Downloading:
+    """`total_bytes` None: not known yet."""
+
+    type: Literal["downloading"] = "downloading"
+    done_bytes: int
+    total_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """The model is in memory, and its warm-up inference took `warm_up_s`; 0: not measured."""
+
+    type: Literal["loaded"] = "loaded"
+    warm_up_s: Seconds = 0.0
+
+
+def _plausible(segment: Segment) -> Segment:
+    """Raises ValueError for numbers that no engine returns: not finite, out of the chunk, or backwards."""
+    numbers = [segment.avg_logprob, segment.no_speech_prob, segment.compression_ratio, segment.temperature]
+    times = [(segment.start, segment.end), *((word.start, word.end) for word in segment.words)]
+    for start, end in times:
+        if not -SLACK <= start <= end + SLACK <= LAST_SECOND + 2 * SLACK:
+            raise ValueError(f"times from {start} to {end}")
+    if not all(map(math.isfinite, (*numbers, *(word.probability for word in segment.words)))):
+        raise ValueError("a number that is not finite")
+    return segment
+
+
+def _plausible_result(result: ChunkResult) -> ChunkResult:
+    for probability in (result.language_probability, *result.language_probabilities.values()):
+        if not -SLACK <= probability <= 1 + SLACK:
+            raise ValueError(f"a probability of {probability}")
+    for segment in result.segments:
+        _plausible(segment)
+    return result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """The results of batch `id`, one a chunk, in the order of the request; `seconds` that it took."""
+
+    type: Literal["result"] = "result"
+    id: int
+    results: tuple[Annotated[ChunkResult, AfterValidator(_plausible_result)], ...]
+    seconds: Seconds
+
+
+# memory: the device lacks memory. input: a chunk cannot be decoded. device: the device is lost to this process.
+# model: the model cannot be found, downloaded or read.
+FailureKind = Literal["memory", "input", "device", "model"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """Batch `id` failed; None: the load."""
+
+    type: Literal["failed"] = "failed"
+    id: int | None
+    kind: FailureKind
+    message: str
+
+
+EngineMessage = Downloading | Loaded | Decoded | Failed
+
+
+def parser(kind: Any) -> Callable[[bytes], Any]:
+    """Parses one line as a message of `kind`, a class or one of the unions above. Unknown fields are ignored.
+
+    Raises `ValueError`. Building a parser takes milliseconds: build it once in a process.
+    """
+    return partial(_adapter(kind).validate_json, strict=True)
+
+
+def encoder(kind: Any) -> Callable[[Any], bytes]:
+    """The reverse of `parser`."""
+    return _adapter(kind).dump_json
+
+
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    form: Any = Annotated[kind, Field(discriminator="type")] if isinstance(kind, UnionType) else kind
+    return TypeAdapter(form)

@@ -1,0 +1,42 @@
+"""One chunk of a running job, and its result as the store keeps it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from scrivano.domain.chunk import Chunk
+from scrivano.domain.transcript import Segment
+from scrivano.processes.messages import encoder, parser
+from scrivano.running.language import Detection
+
+__all__ = ["ChunkRun", "ResultCodec", "StoredResult"]
+
+
+@dataclass(slots=True)
+class ChunkRun:
+    """`crashes`: engines that died over it. `segments`: its clean text in file time; None: not decoded."""
+
+    chunk: Chunk
+    crashes: int = 0
+    segments: tuple[Segment, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredResult:
+    """What the store keeps of a decoded chunk. Times of `segments` count from the first sample of the chunk.
+
+    `language`: the one that it was decoded in. `detected`: what was ever detected in it; None: its language was given.
+    """
+
+    language: str
+    segments: tuple[Segment, ...]
+    detected: Detection | None = None
+
+
+class ResultCodec:
+    """Stored results as JSON, and back. Building one takes milliseconds."""
+
+    def __init__(self) -> None:
+        self.parse: Callable[[bytes], StoredResult] = parser(StoredResult)
+        self.encode: Callable[[StoredResult], bytes] = encoder(StoredResult)

@@ -1,0 +1,454 @@
+"""One attempt at a job as a pure state machine: messages in, commands out. No thread, no file, no child inside.
+
+    StartPreparing ─► Probed, ChunkCut … Prepared ─► Enqueue ─► ChunkDecoded … ─► Publish
+
+`JobRuns` carries the commands out. All of the state can be found again in the store, so that a run which is dropped at
+any moment goes on in the next attempt.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from scrivano.domain.chunk import Chunk
+from scrivano.domain.decoding import ChunkResult, DecodingOptions
+from scrivano.domain.job import Job, JobOptions
+from scrivano.domain.transcript import Segment
+from scrivano.processes.messages import ChunkCut, ChunkRequest, PreparationFailed, Prepared, Probed, pairs_of
+from scrivano.running.chunk_run import ChunkRun, ResultCodec, StoredResult
+from scrivano.running.language import JobLanguage
+from scrivano.running.scheduler import WorkItem
+from scrivano.store.jobs import Decoded, StoredChunk
+from scrivano.text.assembly import chunk_segments, join_chunks, segment_json, spoken_most
+
+__all__ = [
+    "AllEnqueued",
+    "ChunkDecoded",
+    "ChunkLost",
+    "ChunkRefused",
+    "Command",
+    "CountCrash",
+    "Enqueue",
+    "Fail",
+    "JobRun",
+    "MediaDied",
+    "MediaLate",
+    "Message",
+    "Publish",
+    "RecordingMissing",
+    "StartPreparing",
+    "StoreChunk",
+    "StorePlan",
+    "decoding_options",
+]
+
+# At most two progress events a second and job.
+PROGRESS_INTERVAL_S = 0.5
+
+# Audio in a well-filled chunk, to estimate `chunks_total` until the plan is complete.
+ASSUMED_CHUNK_S = 25.0
+
+# A media child that dies is started again; after so many deaths the recording is to blame.
+MEDIA_TRIES = 5
+
+# A chunk over which an engine crashed by itself gets one more engine, alone; then its job fails.
+CRASHES_ALLOWED = 1
+
+# SIGKILL and SIGTERM come from outside (an operator, the kernel's memory killer): they rarely mean the chunk.
+KILLS_ALLOWED = 5
+
+
+# Messages ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingMissing:
+    """The upload is not there: a retry, and the end of the attempt before it, can cross."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaDied:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MediaLate:
+    """The media child was silent for too long, or took too long in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkDecoded:
+    index: int
+    result: ChunkResult
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRefused:
+    """The engine cannot decode one chunk of a batch; `alone`: this chunk was the batch."""
+
+    index: int
+    message: str
+    alone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkLost:
+    """The engine died over a batch with this chunk. `killed`: from outside. `alone`: this chunk was the batch."""
+
+    index: int
+    message: str
+    alone: bool
+    killed: bool
+
+
+Message = (
+    Probed
+    | ChunkCut
+    | Prepared
+    | PreparationFailed
+    | RecordingMissing
+    | MediaDied
+    | MediaLate
+    | ChunkDecoded
+    | ChunkRefused
+    | ChunkLost
+)
+
+
+# Commands ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StartPreparing:
+    """Start a media child on the recording."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueue:
+    """Have chunks decoded. `first`: before the other waiting chunks of the job."""
+
+    items: Sequence[WorkItem]
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AllEnqueued:
+    """Every chunk of the job has been enqueued at least once."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreChunk:
+    """Add a chunk to the stored plan, in place of what an earlier attempt had from there on."""
+
+    chunk: Chunk
+    duration_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StorePlan:
+    """The plan is complete."""
+
+    chunks_total: int
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CountCrash:
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """The job is done. `segments` are its transcript."""
+
+    segments: Sequence[Segment]
+    language: str | None
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """The job failed. `code` is public and stable; `message` tells the user what to do."""
+
+    code: str
+    message: str
+
+
+Command = StartPreparing | Enqueue | AllEnqueued | StoreChunk | StorePlan | CountCrash | Decoded | Publish | Fail
+
+
+class JobRun:
+    """A claimed job from its claim to its end.
+
+    `resumed`: an earlier attempt left chunks. `started_at`: when this attempt started, monotonic.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        stored: Sequence[StoredChunk],
+        defaults: DecodingOptions,
+        codec: ResultCodec,
+        now_s: float,
+    ) -> None:
+        """`stored`: what earlier attempts left, in order. `now_s` is monotonic, here and in `step`."""
+        self.job = job
+        self.priority = job.priority
+        self.options = decoding_options(defaults, job.decoding)
+        self.started_at = now_s
+        self.resumed = bool(stored)
+        self._codec = codec
+        self._chunks: dict[int, ChunkRun] = {}
+        # None: more chunks may come.
+        self.chunks_total: int | None = None
+        # Seconds as the container claims, later as decoded.
+        self._duration: float | None = None
+        # The language in the row and the event log of the job; `_languages` may already know more.
+        self._language = job.language
+        self._languages = JobLanguage(job.language, multilingual=bool(job.decoding.multilingual))
+        # Chunks that wait for a language to be known: before they are decoded, or to see whether it was the right one.
+        self._waiting: set[int] = set()
+        # The text of this many chunks, with this many segments, is in the event log.
+        self._told_chunks = self._told_segments = 0
+        self._cut = self._done = 0
+        self._cut_s = self._done_s = 0.0
+        self._progress_at = -math.inf
+        self._media_tries = 0
+        self._recall(stored)
+
+    def start(self) -> list[Command]:
+        self._media_tries += 1
+        return [StartPreparing()]
+
+    def step(self, message: Message, now_s: float) -> list[Command]:
+        """What to do after `message`, in order."""
+        match message:
+            case Probed():
+                self._duration = message.duration
+                return []
+            case ChunkCut():
+                return self._add(message.chunk)
+            case Prepared():
+                return self._complete_plan(message)
+            case PreparationFailed():
+                return [Fail(message.code, message.message)]
+            case RecordingMissing():
+                return [Fail("audio_gone", "the recording is no longer kept; submit it again")]
+            case MediaDied(reason) if self._media_tries < MEDIA_TRIES:
+                return self.start()
+            case MediaDied(reason):
+                why = f"its reader ended with {reason} {MEDIA_TRIES} times"
+                return [Fail("media_crashed", f"the recording cannot be prepared: {why}")]
+            case MediaLate():
+                advice = "cut it into smaller files, or convert it to WAV or FLAC"
+                return [Fail("media_timeout", f"preparing the recording took too long; {advice}")]
+            case ChunkDecoded(index, result):
+                return self._decoded(index, result, now_s)
+            case ChunkRefused(index, reason, alone):
+                if alone:
+                    return [Fail("engine_input", f"a part of the recording cannot be decoded: {reason}")]
+                return [Enqueue([self._item(index, alone=True)], first=True)]
+            case ChunkLost():
+                return self._lost(message)
+
+    def request(self, index: int, path: str) -> ChunkRequest:
+        """What to ask an engine for, at the moment when the chunk goes to it. `path`: the prepared audio."""
+        return ChunkRequest(
+            path=path,
+            pieces=pairs_of(self._chunks[index].chunk),
+            task=self.job.task,
+            language=self._languages.request(index),
+            languages=self.job.decoding.languages or (),
+        )
+
+    # Chunks ----------------------------------------------------------------------------------------------------
+
+    def _recall(self, stored: Sequence[StoredChunk]) -> None:
+        """Take in what earlier attempts decoded. Up to the first chunk that they lacked, its text is in the log."""
+        for row in stored:
+            run = self._chunks[row.chunk.index] = ChunkRun(row.chunk, row.crashes)
+            if row.result is not None:
+                result = self._codec.parse(row.result)
+                run.segments = chunk_segments(row.chunk, result.segments)
+                self._languages.recall(row.chunk.index, result.language, result.detected)
+        self._languages.settle(None)
+        self._tell()
+
+    def _add(self, chunk: Chunk) -> list[Command]:
+        if chunk.index < self._cut:  # the media child was started again
+            return []
+        commands: list[Command] = []
+        known = self._chunks.get(chunk.index)
+        if known is None or known.chunk != chunk:
+            commands.append(StoreChunk(chunk, self._duration))
+            if known is not None:
+                self._forget_from(chunk.index)
+            known = self._chunks[chunk.index] = ChunkRun(chunk)
+        self._cut += 1
+        self._cut_s += chunk.seconds
+        self._waiting.add(chunk.index)
+        return commands + self._enqueue_known(first=False)
+
+    def _forget_from(self, index: int) -> None:
+        """From this chunk on the audio is cut differently than in earlier attempts: what they decoded is void."""
+        self._chunks = {known: run for known, run in self._chunks.items() if known < index}
+        self._languages.forget_from(index, self._language)
+
+    def _complete_plan(self, plan: Prepared) -> list[Command]:
+        self.chunks_total, self._duration = plan.chunks, plan.duration
+        self._chunks = {index: run for index, run in self._chunks.items() if index < plan.chunks}
+        commands: list[Command] = [StorePlan(plan.chunks, plan.duration)]
+        # Without more speech to come, chunks whose language waited for it wait no longer.
+        self._languages.settle(self.chunks_total)
+        return commands + self._proceed(self._record(None, None, None))
+
+    # Decoding --------------------------------------------------------------------------------------------------
+
+    def _decoded(self, index: int, result: ChunkResult, now_s: float) -> list[Command]:
+        run = self._chunks[index]
+        language = self._languages.record(index, result, run.chunk.seconds)
+        spoken = language if self._languages.multilingual else None
+        segments = tuple(replace(one, language=spoken) for one in result.segments) if spoken else result.segments
+        run.segments = chunk_segments(run.chunk, segments)
+        self._waiting.add(index)
+        self._languages.settle(self.chunks_total)
+        detected = self._languages.detections.get(index)
+        stored = StoredResult(language=language, segments=segments, detected=detected)
+        return self._proceed(self._record(index, stored, now_s))
+
+    def _record(self, index: int | None, stored: StoredResult | None, now_s: float | None) -> Decoded:
+        """What the store is to know after a chunk, or the plan, has become known."""
+        self._finish_chunks()
+        choice = self._languages.choice if self._language is None else None
+        if choice is not None:
+            self._language = choice.language
+        segments = self._tell()
+        # The last result need not be stored: the transcript is published in the same transaction.
+        result = self._codec.encode(stored) if stored is not None and not self._complete else None
+        return Decoded(
+            job_id=self.job.id,
+            attempt=self.job.attempt,
+            index=index,
+            result=result,
+            language=None if choice is None else choice.language,
+            segments=segments,
+            progress=None if now_s is None else self._progress_due(now_s),
+            detected=None if choice is None else asdict(replace(choice, probability=round(choice.probability, 4))),
+        )
+
+    def _proceed(self, record: Decoded) -> list[Command]:
+        commands: list[Command] = []
+        if record.index is not None or record.language or record.segments:
+            commands.append(record)
+        commands += self._enqueue_known(first=True)
+        if self._complete:
+            segments = join_chunks([run.segments or () for run in self._chunks.values()], self._duration or 0.0)
+            commands.append(Publish(segments, spoken_most(segments) or self._language, self._duration or 0.0))
+        return commands
+
+    def _enqueue_known(self, *, first: bool) -> list[Command]:
+        """Enqueue the chunks that waited for a language and may be decoded now.
+
+        `first`: ahead of later chunks, because text is told in order.
+        """
+        self._finish_chunks()
+        commands: list[Command] = []
+        if ready := self._languages.may_decode(sorted(self._waiting)):
+            self._waiting.difference_update(ready)
+            commands.append(Enqueue([self._item(index) for index in ready], first=first))
+        if self.chunks_total is not None and not self._waiting:
+            commands.append(AllEnqueued())
+        return commands
+
+    def _item(self, index: int, *, alone: bool = False) -> WorkItem:
+        run = self._chunks[index]
+        return WorkItem(
+            self.job.id,
+            index,
+            run.chunk.seconds,
+            alone=alone or run.crashes > 0,
+            options=self.options,
+            priority=self.priority,
+            attempt=self.job.attempt,
+        )
+
+    def _finish_chunks(self) -> None:
+        """Chunks that were decoded in their final language are done."""
+        for index in [
+            one for one in self._waiting if self._languages.is_decoded(one) and self._languages.is_final(one)
+        ]:
+            self._waiting.remove(index)
+            self._done += 1
+            self._done_s += self._chunks[index].chunk.seconds
+
+    def _lost(self, lost: ChunkLost) -> list[Command]:
+        run = self._chunks[lost.index]
+        run.crashes += 1
+        count: list[Command] = [CountCrash(lost.index)]
+        if lost.alone and run.crashes > (KILLS_ALLOWED if lost.killed else CRASHES_ALLOWED):
+            return [*count, Fail("engine_crashed", f"a part of the recording ends the engine: {lost.message}")]
+        return [*count, Enqueue([self._item(lost.index, alone=True)], first=True)]
+
+    # Text and progress -----------------------------------------------------------------------------------------
+
+    @property
+    def _complete(self) -> bool:
+        return self.chunks_total is not None and self._done >= self.chunks_total
+
+    def _tell(self) -> list[dict[str, Any]]:
+        """The data of `segment` events that are due: the text up to the first chunk that is not final."""
+        due: list[dict[str, Any]] = []
+        while (segments := self._final_text(self._told_chunks)) is not None:
+            due += [segment_json(self._told_segments + n, segment) for n, segment in enumerate(segments)]
+            self._told_segments += len(segments)
+            self._told_chunks += 1
+        return due
+
+    def _final_text(self, index: int) -> tuple[Segment, ...] | None:
+        run = self._chunks.get(index)
+        return run.segments if run is not None and self._languages.is_final(index) else None
+
+    def _progress_due(self, now_s: float) -> dict[str, int] | None:
+        """The data of a `progress` event; None if the last one is too recent."""
+        if now_s - self._progress_at < PROGRESS_INTERVAL_S and not self._complete:
+            return None
+        self._progress_at = now_s
+        return self.progress()
+
+    def progress(self) -> dict[str, int]:
+        """Percent of the audio to decode. What is not cut yet counts as speech, so it is rather low."""
+        uncut_s = self._uncut_s()
+        total_s = self._cut_s + uncut_s
+        return {
+            "percent": min(100, int(100 * self._done_s / total_s)) if total_s else 0,
+            "chunk": self._done,
+            "chunks_total": self._cut + math.ceil(uncut_s / ASSUMED_CHUNK_S),
+        }
+
+    def _uncut_s(self) -> float:
+        if self.chunks_total is not None or self._duration is None:
+            return 0.0
+        last = self._chunks[self._cut - 1] if self._cut else None
+        return max(0.0, self._duration - (last.chunk.end if last else 0.0))
+
+
+def decoding_options(defaults: DecodingOptions, options: JobOptions) -> DecodingOptions:
+    """The options of the server, changed by those of the job."""
+    chosen: dict[str, Any] = {
+        "beam_size": options.beam_size,
+        "word_timestamps": options.word_timestamps,
+        "initial_prompt": options.prompt,
+        "hotwords": options.hotwords,
+        "temperatures": _ladder(options.temperature),
+    }
+    return replace(defaults, **{name: value for name, value in chosen.items() if value is not None})
+
+
+def _ladder(temperature: float | None) -> tuple[float, ...] | None:
+    """From the requested temperature up to 1 in steps of 0.2, as in openai-whisper; None and 0: the whole ladder."""
+    if not temperature:
+        return None
+    return tuple(round(temperature + 0.2 * step, 3) for step in range(6) if temperature + 0.2 * step <= 1.0 + 1e-6)

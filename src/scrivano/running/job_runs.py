@@ -1,0 +1,358 @@
+"""The jobs that run: feeds each `JobRun` and carries out its commands, with the store, files, children and engines.
+
+Everything that the runs write in one turn of the runner goes into one transaction. Engines get their next batch before
+that, so that they decode while results are stored.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from scrivano.domain.decoding import DecodingOptions
+from scrivano.domain.errors import JobNotFound, ScrivanoError, StorageFull
+from scrivano.domain.job import Job, JobStatus, Priority
+from scrivano.domain.transcript import Segment
+from scrivano.files.blobs import Blobs
+from scrivano.processes.child import Child, Exited
+from scrivano.processes.messages import MediaMessage, Prepared, Preparing
+from scrivano.running import job_run
+from scrivano.running.chunk_run import ResultCodec
+from scrivano.running.engine_pool import BatchLost, BatchOutcome, BatchRefused, BatchResults, EnginePool
+from scrivano.running.job_queue import JobQueue
+from scrivano.running.job_run import Command, Fail, JobRun, Publish, StoreChunk, StorePlan
+from scrivano.running.media_process import MediaPool, MediaProcess
+from scrivano.store.jobs import Decoded, JobStore, StoredChunk
+from scrivano.telemetry.events import Emit, JobTranscribed, MediaProcessLost, StageEnded
+from scrivano.text.assembly import chunk_segments, join_chunks, segments_json
+
+__all__ = ["LEASE_S", "JobRunOptions", "JobRuns"]
+
+logger = logging.getLogger(__name__)
+
+LEASE_S = 60.0
+
+# Media children at work at once, not counting those of less urgent jobs; each uses about one core while it decodes.
+PREPARATIONS = 2
+
+# How much later a job starts again that met a full disk.
+PUT_OFF_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRunOptions:
+    """`decoding`: the options of the server. `jobs_open`: how many jobs of a model may run at once, not counting less
+    urgent ones. `keep_audio`: done and cancelled jobs keep their upload."""
+
+    decoding: DecodingOptions = field(default_factory=DecodingOptions)
+    jobs_open: int = 16
+    keep_audio: bool = False
+
+
+Write = StoreChunk | StorePlan | job_run.CountCrash | Decoded | Publish | Fail
+
+
+class JobRuns:
+    """One run for each job. Whatever goes wrong in one of them ends or puts off that job alone."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        blobs: Blobs,
+        pool: EnginePool,
+        media: MediaPool,
+        queue: JobQueue,
+        options: JobRunOptions,
+        emit: Emit,
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._pool = pool
+        self._media = media
+        self._queue = queue
+        self._options = options
+        self._emit = emit
+        self._codec = ResultCodec()
+        self._runs: dict[str, JobRun] = {}
+        self._preparing: dict[str, MediaProcess] = {}
+        self._writes: list[tuple[JobRun, Write]] = []
+        self._renew_at = 0.0
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def models(self) -> set[str]:
+        """The models of the running jobs."""
+        return {self._model_of(run) for run in self._runs.values()}
+
+    def admitted(self, model: str) -> list[Priority]:
+        """The classes of which another job may start. Less urgent jobs do not count against more urgent ones."""
+        admitted: list[Priority] = []
+        runs: list[JobRun] = []
+        for priority in Priority:
+            runs += [run for run in self._runs.values() if run.priority is priority]
+            preparing = sum(run.job.id in self._preparing for run in runs)
+            of_model = sum(self._model_of(run) == model for run in runs)
+            if preparing < PREPARATIONS and of_model < self._options.jobs_open:
+                admitted.append(priority)
+        return admitted
+
+    def start(self, job: Job) -> None:
+        """Run a job that was claimed."""
+        stored = self._store.chunks(job.id) if job.attempt > 1 else []
+        run = JobRun(job, stored, self._options.decoding, self._codec, time.monotonic())
+        self._runs[job.id] = run
+        self._pool.open_job(job.id, job.attempt)
+        logger.info("job running", extra=_about(run))
+        self._carry_out(run, run.start)
+
+    def close(self, job_id: str, *, keep_files: bool = False, status: JobStatus | None = None) -> None:
+        """Drop a job: its child, its chunks, its files. Unknown ids are fine. `status`: that of the job, if known."""
+        run = self._runs.pop(job_id, None)
+        self._pool.remove_job(job_id)
+        if (process := self._preparing.pop(job_id, None)) is not None:
+            self._media.stop(process)
+        if keep_files:
+            return
+        self._queue.remove(job_id)
+        if run is not None:
+            self._blobs.delete_prepared(job_id, run.job.attempt)
+        if self._upload_is_spent(job_id, status):
+            self._blobs.delete(job_id)
+
+    def abandon(self) -> None:
+        """Drop all jobs; the next start of the server goes on with them."""
+        for job_id in list(self._runs):
+            self.close(job_id, keep_files=True)
+
+    def renew_leases(self) -> None:
+        now = time.monotonic()
+        if now < self._renew_at:
+            return
+        self._renew_at = now + LEASE_S / 3
+        for job_id, run in list(self._runs.items()):
+            if not self._store.renew(job_id, run.job.attempt, LEASE_S):
+                self.close(job_id)
+
+    # Messages --------------------------------------------------------------------------------------------------
+
+    def media_sent(self, child: Child[MediaMessage], message: MediaMessage) -> None:
+        """It may be a message about a job that was dropped."""
+        for job_id, process in list(self._preparing.items()):
+            if process.child is not child:
+                continue
+            process.made_progress()
+            if isinstance(message, Prepared):
+                del self._preparing[job_id]
+                self._emit(StageEnded(job_id, "prepare", time.monotonic() - process.started_at))
+            if not isinstance(message, Preparing):
+                self._step(self._runs[job_id], message)
+
+    def media_exited(self, exited: Exited[MediaMessage]) -> None:
+        """A media child, or the fork server, has ended."""
+        self._media.forget(exited.child)
+        for job_id, process in list(self._preparing.items()):
+            if process.child is exited.child:
+                del self._preparing[job_id]
+                self._emit(MediaProcessLost(job_id))
+                about = _about(self._runs[job_id])
+                logger.warning("the media process ended with %s", exited.reason, extra=about)
+                self._step(self._runs[job_id], job_run.MediaDied(exited.reason))
+
+    def postpone(self, seconds: float) -> None:
+        """This process was stopped for so long: what media children sent meanwhile is still to be read."""
+        for process in self._preparing.values():
+            process.postpone(seconds)
+
+    def fail_late_media(self, now_s: float) -> None:
+        for job_id, process in list(self._preparing.items()):
+            if now_s > process.deadline:
+                self._step(self._runs[job_id], job_run.MediaLate())
+
+    def engine_returned(self, outcome: BatchOutcome) -> None:
+        """What became of chunks; they may be of a job that was dropped."""
+        match outcome:
+            case BatchResults(items, results):
+                for item, result in zip(items, results, strict=True):
+                    if self._pool.is_open(item):
+                        self._step(self._runs[item.job_id], job_run.ChunkDecoded(item.index, result))
+            case BatchRefused(items, message):
+                for item in filter(self._pool.is_open, reversed(items)):
+                    refused = job_run.ChunkRefused(item.index, message, alone=len(items) == 1)
+                    self._step(self._runs[item.job_id], refused)
+            case BatchLost(items, message, killed):
+                for item in filter(self._pool.is_open, reversed(items)):
+                    lost = job_run.ChunkLost(item.index, message, alone=len(items) == 1, killed=killed)
+                    self._step(self._runs[item.job_id], lost)
+
+    def decode(self) -> None:
+        """Give every engine that waits its next batch."""
+        while (batch := self._pool.next_batch()) is not None:
+            requests = []
+            for item in batch.items:
+                path = self._blobs.prepared_path(item.job_id, item.attempt)
+                requests.append(self._runs[item.job_id].request(item.index, str(path)))
+            self._pool.start(batch, requests)
+
+    # Commands --------------------------------------------------------------------------------------------------
+
+    def _step(self, run: JobRun, message: job_run.Message) -> None:
+        self._carry_out(run, lambda: run.step(message, time.monotonic()))
+
+    def _carry_out(self, run: JobRun, step: Callable[[], Sequence[Command]]) -> None:
+        """A fault in the handling of one job fails that job alone."""
+        try:
+            for command in step():
+                match command:
+                    case job_run.StartPreparing():
+                        self._start_preparing(run)
+                    case job_run.Enqueue(items, first):
+                        self._pool.add(self._model_of(run), items, first=first)
+                    case job_run.AllEnqueued():
+                        self._pool.all_added(self._model_of(run), run.job.id)
+                    case _:
+                        self._writes.append((run, command))
+        except Exception as error:
+            self._writes.append((run, self._fault(run, error)))
+
+    def _start_preparing(self, run: JobRun) -> None:
+        job, source = run.job, self._blobs.path(run.job.id)
+        if not source.exists():
+            self._step(run, job_run.RecordingMissing())
+            return
+        target = self._blobs.prepared_path(job.id, job.attempt)
+        self._preparing[job.id] = self._media.start(job.id, source, target, vad=job.decoding.vad is not False)
+
+    # Writes ----------------------------------------------------------------------------------------------------
+
+    def commit(self) -> None:
+        """Store what the runs have to write, in one transaction."""
+        writes = [(run, write) for run, write in self._writes if self._runs.get(run.job.id) is run]
+        self._writes.clear()
+        if writes:
+            self._commit(writes)
+
+    def _commit(self, writes: Sequence[tuple[JobRun, Write]]) -> None:
+        try:
+            try:
+                self._write(writes)
+            except StorageFull:
+                # The reserve may have been released meanwhile. Nothing of the first try was kept, so try once more.
+                self._write(writes)
+        except StorageFull as error:
+            for run in _runs_of(writes):
+                logger.error("job put off: %s", error, extra=_about(run))
+                self._put_off(run)
+        except Exception as error:
+            if len(runs := _runs_of(writes)) > 1:  # find the one at fault
+                for run in runs:
+                    self._commit([(owner, write) for owner, write in writes if owner is run])
+            else:
+                self._fail(runs[0], self._fault(runs[0], error))
+
+    def _write(self, writes: Sequence[tuple[JobRun, Write]]) -> None:
+        """By kind, in the order in which they depend on each other."""
+        started_at = time.monotonic()
+        refused: set[str] = set()
+        ended: list[tuple[JobRun, Publish | Fail]] = []
+        with self._store.transaction():
+            for run, write in writes:
+                job_id, attempt = run.job.id, run.job.attempt
+                match write:
+                    case StoreChunk(chunk, duration_s):
+                        rows = self._store.add_chunks(job_id, attempt, [chunk], duration_secs=duration_s)
+                        accepted = rows is not None
+                    case StorePlan(chunks_total, duration_s):
+                        accepted = self._store.plan_complete(
+                            job_id, attempt, chunks_total=chunks_total, duration_secs=duration_s
+                        )
+                    case job_run.CountCrash(index):
+                        self._store.count_crashes([(job_id, attempt, index)])
+                        continue
+                    case _:
+                        continue
+                if not accepted:
+                    refused.add(job_id)
+            decoded = [write for _, write in writes if isinstance(write, Decoded)]
+            stored = self._store.store_results(decoded) if decoded else []
+            refused.update(write.job_id for write, accepted in zip(decoded, stored, strict=True) if not accepted)
+            for run, write in writes:
+                if isinstance(write, Publish | Fail) and run.job.id not in refused:
+                    if self._publish(run, write):
+                        ended.append((run, write))
+                    else:
+                        refused.add(run.job.id)
+        for job_id in refused:  # another attempt runs, or the job has ended
+            self.close(job_id)
+        for run, write in ended:
+            self._ended(run, write, started_at)
+
+    def _publish(self, run: JobRun, end: Publish | Fail) -> bool:
+        job_id, attempt = run.job.id, run.job.attempt
+        if isinstance(end, Fail):
+            return self._store.publish_failed(job_id, attempt, end.code, end.message)
+        segments = segments_json(end.segments)
+        return self._store.publish_done(job_id, attempt, segments, language=end.language, duration_secs=end.duration_s)
+
+    def _ended(self, run: JobRun, end: Publish | Fail, assembled_from: float) -> None:
+        job_id, now = run.job.id, time.monotonic()
+        if isinstance(end, Fail):
+            logger.warning("job failed: %s", end.message, extra={**_about(run), "code": end.code})
+            self.close(job_id)
+            return
+        self._emit(StageEnded(job_id, "assemble", now - assembled_from))
+        self._emit(JobTranscribed(job_id, end.duration_s, now - run.started_at, whole=not run.resumed))
+        logger.info("job done", extra={**_about(run), "duration_secs": end.duration_s, "chunks": run.chunks_total})
+        self.close(job_id, status=JobStatus.DONE)
+
+    def _fault(self, run: JobRun, error: Exception) -> Fail:
+        logger.error("a fault of the server fails this job", extra=_about(run), exc_info=error)
+        code = error.code if isinstance(error, ScrivanoError) else "internal"
+        return Fail(code, f"the server could not go on with this job: {error}")
+
+    def _fail(self, run: JobRun, fail: Fail) -> None:
+        try:
+            self._write([(run, fail)])
+        except Exception:  # not even the failure can be stored
+            self._put_off(run)
+
+    def _put_off(self, run: JobRun) -> None:
+        """End the attempt; what it has stored remains, and the next one starts a little later."""
+        self.close(run.job.id, keep_files=True)
+        with suppress(OSError):
+            self._blobs.delete_prepared(run.job.id)  # it is made again, and may be what filled the disk
+        self._queue.put_off(run.job, time.monotonic() + PUT_OFF_S)
+
+    # A job's end -----------------------------------------------------------------------------------------------
+
+    def known_text(self, chunks: Sequence[StoredChunk], duration: float) -> tuple[Segment, ...]:
+        """The text of stored chunks, as the transcript would be if nothing followed. Callable from any thread."""
+        texts = [
+            chunk_segments(row.chunk, self._codec.parse(row.result).segments)
+            for row in chunks
+            if row.result is not None
+        ]
+        return join_chunks(texts, max([duration, *(row.chunk.end for row in chunks)]))
+
+    def _model_of(self, run: JobRun) -> str:
+        return self._queue.model_of(run.job)
+
+    def _upload_is_spent(self, job_id: str, status: JobStatus | None) -> bool:
+        """A failed job keeps its upload, so that it can be tried again."""
+        try:
+            status = status or self._store.get_job(job_id).status
+        except JobNotFound:
+            return True
+        return status in (JobStatus.DONE, JobStatus.CANCELLED) and not self._options.keep_audio
+
+
+def _runs_of(writes: Sequence[tuple[JobRun, Write]]) -> list[JobRun]:
+    return list({run.job.id: run for run, _ in writes}.values())
+
+
+def _about(run: JobRun) -> dict[str, Any]:
+    return {"job_id": run.job.id, "attempt": run.job.attempt}

@@ -1,0 +1,314 @@
+"""The one thread that decides: which job starts, who gets the next batch, what is late.
+
+Whatever happens (a request, a message of a child, a deadline) becomes an entry of its inbox and is handled in turn, so
+that no state here is shared and nothing needs a lock. It may wait for the disk; it never waits for a child.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+from scrivano.domain.errors import StorageFull
+from scrivano.domain.job import Job
+from scrivano.domain.transcript import Segment
+from scrivano.engines.gpu_memory import MemoryReader
+from scrivano.files.blobs import Blobs
+from scrivano.processes.child import Exited, Received
+from scrivano.processes.messages import EngineMessage, MediaMessage
+from scrivano.running.engine_pool import EnginePool, ModelStatus, PoolOptions, PublishModelEvent
+from scrivano.running.job_queue import JobQueue
+from scrivano.running.job_runs import LEASE_S, JobRunOptions, JobRuns
+from scrivano.running.media_process import MediaLimits, MediaPool
+from scrivano.store.jobs import JobStore, StoredChunk
+from scrivano.telemetry.events import Emit, JobStarted, ignore
+
+__all__ = ["Runner", "RunnerOptions"]
+
+logger = logging.getLogger(__name__)
+
+# After the disk was full, engines get no new batch for so long.
+FULL_DISK_PAUSE_S = 5.0
+
+# Deadlines are checked at least this often.
+POLL_INTERVAL_S = 1.0
+
+# If the last check was longer ago than this, this process itself was stopped, and no child is late.
+SUSPENDED_S = 5.0
+
+# A runner that has not finished a turn for so long waits for something that does not come.
+STUCK_S = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerOptions:
+    """Plain values from the settings.
+
+    `drain_s`: when the server stops, batches in the engines get so long to end.
+    """
+
+    media_command: Sequence[str]
+    pool: PoolOptions
+    jobs: JobRunOptions = field(default_factory=JobRunOptions)
+    media: MediaLimits = field(default_factory=MediaLimits)
+    drain_s: float = 4.0
+
+
+class Runner:
+    """Runs every job of the store. Its public methods are thread-safe and return at once.
+
+    A fault that does not belong to one job ends the thread for good: its memory is no longer to be trusted, while
+    everything that was acknowledged is in the store. The runner is then `broken`, and `on_broken` is called on the
+    ending thread; it may be replaced before `start`.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        blobs: Blobs,
+        memory: MemoryReader,
+        publish: PublishModelEvent,
+        now: Callable[[], datetime],
+        options: RunnerOptions,
+        emit: Emit = ignore,
+    ) -> None:
+        self.on_broken: Callable[[], None] = lambda: None
+        self.broken = False
+        self._emit = emit
+        self._now = now
+        self._turned_at = time.monotonic()
+        self._store = store
+        self._blobs = blobs
+        self._options = options
+        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="runner", daemon=True)
+        self._stopping = False
+        self._alive = False
+        self._models = [spec.name for spec in options.pool.models]
+        self._uploads = 0
+        self._uploads_lock = threading.Lock()
+        self._pause_until = 0.0
+        self._checked_at = time.monotonic()
+        self._drained_by = math.inf
+        self._media = MediaPool(options.media_command, options.media, self._from_media)
+        self._pool = EnginePool(options.pool, memory, publish, now, self._from_engine, emit)
+        self._queue = JobQueue(self._models)
+        self._jobs = JobRuns(store, blobs, self._pool, self._media, self._queue, options.jobs, emit)
+
+    # For other threads -----------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Take up the jobs that an earlier process left, and start the thread."""
+        self._store.release_leases()
+        for job in self._store.unfinished():
+            self._queue.add(job)
+        self._alive = True
+        self._thread.start()
+
+    def drain(self) -> None:
+        """The server stops: no new batch. May be called from a signal handler."""
+        self._post(self._drain)
+
+    def stop(self, timeout_s: float = 8.0) -> None:
+        """Stop in order: batches in the engines end and are stored, or are given up after `drain_s`; children are
+        killed. Unfinished jobs go on at the next start."""
+        self._post(self._stop)
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    @property
+    def alive(self) -> bool:
+        """False once the thread has ended, for good."""
+        return self._alive
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the thread lives and makes no progress."""
+        return self._alive and time.monotonic() - self._turned_at > STUCK_S
+
+    @property
+    def pids(self) -> Sequence[int]:
+        """The processes that have the models."""
+        return self._pool.pids
+
+    @property
+    def models(self) -> Mapping[str, ModelStatus]:
+        """Every model that this server serves; the first one is used where none is named."""
+        return self._pool.status
+
+    @property
+    def model(self) -> ModelStatus:
+        return self._pool.status[self._models[0]]
+
+    def known_text(self, chunks: Sequence[StoredChunk], duration: float) -> tuple[Segment, ...]:
+        """The text of stored chunks, as the transcript would be if nothing followed. `duration`: of the file."""
+        return self._jobs.known_text(chunks, duration)
+
+    def submit(self, job: Job) -> None:
+        """A job was committed to the store, or is to be tried again."""
+        self._post(partial(self._submitted, job))
+
+    def cancel(self, job_id: str) -> None:
+        """A job was cancelled in the store: drop it."""
+        self._post(partial(self._jobs.close, job_id))
+
+    def load(self, model: str | None = None) -> None:
+        """None: the first one."""
+        self._post(partial(self._pool.load, model or self._models[0]))
+
+    def unload(self, model: str | None = None) -> None:
+        """None: all of them."""
+        self._post(partial(self._pool.unload, model))
+
+    def upload_began(self) -> None:
+        """An upload is under way: do not unload before it has become a job. Pair with `upload_ended`."""
+        with self._uploads_lock:
+            self._uploads += 1
+
+    def upload_ended(self) -> None:
+        with self._uploads_lock:
+            self._uploads -= 1
+
+    # The loop --------------------------------------------------------------------------------------------------
+
+    def _post(self, action: Callable[[], None]) -> None:
+        self._inbox.put(action)
+
+    def _from_media(self, news: Received[MediaMessage] | Exited[MediaMessage]) -> None:
+        if isinstance(news, Received):
+            self._post(partial(self._jobs.media_sent, news.child, news.message))
+        else:
+            self._post(partial(self._jobs.media_exited, news))
+
+    def _from_engine(self, news: Received[EngineMessage] | Exited[EngineMessage]) -> None:
+        self._post(partial(self._engine_sent, news))
+
+    def _run(self) -> None:
+        try:
+            while not (self._stopping and self._drained):
+                self._turn_unless_full()
+        except Exception:
+            logger.critical("the runner ended by a fault of the server; no job goes on without it", exc_info=True)
+            self.broken = True
+        finally:
+            self._alive = False
+            if self.broken:
+                self.on_broken()
+            self._pool.stop()
+            self._jobs.abandon()
+            self._media.close()
+
+    def _turn_unless_full(self) -> None:
+        """A full disk stops the work, not the runner: what could not be stored is decoded again later."""
+        try:
+            self._turn()
+        except StorageFull as error:
+            logger.error("%s", error)
+            self._pause_until = time.monotonic() + FULL_DISK_PAUSE_S
+
+    def _turn(self) -> None:
+        self._turned_at = time.monotonic()
+        with suppress(queue.Empty):
+            self._inbox.get(timeout=min(self._pool.next_deadline_s(self._turned_at), POLL_INTERVAL_S))()
+            while True:
+                self._inbox.get_nowait()()
+        self._decode()
+        self._jobs.commit()
+        self._advance()
+
+    def _advance(self) -> None:
+        """What time, rather than a message, makes due."""
+        working = self._jobs.models() | {model for model in self._models if self._queue.has_any(model)}
+        self._pool.tick(working, in_use=self._uploads > 0)
+        ready = self._pool.ready_models()
+        self._blobs.disk_space.restore()
+        self._start_jobs(ready)
+        if ready or self._pool.loading:
+            self._media.warm()
+        else:
+            self._media.cool()
+        self._check_deadlines()
+        self._jobs.renew_leases()
+        self._decode()
+        self._jobs.commit()
+
+    def _decode(self) -> None:
+        if time.monotonic() >= self._pause_until and not self._draining:
+            self._jobs.decode()
+
+    def _engine_sent(self, news: Received[EngineMessage] | Exited[EngineMessage]) -> None:
+        slot = self._pool.slot_of(news.child)
+        if slot is None:  # the child was killed
+            return
+        if isinstance(news, Received):
+            self._jobs.engine_returned(self._pool.received(slot, news.message))
+        else:
+            self._jobs.engine_returned(self._pool.exited(slot, news))
+
+    def _check_deadlines(self) -> None:
+        now = time.monotonic()
+        away_s, self._checked_at = now - self._checked_at, now
+        if away_s > SUSPENDED_S:
+            logger.warning("this process did not run for %.0f s: all deadlines are that much later", away_s)
+            self._pool.postpone(away_s)
+            self._jobs.postpone(away_s)
+        for lost in self._pool.kill_hung():
+            self._jobs.engine_returned(lost)
+        self._jobs.fail_late_media(now)
+
+    # Jobs ------------------------------------------------------------------------------------------------------
+
+    def _submitted(self, job: Job) -> None:
+        self._queue.add(job)
+        self._pool.load(self._queue.model_of(job))
+
+    def _start_jobs(self, ready: Sequence[str]) -> None:
+        """Start waiting jobs of models that are ready, as many as are admitted."""
+        for job in self._queue.due(time.monotonic()):
+            self._store.release(job.id, job.attempt)
+            self._queue.resume(job)
+        for model in ready:
+            while not self._full and self._queue.has_any(model):
+                job_id = self._queue.take(model, self._jobs.admitted(model))
+                if job_id is None:
+                    break
+                self._start_job(job_id)
+
+    @property
+    def _full(self) -> bool:
+        """No job may start: the server stops, or the disk is full. With a full disk jobs run one by one, so that each
+        frees what it used."""
+        return self._draining or (self._blobs.disk_space.short and len(self._jobs) > 0)
+
+    def _start_job(self, job_id: str) -> None:
+        job = self._store.claim(job_id, LEASE_S)
+        if job is None:  # cancelled while it waited
+            return
+        waited_s = (self._now() - job.created_at).total_seconds() if job.attempt == 1 else None
+        self._emit(JobStarted(job, None if waited_s is None else max(0.0, waited_s)))
+        self._jobs.start(job)
+
+    # Stopping --------------------------------------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        self._drained_by = min(self._drained_by, time.monotonic() + self._options.drain_s)
+
+    def _stop(self) -> None:
+        self._drain()
+        self._stopping = True
+
+    @property
+    def _draining(self) -> bool:
+        return self._drained_by < math.inf
+
+    @property
+    def _drained(self) -> bool:
+        return not self._pool.busy or time.monotonic() > self._drained_by

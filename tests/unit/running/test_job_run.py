@@ -1,0 +1,343 @@
+"""The machine of a job's run, without threads, stores or children: in any order, with any process ending in between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scrivano.domain.chunk import Chunk, Piece
+from scrivano.domain.decoding import ChunkResult, DecodingOptions
+from scrivano.domain.job import Job, JobOptions, JobStatus, Task
+from scrivano.domain.transcript import Segment
+from scrivano.processes.messages import ChunkCut, PreparationFailed, Prepared, Probed, pairs_of
+from scrivano.running import job_run
+from scrivano.running.chunk_run import ResultCodec, StoredResult
+from scrivano.running.job_run import (
+    CRASHES_ALLOWED,
+    KILLS_ALLOWED,
+    MEDIA_TRIES,
+    AllEnqueued,
+    ChunkDecoded,
+    ChunkLost,
+    ChunkRefused,
+    Command,
+    CountCrash,
+    Enqueue,
+    Fail,
+    JobRun,
+    MediaDied,
+    MediaLate,
+    Publish,
+    RecordingMissing,
+    StartPreparing,
+    StoreChunk,
+    StorePlan,
+    decoding_options,
+)
+from scrivano.running.language import Detection, JobLanguage
+from scrivano.running.scheduler import WorkItem
+from scrivano.store.jobs import Decoded, StoredChunk
+
+JOB = Job(
+    id="a", status=JobStatus.RUNNING, task=Task.TRANSCRIBE, created_at=datetime(2030, 1, 1, tzinfo=UTC), attempt=1
+)
+CODEC = ResultCodec()
+SAMPLES = 10**5
+
+
+def chunk(index: int) -> Chunk:
+    return Chunk(index, (Piece(index * SAMPLES, (index + 1) * SAMPLES),))
+
+
+def cut(index: int) -> ChunkCut:
+    return ChunkCut(index=index, pieces=pairs_of(chunk(index)))
+
+
+def said(text: str, language: str = "en", probabilities: Mapping[str, float] | None = None) -> ChunkResult:
+    segments = (Segment(start=0.0, end=1.0, text=text),) if text else ()
+    return ChunkResult(
+        language=language, language_probability=1.0, segments=segments, language_probabilities=probabilities or {}
+    )
+
+
+def started(job: Job = JOB, stored: Sequence[StoredChunk] = ()) -> JobRun:
+    run = JobRun(job, stored, DecodingOptions(), CODEC, 0.0)
+    assert run.start() == [StartPreparing()]
+    return run
+
+
+def enqueued(commands: Sequence[Command]) -> list[WorkItem]:
+    return [item for command in commands if isinstance(command, Enqueue) for item in command.items]
+
+
+def of_kind(commands: Sequence[Command], kind: type) -> list[Any]:
+    return [command for command in commands if isinstance(command, kind)]
+
+
+def test_a_recording_of_one_chunk_in_the_order_in_which_it_happens() -> None:
+    run = started()
+
+    assert run.step(Probed(duration=6.5), 0.0) == []
+    stored, first = run.step(cut(0), 0.0)
+    assert stored == StoreChunk(chunk(0), 6.5)
+    assert [item.index for item in enqueued([first])] == [0]
+    assert run.step(Prepared(duration=6.25, chunks=1), 0.0) == [StorePlan(1, 6.25), AllEnqueued()]
+    assert run.request(0, "p").language is None
+
+    record, complete, publish = run.step(ChunkDecoded(0, said("Yes.", probabilities={"en": 0.9})), 1.0)
+
+    assert isinstance(record, Decoded)
+    assert record.result is None, "the transcript is stored in the same transaction"
+    assert [segment["text"] for segment in record.segments] == ["Yes."]
+    assert record.progress == {"percent": 100, "chunk": 1, "chunks_total": 1}
+    assert (record.language, record.detected) == ("en", {"language": "en", "probability": 0.9})
+    assert complete == AllEnqueued()
+    assert isinstance(publish, Publish)
+    assert ([one.text for one in publish.segments], publish.language, publish.duration_s) == (["Yes."], "en", 6.25)
+
+
+def test_a_recording_without_speech_is_done_with_its_plan() -> None:
+    assert started().step(Prepared(duration=9.0, chunks=0), 0.0)[-1] == Publish((), None, 9.0)
+
+
+def test_until_its_language_is_known_only_the_first_chunk_is_decoded_then_the_others_before_later_ones() -> None:
+    run = started()
+    first, second, third = (enqueued(run.step(cut(index), 0.0)) for index in range(3))
+    assert ([item.index for item in first], second, third) == ([0], [], [])
+    run.request(0, "p")
+
+    commands = run.step(ChunkDecoded(0, said("Sì.", "it", {"it": 0.95})), 0.0)
+
+    [enqueue] = of_kind(commands, Enqueue)
+    assert ([item.index for item in enqueue.items], enqueue.first) == ([1, 2], True)
+    assert run.request(1, "p").language == "it"
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        (PreparationFailed(code="not_media", message="no"), "not_media"),
+        (RecordingMissing(), "audio_gone"),
+        (MediaLate(), "media_timeout"),
+    ],
+)
+def test_what_ends_a_preparation_fails_the_job(message: job_run.Message, code: str) -> None:
+    [fail] = started().step(message, 0.0)
+
+    assert isinstance(fail, Fail)
+    assert fail.code == code
+
+
+def test_a_media_child_that_dies_is_started_again_and_sends_the_same_chunks() -> None:
+    run = started()
+    run.step(cut(0), 0.0)
+    for _ in range(MEDIA_TRIES - 1):
+        assert run.step(MediaDied("signal SIGSEGV"), 0.0) == [StartPreparing()]
+        assert run.step(cut(0), 0.0) == []
+
+    [fail] = run.step(MediaDied("signal SIGSEGV"), 0.0)
+
+    assert isinstance(fail, Fail)
+    assert (fail.code, "SIGSEGV" in fail.message) == ("media_crashed", True)
+
+
+@pytest.mark.parametrize(("killed", "allowed"), [(False, CRASHES_ALLOWED), (True, KILLS_ALLOWED)])
+def test_a_chunk_that_ends_engines_is_decoded_alone_and_fails_its_job_in_the_end(killed: bool, allowed: int) -> None:
+    run = started()
+    run.step(cut(0), 0.0)
+    for count in range(allowed):
+        crash, enqueue = run.step(ChunkLost(0, "SIGSEGV", alone=count > 0, killed=killed), 0.0)
+        assert crash == CountCrash(0)
+        assert [item.alone for item in enqueued([enqueue])] == [True]
+
+    crash, fail = run.step(ChunkLost(0, "SIGSEGV", alone=True, killed=killed), 0.0)
+
+    assert isinstance(fail, Fail)
+    assert fail.code == "engine_crashed"
+
+
+def test_crashes_of_earlier_attempts_count() -> None:
+    run = started(stored=[StoredChunk(chunk(0), None, CRASHES_ALLOWED)])
+
+    assert [item.alone for item in enqueued(run.step(cut(0), 0.0))] == [True]
+    assert of_kind(run.step(ChunkLost(0, "SIGSEGV", alone=True, killed=False), 0.0), Fail)
+
+
+def test_a_chunk_that_is_refused_in_a_batch_goes_alone_and_alone_fails_its_job() -> None:
+    run = started()
+    run.step(cut(0), 0.0)
+
+    assert [item.alone for item in enqueued(run.step(ChunkRefused(0, "bad", alone=False), 0.0))] == [True]
+    [fail] = run.step(ChunkRefused(0, "bad", alone=True), 0.0)
+    assert isinstance(fail, Fail)
+    assert fail.code == "engine_input"
+
+
+def test_progress_is_told_at_most_twice_a_second() -> None:
+    run = started(replace(JOB, language="en"))
+    run.step(Probed(duration=8 * SAMPLES / 16_000), 0.0)
+    for index in range(4):
+        run.step(cut(index), 0.0)
+    told = []
+    for index, now_s in enumerate([1.0, 1.3, 1.6]):
+        run.request(index, "p")
+        [record] = of_kind(run.step(ChunkDecoded(index, said("a")), now_s), Decoded)
+        told.append(record.progress and record.progress["percent"])
+
+    assert told == [12, None, 37]
+
+
+def test_a_recording_that_is_now_cut_otherwise_is_decoded_anew_from_there() -> None:
+    old = Chunk(1, (Piece(SAMPLES, SAMPLES + 5),))
+    results = [CODEC.encode(StoredResult(language="en", segments=said("old").segments)) for _ in range(2)]
+    run = started(
+        replace(JOB, attempt=2, language="en"),
+        [StoredChunk(chunk(0), results[0], 0), StoredChunk(old, results[1], 0)],
+    )
+
+    assert enqueued(run.step(cut(0), 0.0)) == []
+    commands = run.step(cut(1), 0.0)
+
+    assert of_kind(commands, StoreChunk) == [StoreChunk(chunk(1), None)]
+    assert [item.index for item in enqueued(commands)] == [1]
+
+
+def test_a_job_changes_the_options_of_the_server() -> None:
+    defaults = DecodingOptions(beam_size=5)
+
+    assert decoding_options(defaults, JobOptions()) == defaults
+    assert decoding_options(
+        defaults, JobOptions(word_timestamps=False, prompt="Minutes.", temperature=0.6)
+    ) == DecodingOptions(beam_size=5, word_timestamps=False, initial_prompt="Minutes.", temperatures=(0.6, 0.8, 1.0))
+
+
+# Random sequences
+
+
+class World:
+    """A job, its rows and its engine: chunks are decoded in any batches, and any process may end in between."""
+
+    def __init__(self, heard: Sequence[Mapping[str, float]], options: Mapping[str, Any]) -> None:
+        self.heard = heard
+        self.job = replace(JOB, options=options)
+        self.rows: dict[int, StoredChunk] = {}
+        self.told: list[str] = []
+        self.published: list[Publish] = []
+        self.languages: dict[int, str] = {}
+        self.restart()
+
+    def restart(self) -> None:
+        """The server was killed: what it had not stored is lost."""
+        self.run = started(self.job, [self.rows[index] for index in sorted(self.rows)])
+        self.waiting: list[WorkItem] = []
+        self.sent = 0
+        self.planned = False
+
+    def send_chunk(self) -> None:
+        if self.sent < len(self.heard):
+            self._obey(self.run.step(cut(self.sent), 0.0))
+            self.sent += 1
+
+    def end_plan(self) -> None:
+        while self.sent < len(self.heard):
+            self.send_chunk()
+        if not self.planned:
+            self.planned = True
+            self._obey(self.run.step(Prepared(duration=1e6, chunks=len(self.heard)), 0.0))
+
+    def decode(self, count: int, *, stored: bool = True) -> None:
+        """`stored` False: the disk is full, so the run is put off, and another attempt starts."""
+        batch = [(item, self.run.request(item.index, "p").language) for item in self.waiting[:count]]
+        del self.waiting[:count]
+        commands = [
+            command
+            for item, asked in batch
+            for command in self.run.step(ChunkDecoded(item.index, self._result(item.index, asked)), 0.0)
+        ]
+        if stored:
+            self._obey(commands)
+        else:
+            self.restart()
+
+    def lose(self, count: int) -> None:
+        """The engine was killed over a batch."""
+        batch, self.waiting = self.waiting[:count], self.waiting[count:]
+        for item in reversed(batch):
+            self._obey(self.run.step(ChunkRefused(item.index, "lost", alone=False), 0.0))
+
+    def _result(self, index: int, asked: str | None) -> ChunkResult:
+        language = asked or max(self.heard[index], key=self.heard[index].__getitem__)
+        text = "" if "fr" in self.heard[index] else f"{index} {language}"
+        return said(text, language, {} if asked else self.heard[index])
+
+    def _obey(self, commands: Sequence[Command]) -> None:
+        for command in commands:
+            match command:
+                case StoreChunk(one, _):
+                    self.rows[one.index] = StoredChunk(one, None, 0)
+                case Decoded():
+                    self.told += [segment["text"] for segment in command.segments]
+                    self.job = replace(self.job, language=self.job.language or command.language)
+                    if command.index is not None and command.result is not None:
+                        self.rows[command.index] = replace(self.rows[command.index], result=command.result)
+                case Enqueue(items, first):
+                    self.waiting = [*items, *self.waiting] if first else [*self.waiting, *items]
+                case Publish():
+                    self.published.append(command)
+                case Fail():
+                    raise AssertionError(command)
+
+
+probabilities = st.sampled_from(
+    [{"en": 0.9, "it": 0.1}, {"it": 0.9, "en": 0.1}, {"en": 0.55, "it": 0.45}, {"it": 0.55, "en": 0.45}, {"fr": 0.5}]
+)
+
+
+@given(
+    heard=st.lists(probabilities, min_size=1, max_size=7),
+    options=st.sampled_from([{}, {"multilingual": True}]),
+    steps=st.lists(
+        st.sampled_from(["chunk", "chunk", "one", "three", "lost", "disk full", "killed", "plan"]), max_size=20
+    ),
+    data=st.data(),
+)
+def test_whatever_happens_a_job_is_published_once_with_the_text_that_was_told(
+    heard: list[dict[str, float]], options: dict[str, Any], steps: list[str], data: st.DataObject
+) -> None:
+    """`fr` stands for noise. Each chunk ends up in its language, whatever was decoded first or lost in between."""
+    expected = JobLanguage(None, multilingual="multilingual" in options)
+    for index, one in enumerate(heard):
+        expected.detect(index, Detection(one, SAMPLES / 16_000 if "fr" not in one else 0.0))
+    expected.settle(len(heard))
+    world = World(heard, options)
+    for step in steps:
+        if world.published:
+            break
+        world.waiting = data.draw(st.permutations(world.waiting))
+        match step:
+            case "chunk":
+                world.send_chunk()
+            case "one" | "three" if world.waiting:
+                world.decode(3 if step == "three" else 1)
+            case "disk full" if world.waiting:
+                world.decode(2, stored=False)
+            case "lost" if world.waiting:
+                world.lose(2)
+            case "killed":
+                world.restart()
+            case "plan":
+                world.end_plan()
+    world.end_plan()
+    while world.waiting:
+        world.decode(2)
+
+    texts = [f"{index} {expected.of(index)}" for index, one in enumerate(heard) if "fr" not in one]
+    assert [[segment.text for segment in publish.segments] for publish in world.published] == [texts]
+    assert world.told == texts
+    assert world.job.language == (expected.choice and expected.choice.language)
