@@ -1,7 +1,7 @@
 """The composition root: builds the parts of the server in order, runs them, closes them in reverse order.
 
-May import: api, auth, domain, engines, files, housekeeping, net, processes, running, store, submission, telemetry, webhooks,
-wyoming.
+May import: api, auth, domain, engines, files, housekeeping, net, processes, running, store, submission, telemetry,
+webhooks, wyoming.
 
 Modules, each may import only those below it:
 
