@@ -10,8 +10,8 @@ from anyio.to_thread import run_sync
 
 from scrivano.auth.keys import Caller
 from scrivano.domain.errors import ModelNotReady, WorkerGone
-from scrivano.running.loop import Runner
 from scrivano.running.model_state import ModelState
+from scrivano.running.runner import Runner
 from scrivano.store.jobs import JobStore
 from scrivano.submission.job_request import JobRequest
 from scrivano.webhooks.sender import WebhookSender

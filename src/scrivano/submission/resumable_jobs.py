@@ -10,7 +10,7 @@ from functools import partial
 
 from scrivano.auth.keys import ANONYMOUS, Caller
 from scrivano.domain.errors import ScrivanoError
-from scrivano.running.loop import Runner
+from scrivano.running.runner import Runner
 from scrivano.store.uploads import PartialUpload
 from scrivano.store.wake_ups import WakeUps
 from scrivano.submission.admission import Admission

@@ -10,7 +10,7 @@ from datetime import timedelta
 from scrivano.auth.keys import Caller
 from scrivano.domain.errors import BadRequest, FetchFailed, MultipartError
 from scrivano.files.blobs import Blobs
-from scrivano.running.loop import Runner
+from scrivano.running.runner import Runner
 from scrivano.submission.admission import Admission
 from scrivano.submission.disk_sink import upload_limit
 from scrivano.submission.fetch import Downloads

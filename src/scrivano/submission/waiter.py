@@ -28,8 +28,8 @@ from scrivano.domain.errors import (
 from scrivano.domain.job import Job, JobStatus
 from scrivano.domain.job_event import JobEvent
 from scrivano.domain.transcript import Segment, Transcript, segment_from_dict
-from scrivano.running.loop import Runner
 from scrivano.running.model_state import Life, ModelState
+from scrivano.running.runner import Runner
 from scrivano.store.jobs import JobStore
 from scrivano.store.wake_ups import MODEL, WakeUps
 
