@@ -18,7 +18,7 @@ from scrivano.domain.transcript import Transcript
 from scrivano.files.data_dir_lock import DataDirLock
 from scrivano.server.settings import Settings
 from scrivano.text.formats import FORMATS, render
-from scrivano.text.subtitles import Shape
+from scrivano.text.shape import Shape
 
 __all__ = ["TranscribeOptions", "find_server", "transcribe_all"]
 

@@ -1,14 +1,18 @@
-"""From chunk results to clean segments, and from segments to files. Pure.
+"""Chunk results to clean segments, and segments to files. Pure.
 
 May import: domain.
 
 Modules, each may import only those below it:
 
-    assembly   chunk results to the segments of a job
-    cleanup    each stretch of speech once, times in order
-    file_time  times in a chunk to times in the file
-    formats    txt, srt, vtt, tsv, json, verbose_json, lrc
-    subtitles  readable cues from words with times
+    assembly     chunk results to the segments of a job
+    cleanup      each stretch of speech once, times in order
+    file_time    times in a chunk to times in the file
+    formats      txt, srt, vtt, tsv, json, verbose_json, lrc
+    subtitles    readable cues from words with times
+    atoms        the parts of a text between which a line may break
+    shape        the limits of readable subtitles
+    cue          the text and times of a cue
+    punctuation  ends of sentences and clauses
 """
 
-__all__ = ["assembly", "formats", "subtitles"]
+__all__ = ["assembly", "cue", "formats", "shape", "subtitles"]

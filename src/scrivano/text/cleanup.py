@@ -1,6 +1,6 @@
-"""Segments as the engine gave them → segments as they are stored: each stretch of speech once, times in order. Pure.
+"""Decoded segments → stored segments: each stretch of speech once, times in order. Pure.
 
-Everything here works on the segments of a whole job, in file time, and only ever takes text away.
+All functions take the segments of a whole job, in file time. They only remove text, they never add or change any.
 """
 
 from __future__ import annotations
@@ -11,34 +11,37 @@ from dataclasses import dataclass, replace
 
 from scrivano.domain.languages import UNSPACED
 from scrivano.domain.transcript import Segment, Word
+from scrivano.text.punctuation import ends_sentence
 
 __all__ = ["clean", "collapse_rolling", "cut_loops", "drop_silence", "monotone"]
 
 Segments = tuple[Segment, ...]
 
-# Segments with no longer a gap between them are adjacent. Whisper's time stamps come in steps of 0.02 s, and a decoder
-# that is asked again for the same audio moves them by a few steps; a pause between sentences is longer.
-TOUCH_S = 0.2
+# Segments with at most this gap between them are adjacent. Whisper's timestamps have steps of 0.02 s, and decoding the
+# same audio again moves them by a few steps; a pause between sentences is longer.
+ADJACENT_S = 0.2
 
 MIN_REPEATS = 5
-# Text is a loop when the same words come so often in a row and are so many in all. There ("thank you" five times: 2.33,
-# "no" ten times: 2.23) Whisper's own test, a compression ratio above 2.4, begins to see them, while a refrain sung four
-# times, an emphatic "no, no, no" and six zeros of a number stay below.
+# Text is a loop if a phrase is repeated at least `MIN_REPEATS` times in a row and the repetitions have at least
+# `MIN_LOOP_UNITS` words. About there Whisper's own test, a compression ratio above 2.4, starts to detect loops ("thank
+# you" five times: 2.33, "no" ten times: 2.23). A refrain sung four times, an emphatic "no, no, no" and the six zeros of
+# a number stay below both.
 MIN_LOOP_UNITS = 10
 
-# Units of the longest phrase, and segments of the longest series, whose repetition is looked for: 60 words are more
-# than 20 s of speech, so five of them are more than a window can hold.
+# The longest phrase, in words, and the longest series of segments whose repetition is searched for. 60 words take more
+# than 20 s to say, so five repetitions are longer than the model's window.
 MAX_PERIOD = 60
 
 
 def clean(segments: Iterable[Segment], duration: float) -> Segments:
-    """What a job's transcript is made of, from all segments of the job in order. `duration` is the file's seconds.
+    """The segments of a job's transcript, from all decoded segments in order. `duration`: of the file, in seconds.
 
-    Cleaning again changes nothing. Times are settled last, since it is overlap that gives rolling hypotheses away.
+    Cleaning twice gives the same as cleaning once. Times are put in order last, because rolling hypotheses are
+    recognised by their overlap.
     """
 
-    def once(given: Segments) -> Segments:
-        spoken = drop_silence(segment for segment in given if segment.text.strip())
+    def once(segments: Segments) -> Segments:
+        spoken = drop_silence(segment for segment in segments if segment.text.strip())
         return monotone(cut_loops(collapse_rolling(spoken)), duration)
 
     return _until_stable(once, tuple(segments))
@@ -62,43 +65,42 @@ def drop_silence(
 
 
 def collapse_rolling(segments: Iterable[Segment]) -> Segments:
-    """Of hypotheses that grow ("I", "I think", "I think so"), keep the last, from where the first began.
+    """Of growing hypotheses ("I", "I think", "I think so") keep the last, with the start of the first.
 
-    A hypothesis is taken back by the next segment when that begins with the same words, goes on, and overlaps or
-    follows at once. What people do say is kept: the same words again ("No. No."), an answer that begins like the
-    one before it after a pause, and, after a full stop, also without one ("Yes. Yes, I do."), unless it grows twice.
+    A hypothesis is replaced by the next segment if that starts with the same words, has more, and overlaps it or
+    follows at once. Real speech is kept: repeated words ("No. No."), an answer that starts like the previous one after
+    a pause, and, after a full stop, also without a pause ("Yes. Yes, I do."), unless it grows twice.
     """
     return _until_stable(_collapse_once, tuple(segments))
 
 
 def cut_loops(segments: Iterable[Segment]) -> Segments:
-    """Keep the first of what is said over and over, within a segment and from segment to segment."""
+    """Keep the first repetition of each loop, within a segment and across segments."""
     return _cut_between([_cut_within(segment) for segment in segments])
 
 
 def monotone(segments: Iterable[Segment], duration: float) -> Segments:
-    """Times inside [0, duration], ascending, without overlap; words likewise within their segment.
+    """Times inside [0, duration], ascending, without overlap; the times of words likewise inside their segment.
 
-    A start never moves ahead of the start before it; where two overlap, the earlier one ends sooner, since Whisper
-    is surer of where speech begins than of where it ends.
+    If two segments overlap, the earlier one is shortened at its end, because Whisper is more certain of where speech
+    starts than of where it ends.
     """
-    given = tuple(segments)
-    times = _ascending([(segment.start, segment.end) for segment in given], 0.0, duration)
-    return tuple(_settled(segment, start, end) for segment, (start, end) in zip(given, times, strict=True))
+    unordered = tuple(segments)
+    times = _ascending([(segment.start, segment.end) for segment in unordered], 0.0, duration)
+    return tuple(_with_times(segment, start, end) for segment, (start, end) in zip(unordered, times, strict=True))
 
 
 def _until_stable(step: Callable[[Segments], Segments], segments: Segments) -> Segments:
-    """Ends: every step that changes anything takes text away, or only settles times, which it does once."""
+    """This ends, because each step that changes anything removes text, or changes only times, which it does once."""
     while (after := step(segments)) != segments:
         segments = after
     return segments
 
 
-# Words as they are compared: without case and punctuation. Scripts that put no spaces between words are compared by
-# character, or "我" would not be seen to begin "我想".
+# Words are compared without case and punctuation. Scripts without spaces between words are compared by character,
+# otherwise "我" would not be recognised as the start of "我想".
 _TOKEN = re.compile(rf"[{UNSPACED}]|[^\W_{UNSPACED}]+(?:['\u2019][^\W_{UNSPACED}]+)*")
 _UNIT = re.compile(rf"\s*(?:[{UNSPACED}]|[^\s{UNSPACED}]+)|\s+")
-_SENTENCE_END = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"'\u201d\u2019)\u00bb\]]*\s*$")
 
 Tokens = tuple[str, ...]
 
@@ -113,18 +115,19 @@ class _Hypothesis:
     tokens: Tokens
 
     def grows_into(self, other: _Hypothesis) -> bool:
-        """The next one begins with the same words, adds one that is not just said again, and follows at once."""
+        """The other starts with the same words, has at least one new word, and overlaps this one or follows at once."""
         count = len(self.tokens)
         extends = 0 < count < len(other.tokens) and other.tokens[:count] == self.tokens
         adds = not set(other.tokens) <= set(self.tokens)
-        return extends and adds and _distance(self.segment, other.segment) <= TOUCH_S
+        return extends and adds and _distance(self.segment, other.segment) <= ADJACENT_S
 
     def surely_grows_into(self, other: _Hypothesis) -> bool:
-        finished = _SENTENCE_END.search(self.segment.text)
+        """After the end of a sentence it takes more: the other must lie at the same time."""
+        finished = ends_sentence(self.segment.text)
         return self.grows_into(other) and (not finished or _same_time(self.segment, other.segment))
 
-    def heard_again_in(self, other: _Hypothesis) -> bool:
-        """The same words at the same time: heard twice, not said twice."""
+    def decoded_again_as(self, other: _Hypothesis) -> bool:
+        """The same words at the same time: decoded twice, but spoken once."""
         return self.tokens == other.tokens != () and _same_time(self.segment, other.segment)
 
 
@@ -134,7 +137,7 @@ def _distance(one: Segment, other: Segment) -> float:
 
 
 def _same_time(one: Segment, other: Segment) -> bool:
-    """They share half of the shorter one; a little overlap is only a time stamp that is a little off."""
+    """They share at least half of the shorter one; a smaller overlap is only an inexact timestamp."""
     shared = -_distance(one, other)
     return shared > 0 and shared >= min(one.end - one.start, other.end - other.start) / 2
 
@@ -145,7 +148,7 @@ def _collapse_once(segments: Segments) -> Segments:
 
 
 def _chains(hypotheses: Sequence[_Hypothesis]) -> Iterator[Sequence[_Hypothesis]]:
-    """The same hypotheses in order; those that take each other back are together."""
+    """The hypotheses in order, grouped: each chain is one hypothesis and those that replace it."""
     at = 0
     while at < len(hypotheses):
         end = _chain_end(hypotheses, at)
@@ -154,10 +157,11 @@ def _chains(hypotheses: Sequence[_Hypothesis]) -> Iterator[Sequence[_Hypothesis]
 
 
 def _chain_end(hypotheses: Sequence[_Hypothesis], start: int) -> int:
-    """One past the last hypothesis of the chain that begins at `start`; `start + 1` where none does."""
-    sure = _reach(hypotheses, start, lambda one, other: one.surely_grows_into(other) or one.heard_again_in(other))
+    """One past the last hypothesis of the chain that starts at `start`; `start + 1`: the chain has one hypothesis."""
+    certain = _reach(hypotheses, start, lambda one, other: one.surely_grows_into(other) or one.decoded_again_as(other))
     growing = _reach(hypotheses, start, _Hypothesis.grows_into)
-    return growing if growing - start > 2 else sure
+    # A hypothesis that grows twice is not real speech, even across ends of sentences.
+    return growing if growing - start > 2 else certain
 
 
 def _reach(hypotheses: Sequence[_Hypothesis], start: int, linked: Callable[[_Hypothesis, _Hypothesis], bool]) -> int:
@@ -168,6 +172,7 @@ def _reach(hypotheses: Sequence[_Hypothesis], start: int, linked: Callable[[_Hyp
 
 
 def _last_of(chain: Sequence[_Hypothesis]) -> Segment:
+    """The last hypothesis, over the time of the whole chain."""
     last = chain[-1].segment
     if len(chain) == 1:
         return last
@@ -176,8 +181,10 @@ def _last_of(chain: Sequence[_Hypothesis]) -> Segment:
 
 
 def _without_loops(keys: Sequence[Tokens], weights: Sequence[int]) -> list[int]:
-    """Which items stay. `weights`: how many units each stands for. Short phrases first: "no no no no" is four times
-    "no", not twice "no no"."""
+    """The indexes of the items to keep. `weights`: how many words each item has.
+
+    Short phrases are handled first: "no no no no" is "no" four times, not "no no" twice.
+    """
     kept = list(range(len(keys)))
     while repeated := _repeated([keys[index] for index in kept], [weights[index] for index in kept]):
         kept = [index for place, index in enumerate(kept) if place not in repeated]
@@ -185,7 +192,7 @@ def _without_loops(keys: Sequence[Tokens], weights: Sequence[int]) -> list[int]:
 
 
 def _repeated(keys: Sequence[Tokens], weights: Sequence[int]) -> set[int]:
-    """The items that only repeat, in the loops of the shortest period that has any."""
+    """The items that only repeat earlier ones, in the loops of the shortest period that has loops."""
     longest = min(MAX_PERIOD, len(keys) // MIN_REPEATS)
     loops = (set(_loops(keys, weights, period)) for period in range(1, longest + 1))
     return next((repeated for repeated in loops if repeated), set())
@@ -198,7 +205,7 @@ def _loops(keys: Sequence[Tokens], weights: Sequence[int], period: int) -> Itera
             continue
         repeats = (at - start) // period
         if repeats >= MIN_REPEATS and repeats * sum(weights[start : start + period]) >= MIN_LOOP_UNITS:
-            # A repetition that the end cuts off belongs to the loop; elsewhere it may begin something new.
+            # At the end, an incomplete repetition belongs to the loop; elsewhere it may be the start of new text.
             yield from range(start + period, at if at == len(keys) else start + repeats * period)
         start = at - period + 1
 
@@ -213,19 +220,19 @@ def _cut_within(segment: Segment) -> Segment:
 
 
 def _key(text: str) -> Tokens:
-    """What two texts are compared by; a text without words (a dash, a note) by itself."""
+    """The key by which texts are compared: the words, or the text itself if it has none (a dash, a note)."""
     return _tokens(text) or (text.strip(),)
 
 
 def _units(segment: Segment) -> tuple[Sequence[str], Sequence[Word]]:
-    """The text in pieces that join to it again, and the words that they are, where those do join to it."""
+    """The text in units whose joined text it is, and the segment's words, if they are exactly these units."""
     if segment.words and "".join(word.text for word in segment.words) == segment.text:
         return [word.text for word in segment.words], segment.words
     return _UNIT.findall(segment.text), ()
 
 
 def _shortened(segment: Segment, text: str, words: tuple[Word, ...]) -> Segment:
-    """Tokens that stood for more than what is left are left out."""
+    """The segment with less text. Its `tokens` are dropped, because they stand for the whole text."""
     end = min(segment.end, words[-1].end) if words else segment.end
     return replace(segment, text=text, words=words, tokens=(), end=max(segment.start, end))
 
@@ -239,16 +246,16 @@ Span = tuple[float, float]
 
 
 def _ascending(spans: Sequence[Span], low: float, high: float) -> list[Span]:
-    """The same spans inside [low, high]; none starts before the one ahead of it starts or ends."""
-    settled: list[Span] = []
+    """The same spans inside [low, high]; each starts after the previous one starts and ends."""
+    ascending: list[Span] = []
     for start, end in reversed(_forward(spans, low, high)):
-        next_start = settled[-1][0] if settled else high
-        settled.append((start, min(max(start, end), next_start)))
-    return settled[::-1]
+        next_start = ascending[-1][0] if ascending else high
+        ascending.append((start, min(max(start, end), next_start)))
+    return ascending[::-1]
 
 
 def _forward(spans: Sequence[Span], low: float, high: float) -> list[Span]:
-    """Starts only ever go forward from `low`."""
+    """The spans with starts that ascend from `low` up to `high`."""
     forward: list[Span] = []
     for start, end in spans:
         low = max(low, min(start, high))
@@ -256,7 +263,6 @@ def _forward(spans: Sequence[Span], low: float, high: float) -> list[Span]:
     return forward
 
 
-def _settled(segment: Segment, start: float, end: float) -> Segment:
-    given = [(word.start, word.end) for word in segment.words]
-    times = _ascending(given, start, end)
+def _with_times(segment: Segment, start: float, end: float) -> Segment:
+    times = _ascending([(word.start, word.end) for word in segment.words], start, end)
     return segment.at(start, end, tuple(word.at(a, b) for word, (a, b) in zip(segment.words, times, strict=True)))

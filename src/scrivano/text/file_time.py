@@ -14,37 +14,37 @@ __all__ = ["to_file_time"]
 
 
 def to_file_time(chunk: Chunk, segments: Iterable[Segment], *, snap_secs: float = 0.5) -> list[Segment]:
-    """Segments whose times count from the chunk's first sample, on the file's clock.
+    """Segments whose times count from the first sample of the chunk → the same segments in file time.
 
-    A segment whose words lie on both sides of a removed pause becomes one segment each side (without `tokens`,
-    which cannot be told apart). A word belongs where its middle lies and is clamped to that piece; what reaches
-    less than `snap_secs` over a joint, where there is silence, stays with the rest of its segment.
+    A segment with words on both sides of a removed pause becomes one segment on each side (without `tokens`, which
+    cannot be assigned to either). A word belongs to the piece in which its middle lies, and is clamped to it. Words
+    that reach less than `snap_secs` over a joint of two pieces, where there is silence, stay with their segment.
     The result ascends, does not overlap and lies within the chunk.
     """
     clock = _Clock(chunk)
     mapped: list[Segment] = []
-    floor = chunk.start
+    earliest = chunk.start
     for segment in segments:
         for part in clock.parts(segment, snap_secs):
-            mapped.append(_not_before(part, floor))
-            floor = mapped[-1].end
+            mapped.append(_not_before(part, earliest))
+            earliest = mapped[-1].end
     return mapped
 
 
 class _Clock:
-    """Chunk time to file time through the pieces."""
+    """Converts chunk time to file time, piece by piece."""
 
     def __init__(self, chunk: Chunk) -> None:
         self._ends = list(accumulate(piece.seconds for piece in chunk.pieces))
-        self._begins = [0.0, *self._ends[:-1]]
+        self._starts = [0.0, *self._ends[:-1]]
         self._times = [(piece.start / SAMPLE_RATE, piece.end / SAMPLE_RATE) for piece in chunk.pieces]
 
     def parts(self, segment: Segment, snap_secs: float) -> Iterator[Segment]:
         if not segment.words:
             yield self._whole(segment, snap_secs)
             return
-        homes = self._homes(segment.words, snap_secs)
-        by_piece = groupby(zip(homes, segment.words, strict=True), key=lambda pair: pair[0])
+        pieces = self._piece_of_each(segment.words, snap_secs)
+        by_piece = groupby(zip(pieces, segment.words, strict=True), key=lambda pair: pair[0])
         groups = [(piece, [word for _, word in pairs]) for piece, pairs in by_piece]
         for number, (piece, words) in enumerate(groups):
             yield self._part(
@@ -75,42 +75,42 @@ class _Clock:
         last = max(first, min(bisect_left(self._ends, segment.end), len(self._ends) - 1))
         if first < last and self._ends[first] - segment.start < snap_secs:
             first += 1
-        if first < last and segment.end - self._begins[last] < snap_secs:
+        if first < last and segment.end - self._starts[last] < snap_secs:
             last -= 1
         return replace(segment, start=self._at(first, segment.start), end=self._at(last, segment.end))
 
-    def _homes(self, words: Sequence[Word], snap_secs: float) -> list[int]:
+    def _piece_of_each(self, words: Sequence[Word], snap_secs: float) -> list[int]:
         """The piece of each word.
 
-        Around a joint there is silence. First words that lie there just before it belong to what follows, last words
-        just after it to what came before: the model's word times are no better than that.
+        Around a joint there is silence, and the model's word times are inexact there. So first words just before a
+        joint belong to the words after it, and last words just after a joint to the words before it.
         """
-        homes = list(accumulate((self._piece((word.start + word.end) / 2) for word in words), max))
-        first, last = homes[0], homes[-1]
-        early = [place for place, home in enumerate(homes) if home == first]
+        pieces = list(accumulate((self._piece((word.start + word.end) / 2) for word in words), max))
+        first, last = pieces[0], pieces[-1]
+        early = [place for place, piece in enumerate(pieces) if piece == first]
         if first < last and words[0].start >= self._ends[first] - snap_secs:
-            homes[: len(early)] = [homes[len(early)]] * len(early)
-        late = [place for place, home in enumerate(homes) if home == last]
-        if homes[0] < last and words[-1].end <= self._begins[last] + snap_secs:
-            homes[-len(late) :] = [homes[-len(late) - 1]] * len(late)
-        return homes
+            pieces[: len(early)] = [pieces[len(early)]] * len(early)
+        late = [place for place, piece in enumerate(pieces) if piece == last]
+        if pieces[0] < last and words[-1].end <= self._starts[last] + snap_secs:
+            pieces[-len(late) :] = [pieces[-len(late) - 1]] * len(late)
+        return pieces
 
     def _piece(self, seconds: float) -> int:
         return min(bisect_right(self._ends, seconds), len(self._ends) - 1)
 
     def _at(self, piece: int, seconds: float) -> float:
         start, end = self._times[piece]
-        return min(max(start + seconds - self._begins[piece], start), end)
+        return min(max(start + seconds - self._starts[piece], start), end)
 
 
-def _not_before(segment: Segment, floor: float) -> Segment:
-    """The segment with its times, and its words' times, made to ascend from `floor`."""
-    start = max(segment.start, floor)
+def _not_before(segment: Segment, earliest: float) -> Segment:
+    """The segment with its times, and those of its words, ascending from `earliest`."""
+    start = max(segment.start, earliest)
     words: list[Word] = []
     at = start
     for word in segment.words:
-        begin = max(word.start, at)
-        at = max(word.end, begin)
-        words.append(word.at(begin, at))
+        word_start = max(word.start, at)
+        at = max(word.end, word_start)
+        words.append(word.at(word_start, at))
     end = max(segment.end, at)
     return segment.at(start, end, tuple(words))

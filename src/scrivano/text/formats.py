@@ -1,7 +1,7 @@
 """Transcript → txt, srt, vtt, tsv, json, verbose_json, lrc. Pure.
 
-Times are rounded to whole milliseconds once, where cues are made; from there on they are integers. A transcript
-without speech is a valid file in every format. `tsv` and `json` follow openai-whisper's writers, `verbose_json` OpenAI.
+Times are rounded to whole milliseconds once, when cues are made; after that they are integers. A transcript without
+speech is a valid file in every format. `tsv` and `json` follow openai-whisper's writers, `verbose_json` OpenAI.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ from typing import Any
 from scrivano.domain.errors import BadRequest
 from scrivano.domain.languages import LANGUAGES
 from scrivano.domain.transcript import Segment, Transcript, Word, language_of
-from scrivano.text.subtitles import Cue, Shape, milliseconds, printable, shaped
+from scrivano.text.cue import Cue, milliseconds, printable
+from scrivano.text.shape import Shape
+from scrivano.text.subtitles import subtitles
 
-__all__ = ["FORMATS", "Cue", "Format", "cues", "milliseconds", "render", "whisper_segment"]
+__all__ = ["FORMATS", "Format", "cues", "render", "whisper_segment"]
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How a transcript is written to a file. Writers of subtitles heed the shape; the others have no cues."""
+    """How a transcript is written to a file. Only subtitle formats use the shape."""
 
     write: Callable[[Transcript, Shape | None], str]
     extension: str
@@ -30,7 +32,7 @@ class Format:
 
 
 def render(transcript: Transcript, format: str, shape: Shape | None = None) -> str:
-    """The transcript as the text of a file; without a shape, subtitles have one cue a segment.
+    """The transcript as the text of a file. Without a shape, subtitles have one cue per segment.
 
     Raises `BadRequest` for a format that is not in `FORMATS`.
     """
@@ -40,18 +42,17 @@ def render(transcript: Transcript, format: str, shape: Shape | None = None) -> s
 
 
 def cues(segments: Iterable[Segment]) -> Iterator[Cue]:
-    """One cue a segment that has text. None starts before the one ahead of it, and each lasts a millisecond at least
-    (WebVTT demands it)."""
+    """One cue per segment with text. Starts ascend, and each cue lasts at least a millisecond, as WebVTT requires."""
     at = 0
     for segment in segments:
-        text = _tidy(segment.text)
+        text = _without_blank_lines(segment.text)
         if text:
             at = max(at, milliseconds(segment.start))
             yield Cue(at, max(at + 1, milliseconds(segment.end)), text)
 
 
-def _shown(transcript: Transcript, shape: Shape | None) -> Iterable[Cue]:
-    return cues(transcript.segments) if shape is None else shaped(transcript.segments, shape)
+def _cues(transcript: Transcript, shape: Shape | None) -> Iterable[Cue]:
+    return cues(transcript.segments) if shape is None else subtitles(transcript.segments, shape)
 
 
 def _txt(transcript: Transcript, _: Shape | None) -> str:
@@ -61,14 +62,14 @@ def _txt(transcript: Transcript, _: Shape | None) -> str:
 def _srt(transcript: Transcript, shape: Shape | None) -> str:
     return "\n".join(
         f"{number}\n{_clock(cue.start_ms, ',')} --> {_clock(cue.end_ms, ',')}\n{_srt_text(cue.text)}\n"
-        for number, cue in enumerate(_shown(transcript, shape), 1)
+        for number, cue in enumerate(_cues(transcript, shape), 1)
     )
 
 
 def _vtt(transcript: Transcript, shape: Shape | None) -> str:
     blocks = (
         f"\n{_clock(cue.start_ms, '.')} --> {_clock(cue.end_ms, '.')}\n{_vtt_text(cue.text)}\n"
-        for cue in _shown(transcript, shape)
+        for cue in _cues(transcript, shape)
     )
     return "WEBVTT\n" + "".join(blocks)
 
@@ -79,9 +80,9 @@ def _tsv(transcript: Transcript, _: Shape | None) -> str:
 
 
 def _lrc(transcript: Transcript, shape: Shape | None) -> str:
-    """Lines show until the next one. Hundredths of a second, cut off: a line is never late."""
+    """A line is shown until the next one. Hundredths of a second are rounded down, so that no line is late."""
     minutes, seconds = divmod(milliseconds(transcript.duration) // 1000, 60)
-    lines = (f"{_lrc_time(cue.start_ms)}{_lrc_text(_one_line(cue))}\n" for cue in _shown(transcript, shape))
+    lines = (f"{_lrc_time(cue.start_ms)}{_lrc_text(_one_line(cue))}\n" for cue in _cues(transcript, shape))
     return f"[length:{minutes:02}:{seconds:02}]\n" + "".join(lines)
 
 
@@ -95,7 +96,7 @@ def _json(transcript: Transcript, _: Shape | None) -> str:
 
 
 def _verbose_json(transcript: Transcript, _: Shape | None) -> str:
-    """As OpenAI answers when segments and words are asked for; a translation's language is English."""
+    """OpenAI's response for both timestamp granularities; the language of a translation is English."""
     code = "en" if transcript.task == "translate" else transcript.language
     document = {
         "task": transcript.task,
@@ -113,8 +114,11 @@ def _verbose_json(transcript: Transcript, _: Shape | None) -> str:
 
 
 def whisper_segment(index: int, segment: Segment) -> dict[str, Any]:
-    """As openai-whisper writes it, without words. `seek` is in hundredths of a second: there the start of the model's
-    window. `tokens` is empty where a segment was divided after decoding."""
+    """A segment as openai-whisper writes it, without words.
+
+    `seek` is in hundredths of a second; Whisper gives the start of the model's window, here it is the segment's start.
+    `tokens` is empty if the segment was split after decoding.
+    """
     return {
         "id": index,
         "seek": milliseconds(segment.start) // 10,
@@ -151,15 +155,15 @@ def _seconds(seconds: float) -> float:
 
 
 def _clock(ms: int, point: str) -> str:
-    """Hours can grow beyond two digits."""
+    """Hours may have more than two digits."""
     seconds, ms = divmod(ms, 1000)
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:02}:{minutes:02}:{seconds:02}{point}{ms:03}"
 
 
-def _tidy(text: str) -> str:
-    """A blank line would end a cue."""
+def _without_blank_lines(text: str) -> str:
+    """Single spaces and no blank lines: a blank line would end a cue."""
     lines = (" ".join(line.split()) for line in printable(text).splitlines())
     return "\n".join(line for line in lines if line)
 
@@ -174,15 +178,15 @@ def _lrc_time(ms: int) -> str:
 
 
 def _lrc_text(text: str) -> str:
-    """LRC has no escapes: what looks like a time would be taken for one."""
+    """LRC has no escapes: players would read text such as `[1:23` as a time."""
     return re.sub(r"\[(?=\d+:)", "(", text)
 
 
 def _srt_text(text: str) -> str:
-    """SubRip has no escapes; openai-whisper, too, breaks an arrow that a parser could take for a time line.
+    """SubRip has no escapes, so an arrow is shortened, as in openai-whisper: a parser could read it as a time line.
 
-    A line that is a number, above one that begins like a time, would be taken for the next cue by readers that
-    forgive a missing blank line; the two become one.
+    A line with only a number above a line that starts like a time is joined with it: parsers that tolerate a missing
+    blank line would read the two as the start of the next cue.
     """
     return _NUMBER_AND_TIME.sub(r"\1 ", re.sub(r"-{2,}>", "->", text))
 
@@ -194,7 +198,7 @@ def _vtt_text(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-# What a transcript can be written as.
+# All formats, by the name that clients use.
 FORMATS: Mapping[str, Format] = {
     "txt": Format(_txt, "txt", "text/plain"),
     "srt": Format(_srt, "srt", "application/x-subrip"),

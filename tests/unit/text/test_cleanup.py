@@ -68,7 +68,7 @@ def test_unsure_speech_survives_without_silence() -> None:
     ],
     ids=["overlapping", "adjacent", "adjacent sentences", "punctuated", "one twice", "two"],
 )
-def test_of_growing_hypotheses_the_last_stays_from_where_the_first_began(chain: list[Segment]) -> None:
+def test_the_last_of_growing_hypotheses_is_kept_with_the_start_of_the_first(chain: list[Segment]) -> None:
     (left,) = collapse_rolling(chain)
 
     assert left == replace(chain[-1], start=0)
@@ -98,18 +98,18 @@ def test_a_chain_without_spaces_between_words_collapses() -> None:
     ],
     ids=["again", "emphasis", "far apart", "answer", "inexact time", "another word", "shorter", "no words"],
 )
-def test_what_people_do_say_survives(speech: list[Segment]) -> None:
+def test_real_speech_survives(speech: list[Segment]) -> None:
     assert collapse_rolling(speech) == tuple(speech)
 
 
-def test_the_same_words_at_the_same_time_were_said_once() -> None:
+def test_the_same_words_at_the_same_time_are_kept_once() -> None:
     assert texts(collapse_rolling([said("Right.", 0, 1), said("Right.", 0.2, 1)])) == ["Right."]
 
 
 # cut_loops
 
 
-def test_a_phrase_over_and_over_is_kept_once_with_its_words() -> None:
+def test_a_looping_phrase_is_kept_once_with_its_words() -> None:
     (left,) = cut_loops([spoken("so " + "thank you " * 20 + "thank", pace=0.25)])
 
     assert left.text == "so thank you"
@@ -117,7 +117,7 @@ def test_a_phrase_over_and_over_is_kept_once_with_its_words() -> None:
     assert left.end == left.words[-1].end == 0.75
 
 
-def test_what_follows_a_loop_is_kept() -> None:
+def test_text_after_a_loop_is_kept() -> None:
     (left,) = cut_loops([spoken("so " + "thank you " * 8 + "thank goodness")])
 
     assert left.text == "so thank you thank goodness"
@@ -139,13 +139,13 @@ def test_dashes_and_notes_loop_too() -> None:
     assert texts(cut_loops([replace(SPEECH, text="- " * 20 + "♪ " * 20)])) == ["- ♪ "]
 
 
-def test_a_segment_over_and_over_is_kept_once() -> None:
+def test_a_looping_segment_is_kept_once() -> None:
     loop = [said("Thank you.", float(at), at + 1.0) for at in range(12)]
 
     assert cut_loops([SPEECH, *loop, SPEECH]) == (SPEECH, loop[0], SPEECH)
 
 
-def test_a_series_of_segments_over_and_over_is_kept_once() -> None:
+def test_a_looping_series_of_segments_is_kept_once() -> None:
     loop = [said(text, 0, 1) for text in ("Thank you.", "Good bye.") * 6]
 
     assert texts(cut_loops([*loop, loop[0]])) == ["Thank you.", "Good bye."]
@@ -170,7 +170,7 @@ def test_an_answer_given_a_few_times_survives() -> None:
     assert cut_loops(answers) == tuple(answers)
 
 
-def test_words_that_do_not_make_up_a_looping_text_go_with_it() -> None:
+def test_words_that_differ_from_a_looping_text_are_dropped() -> None:
     (left,) = cut_loops([replace(SPEECH, text="na " * 20, words=(Word(text="la", start=0, end=1, probability=1),))])
 
     assert (left.text, left.words) == ("na ", ())
@@ -179,7 +179,7 @@ def test_words_that_do_not_make_up_a_looping_text_go_with_it() -> None:
 # monotone
 
 
-def test_times_come_inside_the_file_in_order_and_words_inside_their_segment() -> None:
+def test_times_are_put_in_order_inside_the_file_and_words_inside_their_segment() -> None:
     early, late = spoken("one two", start=-0.5, pace=1.0), spoken("three four", start=1.0, pace=5.0)
 
     first, second = monotone([early, late], 8.0)
@@ -189,7 +189,7 @@ def test_times_come_inside_the_file_in_order_and_words_inside_their_segment() ->
     assert [(word.start, word.end) for word in second.words] == [(1.0, 6.0), (6.0, 8.0)]
 
 
-def test_good_times_stay_as_they_are() -> None:
+def test_times_in_order_are_unchanged() -> None:
     speech = (spoken("one two"), spoken("three", start=4.0))
 
     assert monotone(speech, 10.0) == speech
@@ -216,7 +216,7 @@ def test_clean_does_all_of_it() -> None:
     ]
 
 
-def test_nothing_stays_nothing() -> None:
+def test_no_segments_give_no_segments() -> None:
     assert clean([], 0.0) == ()
 
 
@@ -248,21 +248,21 @@ def is_subsequence(part: Sequence[str], whole: Sequence[str]) -> bool:
 
 
 @given(any_job(), st.floats(min_value=0, max_value=60))
-def test_cleaning_again_changes_nothing(segments: list[Segment], duration: float) -> None:
+def test_cleaning_twice_gives_the_same_as_once(segments: list[Segment], duration: float) -> None:
     once = clean(segments, duration)
 
     assert clean(once, duration) == once
 
 
 @given(any_job())
-def test_each_step_done_again_changes_nothing(segments: list[Segment]) -> None:
+def test_each_step_twice_gives_the_same_as_once(segments: list[Segment]) -> None:
     for step in (collapse_rolling, cut_loops):
         once = step(segments)
         assert step(once) == once
 
 
 @given(any_job(), st.floats(min_value=0, max_value=60))
-def test_text_is_never_invented_nor_moved_and_words_still_make_it_up(segments: list[Segment], duration: float) -> None:
+def test_text_is_only_removed_and_words_still_match_it(segments: list[Segment], duration: float) -> None:
     left = clean(segments, duration)
 
     before = " ".join(segment.text for segment in segments).split()

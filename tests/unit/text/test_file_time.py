@@ -62,7 +62,7 @@ def test_a_word_over_a_joint_stays_where_most_of_it_is() -> None:
     assert times(to_file_time(CHUNK, [late])) == [(100, 102)]
 
 
-def test_a_segment_without_words_does_not_reach_over_a_joint_by_a_hair() -> None:
+def test_a_segment_without_words_does_not_reach_just_over_a_joint() -> None:
     assert times(to_file_time(CHUNK, [Segment(start=1, end=4.2, text="a")])) == [(11, 14)]
     assert times(to_file_time(CHUNK, [Segment(start=3.8, end=6, text="a")])) == [(100, 102)]
     assert times(to_file_time(CHUNK, [Segment(start=1, end=4, text="a")])) == [(11, 14)]
@@ -73,7 +73,7 @@ def test_a_segment_without_words_may_span_a_pause() -> None:
     assert times(to_file_time(CHUNK, [Segment(start=1, end=6, text="a b")])) == [(11, 102)]
 
 
-def test_times_outside_the_chunk_are_brought_inside() -> None:
+def test_times_outside_the_chunk_are_clamped() -> None:
     assert times(to_file_time(CHUNK, [segment(word("a", -1, 1)), segment(word("b", 8, 30))])) == [(10, 11), (104, 105)]
 
 
@@ -121,7 +121,7 @@ def test_mapped_times_ascend_within_the_chunk(drawn: tuple[Chunk, list[Segment]]
 
 @given(chunk_and_segments())
 @settings(max_examples=200)
-def test_mapped_text_is_all_there_and_is_that_of_the_words(drawn: tuple[Chunk, list[Segment]]) -> None:
+def test_mapped_text_is_complete_and_matches_the_words(drawn: tuple[Chunk, list[Segment]]) -> None:
     chunk, segments = drawn
 
     mapped = to_file_time(chunk, segments)
@@ -143,7 +143,7 @@ def test_a_mapped_word_lies_in_one_piece_when_the_times_were_in_order(drawn: tup
             assert any(piece.start / SAMPLE_RATE <= start and end <= piece.end / SAMPLE_RATE for piece in chunk.pieces)
 
 
-def test_a_first_word_in_the_silence_before_a_joint_goes_with_its_sentence() -> None:
+def test_a_first_word_just_before_a_joint_stays_with_its_sentence() -> None:
     chunk = Chunk(0, (Piece(0, 3 * SAMPLE_RATE), Piece(10 * SAMPLE_RATE, 14 * SAMPLE_RATE)))
     words = (
         Word(text="Can", start=2.9, end=2.95, probability=0.9),
@@ -155,7 +155,7 @@ def test_a_first_word_in_the_silence_before_a_joint_goes_with_its_sentence() -> 
     assert (whole.text, whole.start) == ("Can you sign?", 10.0)
 
 
-def test_a_last_word_in_the_silence_after_a_joint_goes_with_its_sentence() -> None:
+def test_a_last_word_just_after_a_joint_stays_with_its_sentence() -> None:
     chunk = Chunk(0, (Piece(0, 3 * SAMPLE_RATE), Piece(10 * SAMPLE_RATE, 14 * SAMPLE_RATE)))
     words = (
         Word(text="Sign", start=1.0, end=1.5, probability=0.9),

@@ -10,10 +10,11 @@ import webvtt
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from scrivano.domain.errors import BadRequest
 from scrivano.domain.transcript import Segment, Transcript, Word
+from scrivano.text.cue import Cue, printable, width
 from scrivano.text.formats import FORMATS, render
-from scrivano.text.subtitles import PROFILES, Cue, Shape, breaches, printable, shape_of, shaped, width
+from scrivano.text.shape import PROFILES, Shape, breaches, shape_of
+from scrivano.text.subtitles import subtitles
 
 NOBODY = "So the thing about subtitles is that nobody sees them when they are good, but everybody when they are bad."
 
@@ -29,14 +30,14 @@ def spoken(text: str, start: float = 0.0, word_secs: float = 0.3) -> Segment:
 
 
 def texts(*segments: Segment, **limits: float) -> list[str]:
-    return [cue.text for cue in shaped(segments, shape_of(None, limits))]
+    return [cue.text for cue in subtitles(segments, shape_of(None, limits))]
 
 
 # Where cues and lines break --------------------------------------------------------------------------------------
 
 
 def test_short_speech_is_one_line() -> None:
-    assert shaped([spoken("It is late.", start=1.0)], Shape()) == [Cue(1000, 2000, "It is late.")]
+    assert subtitles([spoken("It is late.", start=1.0)], Shape()) == [Cue(1000, 2000, "It is late.")]
 
 
 def test_a_cue_ends_with_its_sentence_rather_than_its_clause() -> None:
@@ -61,17 +62,17 @@ def test_without_punctuation_a_cue_breaks_at_a_pause() -> None:
     assert [text.replace("\n", " ") for text in texts(before, after, max_line_chars=30)] == [before.text, after.text]
 
 
-def test_with_neither_a_sentence_is_halved_and_leaves_no_lone_word() -> None:
+def test_without_punctuation_or_pause_a_sentence_is_halved() -> None:
     first, second = texts(spoken("word " * 17 + "end."), max_line_chars=42)
 
     assert abs(len(first) - len(second)) <= 5
 
 
-def test_no_cue_goes_on_over_a_long_silence() -> None:
+def test_a_cue_ends_at_a_long_silence() -> None:
     assert texts(spoken("I think"), spoken("so.", start=5.0)) == ["I think", "so."]
 
 
-def test_segments_that_part_a_sentence_are_joined_again() -> None:
+def test_a_sentence_in_several_segments_is_joined() -> None:
     assert texts(spoken("I think"), spoken("so, too.", start=0.6)) == ["I think so, too."]
 
 
@@ -81,15 +82,15 @@ def test_two_lines_are_even() -> None:
     assert [len(line) for line in text.split("\n")] == [24, 24]
 
 
-def test_more_lines_can_be_had() -> None:
+def test_a_cue_may_have_more_lines() -> None:
     (text,) = texts(spoken("aaaa bbbb cccc dddd eeee ffff"), max_line_chars=10, max_lines=3)
 
     assert text == "aaaa bbbb\ncccc dddd\neeee ffff"
 
 
-def test_a_word_longer_than_a_line_has_a_line_and_is_told() -> None:
+def test_a_word_longer_than_a_line_has_a_line_of_its_own_and_is_reported() -> None:
     link = "https://example.org/" + "x" * 60
-    cues = shaped([spoken(f"See {link} there.", word_secs=2.0)], Shape())
+    cues = subtitles([spoken(f"See {link} there.", word_secs=2.0)], Shape())
 
     assert link in [line for cue in cues for line in cue.text.split("\n")]
     assert [(breach.rule, breach.value, breach.limit) for breach in breaches(cues, Shape())] == [
@@ -99,7 +100,7 @@ def test_a_word_longer_than_a_line_has_a_line_and_is_told() -> None:
 
 def test_chinese_breaks_between_characters_but_not_before_a_closing_mark() -> None:
     text = "字幕写得好的时候没有人注意到它们，写得不好的时候每个人都会注意到。今天天气很好，我们去公园走走吧。"  # noqa: RUF001
-    cues = shaped([Segment(start=0.0, end=14.0, text=text)], Shape())
+    cues = subtitles([Segment(start=0.0, end=14.0, text=text)], Shape())
 
     lines = [line for cue in cues for line in cue.text.split("\n")]
     assert "".join(lines) == text
@@ -110,33 +111,30 @@ def test_chinese_breaks_between_characters_but_not_before_a_closing_mark() -> No
 
 def test_thai_keeps_vowels_and_tones_with_their_consonant() -> None:
     text = "ประเทศไทยเป็นประเทศที่ตั้งอยู่ในทวีปเอเชียตะวันออกเฉียงใต้มีพรมแดนติดกับประเทศลาวและกัมพูชา"
-    lines = [line for cue in shaped([Segment(start=0.0, end=8.0, text=text)], Shape()) for line in cue.text.split("\n")]
+    lines = [
+        line for cue in subtitles([Segment(start=0.0, end=8.0, text=text)], Shape()) for line in cue.text.split("\n")
+    ]
 
     assert "".join(lines) == text
     assert len(lines) > 1
     assert not [line for line in lines if line[0] in "ะาำ็่้ั" or line[-1] in "เแโใไ"]
 
 
-@pytest.mark.parametrize(("text", "chars"), [("abc", 3), ("é", 1), ("e\u0301", 1), ("字幕", 4), ("ที่", 1), ("", 0)])
-def test_width_is_what_a_reader_counts(text: str, chars: int) -> None:
-    assert width(text) == chars
-
-
 # Times -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_cue_stays_into_the_silence_until_it_has_been_read() -> None:
+def test_a_cue_is_shown_into_the_silence_until_it_has_been_read() -> None:
     text = "Thirty-four characters, in one go."
-    (cue,) = shaped([spoken(text, word_secs=0.1)], Shape())
+    (cue,) = subtitles([spoken(text, word_secs=0.1)], Shape())
 
     assert (cue.start_ms, cue.end_ms) == (0, 2000)
     assert breaches([cue], Shape()) == []
 
 
-def test_a_cue_never_stays_into_the_next_one() -> None:
+def test_a_cue_ends_before_the_next_one() -> None:
     hasty, next_one = spoken("Thirty-four characters, in one go.", word_secs=0.05), spoken("Next.", start=1.3)
 
-    first, second = shaped([hasty, next_one], Shape())
+    first, second = subtitles([hasty, next_one], Shape())
 
     assert (first.end_ms, second.start_ms) == (1300, 1300)
     assert [(breach.cue, breach.rule, breach.value) for breach in breaches([first, second], Shape())] == [
@@ -144,54 +142,23 @@ def test_a_cue_never_stays_into_the_next_one() -> None:
     ]
 
 
-def test_a_word_that_the_model_stretched_over_silence_is_not_shown_for_ever() -> None:
-    (cue,) = shaped([spoken("Hello.", word_secs=29.0)], Shape())
+def test_a_word_stretched_over_silence_is_shown_for_the_longest_time_at_most() -> None:
+    (cue,) = subtitles([spoken("Hello.", word_secs=29.0)], Shape())
 
     assert (cue.start_ms, cue.end_ms) == (0, 7000)
 
 
-def test_words_that_are_not_the_text_do_not_replace_it() -> None:
+def test_words_that_differ_from_the_text_are_ignored() -> None:
     odd = Segment(start=1.0, end=3.0, text="All of it.", words=(Word(text="All", start=1.0, end=1.2, probability=1.0),))
 
-    assert shaped([odd], Shape()) == [Cue(1000, 3000, "All of it.")]
+    assert subtitles([odd], Shape()) == [Cue(1000, 3000, "All of it.")]
 
 
 def test_a_segment_without_words_is_timed_by_its_length() -> None:
-    cues = shaped([Segment(start=10.0, end=20.0, text=NOBODY)], Shape())
+    cues = subtitles([Segment(start=10.0, end=20.0, text=NOBODY)], Shape())
 
     assert [cue.start_ms for cue in cues] == [10_000, 10_000 + 10_000 * NOBODY.index("but") // len(NOBODY)]
     assert cues[-1].end_ms == 20_000
-
-
-# Profiles --------------------------------------------------------------------------------------------------------
-
-
-def test_a_profile_is_a_shape_and_single_limits_go_before_it() -> None:
-    assert shape_of(None, {}) == Shape(
-        max_line_chars=42, max_lines=2, max_cue_secs=7.0, min_cue_secs=1.0, max_chars_per_sec=17.0
-    )
-    assert shape_of("bbc", {"max_lines": 3, "max_line_chars": None}).max_line_chars == 37
-    assert shape_of("bbc", {"max_lines": 3, "max_line_chars": None}).max_lines == 3
-    assert PROFILES["netflix"].min_cue_ms == 833
-
-
-def test_a_shape_that_cannot_be_is_refused() -> None:
-    with pytest.raises(BadRequest, match="one of netflix, bbc, youtube"):
-        shape_of("cinema", {})
-    with pytest.raises(BadRequest, match="min_cue_secs"):
-        shape_of("bbc", {"max_cue_secs": 0.5})
-
-
-def test_every_rule_is_checked() -> None:
-    found = breaches([Cue(0, 500, "one\ntwo\n" + "x" * 43), Cue(500, 7501, "y")], Shape())
-
-    assert [(breach.cue, breach.rule, breach.value, breach.limit) for breach in found] == [
-        (1, "max_line_chars", 43, 42),
-        (1, "max_lines", 3, 2),
-        (1, "min_cue_secs", 0.5, 1.0),
-        (1, "max_chars_per_sec", 98.0, 17.0),
-        (2, "max_cue_secs", 7.001, 7.0),
-    ]
 
 
 # For any transcript ----------------------------------------------------------------------------------------------
@@ -244,8 +211,8 @@ def transcript(said: list[Segment]) -> Transcript:
 
 
 @given(transcripts, shapes)
-def test_no_word_is_lost_doubled_or_moved(said: list[Segment], shape: Shape) -> None:
-    cues = shaped(said, shape)
+def test_no_word_is_lost_repeated_or_moved(said: list[Segment], shape: Shape) -> None:
+    cues = subtitles(said, shape)
 
     assert letters(*(cue.text for cue in cues)) == letters(*(segment.text for segment in said))
     assert all(line and line == " ".join(line.split()) for cue in cues for line in cue.text.split("\n"))
@@ -253,22 +220,22 @@ def test_no_word_is_lost_doubled_or_moved(said: list[Segment], shape: Shape) -> 
 
 @given(st.lists(st.lists(st.from_regex(r"[a-zA-Z\u00e0-\u00f6.,!?]{1,12}", fullmatch=True), max_size=30)), shapes)
 def test_spaced_words_stay_whole(said: list[list[str]], shape: Shape) -> None:
-    cues = shaped([spoken(" ".join(one), start=10.0 * at) for at, one in enumerate(said)], shape)
+    cues = subtitles([spoken(" ".join(one), start=10.0 * at) for at, one in enumerate(said)], shape)
 
     assert " ".join(cue.text for cue in cues).split() == [word for one in said for word in one]
 
 
 @given(transcripts, shapes)
 def test_cues_ascend_last_and_do_not_overlap(said: list[Segment], shape: Shape) -> None:
-    cues = shaped(said, shape)
+    cues = subtitles(said, shape)
 
     assert all(cue.start_ms < cue.end_ms for cue in cues)
     assert all(before.end_ms <= after.start_ms for before, after in pairwise(cues))
 
 
 @given(transcripts, shapes)
-def test_only_what_cannot_be_parted_or_slowed_breaks_a_limit(said: list[Segment], shape: Shape) -> None:
-    cues = shaped(said, shape)
+def test_only_long_words_and_fast_speech_exceed_limits(said: list[Segment], shape: Shape) -> None:
+    cues = subtitles(said, shape)
 
     for breach in breaches(cues, shape):
         cue = cues[breach.cue - 1]
@@ -295,7 +262,7 @@ def test_an_independent_reader_finds_the_same_in_srt(said: list[Segment], shape:
     assert all(before.start <= after.start for before, after in pairwise(read))
     if shape is not None:
         assert [(one.start, one.end) for one in read] == [
-            (timedelta(milliseconds=cue.start_ms), timedelta(milliseconds=cue.end_ms)) for cue in shaped(said, shape)
+            (timedelta(milliseconds=cue.start_ms), timedelta(milliseconds=cue.end_ms)) for cue in subtitles(said, shape)
         ]
 
 
@@ -309,7 +276,7 @@ def test_an_independent_reader_finds_the_same_in_vtt(said: list[Segment], shape:
     assert plain_text == letters(*(one.text for one in said))
     assert all(one.start < one.end for one in read)
     if shape is not None:
-        assert [one.start for one in read] == [vtt_time(cue.start_ms) for cue in shaped(said, shape)]
+        assert [one.start for one in read] == [vtt_time(cue.start_ms) for cue in subtitles(said, shape)]
 
 
 def vtt_time(ms: int) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 from scrivano.api.compat.openai_request import Asked
 from scrivano.domain.languages import LANGUAGES
 from scrivano.domain.transcript import Segment, Transcript
-from scrivano.text.formats import milliseconds, render, whisper_segment
-from scrivano.text.subtitles import Shape
+from scrivano.text.cue import milliseconds
+from scrivano.text.formats import render, whisper_segment
+from scrivano.text.shape import Shape
 
 __all__ = ["delta", "done", "render_body", "segment_event"]
 

@@ -28,7 +28,7 @@ from scrivano.submission.job_request import JobRequest, language_detection
 from scrivano.submission.multipart import Form
 from scrivano.submission.wav_header import PCM_HEADER
 from scrivano.text.formats import render
-from scrivano.text.subtitles import Shape
+from scrivano.text.shape import Shape
 
 router = Router(tag="whisper-asr-webservice")
 

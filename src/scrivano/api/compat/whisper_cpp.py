@@ -23,8 +23,9 @@ from scrivano.submission.form_fields import MAX_BEAM_SIZE, MAX_TEMPERATURE, Form
 from scrivano.submission.job_request import JobRequest
 from scrivano.submission.model_names import ALIASES, served_model
 from scrivano.submission.multipart import Form
-from scrivano.text.formats import milliseconds, render
-from scrivano.text.subtitles import Shape
+from scrivano.text.cue import milliseconds
+from scrivano.text.formats import render
+from scrivano.text.shape import Shape
 
 router = Router(tag="whisper.cpp")
 

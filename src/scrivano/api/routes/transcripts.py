@@ -22,7 +22,8 @@ from scrivano.domain.errors import BadRequest, TranscriptNotReady
 from scrivano.domain.job import Job, JobStatus
 from scrivano.domain.transcript import Transcript, segment_from_dict
 from scrivano.text.formats import FORMATS, render
-from scrivano.text.subtitles import Shape, breaches, shape_of, shaped
+from scrivano.text.shape import Shape, breaches, shape_of
+from scrivano.text.subtitles import subtitles
 
 __all__ = ["disposition", "router"]
 
@@ -129,6 +130,6 @@ def _transcript(services: Services, job_id: str, partial: bool) -> tuple[Job, Tr
 
 
 def _report(text: Transcript, shape: Shape, profile: str | None) -> dict[str, Any]:
-    cues = shaped(text.segments, shape)
+    cues = subtitles(text.segments, shape)
     found = [asdict(breach) for breach in breaches(cues, shape)]
     return {"profile": profile, "limits": asdict(shape), "cues": len(cues), "breaches": found}
