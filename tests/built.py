@@ -1,4 +1,4 @@
-"""The application in this process, for tests that need a hand inside it."""
+"""The application in this process, for tests that need access to its parts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from scrivano.engines.gpu_memory import GpuMemory
-from scrivano.server.build import Children, build
+from scrivano.server.build import BuildOptions, build
 from scrivano.server.settings import Settings
 
 
@@ -29,7 +29,7 @@ class NoGpu:
 
 @contextmanager
 def built(**settings: Any) -> Iterator[FastAPI]:
-    """With the nano model and these settings; what the server opens is closed at the end."""
+    """The application with the nano model and these settings. What it opens is closed at the end."""
     with ExitStack() as cleanup:
         flags = {"whisper_model": "nano", **settings}
-        yield build(Settings.load(flags, environ={}), Children(), NoGpu(), cleanup)
+        yield build(Settings.load(flags, environ={}), BuildOptions(memory=NoGpu()), cleanup).app

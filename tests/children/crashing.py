@@ -18,7 +18,8 @@ from typing import Any
 from scrivano.files import blob_writer
 from scrivano.files.blob_writer import BlobWriter
 from scrivano.files.blobs import Blobs
-from scrivano.server.build import Children, run
+from scrivano.server.build import ChildCommands
+from scrivano.server.run import run
 from scrivano.server.settings import Settings
 from scrivano.store import database, migrations
 from scrivano.store.database import Database
@@ -86,7 +87,7 @@ def main() -> None:
     engine = [sys.executable, str(HERE / "engine.py"), str(data_dir), "{}"]
     media = [sys.executable, str(HERE / "media.py")]
     flags = {"data_dir": data_dir, "port": 0, "device": "cpu", "whisper_model": "nano", "admission": "queue"}
-    run(Settings.load(flags), Children(engine=engine, media=media))
+    run(Settings.load(flags), ChildCommands(engine=engine, media=media))
 
 
 if __name__ == "__main__":

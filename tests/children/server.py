@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from scrivano.engines.gpu_memory import GpuMemory
-from scrivano.server.build import Children, run
+from scrivano.server.build import ChildCommands
+from scrivano.server.run import run
 from scrivano.server.settings import Settings
 from scrivano.telemetry import log as logs
 
@@ -42,7 +43,7 @@ def main() -> None:
     settings = Settings.load(
         {"data_dir": data_dir, "port": 0, "whisper_model": "large-v3", "gpu_poll_interval_secs": POLL_S}
     )
-    run(settings, Children(engine=engine), FileMemory(memory))
+    run(settings, ChildCommands(engine=engine), FileMemory(memory))
 
 
 main()

@@ -128,7 +128,7 @@ def test_a_model_that_cannot_be_had_ends_the_call(tmp_path: Path) -> None:
 
 def test_a_server_open_to_others_warns(tmp_path: Path) -> None:
     with served(tmp_path, SCRIVANO_HOST="0.0.0.0") as server:
-        assert [line for line in server.log if "no passwords" in line["message"]]
+        assert [line for line in server.log if "without API keys" in line["message"]]
 
 
 def test_exit_codes_tell_what_went_wrong(server: Served, tmp_path: Path) -> None:

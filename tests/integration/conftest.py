@@ -48,5 +48,11 @@ def partials(database: Database, clock: Clock) -> UploadStore:
 
 
 @pytest.fixture
-def store(database: Database, outbox: Outbox, clock: Clock) -> JobStore:
-    return JobStore(database, outbox, clock)
+def changed() -> list[str]:
+    """The ids of jobs whose event log has grown, in order."""
+    return []
+
+
+@pytest.fixture
+def store(database: Database, outbox: Outbox, clock: Clock, changed: list[str]) -> JobStore:
+    return JobStore(database, outbox, clock, on_change=changed.append)

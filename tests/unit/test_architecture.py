@@ -22,6 +22,7 @@ PROJECT: Mapping[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text()
 
 SERVER = (
     "server.build",
+    "server.run",
     "api.app",
     "submission.submissions",
     "webhooks.sender",

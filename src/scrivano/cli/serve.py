@@ -81,7 +81,7 @@ def _run_server(flags: Mapping[str, object], config: Path | None, while_stdin_is
         logs.configure(settings.log_level)
         if while_stdin_is_open:
             threading.Thread(target=_stop_at_end_of_stdin, daemon=True).start()
-        from scrivano.server.build import run  # After the settings: it takes longest to import.
+        from scrivano.server.run import run  # After the settings: it takes longest to import.
 
         run(settings)
 

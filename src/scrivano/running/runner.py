@@ -67,7 +67,7 @@ class Runner:
 
     A fault that does not belong to one job ends the thread for good: its memory is no longer to be trusted, while
     everything that was acknowledged is in the store. The runner is then `broken`, and `on_broken` is called on the
-    ending thread; it may be replaced before `start`.
+    ending thread.
     """
 
     def __init__(
@@ -79,8 +79,10 @@ class Runner:
         now: Callable[[], datetime],
         options: RunnerOptions,
         emit: Emit = ignore,
+        *,
+        on_broken: Callable[[], None] = lambda: None,
     ) -> None:
-        self.on_broken: Callable[[], None] = lambda: None
+        self._on_broken = on_broken
         self.broken = False
         self._emit = emit
         self._now = now
@@ -201,7 +203,7 @@ class Runner:
         finally:
             self._alive = False
             if self.broken:
-                self.on_broken()
+                self._on_broken()
             self._pool.stop()
             self._jobs.abandon()
             self._media.close()

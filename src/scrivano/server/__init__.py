@@ -5,10 +5,14 @@ webhooks, wyoming.
 
 Modules, each may import only those below it:
 
-    build        create every part, serve, and close
-    connections  HTTP connections: limits that protect against slow clients
-    gauges       metrics that are read at each scrape
+    run          sockets, signals and the exit code
+    build        create every part
+    lifespan     what runs in the background while the application serves
+    gauges       the metrics that are read at each scrape
+    devices      which device and models follow from the settings and the machine
+    sockets      listening sockets
+    http_server  uvicorn, with protection against slow clients and an orderly shutdown
     settings     every setting: flags, environment, file
 """
 
-__all__ = ["build", "settings"]
+__all__ = ["run", "settings"]

@@ -90,13 +90,20 @@ class JobStore:
     """The jobs. What each one's end is to tell goes into `outbox` with it.
 
     `on_change` is called with a job's id when its event log has grown, `on_end` with a job that is done, failed or
-    cancelled; both after the commit, on the thread that wrote, so they must return at once and never raise. They may be
-    replaced before work begins.
+    cancelled; both after the commit, on the thread that wrote, so they must return at once and never raise.
     """
 
-    def __init__(self, database: Database, outbox: Outbox, now: Callable[[], datetime]) -> None:
-        self.on_change: Callable[[str], None] = lambda job_id: None
-        self.on_end: Callable[[Job], None] = lambda job: None
+    def __init__(
+        self,
+        database: Database,
+        outbox: Outbox,
+        now: Callable[[], datetime],
+        *,
+        on_change: Callable[[str], None] = lambda job_id: None,
+        on_end: Callable[[Job], None] = lambda job: None,
+    ) -> None:
+        self._on_change = on_change
+        self._on_end = on_end
         self._now = now
         self._database = database
         self._outbox = outbox
@@ -426,11 +433,11 @@ class JobStore:
         self._changed(job.id)
         if job.webhook_url is not None:
             self._committed(self._outbox.on_delivery)
-        self._committed(partial(self.on_end, job))
+        self._committed(partial(self._on_end, job))
         return True
 
     def _changed(self, job_id: str) -> None:
-        self._committed(partial(self.on_change, job_id))
+        self._committed(partial(self._on_change, job_id))
 
     # Events ----------------------------------------------------------------------------------------------------
 

@@ -24,17 +24,16 @@ def half_done(store: JobStore, clock: Clock, **fields: object) -> str:
     return "a"
 
 
-def test_segments_are_logged_with_the_result_and_before_the_progress(store: JobStore, clock: Clock) -> None:
-    told: list[str] = []
-    store.on_change = told.append
-
+def test_segments_are_logged_with_the_result_and_before_the_progress(
+    store: JobStore, clock: Clock, changed: list[str]
+) -> None:
     half_done(store, clock)
 
     assert [(event.type, event.data) for event in store.events_after("a", 0)] == [
         ("segment", SEGMENT),
         ("progress", PROGRESS),
     ]
-    assert told == ["a"]
+    assert changed == ["a"]
 
 
 def test_jobs_are_listed_newest_first_page_by_page(store: JobStore, clock: Clock) -> None:

@@ -178,16 +178,16 @@ def test_with_keys_private_networks_are_closed_unless_named(
 
 
 def test_wyoming_beside_keys_is_for_this_machine_only(tmp_path: Path, keys: Path, reader: dict[str, str]) -> None:
-    from scrivano.server.build import _wyoming_listener
+    from scrivano.server.sockets import bind_wyoming
 
     settings = {"data_dir": tmp_path, "api_keys_file": keys, "host": "0.0.0.0", "wyoming_port": 0}
     with ExitStack() as cleanup:
         with pytest.raises(StartError, match="WYOMING_HOST"):
-            _wyoming_listener(Settings.load(settings, environ={}), cleanup)
+            bind_wyoming(Settings.load(settings, environ={}), cleanup)
         at_home = Settings.load({**settings, "wyoming_host": "127.0.0.1"}, environ={})
-        assert _wyoming_listener(at_home, cleanup) is not None
+        assert bind_wyoming(at_home, cleanup) is not None
         without = Settings.load({**settings, "api_keys_file": None}, environ={})
-        assert _wyoming_listener(without, cleanup) is not None
+        assert bind_wyoming(without, cleanup) is not None
 
 
 # The documentation

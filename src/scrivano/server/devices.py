@@ -1,0 +1,140 @@
+"""Which device and which models follow from the settings and the machine, and what follows from them. Plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from scrivano.domain.decoding import DecodingOptions
+from scrivano.domain.errors import ModelUnavailable, StartError
+from scrivano.engines.catalog import default_model, find_model, vram_needed_mb, window_mb
+from scrivano.engines.gpu_memory import MemoryReader
+from scrivano.processes.messages import Load
+from scrivano.running.engine_pool import ModelSpec, PoolOptions
+from scrivano.running.engine_process import EngineLimits
+from scrivano.running.job_runs import JobRunOptions
+from scrivano.running.media_process import MediaLimits
+from scrivano.running.model_state import Policy
+from scrivano.running.runner import RunnerOptions
+from scrivano.server.settings import Settings
+
+__all__ = ["Device", "choose_device", "model_names", "runner_options"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """What the models run on. `gpus`: their indices; empty on a CPU. For the other fields see `PoolOptions`."""
+
+    compute_type: str
+    batch_size: int
+    batch_s: float
+    calm_s: float
+    in_flight: int
+    urgent_slot: bool = False
+    gpus: tuple[int, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return "cuda" if self.gpus else "cpu"
+
+
+# On a CPU, only the decoder gains from batches. Batches are short, because progress is shown after each of them. Urgent
+# work is decoded concurrently with them, since processes can share the cores.
+CPU = Device(compute_type="int8", batch_size=8, batch_s=1.5, calm_s=30.0, in_flight=1, urgent_slot=True)
+
+# On a GPU, the next batch waits in the engine's pipe, so that the GPU is never idle; urgent work waits for two batches.
+GPU = Device(compute_type="float16", batch_size=16, batch_s=0.2, calm_s=6.0, in_flight=2)
+
+
+def choose_device(settings: Settings, memory: MemoryReader) -> Device:
+    gpus = settings.cuda_device
+    found = settings.device == "auto" and any(memory.read(gpu) is not None for gpu in gpus)
+    device = replace(GPU, gpus=gpus) if found or settings.device == "cuda" else CPU
+    if settings.whisper_model_path is not None and settings.whisper_model_path.is_file():
+        device = replace(device, batch_size=1, urgent_slot=False)  # whisper.cpp decodes one chunk at a time.
+    return replace(
+        device,
+        compute_type=device.compute_type if settings.compute_type == "auto" else settings.compute_type,
+        batch_size=settings.batch_size or device.batch_size,
+    )
+
+
+def model_names(settings: Settings, memory: MemoryReader) -> tuple[str, ...]:
+    """The models that are served, the default one first. Raises `StartError` for an unknown name."""
+    first = _default_model(settings, memory)
+    others = [name for name in settings.models or () if name != first]
+    # The name of a model on disk may be any text, so only the other names are looked up.
+    known = others if settings.whisper_model_path is not None else [first, *others]
+    try:
+        for name in known:
+            find_model(name)
+    except ModelUnavailable as error:
+        raise StartError(str(error)) from error
+    return tuple(dict.fromkeys((first, *others)))
+
+
+def _default_model(settings: Settings, memory: MemoryReader) -> str:
+    if settings.whisper_model_path is not None:
+        path = settings.whisper_model_path
+        return settings.whisper_model or (path.stem if path.is_file() else path.name)
+    gpu = memory.read(settings.cuda_device[0]) if settings.device != "cpu" else None
+    return settings.whisper_model or default_model(gpu.total_mb if gpu else None)
+
+
+def runner_options(
+    settings: Settings,
+    device: Device,
+    models: Sequence[str],
+    *,
+    media_command: Sequence[str],
+    engine_command: Sequence[str],
+) -> RunnerOptions:
+    """`models`: as `model_names` returns them; WHISPER_MODEL_PATH belongs to the first."""
+    paths = dict.fromkeys(models[:1], settings.whisper_model_path)
+    return RunnerOptions(
+        media_command=media_command,
+        pool=PoolOptions(
+            engine_command=engine_command,
+            models=[_model_spec(settings, device, name, paths.get(name)) for name in models],
+            gpus=device.gpus,
+            limits=EngineLimits(chunk_s=settings.chunk_timeout_secs),
+            batch_size=device.batch_size,
+            batch_s=device.batch_s,
+            calm_s=device.calm_s,
+            in_flight=device.in_flight,
+            urgent_slot=device.urgent_slot,
+            environment={"ENGINE_MALLOC": settings.engine_malloc},
+        ),
+        jobs=JobRunOptions(
+            decoding=DecodingOptions(beam_size=settings.beam_size, word_timestamps=settings.word_timestamps),
+            # Two batches' worth, so that one can be filled while the other is decoded, even if each job has one chunk.
+            jobs_open=max(4, 2 * device.batch_size),
+            keep_audio=settings.keep_audio,
+        ),
+        media=MediaLimits(
+            max_audio_s=settings.max_audio_secs,
+            max_chunk_s=settings.max_chunk_secs,
+            timeout_s=settings.media_timeout_secs,
+        ),
+    )
+
+
+def _model_spec(settings: Settings, device: Device, name: str, path: Path | None) -> ModelSpec:
+    return ModelSpec(
+        name=name,
+        load=Load(
+            model=name,
+            path=str(path) if path else None,
+            device=device.name,
+            compute_type=device.compute_type,
+            cpu_threads=settings.cpu_threads,
+            fast=settings.latency == "fast",
+        ),
+        policy=Policy(
+            idle_timeout_s=(settings.keep_alive or {}).get(name, settings.idle_timeout_secs),
+            poll_interval_s=settings.gpu_poll_interval_secs,
+        ),
+        needed_mb=vram_needed_mb(name, path=path, compute_type=device.compute_type) or 0,
+        window_mb=window_mb(name, settings.beam_size),
+    )

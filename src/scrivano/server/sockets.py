@@ -1,0 +1,73 @@
+"""Listening sockets."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+from contextlib import ExitStack
+from importlib.util import find_spec
+from ipaddress import ip_address
+
+from scrivano.domain.errors import StartError
+from scrivano.server.http_server import BACKLOG
+from scrivano.server.settings import Settings
+
+__all__ = ["bind", "bind_wyoming", "host_and_port"]
+
+logger = logging.getLogger(__name__)
+
+
+def bind(host: str, port: int, setting: str = "PORT or --port") -> socket.socket:
+    """A listening socket. Raises `StartError`, which says how to change `setting`.
+
+    Bind before anything else is started, so that a wrong address is reported at once.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise StartError(f"cannot listen on {host} port {port} {_reason(error, setting)}") from error
+    # Accepted sockets inherit the option. Without it, the head and the body of a response are 40 ms apart: asyncio sets
+    # it only for sockets that were created with an explicit protocol number.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+def bind_wyoming(settings: Settings, cleanup: ExitStack) -> socket.socket | None:
+    """The listening socket for Wyoming; None if it is off. Raises `StartError` if it is on but cannot work."""
+    if settings.wyoming_port is None:
+        return None
+    if find_spec("wyoming") is None:
+        raise StartError("WYOMING_PORT needs the package wyoming: pip install 'scrivano[wyoming]', or unset it")
+    host = settings.wyoming_host or settings.host
+    listener = cleanup.enter_context(bind(host, settings.wyoming_port, "WYOMING_PORT"))
+    address = listener.getsockname()[0]
+    # An error, not a warning, because the API keys would seem to protect the server.
+    if settings.api_keys_file is not None and not ip_address(address).is_loopback:
+        raise StartError(
+            f"Wyoming does not support API keys, so with API_KEYS_FILE it cannot listen on {address}: set"
+            " WYOMING_HOST=127.0.0.1, or run a second server for it"
+        )
+    logger.info("listening for Wyoming", extra={"uri": f"tcp://{host_and_port(listener)}"})
+    return listener
+
+
+def host_and_port(listener: socket.socket) -> str:
+    """As in a URL: `127.0.0.1:8080`, `[::1]:8080`."""
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _reason(error: OSError, setting: str) -> str:
+    """What went wrong and what to do.
+
+    `strerror` of an error from `create_server` repeats the address, and an unknown host name has no errno.
+    """
+    if error.errno == errno.EADDRINUSE:
+        return f"({os.strerror(error.errno)}): is another server running there? Set {setting} to a free one (0: any)"
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return "(this machine has no such address): set SCRIVANO_HOST or --host to one of its own"
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return f"({reason}): set {setting} to another one (0: any)"
