@@ -1,0 +1,93 @@
+"""Forms as bytes, cut at every place, because a network cuts them anywhere."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scrivano.domain.errors import BadRequest, MultipartError
+from scrivano.submission.multipart import MAX_FIELD_BYTES, MAX_FIELDS_BYTES, MAX_PARTS, Form, FormParser
+
+CONTENT_TYPE = "multipart/form-data; boundary=b"
+
+
+def field(name: str, value: bytes) -> bytes:
+    return b'--b\r\nContent-Disposition: form-data; name="' + name.encode() + b'"\r\n\r\n' + value + b"\r\n"
+
+
+def file(data: bytes, name: str = "audio", filename: str = "a.wav") -> bytes:
+    head = f'--b\r\nContent-Disposition: form-data; name="{name}"; filename="{filename}"\r\n'
+    return head.encode() + b"Content-Type: audio/wav\r\n\r\n" + data + b"\r\n"
+
+
+END = b"--b--\r\n"
+FORM = field("language", b"de") + file(b"RIFF\r\n--\r\n-") + field("language", b"en") + field("prompt", b"\xff") + END
+
+
+def parsed(*pieces: bytes, content_type: str = CONTENT_TYPE) -> tuple[Form, bytes]:
+    data = bytearray()
+    parser = FormParser(content_type, "audio", data.extend)
+    for piece in pieces:
+        parser.write(piece)
+    return parser.finish(), bytes(data)
+
+
+@given(st.lists(st.integers(0, len(FORM)), max_size=8))
+def test_a_form_is_the_same_wherever_it_is_cut(places: list[int]) -> None:
+    ends = [*sorted(places), len(FORM)]
+    form, data = parsed(*(FORM[a:b] for a, b in zip([0, *ends], ends, strict=False)))
+
+    assert data == b"RIFF\r\n--\r\n-"
+    assert form.fields.values == {"language": ["de", "en"], "prompt": ["\N{REPLACEMENT CHARACTER}"]}
+    assert (form.has_file, form.file_bytes, form.filename) == (True, len(data), "a.wav")
+
+
+def test_what_has_arrived_is_known_before_the_end() -> None:
+    parser = FormParser(CONTENT_TYPE, "audio", lambda data: None)
+
+    parser.write(field("language", b"de") + file(b"RIFF")[:-2])
+
+    assert parser.form.fields.last("language") == "de"
+    assert parser.form.has_file
+    assert parser.form.file_bytes > 0
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (END, "missing 'audio' field"),
+        (field("language", b"de") + END, "missing 'audio' field"),
+        (file(b"RIFF", name="sound") + END, "missing 'audio' field"),
+        (file(b"") + END, "audio field is empty"),
+    ],
+)
+def test_a_form_without_a_recording_is_refused(body: bytes, message: str) -> None:
+    form, _ = parsed(body)
+
+    with pytest.raises(BadRequest, match=message):
+        form.check_file("audio")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (FORM[:-9], "ends before its closing boundary"),
+        (b"", "ends before its closing boundary"),
+        (b"nonsense", "multipart error: "),
+        (file(b"a") + file(b"b") + END, "more than one 'audio' field"),
+        (b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n" + END, "a part has no name"),
+        (field("prompt", bytes(MAX_FIELD_BYTES + 1)) + END, "field 'prompt' is longer than"),
+        (field("prompt", bytes(MAX_FIELD_BYTES)) * (MAX_FIELDS_BYTES // MAX_FIELD_BYTES + 1), "together longer than"),
+        (field("prompt", b"") * (MAX_PARTS + 1), f"more than {MAX_PARTS} fields"),
+    ],
+)
+def test_a_form_that_cannot_be_is_refused(body: bytes, message: str) -> None:
+    with pytest.raises(MultipartError, match=message):
+        parsed(body)
+
+
+@pytest.mark.parametrize("content_type", ["", "application/json", "multipart/form-data", "text/plain; boundary=b"])
+def test_another_content_type_is_refused(content_type: str) -> None:
+    with pytest.raises(MultipartError, match="send a multipart/form-data body with a boundary"):
+        parsed(FORM, content_type=content_type)
