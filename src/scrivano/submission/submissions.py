@@ -26,8 +26,8 @@ __all__ = ["Submissions"]
 AUDIO_FIELD = "audio"
 URL_FIELD = "audio_url"
 
-# A synchronous request without an idempotency key counts as a repetition of an earlier one if the job is not older
-# than this: clients such as openai-python repeat requests by themselves.
+# A synchronous request without an idempotency key counts as a duplicate of an earlier one whose job is not older than
+# this, because clients such as openai-python repeat requests by themselves.
 DUPLICATE_AGE = timedelta(hours=1)
 
 

@@ -15,4 +15,4 @@ Modules, each may import only those below it:
     punctuation  ends of sentences and clauses
 """
 
-__all__ = ["assembly", "cue", "formats", "shape", "subtitles"]
+__all__ = ["assembly", "formats", "shape", "subtitles"]

@@ -19,7 +19,7 @@ from scrivano.text.cue import Cue, milliseconds, printable
 from scrivano.text.shape import Shape
 from scrivano.text.subtitles import subtitles
 
-__all__ = ["FORMATS", "Format", "cues", "render", "whisper_segment"]
+__all__ = ["FORMATS", "Format", "cues", "render", "rounded_seconds", "whisper_segment"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +101,11 @@ def _verbose_json(transcript: Transcript, _: Shape | None) -> str:
     document = {
         "task": transcript.task,
         "language": LANGUAGES.get(code or "", "unknown"),
-        "duration": _seconds(transcript.duration),
+        "duration": rounded_seconds(transcript.duration),
         "text": transcript.text,
         "segments": [_segment(index, segment) for index, segment in enumerate(transcript.segments)],
         "words": [
-            {"word": word.text.strip(), "start": _seconds(word.start), "end": _seconds(word.end)}
+            {"word": word.text.strip(), "start": rounded_seconds(word.start), "end": rounded_seconds(word.end)}
             for segment in transcript.segments
             for word in segment.words
         ],
@@ -122,8 +122,8 @@ def whisper_segment(index: int, segment: Segment) -> dict[str, Any]:
     return {
         "id": index,
         "seek": milliseconds(segment.start) // 10,
-        "start": _seconds(segment.start),
-        "end": _seconds(segment.end),
+        "start": rounded_seconds(segment.start),
+        "end": rounded_seconds(segment.end),
         "text": segment.text,
         "tokens": list(segment.tokens),
         "temperature": segment.temperature,
@@ -144,13 +144,14 @@ def _segment(index: int, segment: Segment) -> dict[str, Any]:
 def _word(word: Word) -> dict[str, Any]:
     return {
         "word": word.text,
-        "start": _seconds(word.start),
-        "end": _seconds(word.end),
+        "start": rounded_seconds(word.start),
+        "end": rounded_seconds(word.end),
         "probability": word.probability,
     }
 
 
-def _seconds(seconds: float) -> float:
+def rounded_seconds(seconds: float) -> float:
+    """To milliseconds, as every JSON format shows times."""
     return milliseconds(seconds) / 1000
 
 

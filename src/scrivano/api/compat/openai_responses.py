@@ -10,8 +10,7 @@ from typing import Any
 from scrivano.api.compat.openai_request import Asked
 from scrivano.domain.languages import LANGUAGES
 from scrivano.domain.transcript import Segment, Transcript
-from scrivano.text.cue import milliseconds
-from scrivano.text.formats import render, whisper_segment
+from scrivano.text.formats import render, rounded_seconds, whisper_segment
 from scrivano.text.shape import Shape
 
 __all__ = ["delta", "done", "render_body", "segment_event"]
@@ -53,7 +52,7 @@ def _verbose(asked: Asked, transcript: Transcript) -> dict[str, Any]:
     document: dict[str, Any] = {
         "task": transcript.task,
         "language": _language_name(transcript),
-        "duration": _seconds(transcript.duration),
+        "duration": rounded_seconds(transcript.duration),
         "text": transcript.text,
         "segments": _segments(transcript),
     }
@@ -73,8 +72,8 @@ def segment_event(index: int, segment: Segment) -> dict[str, Any]:
     return {
         "type": "transcript.text.segment",
         "id": str(index),
-        "start": _seconds(segment.start),
-        "end": _seconds(segment.end),
+        "start": rounded_seconds(segment.start),
+        "end": rounded_seconds(segment.end),
         "text": segment.text,
     }
 
@@ -103,7 +102,7 @@ def _segments(transcript: Transcript) -> list[dict[str, Any]]:
 def _words(segments: Iterable[Segment]) -> list[dict[str, Any]]:
     """Without the space that precedes a word."""
     return [
-        {"word": word.text.strip(), "start": _seconds(word.start), "end": _seconds(word.end)}
+        {"word": word.text.strip(), "start": rounded_seconds(word.start), "end": rounded_seconds(word.end)}
         for segment in segments
         for word in segment.words
     ]
@@ -125,7 +124,3 @@ def _logprobs(segments: Iterable[Segment], *, first: bool = True) -> list[dict[s
 def _logprob(token: str, probability: float) -> dict[str, Any]:
     logprob = round(math.log(max(probability, LEAST_PROBABILITY)), 4)
     return {"token": token, "logprob": logprob, "bytes": list(token.encode())}
-
-
-def _seconds(seconds: float) -> float:
-    return milliseconds(seconds) / 1000

@@ -23,8 +23,7 @@ from scrivano.submission.form_fields import MAX_BEAM_SIZE, MAX_TEMPERATURE, Form
 from scrivano.submission.job_request import JobRequest
 from scrivano.submission.model_names import ALIASES, served_model
 from scrivano.submission.multipart import Form
-from scrivano.text.cue import milliseconds
-from scrivano.text.formats import render
+from scrivano.text.formats import render, rounded_seconds
 from scrivano.text.shape import Shape
 
 router = Router(tag="whisper.cpp")
@@ -144,7 +143,7 @@ def _verbose(transcript: Transcript) -> dict[str, Any]:
     return {
         "task": transcript.task,
         "language": LANGUAGES.get(transcript.language or "", "unknown"),
-        "duration": _seconds(transcript.duration),
+        "duration": rounded_seconds(transcript.duration),
         "text": _lines(transcript),
         "segments": [_segment(index, segment) for index, segment in enumerate(transcript.segments)],
     }
@@ -154,8 +153,8 @@ def _segment(index: int, segment: Segment) -> dict[str, Any]:
     return {
         "id": index,
         "text": f" {segment.text}",
-        "start": _seconds(segment.start),
-        "end": _seconds(segment.end),
+        "start": rounded_seconds(segment.start),
+        "end": rounded_seconds(segment.end),
         "tokens": list(segment.tokens),
         "words": [_word(word, first=number == 0) for number, word in enumerate(segment.words)],
         "temperature": segment.temperature,
@@ -168,12 +167,8 @@ def _word(word: Word, *, first: bool) -> dict[str, Any]:
     """As there, the segment's text begins with a space: so does its first word, or joined they would not be it."""
     return {
         "word": f" {word.text}" if first else word.text,
-        "start": _seconds(word.start),
-        "end": _seconds(word.end),
+        "start": rounded_seconds(word.start),
+        "end": rounded_seconds(word.end),
         "t_dtw": -1,
         "probability": word.probability,
     }
-
-
-def _seconds(seconds: float) -> float:
-    return milliseconds(seconds) / 1000
