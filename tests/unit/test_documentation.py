@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scrivano.api.app import create_app
-from scrivano.server.settings import Settings, variable
+from scrivano.server.settings import Settings, allowed, variable
 
 ROOT = Path(__file__).parents[2]
 HTTP = (ROOT / "docs" / "http.md").read_text()
@@ -21,7 +21,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 def test_every_setting_is_documented_as_it_describes_itself(field: str) -> None:
     [row] = [line for line in CONFIGURATION.splitlines() if line.startswith(f"| `{variable(field)}` |")]
 
-    assert str(Settings.model_fields[field].description) in row
+    assert row.endswith(f"| {allowed(Settings.model_fields[field])} | {Settings.model_fields[field].description} |")
 
 
 def test_every_route_is_documented() -> None:
@@ -34,7 +34,9 @@ def test_every_route_is_documented() -> None:
 
 def test_every_model_event_is_documented() -> None:
     source = (ROOT / "src" / "scrivano" / "running" / "model_state.py").read_text()
-    for event in set(re.findall(r'Announce\("(\w+)"\)', source)):
+    events = set(re.findall(r'Announce\("(\w+)"\)', source))
+    assert events == {"model_loading", "model_ready", "model_unloaded", "model_waiting_for_gpu"}
+    for event in events:
         assert f"`{event}`" in HTTP, event
 
 

@@ -13,7 +13,7 @@ from scrivano.domain.errors import StartError
 from scrivano.server.settings import Settings, allowed, variable
 
 
-def complaint(
+def message_for(
     environ: Mapping[str, str] = MappingProxyType({}),
     *,
     flags: Mapping[str, object] | None = None,
@@ -41,7 +41,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert settings.data_dir.name == "scrivano"
 
 
-def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
+def test_flags_take_precedence_over_the_environment_and_the_environment_over_the_file(tmp_path: Path) -> None:
     file = settings_file(tmp_path, "port = 1\nbeam_size = 1\ncuda_device = 1\n")
 
     settings = Settings.load({"port": 3}, file, {"PORT": "2", "BEAM_SIZE": "2"})
@@ -49,13 +49,13 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -
     assert (settings.port, settings.beam_size, settings.cuda_device) == (3, 2, (1,))
 
 
-def test_what_is_empty_or_not_given_counts_as_unset() -> None:
+def test_empty_values_count_as_unset() -> None:
     settings = Settings.load({"port": None}, None, {"PORT": "", "WHISPER_MODEL": "", "DATA_DIR": ""})
 
     assert settings == Settings.load({}, None, {})
 
 
-def test_values_are_read_as_people_write_them() -> None:
+def test_values_may_be_written_in_capitals_and_with_a_tilde() -> None:
     environ = {"DEVICE": "CPU", "LOG_LEVEL": "WARNING", "WORD_TIMESTAMPS": "no", "DATA_DIR": "~/x"}
 
     settings = Settings.load({}, None, environ)
@@ -64,7 +64,7 @@ def test_values_are_read_as_people_write_them() -> None:
     assert settings.data_dir == Path.home() / "x"
 
 
-def test_networks_are_a_list_with_commas() -> None:
+def test_networks_are_a_comma_separated_list() -> None:
     settings = Settings.load({}, None, {"ALLOW_NETWORKS": "10.0.0.0/8, ::1/128"})
 
     assert settings.allow_networks == (IPv4Network("10.0.0.0/8"), IPv6Network("::1/128"))
@@ -72,7 +72,7 @@ def test_networks_are_a_list_with_commas() -> None:
     assert Settings.load({}, None, {}).allow_networks is None
 
 
-def test_webhook_secrets_are_read_and_never_shown() -> None:
+def test_webhook_secrets_never_appear_in_messages() -> None:
     first, second = base64.b64encode(b"1" * 24).decode(), base64.b64encode(b"2" * 32).decode()
 
     settings = Settings.load({}, None, {"WEBHOOK_SECRET": f"whsec_{first}, {second}"})
@@ -81,12 +81,12 @@ def test_webhook_secrets_are_read_and_never_shown() -> None:
     assert first not in repr(settings)
     assert "111" not in repr(settings)
     for bad in ("hunter2", base64.b64encode(b"3" * 23).decode(), f"{first},"):
-        message = complaint({"WEBHOOK_SECRET": bad})
-        assert message.startswith("WEBHOOK_SECRET cannot be what it is: it must be base64")
+        message = message_for({"WEBHOOK_SECRET": bad})
+        assert message.startswith("WEBHOOK_SECRET is invalid: it must be base64")
         assert bad not in message
 
 
-def test_the_machines_own_host_variable_is_not_ours() -> None:
+def test_the_variable_host_is_ignored() -> None:
     environ = {"HOST": "x86_64-conda-linux-gnu", "SCRIVANO_HOST": "0.0.0.0"}
 
     assert Settings.load({}, None, environ).host == "0.0.0.0"
@@ -96,9 +96,9 @@ def test_the_machines_own_host_variable_is_not_ours() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "must_be"),
     [
-        ("PORT", "eighty", "a whole number from 0 up to 65535"),
-        ("PORT", "65536", "a whole number from 0 up to 65535"),
-        ("BEAM_SIZE", "0", "a whole number from 1 up to 10"),
+        ("PORT", "eighty", "a whole number from 0 to 65535"),
+        ("PORT", "65536", "a whole number from 0 to 65535"),
+        ("BEAM_SIZE", "0", "a whole number from 1 to 10"),
         ("DEVICE", "tpu", "one of auto, cpu, cuda"),
         ("ADMISSION", "maybe", "one of strict, queue"),
         ("WORD_TIMESTAMPS", "perhaps", "true or false"),
@@ -110,45 +110,45 @@ def test_the_machines_own_host_variable_is_not_ours() -> None:
         ("ALLOW_NETWORKS", "10.0.0.0/8,", "networks like 10.0.0.0/8 and fd00::/8, separated by commas, or none"),
     ],
 )
-def test_a_bad_value_is_named_with_what_is_allowed(name: str, value: str, must_be: str) -> None:
-    assert complaint({name: value}) == f"{name} cannot be {value!r}: it must be {must_be}"
+def test_a_bad_value_is_reported_with_the_allowed_values(name: str, value: str, must_be: str) -> None:
+    assert message_for({name: value}) == f"{name} is {value!r}: it must be {must_be}"
 
 
-def test_a_bad_value_is_named_as_it_was_given(tmp_path: Path) -> None:
+def test_a_bad_value_is_reported_with_the_name_of_the_flag_or_key(tmp_path: Path) -> None:
     file = settings_file(tmp_path, "port = [1]\n")
 
-    assert complaint(flags={"beam_size": 11}).startswith("--beam-size cannot be 11:")
-    assert complaint(file=file).startswith(f"port in {file} cannot be [1]:")
+    assert message_for(flags={"beam_size": 11}).startswith("--beam-size is 11:")
+    assert message_for(file=file).startswith(f"port in {file} is [1]:")
 
 
-def test_several_bad_values_are_all_named_in_one_line() -> None:
-    message = complaint({"PORT": "x", "DEVICE": "y"})
+def test_several_bad_values_are_reported_in_one_line() -> None:
+    message = message_for({"PORT": "x", "DEVICE": "y"})
 
     assert "PORT" in message
     assert "DEVICE" in message
 
 
 def test_a_value_with_a_line_break_stays_in_one_line() -> None:
-    assert r"'cpu\n\n'" in complaint({"DEVICE": "cpu\n\n"})
+    assert r"'cpu\n\n'" in message_for({"DEVICE": "cpu\n\n"})
 
 
 def test_an_unknown_key_of_the_file_is_an_error_but_not_an_unknown_variable(tmp_path: Path) -> None:
     file = settings_file(tmp_path, "prot = 80\n")
 
-    assert "prot in" in complaint(file=file)
+    assert "prot in" in message_for(file=file)
     assert Settings.load({}, None, {"PROT": "80"}) == Settings.load({}, None, {})
 
 
 @pytest.mark.parametrize("content", [b"port =", b"\xff\xfe"])
-def test_a_file_that_is_no_toml_is_an_error(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_toml_is_an_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.toml"
     path.write_bytes(content)
 
-    assert "is not a TOML file" in complaint(file=path)
+    assert "is not a TOML file" in message_for(file=path)
 
 
-def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    assert "cannot read the settings file" in complaint(file=tmp_path / "none.toml")
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    assert "cannot read the settings file" in message_for(file=tmp_path / "none.toml")
 
 
 def test_settings_are_frozen() -> None:
@@ -156,7 +156,7 @@ def test_settings_are_frozen() -> None:
         Settings.load({}, None, {}).port = 1
 
 
-def test_every_setting_has_a_variable_of_its_own_and_says_what_it_is() -> None:
+def test_every_setting_has_its_own_variable_and_a_description() -> None:
     assert len({variable(name) for name in Settings.model_fields}) == len(Settings.model_fields)
     for name, field in Settings.model_fields.items():
         assert field.description, name
