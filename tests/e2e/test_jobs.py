@@ -204,7 +204,7 @@ def test_what_cannot_be_tried_again_says_why(ready: Served, done: dict[str, Any]
             assert gone.result(20)
         answer = forgetful.http.post(f"/jobs/{job_id}/retry")
         assert answer.status_code == 409
-        assert "not kept" in answer.json()["error"]
+        assert "not stored" in answer.json()["error"]
 
 
 def _status(server: Served, path: str, status: int) -> bool:

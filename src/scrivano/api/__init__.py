@@ -1,22 +1,23 @@
-"""HTTP: one file for each resource or foreign interface, all over the same jobs.
+"""The HTTP interfaces: one file for each resource, and one for each other server's protocol.
 
 May import: auth, domain, engines, files, housekeeping, running, store, submission, telemetry, text, webhooks.
 
 Modules, each may import only those below it:
 
-    app              the application: routes, error handlers, documentation page
-    openapi          the OpenAPI document
-    compat           other servers' interfaces
-    routes           the native interface, one file for each resource
-    services         what routes work with
-    request_body     a request's body for `submission`
-    middleware       one concern of every request in each file
-    errors           errors as responses
-    routing          what a route declares: scopes, error format, size of its body
-    schemas          the JSON bodies of the native interface
-    response_chunks  large responses without a copy
-    cursors          where a page of a list ends
-    sse              Server-Sent Events: framing
+    app               the application: routes, middleware in order, error responses
+    openapi           complete the OpenAPI document from what routes declare
+    compat            other servers' protocols
+    routes            the native interface
+    services          the parts of the server that routes use, as dependencies
+    request_body      a request's body for `submission`
+    middleware        authorization, limits of bodies, telemetry, security headers
+    documentation     request bodies, examples and error descriptions of the OpenAPI document
+    errors            errors as responses
+    routing           what a route declares: scopes, error format, size of its body
+    schemas           the JSON bodies of responses
+    chunked_response  responses in several pieces
+    cursors           where a page of a list ended
+    sse               Server-Sent Events
 """
 
-__all__ = ["app", "middleware", "services"]
+__all__ = ["app", "middleware", "schemas", "services"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from scrivano.api.routing import ErrorFormat
+from scrivano.api.schemas import ErrorResponse, NotReadyResponse, OpenAIError, OpenAIErrorResponse
 from scrivano.domain.errors import (
     AudioGone,
     BadRequest,
@@ -94,7 +94,7 @@ HTTP_STATUS: dict[type[ScrivanoError], int] = {
 class Problem:
     """What an error response says. `code` is stable; `param` is the field that caused it.
 
-    `more` are further fields of the plain body, after `error`.
+    `plain_body`: the body in plain formats, if it has more fields than `error`.
     """
 
     status: int
@@ -102,12 +102,12 @@ class Problem:
     code: str | None = None
     param: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    more: Mapping[str, Any] = field(default_factory=dict)
+    plain_body: ErrorResponse | None = None
 
 
 def problem_of(error: ScrivanoError) -> Problem:
     headers: dict[str, str] = {}
-    more: dict[str, Any] = {}
+    plain_body = None
     if isinstance(error, LimitReached | ModelNotReady | QueueFull | ServerStopping):
         headers["Retry-After"] = str(error.retry_after_secs)
     if isinstance(error, NoKey | NotAllowed):
@@ -117,14 +117,14 @@ def problem_of(error: ScrivanoError) -> Problem:
     if error.job_id is not None:
         headers[JOB_ID_HEADER] = error.job_id
     if isinstance(error, ModelNotReady):
-        more = {"state": error.state, "retry_after_secs": error.retry_after_secs}
+        plain_body = NotReadyResponse(error=str(error), state=error.state, retry_after_secs=error.retry_after_secs)
     return Problem(
         status=http_status(error),
         message=str(error),
         code=error.code,
         param=getattr(error, "param", None),
         headers=headers,
-        more=more,
+        plain_body=plain_body,
     )
 
 
@@ -145,15 +145,17 @@ def error_response(format: ErrorFormat, problem: Problem) -> Response:
         case ErrorFormat.EMPTY:
             return Response(status_code=problem.status, headers=headers)
         case ErrorFormat.OPENAI:
-            return JSONResponse(openai_error(problem), problem.status, headers)
+            return openai_error(problem).response(problem.status, headers)
         case ErrorFormat.TUS:
             headers |= {**TUS_HEADERS, "Tus-Version": TUS_VERSION}
-    return JSONResponse({"error": problem.message, **problem.more}, problem.status, headers)
+    body = problem.plain_body or ErrorResponse(error=problem.message)
+    return body.response(problem.status, headers)
 
 
-def openai_error(problem: Problem) -> dict[str, Any]:
+def openai_error(problem: Problem) -> OpenAIErrorResponse:
     """The body of an error of OpenAI's API, where `type` follows from the status."""
     kind = "server_error" if problem.status >= 500 else "invalid_request_error"
     if problem.status == 429:
         kind = "rate_limit_error"
-    return {"error": {"message": problem.message, "type": kind, "param": problem.param, "code": problem.code}}
+    detail = OpenAIError(message=problem.message, type=kind, param=problem.param, code=problem.code)
+    return OpenAIErrorResponse(error=detail)

@@ -15,9 +15,9 @@ _SECURITY_SCHEMES = {
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
 _ERROR_MODELS = {
-    ErrorFormat.PLAIN: "ErrorView",
-    ErrorFormat.OPENAI: "OpenAIErrorView",
-    ErrorFormat.TUS: "ErrorView",
+    ErrorFormat.PLAIN: "ErrorResponse",
+    ErrorFormat.OPENAI: "OpenAIErrorResponse",
+    ErrorFormat.TUS: "ErrorResponse",
 }
 
 
@@ -41,7 +41,7 @@ def _complete_operation(operation: dict[str, Any], policy: RoutePolicy, *, keys:
     for response in responses.values():
         # FastAPI documents an error model under the media type of the route's successful responses.
         for media_type, body in list(response.get("content", {}).items()):
-            if media_type != _JSON and body.get("schema", {}).get("$ref", "").endswith("ErrorView"):
+            if media_type != _JSON and body.get("schema", {}).get("$ref", "").endswith("ErrorResponse"):
                 response["content"] = {_JSON: body}
     if keys:
         operation["security"] = [] if policy.scopes is None else [{name: []} for name in _SECURITY_SCHEMES]

@@ -1,15 +1,15 @@
-"""What the routes work with, built by `serve.py` and handed to each request."""
+"""The parts of the server that routes work with, each as a dependency: a route names just those that it uses."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
 from scrivano.auth.keys import ANONYMOUS, Caller
-from scrivano.engines.gpu_memory import MemoryReader
+from scrivano.engines.gpu_memory import GpuMemory
 from scrivano.files.blobs import Blobs
 from scrivano.running.runner import Runner
 from scrivano.store.database import Database
@@ -22,13 +22,35 @@ from scrivano.submission.waiter import Waiter
 from scrivano.telemetry.metrics import Metrics
 from scrivano.webhooks.sender import WebhookSender
 
-__all__ = ["Services", "ServicesDep"]
+__all__ = [
+    "BlobsDep",
+    "CallerDep",
+    "DatabaseDep",
+    "MetricsDep",
+    "ModelLogDep",
+    "ModelsDep",
+    "OutboxDep",
+    "ReadGpuDep",
+    "ResumableJobsDep",
+    "RunnerDep",
+    "Services",
+    "StoreDep",
+    "SubmissionsDep",
+    "WaiterDep",
+    "WakeUpsDep",
+    "WebhooksDep",
+]
+
+ReadGpu = Callable[[], GpuMemory | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """`models`: those that are served, the default one first. `gpu`: the device whose memory is shown. `caller`: who
-    made the request that this is handed to."""
+    """All parts, as the composition root builds them.
+
+    `models`: those that are served, the default one first. `read_gpu`: the memory of the GPU that is shown to clients,
+    None if there is none.
+    """
 
     database: Database
     store: JobStore
@@ -41,22 +63,41 @@ class Services:
     waiter: Waiter
     wake_ups: WakeUps
     model_log: ModelEventLog
-    memory: MemoryReader
     metrics: Metrics
-    gpu: int
+    read_gpu: ReadGpu
     models: Sequence[str]
-    caller: Caller = ANONYMOUS
 
     @property
     def model(self) -> str:
         return self.models[0]
 
 
-async def _services(request: Request) -> Services:
-    """Async: FastAPI would take a thread for anything else, which is a quarter of what a request costs."""
-    services: Services = request.app.state.services
-    caller: Caller | None = request.scope.get("state", {}).get("caller")
-    return services if caller is None else replace(services, caller=caller)
+def _part(select: Callable[[Services], Any]) -> Any:
+    # Async: FastAPI runs other dependencies in a thread, which is a quarter of the cost of a small request.
+    async def dependency(request: Request) -> Any:
+        return select(request.app.state.services)
+
+    return Depends(dependency)
 
 
-ServicesDep = Annotated[Services, Depends(_services)]
+async def _caller(request: Request) -> Caller:
+    """`Authorization` puts it there; without API keys there is none."""
+    caller: Caller = request.scope.get("state", {}).get("caller", ANONYMOUS)
+    return caller
+
+
+BlobsDep = Annotated[Blobs, _part(lambda services: services.blobs)]
+CallerDep = Annotated[Caller, Depends(_caller)]
+DatabaseDep = Annotated[Database, _part(lambda services: services.database)]
+MetricsDep = Annotated[Metrics, _part(lambda services: services.metrics)]
+ModelLogDep = Annotated[ModelEventLog, _part(lambda services: services.model_log)]
+ModelsDep = Annotated[Sequence[str], _part(lambda services: services.models)]
+OutboxDep = Annotated[Outbox, _part(lambda services: services.outbox)]
+ReadGpuDep = Annotated[ReadGpu, _part(lambda services: services.read_gpu)]
+ResumableJobsDep = Annotated[ResumableJobs, _part(lambda services: services.resumable_jobs)]
+RunnerDep = Annotated[Runner, _part(lambda services: services.runner)]
+StoreDep = Annotated[JobStore, _part(lambda services: services.store)]
+SubmissionsDep = Annotated[Submissions, _part(lambda services: services.submissions)]
+WaiterDep = Annotated[Waiter, _part(lambda services: services.waiter)]
+WakeUpsDep = Annotated[WakeUps, _part(lambda services: services.wake_ups)]
+WebhooksDep = Annotated[WebhookSender, _part(lambda services: services.webhooks)]

@@ -1,4 +1,4 @@
-"""Server-Sent Events: what the job's and the model's stream have in common."""
+"""Server-Sent Events: framing that the streams of jobs and of the model share."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 import anyio
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-# What a stream gets to end by itself when the server does; a stream that is cut is logged as a fault.
-ENDING_GRACE_S = 2
+__all__ = ["PING_S", "frame", "parse_event_id", "respond"]
+
+# When the server stops, a stream has this long to end by itself. Cutting it would be logged as an error.
+SHUTDOWN_GRACE_S = 2
 
 # A comment line this often keeps proxies from closing a quiet stream.
 PING_S = 15
@@ -18,7 +20,9 @@ PING_S = 15
 
 def respond(frames: AsyncIterator[ServerSentEvent | bytes]) -> EventSourceResponse:
     """A stream of `frames`, which must end by themselves when the server stops (`WakeUps.stopping`)."""
-    return EventSourceResponse(frames, ping=PING_S, shutdown_event=anyio.Event(), shutdown_grace_period=ENDING_GRACE_S)
+    return EventSourceResponse(
+        frames, ping=PING_S, shutdown_event=anyio.Event(), shutdown_grace_period=SHUTDOWN_GRACE_S
+    )
 
 
 def frame(type: str, data: Mapping[str, Any], seq: int) -> ServerSentEvent:
@@ -26,7 +30,7 @@ def frame(type: str, data: Mapping[str, Any], seq: int) -> ServerSentEvent:
 
 
 def parse_event_id(text: str | None) -> int | None:
-    """The `seq` in a `Last-Event-ID`; None where it is missing or not one of ours."""
+    """The `seq` in a `Last-Event-ID`; None if the header is missing or not an id of this server."""
     if text is None or not text.isascii() or not text.isdigit() or len(text) > 18:
         return None
     return int(text)

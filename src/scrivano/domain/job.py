@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -130,36 +129,3 @@ class Job:
 def utc(when: datetime) -> str:
     """The format of all times in the HTTP contract: UTC, ISO 8601, milliseconds, ending in `Z`."""
     return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def job_json(job: Job, segments: bytes | None = b"[]") -> bytes:
-    """A Job as the contract has it. `segments` are the stored JSON bytes, passed on as they are; None: without any."""
-    return b"".join(job_json_parts(job, segments))
-
-
-def job_json_parts(job: Job, segments: bytes | None) -> tuple[bytes, ...]:
-    """`job_json` in parts, of which `segments` is one: they may be large."""
-    shown: dict[str, Any] = {
-        "id": job.id,
-        "status": job.status.value,
-        "task": job.task.value,
-        "progress": job.progress,
-        "language": job.language,
-        "duration_secs": None if job.duration_secs is None else round(job.duration_secs, 3),
-        "created_at": utc(job.created_at),
-        "completed_at": job.completed_at and utc(job.completed_at),
-    }
-    optional = {
-        "error": job.error,
-        "error_code": job.error_code,
-        "webhook_url": job.webhook_url,
-        "filename": job.filename,
-        "priority": job.options.get("priority"),
-        "model": job.model,
-        "metadata": job.metadata,
-    }
-    shown |= {name: value for name, value in optional.items() if value is not None}
-    head = json.dumps(shown, ensure_ascii=False).encode()
-    if segments is None:
-        return (head,)
-    return head[:-1] + b', "segments": ', segments, b"}"

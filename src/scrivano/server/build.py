@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from scrivano.api.app import HttpOptions, create_app
 from scrivano.api.middleware.body_limits import BodyRate
 from scrivano.api.middleware.request_telemetry import RequestTelemetryOptions
+from scrivano.api.schemas import job_json
 from scrivano.api.services import Services
 from scrivano.auth.key_ring import KeyRing
 from scrivano.domain.job import Job
@@ -118,7 +119,8 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
     address_policy = AddressPolicy.of(settings.allow_networks, private_by_default=keys is None)
     secrets = [secret.get_secret_value() for secret in settings.webhook_secret or ()]
     sender_options = SenderOptions(now=_now, new_id=_new_id, secrets=secrets, emit=emit)
-    webhooks = WebhookSender(data.jobs, data.outbox, wake_ups, GuardedTransport(address_policy), sender_options)
+    transport = GuardedTransport(address_policy)
+    webhooks = WebhookSender(data.jobs, data.outbox, wake_ups, transport, job_json, sender_options)
     model_log = ModelEventLog(lambda: wake_ups.fire(MODEL))
 
     def announce(type: str, event: Mapping[str, Any]) -> None:
@@ -180,9 +182,8 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
         waiter=waiter,
         wake_ups=wake_ups,
         model_log=model_log,
-        memory=memory,
         metrics=metrics,
-        gpu=settings.cuda_device[0],
+        read_gpu=lambda: memory.read(settings.cuda_device[0]),
         models=models,
     )
     keep = None if settings.retention_hours is None else timedelta(hours=settings.retention_hours)

@@ -17,7 +17,7 @@ import httpx2
 from anyio.to_thread import run_sync
 
 from scrivano.domain.errors import JobNotFound, StorageFull
-from scrivano.domain.job import Job, job_json, utc
+from scrivano.domain.job import Job, utc
 from scrivano.housekeeping.clock_jumps import ClockJumps
 from scrivano.net.guarded_transport import guarded_client
 from scrivano.store.jobs import JobStore
@@ -32,6 +32,9 @@ from scrivano.webhooks.signature import signature_headers
 __all__ = ["CallOutcome", "SenderOptions", "WebhookSender"]
 
 logger = logging.getLogger(__name__)
+
+# The body of a job's webhook: takes the job and the stored JSON of its segments.
+JobJson = Callable[[Job, bytes], bytes]
 
 # The whole call, since a receiver could send one byte at a time for ever.
 TIMEOUT_S = 15.0
@@ -69,12 +72,14 @@ class WebhookSender:
         outbox: Outbox,
         wake_ups: WakeUps,
         transport: httpx2.AsyncBaseTransport,
+        job_json: JobJson,
         options: SenderOptions,
     ) -> None:
         self._store = store
         self._outbox = outbox
         self._wake_ups = wake_ups
         self._client = guarded_client(transport, TIMEOUT_S)
+        self._job_json = job_json
         self._options = options
         self._model_urls: dict[str, None] = {}  # An ordered set.
         self._clock_jumps = ClockJumps(options.now)
@@ -211,7 +216,7 @@ class WebhookSender:
         if delivery.job_id is None:
             return None, delivery.payload or b""
         job = self._store.get_job(delivery.job_id)
-        return job, job_json(job, self._store.get_result(job.id) or b"[]")
+        return job, self._job_json(job, self._store.get_result(job.id) or b"[]")
 
     def _record(self, delivery: Delivery, outcome: CallOutcome, job: Job | None) -> None:
         """Store the outcome, then log it and emit it."""

@@ -17,6 +17,7 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 from store_support import Clock, add, file_size_limit, new_job
 
+from scrivano.api.schemas import job_json
 from scrivano.domain.job import JobStatus
 from scrivano.net.address_policy import AddressPolicy
 from scrivano.net.guarded_transport import GuardedTransport
@@ -71,7 +72,7 @@ def sender_to(
     receiver: httpx2.AsyncBaseTransport, store: JobStore, outbox: Outbox, clock: Clock, keys: Sequence[bytes] = ()
 ) -> WebhookSender:
     options = SenderOptions(now=clock, new_id=lambda: str(uuid.uuid4()), secrets=keys, store_pause_s=0.01)
-    return WebhookSender(store, outbox, WakeUps(), receiver, options)
+    return WebhookSender(store, outbox, WakeUps(), receiver, job_json, options)
 
 
 def ended(store: JobStore, clock: Clock, job_id: str = "a", url: str = URL) -> None:

@@ -1,4 +1,4 @@
-"""Other servers' interfaces over the same jobs, so that their clients work unmodified.
+"""Other servers' protocols, so that their clients work without changes. Each request becomes an ordinary job.
 
 Modules, each may import only those below it:
 
@@ -6,8 +6,8 @@ Modules, each may import only those below it:
     openai_responses  a transcript in OpenAI's formats
     whisper_asr       `/asr`: whisper-asr-webservice
     whisper_cpp       `/inference`: whisper.cpp's server
-    schemas           their forms and responses in the documentation
-    openai_request    the form of OpenAI's requests
+    schemas           forms and JSON bodies of these protocols
+    openai_request    parse the forms of OpenAI's API
 """
 
 __all__ = ["openai", "whisper_asr", "whisper_cpp"]

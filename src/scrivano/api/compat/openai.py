@@ -1,16 +1,17 @@
-"""`/v1`: OpenAI's audio API over the same jobs, for every client that speaks it."""
+"""`/v1`: OpenAI's audio API."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Path, Response
+from fastapi import Depends, Path, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from scrivano.api.compat import openai_responses as openai_bodies
-from scrivano.api.compat.openai_request import Asked, parse
+from scrivano.api.compat import openai_responses
+from scrivano.api.compat.openai_request import OpenAIRequest, parse
 from scrivano.api.compat.schemas import (
     OPENAI_RESPONSES,
     TRANSCRIPTION_BODY,
@@ -18,26 +19,95 @@ from scrivano.api.compat.schemas import (
     IdempotencyKey,
     ModelList,
     ModelObject,
-    OpenAIErrorView,
 )
+from scrivano.api.documentation import errors
 from scrivano.api.errors import JOB_ID_HEADER, openai_error, problem_of
 from scrivano.api.request_body import BodyDep
 from scrivano.api.routing import ErrorFormat, Router
-from scrivano.api.schemas import refusals
-from scrivano.api.services import Services, ServicesDep
+from scrivano.api.schemas import OpenAIErrorResponse
+from scrivano.api.services import CallerDep, ModelsDep, SubmissionsDep, WaiterDep
 from scrivano.api.sse import PING_S
-from scrivano.auth.keys import Scope
+from scrivano.auth.keys import Caller, Scope
 from scrivano.domain.errors import ScrivanoError
 from scrivano.domain.job import Priority, Task
 from scrivano.submission.job_request import JobRequest
 from scrivano.submission.model_names import ALIASES, served_model
 from scrivano.submission.multipart import Form
 from scrivano.submission.request_body import RequestBody
+from scrivano.submission.submissions import Submissions
+from scrivano.submission.waiter import Waiter
 
 router = Router(tag="openai", prefix="/v1", errors=ErrorFormat.OPENAI)
 
-# Clients demand a time: that of Whisper's publication, 2022-09-21.
+# Clients require a time of creation: Whisper's publication, 2022-09-21.
 CREATED = 1663718400
+
+
+@dataclass(frozen=True, slots=True)
+class _Transcriber:
+    """What both routes have in common. `models`: those that are served, the default one first."""
+
+    submissions: Submissions
+    waiter: Waiter
+    models: Sequence[str]
+    caller: Caller
+
+    async def respond(self, body: RequestBody, task: Task, idempotency_key: str | None) -> Response:
+        requests: list[OpenAIRequest] = []
+
+        def job_request_of(form: Form) -> JobRequest:
+            requests.append(parse(form.fields, self.models))
+            return JobRequest(
+                task=task,
+                language=requests[0].language,
+                model=requests[0].model,
+                filename=form.filename,
+                options=requests[0].options,
+                priority=Priority.INTERACTIVE,
+            )
+
+        job_id = await self.submissions.submit_form(
+            body, self.caller, "file", job_request_of, idempotency_key=idempotency_key
+        )
+        headers = {JOB_ID_HEADER: job_id}
+        if requests[0].stream:
+            return EventSourceResponse(self._frames(job_id, requests[0]), headers=headers, ping=PING_S)
+        finished = await self.waiter.finish(job_id)
+        content, media_type = openai_responses.render_body(requests[0], finished.transcript)
+        return Response(content, media_type=media_type, headers=headers)
+
+    async def _frames(self, job_id: str, request: OpenAIRequest) -> AsyncIterator[ServerSentEvent]:
+        """The response has started with status 200, so an error can only be an event."""
+        try:
+            async for event in self._events(job_id, request):
+                yield ServerSentEvent(event=event["type"], data=json.dumps(event, ensure_ascii=False))
+        except ScrivanoError as error:
+            yield ServerSentEvent(event="error", data=openai_error(problem_of(error)).to_json().decode())
+
+    async def _events(self, job_id: str, request: OpenAIRequest) -> AsyncIterator[Mapping[str, Any]]:
+        """Text as its chunks are done, then the whole text."""
+        sent_text = ""
+        index = 0
+        async for segment in self.waiter.segments(job_id):
+            text = f" {segment.text}" if sent_text else segment.text
+            yield openai_responses.delta(request, text, segment)
+            if request.segments:
+                yield openai_responses.segment_event(index, segment)
+            sent_text += text
+            index += 1
+        transcript = (await self.waiter.finish(job_id)).transcript
+        if transcript.text.startswith(sent_text) and transcript.text != sent_text:
+            yield openai_responses.delta(request, transcript.text[len(sent_text) :])
+        yield openai_responses.done(request, transcript)
+
+
+async def _transcriber(
+    submissions: SubmissionsDep, waiter: WaiterDep, models: ModelsDep, caller: CallerDep
+) -> _Transcriber:
+    return _Transcriber(submissions, waiter, models, caller)
+
+
+TranscriberDep = Annotated[_Transcriber, Depends(_transcriber)]
 
 
 @router.post(
@@ -48,13 +118,15 @@ CREATED = 1663718400
     openapi_extra={"requestBody": TRANSCRIPTION_BODY},
 )
 @router.requires(Scope.SUBMIT, takes_recording=True)
-async def transcriptions(body: BodyDep, services: ServicesDep, idempotency_key: IdempotencyKey = None) -> Response:
-    """Answers when the transcript is there, however long it takes; the header `X-Job-Id` names the job underneath.
+async def transcriptions(
+    body: BodyDep, transcriber: TranscriberDep, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Responds when the job is done, however long it takes; the header `X-Job-Id` has the id of the job.
 
-    With `stream=true`: events, as the text becomes known. The same recording with the same parameters, sent again
-    within an hour or with the same `Idempotency-Key`, is not computed again.
+    With `stream=true` it sends events as text becomes known. If the same recording with the same parameters is sent
+    again within an hour, or with the same `Idempotency-Key`, it gets the same job.
     """
-    return await _serve(body, services, Task.TRANSCRIBE, idempotency_key)
+    return await transcriber.respond(body, Task.TRANSCRIBE, idempotency_key)
 
 
 @router.post(
@@ -65,81 +137,29 @@ async def transcriptions(body: BodyDep, services: ServicesDep, idempotency_key: 
     openapi_extra={"requestBody": TRANSLATION_BODY},
 )
 @router.requires(Scope.SUBMIT, takes_recording=True)
-async def translations(body: BodyDep, services: ServicesDep, idempotency_key: IdempotencyKey = None) -> Response:
-    """As `/v1/audio/transcriptions`, with English text."""
-    return await _serve(body, services, Task.TRANSLATE, idempotency_key)
+async def translations(body: BodyDep, transcriber: TranscriberDep, idempotency_key: IdempotencyKey = None) -> Response:
+    """Like `/v1/audio/transcriptions`; the text is English."""
+    return await transcriber.respond(body, Task.TRANSLATE, idempotency_key)
 
 
-@router.get("/models", summary="The served models and the aliases of the first (OpenAI)", response_model=ModelList)
+@router.get("/models", summary="The served models, and aliases of the default model (OpenAI)", response_model=ModelList)
 @router.requires(Scope.READ, Scope.SUBMIT)
-async def models(services: ServicesDep) -> dict[str, Any]:
-    names = dict.fromkeys((*services.models, *ALIASES))
-    return {"object": "list", "data": [_model(name) for name in names]}
+async def models(models: ModelsDep) -> Response:
+    names = dict.fromkeys((*models, *ALIASES))
+    return ModelList(object="list", data=[_model(name) for name in names]).response()
 
 
 @router.get(
     "/models/{model_id:path}",
     summary="One model (OpenAI)",
     response_model=ModelObject,
-    responses=refusals(404, model=OpenAIErrorView),
+    responses=errors(404, model=OpenAIErrorResponse),
 )
 @router.requires(Scope.READ, Scope.SUBMIT)
-async def model(model_id: Annotated[str, Path(examples=["whisper-1"])], services: ServicesDep) -> dict[str, Any]:
-    served_model(model_id, services.models)
-    return _model(model_id)
+async def model(model_id: Annotated[str, Path(examples=["whisper-1"])], models: ModelsDep) -> Response:
+    served_model(model_id, models)  # raises `ModelNotFound`
+    return _model(model_id).response()
 
 
-def _model(name: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": CREATED, "owned_by": "scrivano"}
-
-
-async def _serve(body: RequestBody, services: Services, task: Task, key: str | None) -> Response:
-    asked: list[Asked] = []
-
-    def job_request_of(form: Form) -> JobRequest:
-        asked.append(parse(form.fields, services.models))
-        return JobRequest(
-            task=task,
-            language=asked[0].language,
-            model=asked[0].model,
-            filename=form.filename,
-            options=asked[0].options,
-            priority=Priority.INTERACTIVE,
-        )
-
-    job_id = await services.submissions.submit_form(body, services.caller, "file", job_request_of, idempotency_key=key)
-    headers = {JOB_ID_HEADER: job_id}
-    if asked[0].stream:
-        return EventSourceResponse(_events(services, job_id, asked[0]), headers=headers, ping=PING_S)
-    finished = await services.waiter.finish(job_id)
-    content, media_type = openai_bodies.render_body(asked[0], finished.transcript)
-    return Response(content, media_type=media_type, headers=headers)
-
-
-async def _events(services: Services, job_id: str, asked: Asked) -> AsyncIterator[ServerSentEvent]:
-    """Text as its chunks are done, then the whole. What goes wrong from here on can only be an event."""
-    try:
-        async for event in _deltas(services, job_id, asked):
-            yield _frame(event)
-    except ScrivanoError as error:
-        yield ServerSentEvent(event="error", data=json.dumps(openai_error(problem_of(error)), ensure_ascii=False))
-
-
-async def _deltas(services: Services, job_id: str, asked: Asked) -> AsyncIterator[Mapping[str, Any]]:
-    said = ""
-    index = 0
-    async for segment in services.waiter.segments(job_id):
-        text = f" {segment.text}" if said else segment.text
-        yield openai_bodies.delta(asked, text, segment)
-        if asked.segments:
-            yield openai_bodies.segment_event(index, segment)
-        said += text
-        index += 1
-    transcript = (await services.waiter.finish(job_id)).transcript
-    if transcript.text.startswith(said) and transcript.text != said:
-        yield openai_bodies.delta(asked, transcript.text[len(said) :])
-    yield openai_bodies.done(asked, transcript)
-
-
-def _frame(event: Mapping[str, Any]) -> ServerSentEvent:
-    return ServerSentEvent(event=event["type"], data=json.dumps(event, ensure_ascii=False))
+def _model(name: str) -> ModelObject:
+    return ModelObject(id=name, object="model", created=CREATED, owned_by="scrivano")

@@ -12,13 +12,13 @@ from scrivano.domain.languages import parse_choice
 from scrivano.submission.form_fields import FormFields
 from scrivano.submission.model_names import served_model
 
-__all__ = ["RESPONSE_FORMATS", "Asked", "parse"]
+__all__ = ["RESPONSE_FORMATS", "OpenAIRequest", "parse"]
 
 RESPONSE_FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class OpenAIRequest:
     """`model` None: the default one. `segments` and `words`: named in `timestamp_granularities`."""
 
     language: str | None
@@ -31,7 +31,7 @@ class Asked:
     model: str | None = None
 
 
-def parse(fields: FormFields, models: Sequence[str]) -> Asked:
+def parse(fields: FormFields, models: Sequence[str]) -> OpenAIRequest:
     """`models`: those that are served, the default one first. Fields that OpenAI does not have are ignored.
 
     Raises `BadParameter`, `ModelNotFound`.
@@ -44,7 +44,7 @@ def parse(fields: FormFields, models: Sequence[str]) -> Asked:
     if stream and response_format in ("srt", "vtt"):
         raise BadParameter("stream", f"stream=true sends events: ask for json, not for {response_format}")
     language, languages = parse_choice(fields.text("language"), fields.array("languages"))
-    return Asked(
+    return OpenAIRequest(
         model=served_model(fields.text("model"), models),
         language=language,
         options=JobOptions(
@@ -73,7 +73,7 @@ def _choices(fields: FormFields, name: str, allowed: Sequence[str]) -> set[str]:
 def _response_format(value: str | None) -> str:
     if value == "diarized_json":
         message = (
-            f"diarized_json needs speakers, which this server does not tell apart yet: ask for {_or(RESPONSE_FORMATS)}"
+            f"diarized_json needs speakers, which this server does not distinguish yet: ask for {_or(RESPONSE_FORMATS)}"
         )
         raise BadParameter("response_format", message)
     if value is not None and value not in RESPONSE_FORMATS:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from scrivano.api.compat.openai_request import Asked
+from scrivano.api.compat.openai_request import OpenAIRequest
 from scrivano.domain.languages import LANGUAGES
 from scrivano.domain.transcript import Segment, Transcript
 from scrivano.text.formats import render, rounded_seconds, whisper_segment
@@ -19,13 +19,13 @@ __all__ = ["delta", "done", "render_body", "segment_event"]
 LEAST_PROBABILITY = 1e-10
 
 
-def render_body(asked: Asked, transcript: Transcript) -> tuple[str, str]:
+def render_body(request: OpenAIRequest, transcript: Transcript) -> tuple[str, str]:
     """The body and its media type."""
-    match asked.response_format:
+    match request.response_format:
         case "json":
-            return _dumps(_json(asked, transcript)), "application/json"
+            return _dumps(_json(request, transcript)), "application/json"
         case "verbose_json":
-            return _dumps(_verbose(asked, transcript)), "application/json"
+            return _dumps(_verbose(request, transcript)), "application/json"
         case "text":
             return transcript.text + "\n", "text/plain; charset=utf-8"
         case subtitles:
@@ -36,19 +36,19 @@ def _dumps(document: Any) -> str:
     return json.dumps(document, ensure_ascii=False)
 
 
-def _json(asked: Asked, transcript: Transcript) -> dict[str, Any]:
+def _json(request: OpenAIRequest, transcript: Transcript) -> dict[str, Any]:
     """Text and usage; Subtitle Edit wants the segments here, too, once it has asked for granularities."""
     document: dict[str, Any] = {"text": transcript.text}
-    if asked.logprobs:
+    if request.logprobs:
         document["logprobs"] = _logprobs(transcript.segments)
-    if asked.segments or asked.words:
+    if request.segments or request.words:
         document["segments"] = _segments(transcript)
-    if asked.words:
+    if request.words:
         document["words"] = _words(transcript.segments)
     return document | {"usage": _usage(transcript)}
 
 
-def _verbose(asked: Asked, transcript: Transcript) -> dict[str, Any]:
+def _verbose(request: OpenAIRequest, transcript: Transcript) -> dict[str, Any]:
     document: dict[str, Any] = {
         "task": transcript.task,
         "language": _language_name(transcript),
@@ -56,14 +56,14 @@ def _verbose(asked: Asked, transcript: Transcript) -> dict[str, Any]:
         "text": transcript.text,
         "segments": _segments(transcript),
     }
-    if asked.words:
+    if request.words:
         document["words"] = _words(transcript.segments)
     return document | {"usage": _usage(transcript)}
 
 
-def delta(asked: Asked, text: str, segment: Segment | None = None) -> dict[str, Any]:
+def delta(request: OpenAIRequest, text: str, segment: Segment | None = None) -> dict[str, Any]:
     event: dict[str, Any] = {"type": "transcript.text.delta", "delta": text}
-    if asked.logprobs and segment is not None:
+    if request.logprobs and segment is not None:
         event["logprobs"] = _logprobs([segment], first=not text.startswith(" "))
     return event
 
@@ -78,10 +78,10 @@ def segment_event(index: int, segment: Segment) -> dict[str, Any]:
     }
 
 
-def done(asked: Asked, transcript: Transcript) -> dict[str, Any]:
+def done(request: OpenAIRequest, transcript: Transcript) -> dict[str, Any]:
     """The whole text, and what the same request without streaming would have brought."""
-    verbose = asked.response_format == "verbose_json"
-    return {"type": "transcript.text.done"} | (_verbose if verbose else _json)(asked, transcript)
+    verbose = request.response_format == "verbose_json"
+    return {"type": "transcript.text.done"} | (_verbose if verbose else _json)(request, transcript)
 
 
 def _language_name(transcript: Transcript) -> str:

@@ -1,14 +1,15 @@
-"""What `/docs` shows of the other protocols' forms and answers."""
+"""Forms and JSON bodies of the other protocols, as the OpenAPI document shows them."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
 from fastapi import Header
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from scrivano.api.compat.openai_request import RESPONSE_FORMATS
-from scrivano.api.schemas import SYNCHRONOUS, refusals
+from scrivano.api.documentation import SYNCHRONOUS, errors
+from scrivano.api.schemas import OpenAIErrorResponse, ResponseModel
 from scrivano.submission.model_names import ALIASES
 
 __all__ = [
@@ -19,11 +20,10 @@ __all__ = [
     "TRANSCRIPTION_BODY",
     "TRANSLATION_BODY",
     "IdempotencyKey",
-    "LanguageView",
+    "LanguageResponse",
     "ModelList",
     "ModelObject",
-    "OpenAIErrorView",
-    "VersionView",
+    "VersionResponse",
 ]
 
 IdempotencyKey = Annotated[
@@ -32,36 +32,25 @@ IdempotencyKey = Annotated[
 ]
 
 
-class ModelObject(BaseModel):
+class ModelObject(ResponseModel):
     id: str = Field(examples=["large-v3-turbo"])
     object: str = Field(examples=["model"])
     created: int = Field(examples=[1663718400])
     owned_by: str = Field(examples=["scrivano"])
 
 
-class ModelList(BaseModel):
+class ModelList(ResponseModel):
     object: str = Field(examples=["list"])
     data: list[ModelObject]
 
 
-class OpenAIError(BaseModel):
-    message: str = Field(description="What went wrong and what to do.")
-    type: str = Field(examples=["invalid_request_error"])
-    param: str | None = Field(description="The field that it is about.", examples=["response_format"])
-    code: str | None = Field(description="Stable.", examples=["invalid_value"])
-
-
-class OpenAIErrorView(BaseModel):
-    error: OpenAIError
-
-
-class LanguageView(BaseModel):
+class LanguageResponse(ResponseModel):
     detected_language: str = Field(description="Its English name.", examples=["english"])
     language_code: str = Field(description="ISO 639-1; `und` without speech.", examples=["en"])
     confidence: float = Field(description="0 to 1.", examples=[0.98])
 
 
-class VersionView(BaseModel):
+class VersionResponse(ResponseModel):
     version: str = Field(examples=["0.1.0"])
 
 
@@ -154,7 +143,7 @@ OPENAI_RESPONSES: dict[int | str, dict[str, Any]] = {
             "text/event-stream": {"schema": {"type": "string"}, "example": _STREAM_EXAMPLE},
         },
     },
-    **refusals(*SYNCHRONOUS, model=OpenAIErrorView),
+    **errors(*SYNCHRONOUS, model=OpenAIErrorResponse),
 }
 
 ASR_BODY = _form("audio_file")

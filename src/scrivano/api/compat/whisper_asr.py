@@ -7,19 +7,19 @@ Its clients write what they receive into files without a look at the status, so 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import Query, Response
 from pydantic import BaseModel, Field
 
 from scrivano import __version__
-from scrivano.api.compat.schemas import ASR_BODY, IdempotencyKey, LanguageView, VersionView
+from scrivano.api.compat.schemas import ASR_BODY, IdempotencyKey, LanguageResponse, VersionResponse
+from scrivano.api.documentation import SYNCHRONOUS, errors
 from scrivano.api.errors import JOB_ID_HEADER
 from scrivano.api.request_body import BodyDep
 from scrivano.api.routes.transcripts import disposition
 from scrivano.api.routing import ErrorFormat, Router
-from scrivano.api.schemas import SYNCHRONOUS, refusals
-from scrivano.api.services import ServicesDep
+from scrivano.api.services import CallerDep, SubmissionsDep, WaiterDep
 from scrivano.auth.keys import Scope
 from scrivano.domain.job import JobOptions, Priority, Task
 from scrivano.domain.languages import LANGUAGES, parse_language
@@ -58,33 +58,35 @@ class AsrQuery(BaseModel):
     response_class=Response,
     responses={
         200: {"content": {"text/plain": {"example": "The director will arrive.\n"}}},
-        **refusals(*SYNCHRONOUS, model=None),
+        **errors(*SYNCHRONOUS, model=None),
     },
     openapi_extra={"requestBody": ASR_BODY},
 )
 @router.requires(Scope.SUBMIT, takes_recording=True, errors=ErrorFormat.EMPTY)
 async def asr(
     body: BodyDep,
-    services: ServicesDep,
+    submissions: SubmissionsDep,
+    waiter: WaiterDep,
+    caller: CallerDep,
     query: Annotated[AsrQuery, Query()],
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Answers when the transcript is there; the header `X-Job-Id` names the job underneath. Errors have no body."""
+    """Responds when the job is done; the header `X-Job-Id` has the id of the job. Errors have no body."""
     names: list[str | None] = []
 
     def job_request_of(form: Form) -> JobRequest:
         names.append(form.filename)
         return _job_request(query, form.filename)
 
-    job_id = await services.submissions.submit_form(
+    job_id = await submissions.submit_form(
         body,
-        services.caller,
+        caller,
         "audio_file",
         job_request_of,
         idempotency_key=idempotency_key,
         prefix=b"" if query.encode else PCM_HEADER,
     )
-    transcript = (await services.waiter.finish(job_id)).transcript
+    transcript = (await waiter.finish(job_id)).transcript
     if not query.word_timestamps:
         transcript = _without_words(transcript, query.output)
     headers = {
@@ -98,35 +100,38 @@ async def asr(
 @router.post(
     "/detect-language",
     summary="Detect the language (whisper-asr-webservice)",
-    response_model=LanguageView,
-    responses=refusals(*SYNCHRONOUS, model=None),
+    response_model=LanguageResponse,
+    responses=errors(*SYNCHRONOUS, model=None),
     openapi_extra={"requestBody": ASR_BODY},
 )
 @router.requires(Scope.SUBMIT, takes_recording=True, errors=ErrorFormat.EMPTY)
 async def detect_language(
-    body: BodyDep, response: Response, services: ServicesDep, encode: Annotated[Encode, Query()] = True
-) -> dict[str, Any]:
-    """Of the first speech. The job underneath is cancelled as soon as that is known. Errors have no body."""
-    job_id = await services.submissions.submit_form(
+    body: BodyDep,
+    submissions: SubmissionsDep,
+    waiter: WaiterDep,
+    caller: CallerDep,
+    encode: Annotated[Encode, Query()] = True,
+) -> Response:
+    """The language of the first speech. Its job is cancelled as soon as the language is known. Errors have no body."""
+    job_id = await submissions.submit_form(
         body,
-        services.caller,
+        caller,
         "audio_file",
         lambda form: language_detection(form.filename),
         prefix=b"" if encode else PCM_HEADER,
     )
-    language = await services.waiter.detected_language(job_id)
-    response.headers[JOB_ID_HEADER] = job_id
-    return {
-        "detected_language": LANGUAGES.get(language.code, "unknown"),
-        "language_code": language.code,
-        "confidence": language.probability,
-    }
+    language = await waiter.detected_language(job_id)
+    return LanguageResponse(
+        detected_language=LANGUAGES.get(language.code, "unknown"),
+        language_code=language.code,
+        confidence=language.probability,
+    ).response(headers={JOB_ID_HEADER: job_id})
 
 
-@router.get("/status", summary="The version (whisper-asr-webservice)", response_model=VersionView)
+@router.get("/status", summary="The version (whisper-asr-webservice)", response_model=VersionResponse)
 @router.requires(Scope.READ, Scope.SUBMIT)
-async def status() -> dict[str, str]:
-    return {"version": __version__}
+async def status() -> Response:
+    return VersionResponse(version=__version__).response()
 
 
 def _job_request(query: AsrQuery, filename: str | None) -> JobRequest:

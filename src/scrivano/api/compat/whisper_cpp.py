@@ -9,11 +9,11 @@ from fastapi import Response
 from fastapi.responses import PlainTextResponse
 
 from scrivano.api.compat.schemas import INFERENCE_BODY, LOAD_BODY, IdempotencyKey
+from scrivano.api.documentation import SYNCHRONOUS, errors
 from scrivano.api.errors import JOB_ID_HEADER
 from scrivano.api.request_body import BodyDep
 from scrivano.api.routing import Router
-from scrivano.api.schemas import SYNCHRONOUS, refusals
-from scrivano.api.services import ServicesDep
+from scrivano.api.services import CallerDep, ModelsDep, SubmissionsDep, WaiterDep
 from scrivano.auth.keys import Scope
 from scrivano.domain.errors import BadParameter
 from scrivano.domain.job import JobOptions, Priority, Task
@@ -48,15 +48,21 @@ MEDIA_TYPES = {
                 **{kind: {"schema": {"type": "string"}} for kind in ("text/plain", "text/vtt", "application/x-subrip")},
             }
         },
-        **refusals(*SYNCHRONOUS),
+        **errors(*SYNCHRONOUS),
     },
     openapi_extra={"requestBody": INFERENCE_BODY},
 )
 @router.requires(Scope.SUBMIT, takes_recording=True)
-async def inference(body: BodyDep, services: ServicesDep, idempotency_key: IdempotencyKey = None) -> Response:
-    """Answers when the transcript is there; the header `X-Job-Id` names the job underneath.
+async def inference(
+    body: BodyDep,
+    submissions: SubmissionsDep,
+    waiter: WaiterDep,
+    caller: CallerDep,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Responds when the job is done; the header `X-Job-Id` has the id of the job.
 
-    Parameters of whisper.cpp that have no meaning here are accepted and do nothing.
+    Parameters of whisper.cpp that have no meaning here are accepted and have no effect.
     """
     formats: list[str] = []
 
@@ -64,10 +70,8 @@ async def inference(body: BodyDep, services: ServicesDep, idempotency_key: Idemp
         formats.append(_response_format(form.fields))
         return _job_request(form)
 
-    job_id = await services.submissions.submit_form(
-        body, services.caller, "file", job_request_of, idempotency_key=idempotency_key
-    )
-    finished = await services.waiter.finish(job_id)
+    job_id = await submissions.submit_form(body, caller, "file", job_request_of, idempotency_key=idempotency_key)
+    finished = await waiter.finish(job_id)
     return Response(
         _body(formats[0], finished.transcript), media_type=MEDIA_TYPES[formats[0]], headers={JOB_ID_HEADER: job_id}
     )
@@ -77,20 +81,17 @@ async def inference(body: BodyDep, services: ServicesDep, idempotency_key: Idemp
     "/load",
     summary="Load the model (whisper.cpp)",
     response_class=PlainTextResponse,
-    responses=refusals(400, 404, 413, 500, 503, 507),
+    responses=errors(400, 404, 413, 500, 503, 507),
     openapi_extra={"requestBody": LOAD_BODY},
 )
 @router.requires(Scope.ADMIN, takes_recording=True)
-async def load(body: BodyDep, services: ServicesDep) -> str:
-    """One of the served models, by its name or a path that ends in it; any other is refused.
-
-    Answers when it is loaded.
-    """
-    name = (await services.submissions.read_form(body, "file")).text("model")
+async def load(body: BodyDep, submissions: SubmissionsDep, waiter: WaiterDep, models: ModelsDep) -> str:
+    """Load one of the served models, given by its name or a path that ends in its name. Responds when it is loaded."""
+    name = (await submissions.read_form(body, "file")).text("model")
     if name is None:
         raise BadParameter("model", "missing 'model' field")
-    known = next((known for known in (*services.models, *ALIASES) if name.endswith(f"/{known}")), name)
-    await services.waiter.load_model(served_model(known, services.models))
+    name = next((known for known in (*models, *ALIASES) if name.endswith(f"/{known}")), name)
+    await waiter.load_model(served_model(name, models))
     return "Load was successful!"
 
 

@@ -1,4 +1,4 @@
-"""The native interface, one file for each resource.
+"""Scrivano's own interface, one file for each resource.
 
 Modules, each may import only those below it:
 
@@ -7,7 +7,7 @@ Modules, each may import only those below it:
     events       `/jobs/{id}/stream`: follow a job
     audio        `/jobs/{id}/audio`: the recording
     transcripts  `/jobs/{id}/transcript`: the transcript as a file
-    jobs         `/jobs`: submit, read, cancel, retry, delete
+    jobs         `/jobs`: submit, read, cancel, retry and delete jobs
     models       `/model`: state, load, unload, events
     webhooks     `/webhooks`: deliveries, redelivery, test
     health       `/health`, probes and metrics

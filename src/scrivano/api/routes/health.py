@@ -1,118 +1,130 @@
-"""Whether the server is there, lives, and is ready: for people, and for what watches over it; and its figures."""
+"""`/health`, `/livez`, `/readyz` and `/metrics`: for people, supervisors, load balancers and Prometheus."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
 
 from fastapi import Request, Response
-from fastapi.responses import JSONResponse
 
+from scrivano.api.documentation import METRICS_EXAMPLE
 from scrivano.api.routing import Router
-from scrivano.api.schemas import METRICS_EXAMPLE, ChecksView, HealthView, UnfitView
-from scrivano.api.services import Services, ServicesDep
+from scrivano.api.schemas import ChecksResponse, FailedChecksResponse, HealthResponse
+from scrivano.api.services import (
+    BlobsDep,
+    DatabaseDep,
+    MetricsDep,
+    ModelsDep,
+    ReadGpuDep,
+    RunnerDep,
+    StoreDep,
+    WakeUpsDep,
+)
 from scrivano.auth.keys import Scope
 from scrivano.domain.errors import StorageFull
+from scrivano.files.blobs import Blobs
+from scrivano.running.runner import Runner
+from scrivano.store.wake_ups import WakeUps
 
 router = Router(tag="health")
 
 OK = "ok"
-RUNNER_ENDED = "the runner has ended by a fault, which the log shows; the server ends, too: have it restarted"
-RUNNER_STUCK = "the runner has not got on for minutes: restart the server; no job is lost by that"
+RUNNER_ENDED = "the runner has failed, and the server stops; the log has the error: start the server again"
+RUNNER_STUCK = "the runner has made no progress for minutes: restart the server; no job is lost by that"
 STOPPING = "the server is stopping"
 
 
 @router.head("/health", include_in_schema=False)
-@router.get("/health", summary="Whether the server is there, and what it runs on", response_model=HealthView)
+@router.get("/health", summary="What the server runs on", response_model=HealthResponse)
 @router.public(probe=True)
-def health(services: ServicesDep) -> dict[str, Any]:
+def health(runner: RunnerDep, store: StoreDep, models: ModelsDep, read_gpu: ReadGpuDep) -> Response:
     """Never waits for the model."""
-    memory = services.memory.read(services.gpu)
-    return {
-        "status": "ok",
-        "gpu_name": memory.name if memory else None,
-        "vram_total_mb": memory.total_mb if memory else None,
-        "model": services.model,
-        "queue_depth": services.store.queue_depth(),
-        "model_state": services.runner.model.life.state.value,
-    }
+    memory = read_gpu()
+    return HealthResponse(
+        status="ok",
+        gpu_name=memory.name if memory else None,
+        vram_total_mb=memory.total_mb if memory else None,
+        model=models[0],
+        queue_depth=store.queue_depth(),
+        model_state=runner.model.life.state.value,
+    ).response()
 
 
 @router.get(
     "/livez",
-    summary="Whether the server lives",
-    response_model=ChecksView,
-    responses={503: {"model": UnfitView, "description": "It does not, and only a restart helps."}},
+    summary="Whether the server is alive",
+    response_model=ChecksResponse,
+    responses={503: {"model": FailedChecksResponse, "description": "It is not, and only a restart helps."}},
 )
 @router.public(probe=True)
-async def livez(services: ServicesDep) -> Response:
-    """For a supervisor that restarts what does not live: the event loop answers, and the runner gets on.
+async def livez(runner: RunnerDep, wake_ups: WakeUpsDep) -> Response:
+    """For a supervisor that restarts the server: the event loop responds, and the runner makes progress.
 
-    Answered on the loop itself, without a look at the disk.
+    Does not read the disk, so that a slow one does not cause a restart.
     """
-    return _answer({"loop": OK, "runner": _runner(services)})
+    return _checks_response({"loop": OK, "runner": _check_runner(runner, wake_ups)})
 
 
 @router.get(
     "/readyz",
     summary="Whether the server can take work",
-    response_model=ChecksView,
-    responses={503: {"model": UnfitView, "description": "Not now; `checks` says why."}},
+    response_model=ChecksResponse,
+    responses={503: {"model": FailedChecksResponse, "description": "Not now; `checks` says why."}},
 )
 @router.public(probe=True)
-def readyz(services: ServicesDep) -> Response:
-    """For a load balancer: the runner lives, the store and the folder of uploads can be written to, the disk has room
-    for uploads, nobody has asked the server to stop. Whether a model is loaded does not matter: a submission loads it.
+def readyz(runner: RunnerDep, wake_ups: WakeUpsDep, database: DatabaseDep, blobs: BlobsDep) -> Response:
+    """For a load balancer: the runner is alive, the database and the folder of uploads can be written to, the disk has
+    space for uploads, the server is not stopping. The state of the model does not matter: a submission loads it.
     """
-    checks = {
-        "runner": _runner(services),
-        "store": services.database.fault() or OK,
-        "uploads": _uploads(services),
-        "disk": _disk(services),
-        "stopping": STOPPING if services.wake_ups.stopping else OK,
-    }
-    return _answer(checks)
+    return _checks_response(
+        {
+            "runner": _check_runner(runner, wake_ups),
+            "store": database.fault() or OK,
+            "uploads": _check_uploads(blobs),
+            "disk": _check_disk(blobs),
+            "stopping": STOPPING if wake_ups.stopping else OK,
+        }
+    )
 
 
 @router.get(
     "/metrics",
-    summary="Figures for Prometheus",
+    summary="Metrics for Prometheus",
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}, "example": METRICS_EXAMPLE}}}},
 )
 @router.requires(Scope.READ, probe=True)
-def metrics(request: Request, services: ServicesDep) -> Response:
-    """In Prometheus' text format, or OpenMetrics where `Accept` asks for it; docs/monitoring.md explains them."""
-    body, content_type = services.metrics.render(request.headers.get("accept", ""))
+def metrics(request: Request, metrics: MetricsDep) -> Response:
+    """In Prometheus' text format, or in OpenMetrics if `Accept` asks for it; docs/monitoring.md explains them."""
+    body, content_type = metrics.render(request.headers.get("accept", ""))
     return Response(body, headers={"Content-Type": content_type})
 
 
-def _runner(services: Services) -> str:
-    if not services.runner.alive and not services.wake_ups.stopping:
+def _check_runner(runner: Runner, wake_ups: WakeUps) -> str:
+    if not runner.alive and not wake_ups.stopping:
         return RUNNER_ENDED
-    return RUNNER_STUCK if services.runner.stuck else OK
+    return RUNNER_STUCK if runner.stuck else OK
 
 
-def _uploads(services: Services) -> str:
-    folder = services.blobs.path("a").parent
+def _check_uploads(blobs: Blobs) -> str:
+    folder = blobs.path("a").parent
     if os.access(folder, os.W_OK | os.X_OK):
         return OK
-    return "the folder of uploads is gone or cannot be written to: bring DATA_DIR back, then restart the server"
+    return "the folder of uploads is missing or cannot be written to: restore DATA_DIR, then restart the server"
 
 
-def _disk(services: Services) -> str:
+def _check_disk(blobs: Blobs) -> str:
     try:
-        services.blobs.disk_space.admit()
+        blobs.disk_space.admit()
     except StorageFull as error:
         return str(error)
     except OSError as error:
-        return f"DATA_DIR cannot be asked how much room it has ({error.strerror})"
+        return f"the free space of DATA_DIR cannot be read ({error.strerror})"
     return OK
 
 
-def _answer(checks: Mapping[str, str]) -> Response:
-    faults = [said for said in checks.values() if said != OK]
-    if not faults:
-        return JSONResponse({"status": OK, "checks": checks})
-    return JSONResponse({"error": "; ".join(faults), "checks": checks}, 503)
+def _checks_response(checks: Mapping[str, str]) -> Response:
+    failures = [result for result in checks.values() if result != OK]
+    if failures:
+        return FailedChecksResponse(error="; ".join(failures), checks=dict(checks)).response(503)
+    return ChecksResponse(status=OK, checks=dict(checks)).response()

@@ -1,217 +1,198 @@
-"""`/jobs`: submit a recording, look at jobs, cancel, retry and delete them."""
+"""`/jobs`: submit a recording, read jobs, cancel, retry and delete them."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import suppress
 from typing import Annotated
 
 from anyio.to_thread import run_sync
 from fastapi import Header, Path, Query, Response
-from fastapi.responses import JSONResponse
 
-from scrivano.api.cursors import Place, parse_cursor
-from scrivano.api.cursors import cursor as cursor_of
+from scrivano.api.chunked_response import ChunkedResponse
+from scrivano.api.cursors import format_cursor, parse_cursor
+from scrivano.api.documentation import JOB_EXAMPLES, SUBMIT_BODY, errors
 from scrivano.api.request_body import BodyDep
-from scrivano.api.response_chunks import PartsResponse
 from scrivano.api.routing import Router
 from scrivano.api.schemas import (
-    JOB_EXAMPLES,
-    SUBMIT_BODY,
-    ErrorView,
-    JobListView,
-    JobView,
-    NotReadyView,
-    SubmittedView,
-    refusals,
+    EXAMPLE_JOB_ID,
+    ErrorResponse,
+    JobListResponse,
+    JobResponse,
+    JobSummary,
+    NotReadyResponse,
+    SubmittedResponse,
+    job_json_chunks,
 )
-from scrivano.api.services import Services, ServicesDep
-from scrivano.auth.keys import Scope
+from scrivano.api.services import BlobsDep, CallerDep, RunnerDep, StoreDep, SubmissionsDep, WakeUpsDep
+from scrivano.auth.keys import Caller, Scope
 from scrivano.domain.errors import JobNotRetriable
-from scrivano.domain.job import NEXT_STATUSES, Job, JobStatus, job_json, job_json_parts
+from scrivano.domain.job import NEXT_STATUSES, Job, JobStatus
 from scrivano.housekeeping.retention import forget
+from scrivano.store.jobs import JobStore
+from scrivano.store.wake_ups import WakeUps
 
 router = Router(tag="jobs")
 
-JobId = Annotated[
-    str, Path(description="The id that the submission answered.", examples=["6f9619ff-8b86-4d01-b42d-00cf4fc964ff"])
-]
+JobId = Annotated[str, Path(description="The id that `POST /jobs` returned.", examples=[EXAMPLE_JOB_ID])]
 MAX_WAIT_S = 60
-MAX_LISTED = 200
+MAX_PAGE = 200
 
 
 @router.post(
     "/jobs",
     status_code=202,
     summary="Submit a recording",
-    response_model=SubmittedView,
+    response_model=SubmittedResponse,
     responses={
-        400: {"model": ErrorView, "description": "The request cannot be used; the model's state does not matter."},
-        413: {"model": ErrorView, "description": "The file is larger than MAX_UPLOAD_BYTES."},
-        422: {
-            "model": ErrorView,
-            "description": "The Idempotency-Key was used for another recording or other parameters.",
-        },
-        429: {"model": ErrorView, "description": "MAX_QUEUE jobs wait already."},
-        500: {"model": ErrorView, "description": "The worker is gone for good; restart the server."},
-        503: {"model": NotReadyView, "description": "The model is not ready; this request has started its load."},
-        507: {"model": ErrorView, "description": "The disk is full, or this upload would leave too little of it."},
+        **errors(413, 422),
+        400: {"model": ErrorResponse, "description": "The request is invalid; this does not load the model."},
+        429: {"model": ErrorResponse, "description": "MAX_QUEUE jobs are waiting."},
+        500: {"model": ErrorResponse, "description": "The worker has ended; restart the server."},
+        503: {"model": NotReadyResponse, "description": "The model is not ready; this request has started to load it."},
+        507: {"model": ErrorResponse, "description": "The disk is full, or this upload would leave too little space."},
     },
     openapi_extra={"requestBody": SUBMIT_BODY},
 )
 @router.requires(Scope.SUBMIT, takes_recording=True)
 async def submit(
     body: BodyDep,
-    services: ServicesDep,
+    submissions: SubmissionsDep,
+    caller: CallerDep,
     idempotency_key: Annotated[
         str | None,
-        Header(max_length=255, description="Send a submission again safely: the same key gets the same job."),
+        Header(max_length=255, description="Makes it safe to repeat a submission: the same key gets the same job."),
     ] = None,
 ) -> Response:
-    """Send a recording of any length in any format that FFmpeg reads, or say in `audio_url` where it is.
+    """Send a recording of any length in any format that FFmpeg reads, or its URL in `audio_url`.
 
-    While the model is not ready the answer is 503 and the load begins; with `queue=true` (or `ADMISSION=queue` in the
-    server's environment) the job is accepted at once and waits for the model.
+    While the model is not ready the response is 503 and the model is loaded; with `queue=true` (or `ADMISSION=queue` in
+    the server's environment) the job is accepted at once and waits for the model.
     """
-    job_id = await services.submissions.submit(body, services.caller, idempotency_key=idempotency_key)
-    return JSONResponse({"job_id": job_id}, status_code=202)
+    job_id = await submissions.submit(body, caller, idempotency_key=idempotency_key)
+    return SubmittedResponse(job_id=job_id).response(202)
 
 
 @router.get(
     "/jobs",
     summary="All jobs, newest first",
-    response_model=JobListView,
-    responses={400: {"model": ErrorView}},
+    response_model=JobListResponse,
+    responses={400: {"model": ErrorResponse}},
 )
 @router.requires(Scope.READ)
 def list_jobs(
-    services: ServicesDep,
-    status: Annotated[JobStatus | None, Query(description="Only jobs of this status.")] = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_LISTED, description="At most so many.")] = 50,
-    cursor: Annotated[str | None, Query(description="Go on where the page with this `next_cursor` ended.")] = None,
+    store: StoreDep,
+    caller: CallerDep,
+    status: Annotated[JobStatus | None, Query(description="Only jobs with this status.")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="The largest number of jobs to return.")] = 50,
+    cursor: Annotated[str | None, Query(description="Continue after the page with this `next_cursor`.")] = None,
 ) -> Response:
-    """Jobs without their `segments`. `next_cursor` is null on the last page; jobs that come meanwhile shift nothing."""
-    found = services.store.list_jobs(limit + 1, status=status, before=parse_cursor(cursor), owner=services.caller.sees)
-    shown = [job_json(job, None) for job in found[:limit]]
-    following = json.dumps(cursor_of(_place(found[limit - 1])) if len(found) > limit else None).encode()
-    body = b'{"jobs": [' + b", ".join(shown) + b'], "next_cursor": ' + following + b"}"
-    return Response(body, media_type="application/json")
+    """Jobs without their `segments`. `next_cursor` is null on the last page. New jobs do not change later pages."""
+    # One more than the page shows, if there is a next page.
+    found = store.list_jobs(limit + 1, status=status, before=parse_cursor(cursor), owner=caller.sees)
+    page = found[:limit]
+    next_cursor = format_cursor((page[-1].created_at, page[-1].id)) if len(found) > limit else None
+    return JobListResponse(jobs=[JobSummary.of(job) for job in page], next_cursor=next_cursor).response()
 
 
 @router.get(
     "/jobs/{job_id}",
     summary="A job, with its transcript once it is done",
-    response_model=JobView,
+    response_model=JobResponse,
     responses={
         200: {"content": {"application/json": {"examples": JOB_EXAMPLES}}},
-        400: {"model": ErrorView},
-        404: {"model": ErrorView},
+        400: {"model": ErrorResponse},
+        404: {"model": ErrorResponse},
     },
 )
 @router.requires(Scope.READ)
 async def get(
     job_id: JobId,
-    services: ServicesDep,
+    store: StoreDep,
+    wake_ups: WakeUpsDep,
+    caller: CallerDep,
     wait: Annotated[
-        float, Query(ge=0, le=MAX_WAIT_S, description="Seconds to wait for the job's end before answering.")
+        float, Query(ge=0, le=MAX_WAIT_S, description="Seconds to wait for the job to end before responding.")
     ] = 0,
 ) -> Response:
     """Poll this, or follow `/jobs/{id}/stream`. `segments` is empty until the job is done."""
-    parts: tuple[bytes, ...] | None = None
     if wait:
         with suppress(TimeoutError):
             async with asyncio.timeout(wait):
-                parts = await _ended(services, job_id)
-    if parts is None:
-        parts = await run_sync(job_parts, services, job_id)
-    return PartsResponse(parts, media_type="application/json")
+                await _wait_for_end(store, wake_ups, caller, job_id)
+    return ChunkedResponse(await run_sync(lambda: stored_job_json(store, store.get_job(job_id, owner=caller.sees))))
+
+
+async def _wait_for_end(store: JobStore, wake_ups: WakeUps, caller: Caller, job_id: str) -> None:
+    """Return when the job has ended or the server stops. Raises `JobNotFound`."""
+    with wake_ups.watch(job_id) as changed:
+        while not wake_ups.stopping:
+            # Cleared before the store is read: a change from here on sets it again.
+            changed.clear()
+            job = await run_sync(lambda: store.get_job(job_id, owner=caller.sees))
+            if job.status.terminal:
+                return
+            await changed.wait()
 
 
 @router.delete(
     "/jobs/{job_id}",
     summary="Cancel a job, or delete one that has ended",
-    response_model=JobView,
+    response_model=JobResponse,
     responses={
-        **refusals(404, 507),
-        409: {"model": ErrorView, "description": "The job has ended already; to be deleted, it has not yet."},
+        **errors(404, 507),
+        409: {"model": ErrorResponse, "description": "The job has ended; with `purge=true`: it has not ended yet."},
     },
 )
 @router.requires(Scope.SUBMIT)
 def cancel(
     job_id: JobId,
-    services: ServicesDep,
+    store: StoreDep,
+    blobs: BlobsDep,
+    runner: RunnerDep,
+    caller: CallerDep,
     purge: Annotated[
-        bool, Query(description="Delete an ended job wholly: transcript, events, deliveries, recording.")
+        bool, Query(description="Delete an ended job with its transcript, events, deliveries and recording.")
     ] = False,
 ) -> Response:
-    """Cancelling takes effect at once: no further chunk is decoded, and what is in the engine is thrown away.
+    """Cancelling takes effect at once: no further chunk is decoded, and results of the current batch are discarded.
 
-    With `purge=true` the answer is the job as it was.
+    With `purge=true` the response is the job before it was deleted.
     """
     if purge:
-        parts = job_parts(services, job_id)  # raises where the job is not this caller's
-        forget(services.store, services.blobs, job_id)
-        return PartsResponse(parts, media_type="application/json")
-    job = services.store.cancel(job_id, owner=services.caller.sees)
-    services.runner.cancel(job_id)
-    return Response(job_json(job), media_type="application/json")
+        chunks = stored_job_json(store, store.get_job(job_id, owner=caller.sees))
+        forget(store, blobs, job_id)
+        return ChunkedResponse(chunks)
+    job = store.cancel(job_id, owner=caller.sees)
+    runner.cancel(job_id)
+    return ChunkedResponse(job_json_chunks(job))
 
 
 @router.post(
     "/jobs/{job_id}/retry",
     status_code=202,
     summary="Try a failed or cancelled job again",
-    response_model=JobView,
+    response_model=JobResponse,
     responses={
-        **refusals(404, 507),
-        409: {"model": ErrorView, "description": "The job has not failed, or its recording is not kept."},
+        **errors(404, 507),
+        409: {"model": ErrorResponse, "description": "The job has not failed, or its recording is not stored."},
     },
 )
 @router.requires(Scope.SUBMIT)
-def retry(job_id: JobId, services: ServicesDep) -> Response:
-    """The same job waits for another attempt, with the recording and the parameters that it came with.
+def retry(job_id: JobId, store: StoreDep, blobs: BlobsDep, runner: RunnerDep, caller: CallerDep) -> Response:
+    """The same job waits for another attempt, with its recording and its parameters.
 
-    Failed jobs keep their recording; cancelled ones do with `KEEP_AUDIO=true`.
+    The recordings of failed jobs are stored; those of cancelled jobs are with `KEEP_AUDIO=true`.
     """
-    job = visible_job(services, job_id)
-    if JobStatus.QUEUED in NEXT_STATUSES[job.status] and not services.blobs.path(job_id).exists():
-        raise JobNotRetriable(f"the recording of job {job_id} is not kept; submit it again")
-    job = services.store.retry(job_id, owner=services.caller.sees, limits=services.caller.limits)
-    services.runner.submit(job)
-    return Response(job_json(job), status_code=202, media_type="application/json")
+    job = store.get_job(job_id, owner=caller.sees)
+    if JobStatus.QUEUED in NEXT_STATUSES[job.status] and not blobs.path(job_id).exists():
+        raise JobNotRetriable(f"the recording of job {job_id} is not stored; submit it again")
+    job = store.retry(job_id, owner=caller.sees, limits=caller.limits)
+    runner.submit(job)
+    return ChunkedResponse(job_json_chunks(job), 202)
 
 
-def visible_job(services: Services, job_id: str) -> Job:
-    """Raises `JobNotFound`, also where the job is there and not for this caller."""
-    return services.store.get_job(job_id, owner=services.caller.sees)
-
-
-def job_parts(services: Services, job_id: str) -> tuple[bytes, ...]:
-    """The job as JSON, with its segments. Raises `JobNotFound`."""
-    return _parts(services, visible_job(services, job_id))
-
-
-def _parts(services: Services, job: Job) -> tuple[bytes, ...]:
-    segments = services.store.get_result(job.id) if job.status is JobStatus.DONE else None
-    return job_json_parts(job, segments or b"[]")
-
-
-async def _ended(services: Services, job_id: str) -> tuple[bytes, ...] | None:
-    """The job's parts when it has ended; None when nothing is to be waited for any more. Raises `JobNotFound`."""
-    with services.wake_ups.watch(job_id) as news:
-        while not services.wake_ups.stopping:
-            news.clear()
-            if (parts := await run_sync(_parts_if_ended, services, job_id)) is not None:
-                return parts
-            await news.wait()
-    return None
-
-
-def _parts_if_ended(services: Services, job_id: str) -> tuple[bytes, ...] | None:
-    job = visible_job(services, job_id)
-    return _parts(services, job) if job.status.terminal else None
-
-
-def _place(job: Job) -> Place:
-    return job.created_at, job.id
+def stored_job_json(store: JobStore, job: Job) -> tuple[bytes, ...]:
+    """The chunks of the job's JSON, with its segments if it is done."""
+    segments = store.get_result(job.id) if job.status is JobStatus.DONE else None
+    return job_json_chunks(job, segments or b"[]")

@@ -1,4 +1,4 @@
-"""`/model`: where the model stands, loading and unloading it, and its events."""
+"""`/model`: the state of the models, loading and unloading them, and their events."""
 
 from __future__ import annotations
 
@@ -6,96 +6,103 @@ import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import Header, Query
-from fastapi.responses import JSONResponse
+from fastapi import Header, Query, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
+from scrivano.api.documentation import MODEL_EXAMPLES, MODEL_STREAM_EXAMPLE, errors
 from scrivano.api.routing import Router
-from scrivano.api.schemas import MODEL_EXAMPLES, MODEL_STREAM_EXAMPLE, ModelView, StatusView, refusals
-from scrivano.api.services import Services, ServicesDep
+from scrivano.api.schemas import (
+    ModelActionResponse,
+    ModelDevice,
+    ModelDownload,
+    ModelStatusResponse,
+    ServedModelStatus,
+)
+from scrivano.api.services import ModelLogDep, ModelsDep, ReadGpuDep, RunnerDep, WakeUpsDep
 from scrivano.api.sse import frame, parse_event_id, respond
 from scrivano.auth.keys import Scope
-from scrivano.domain.job import utc
 from scrivano.running.model_state import ModelState, waiting
-from scrivano.store.wake_ups import MODEL
+from scrivano.running.runner import Runner
+from scrivano.store.wake_ups import MODEL, ModelEventLog, WakeUps
 from scrivano.submission.model_names import served_model
 
 router = Router(tag="model", prefix="/model")
 
-OneModel = Annotated[str | None, Query(description="One of the served models.", examples=["large-v3"])]
+ModelName = Annotated[str | None, Query(description="One of the served models.", examples=["large-v3"])]
 
 
 @router.get(
     "/status",
-    summary="Where the model stands",
-    response_model=ModelView,
-    response_model_exclude_none=True,
+    summary="The state of the model",
+    response_model=ModelStatusResponse,
     responses={200: {"content": {"application/json": {"examples": MODEL_EXAMPLES}}}},
 )
 @router.requires(Scope.READ, Scope.SUBMIT)
-def status(services: ServicesDep) -> dict[str, Any]:
-    """`last_error` says why the last load failed. GPU figures are there only where a GPU can be read.
+def status(runner: RunnerDep, models: ModelsDep, read_gpu: ReadGpuDep) -> Response:
+    """`last_error` says why the last load failed. GPU figures are present only if a GPU can be read.
 
-    With `MODELS` set, `models` has all of them, the usual one first.
+    With `MODELS` set, `models` has all of them, the default one first.
     """
-    body = _status(services, services.model)
-    if len(services.models) > 1:
-        body["models"] = [_status(services, name) for name in services.models]
-    memory = services.memory.read(services.gpu)
-    if memory is not None:
-        body |= {"vram_used_mb": memory.used_mb, "vram_total_mb": memory.total_mb}
-    return body
+    memory = read_gpu()
+    return ModelStatusResponse(
+        **_status(runner, models[0]),
+        vram_used_mb=memory.used_mb if memory else None,
+        vram_total_mb=memory.total_mb if memory else None,
+        models=[ServedModelStatus(**_status(runner, name)) for name in models] if len(models) > 1 else None,
+    ).response()
 
 
-def _status(services: Services, name: str) -> dict[str, Any]:
-    model = services.runner.models[name]
+def _status(runner: Runner, name: str) -> dict[str, Any]:
+    """The fields of a `ServedModelStatus`."""
+    model = runner.models[name]
     life = model.life
-    body: dict[str, Any] = {"state": life.state.value, "model": name}
+    fields: dict[str, Any] = {
+        "state": life.state.value,
+        "model": name,
+        "loaded_at": life.loaded_at if life.state is ModelState.READY else None,
+        "last_error": life.last_error,
+        "download": model.download and ModelDownload(**model.download),
+    }
     if life.state is ModelState.WAITING_FOR_GPU:
-        body |= waiting(life, now=time.monotonic())
-    if life.state is ModelState.READY and life.loaded_at is not None:
-        body["loaded_at"] = utc(life.loaded_at)
-    if life.last_error is not None:
-        body["last_error"] = life.last_error
-    if model.download is not None:
-        body["download"] = dict(model.download)
+        fields |= waiting(life, now=time.monotonic())
     if len(model.devices) > 1:
-        body["devices"] = [{"gpu": gpu, "state": state.value} for gpu, state in model.devices.items()]
-    return body
+        fields["devices"] = [ModelDevice(gpu=gpu, state=state.value) for gpu, state in model.devices.items()]
+    return fields
 
 
 @router.post(
     "/load",
     summary="Load the model",
     status_code=202,
-    response_model=StatusView,
+    response_model=ModelActionResponse,
     responses={
-        200: {"model": StatusView, "description": "It is loaded already."},
-        202: {"description": "It loads."},
-        **refusals(404),
+        200: {"model": ModelActionResponse, "description": "It is loaded already."},
+        202: {"description": "It is being loaded."},
+        **errors(404),
     },
 )
 @router.requires(Scope.ADMIN)
-def load(services: ServicesDep, model: OneModel = None) -> JSONResponse:
-    """Idempotent; follow `/model/events` or `/model/status`. Without `model`: the usual one."""
-    name = served_model(model, services.models)
-    ready = services.runner.models[name or services.model].life.state is ModelState.READY
-    services.runner.load(name)
+def load(runner: RunnerDep, models: ModelsDep, model: ModelName = None) -> Response:
+    """Idempotent; follow `/model/events` or `/model/status`. Without `model`: the default model."""
+    name = served_model(model, models)
+    ready = runner.models[name or models[0]].life.state is ModelState.READY
+    # Also if it is ready: this restarts its idle time.
+    runner.load(name)
     if ready:
-        return JSONResponse({"status": "already_ready"})
-    return JSONResponse({"status": "load_initiated"}, status_code=202)
+        return ModelActionResponse(status="already_ready").response()
+    return ModelActionResponse(status="load_initiated").response(202)
 
 
-@router.post("/unload", summary="Give the model's memory back", response_model=StatusView, responses=refusals(404))
+@router.post("/unload", summary="Free the model's memory", response_model=ModelActionResponse, responses=errors(404))
 @router.requires(Scope.ADMIN)
-def unload(services: ServicesDep, model: OneModel = None) -> dict[str, str]:
-    """Without `model`: all of them. Work in flight ends first.
+def unload(runner: RunnerDep, models: ModelsDep, model: ModelName = None) -> Response:
+    """Without `model`: all of them. Work in progress ends first.
 
-    Jobs that are not done go on when their model is loaded again: by a load, by the next submission, or by themselves
-    after GPU_POLL_INTERVAL_SECS, so that other programs have their chance.
+    Jobs that are not done continue when their model is loaded again: by a load, by the next submission, or after
+    GPU_POLL_INTERVAL_SECS, so that other programs can use the GPU in between.
     """
-    services.runner.unload(None if model is None else served_model(model, services.models) or services.model)
-    return {"status": "unload_requested"}
+    runner.unload(None if model is None else served_model(model, models) or models[0])
+    return ModelActionResponse(status="unload_requested").response()
 
 
 @router.get(
@@ -108,21 +115,24 @@ def unload(services: ServicesDep, model: OneModel = None) -> dict[str, str]:
 )
 @router.requires(Scope.READ, Scope.SUBMIT, event_stream=True)
 async def events(
-    services: ServicesDep,
-    last_event_id: Annotated[str | None, Header(description="Go on after this event.")] = None,
+    model_log: ModelLogDep,
+    wake_ups: WakeUpsDep,
+    last_event_id: Annotated[str | None, Header(description="Continue after this event.")] = None,
 ) -> EventSourceResponse:
     """`model_loading`, `model_ready`, `model_unloaded`, `model_waiting_for_gpu`, as they happen."""
-    # Now, not when the stream is first read: who has the answer's head hears of all that comes after.
-    last = services.model_log.last_seq
+    # Read before the response starts: a client that has its headers receives all later events.
+    last_seq = model_log.last_seq
     after = parse_event_id(last_event_id)
-    return respond(_frames(services, after if after is not None and after <= last else last))
+    start = after if after is not None and after <= last_seq else last_seq
+    return respond(_frames(model_log, wake_ups, start))
 
 
-async def _frames(services: Services, seq: int) -> AsyncIterator[ServerSentEvent]:
-    with services.wake_ups.watch(MODEL) as news:
-        while not services.wake_ups.stopping:
-            news.clear()
-            for event in services.model_log.after(seq):
+async def _frames(model_log: ModelEventLog, wake_ups: WakeUps, seq: int) -> AsyncIterator[ServerSentEvent]:
+    with wake_ups.watch(MODEL) as changed:
+        while not wake_ups.stopping:
+            # Cleared before the log is read: an event that is added from here on sets it again.
+            changed.clear()
+            for event in model_log.after(seq):
                 yield frame(event.type, event.data, event.seq)
                 seq = event.seq
-            await news.wait()
+            await changed.wait()

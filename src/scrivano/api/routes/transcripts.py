@@ -1,4 +1,4 @@
-"""`/jobs/{id}/transcript`: a job's transcript as a file, in any format and shape, written anew at each call."""
+"""`/jobs/{id}/transcript`: a job's transcript as a file. It is rendered at each request, so the model is not needed."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from fastapi.responses import JSONResponse
 
 from scrivano.api.routes.jobs import JobId
 from scrivano.api.routing import Router
-from scrivano.api.schemas import ErrorView
-from scrivano.api.services import Services, ServicesDep
-from scrivano.auth.keys import Scope
+from scrivano.api.schemas import ErrorResponse
+from scrivano.api.services import CallerDep, RunnerDep, StoreDep
+from scrivano.auth.keys import Caller, Scope
 from scrivano.domain.errors import BadRequest, TranscriptNotReady
 from scrivano.domain.job import Job, JobStatus
 from scrivano.domain.transcript import Transcript, segment_from_dict
+from scrivano.running.runner import Runner
+from scrivano.store.jobs import JobStore
 from scrivano.text.formats import FORMATS, render
 from scrivano.text.shape import Shape, breaches, shape_of
 from scrivano.text.subtitles import subtitles
@@ -29,26 +31,29 @@ __all__ = ["disposition", "router"]
 
 router = Router(tag="jobs")
 
-# Characters: in any script fewer than the 255 bytes that file systems allow.
-LONGEST_NAME = 60
+# Characters of a file name. File systems allow 255 bytes, and a character has up to four.
+MAX_NAME_CHARS = 60
 
-CHECKED = ("srt", "vtt", "lrc")
+CHECKABLE_FORMATS = ("srt", "vtt", "lrc")
 
 
 @dataclass(frozen=True, slots=True)
 class _Limits:
-    """The shape that a query asks for; a limit that it leaves out is the profile's."""
+    """Limits of subtitles in the query. A limit that is absent is that of the profile."""
 
     profile: Annotated[
         Literal["netflix", "bbc", "youtube"] | None, Query(description="A set of limits; docs/formats.md lists them.")
     ] = None
     max_line_chars: Annotated[
-        int | None, Query(ge=1, le=1000, description="42, or the profile's. A Chinese character counts as two.")
+        int | None,
+        Query(ge=1, le=1000, description="Default: 42, or the profile's. A Chinese character counts as two."),
     ] = None
-    max_lines: Annotated[int | None, Query(ge=1, le=10, description="2, or the profile's.")] = None
-    max_cue_secs: Annotated[float | None, Query(gt=0, le=3600, description="7, or the profile's.")] = None
-    min_cue_secs: Annotated[float | None, Query(ge=0, le=3600, description="1, or the profile's.")] = None
-    max_chars_per_sec: Annotated[float | None, Query(ge=1, le=1000, description="17, or the profile's.")] = None
+    max_lines: Annotated[int | None, Query(ge=1, le=10, description="Default: 2, or the profile's.")] = None
+    max_cue_secs: Annotated[float | None, Query(gt=0, le=3600, description="Default: 7, or the profile's.")] = None
+    min_cue_secs: Annotated[float | None, Query(ge=0, le=3600, description="Default: 1, or the profile's.")] = None
+    max_chars_per_sec: Annotated[float | None, Query(ge=1, le=1000, description="Default: 17, or the profile's.")] = (
+        None
+    )
 
     def shape(self) -> Shape:
         limits = asdict(self)
@@ -64,27 +69,31 @@ def _schema(media_type: str) -> dict[str, str]:
     summary="A job's transcript as a file",
     response_class=Response,
     responses={
-        200: {"content": {one.media_type: {"schema": _schema(one.media_type)} for one in FORMATS.values()}},
-        400: {"model": ErrorView},
-        404: {"model": ErrorView},
-        409: {"model": ErrorView, "description": "The job is not done, or ended without a transcript."},
+        200: {"content": {format.media_type: {"schema": _schema(format.media_type)} for format in FORMATS.values()}},
+        400: {"model": ErrorResponse},
+        404: {"model": ErrorResponse},
+        409: {"model": ErrorResponse, "description": "The job is not done, or has ended without a transcript."},
     },
 )
 @router.requires(Scope.READ)
 def transcript(
     job_id: JobId,
-    services: ServicesDep,
+    store: StoreDep,
+    runner: RunnerDep,
+    caller: CallerDep,
     limits: Annotated[_Limits, Depends()],
     format: Annotated[Literal["txt", "srt", "vtt", "tsv", "json", "verbose_json", "lrc"], Query()] = "txt",
-    partial: Annotated[bool, Query(description="Of a job that is not done, what is known so far.")] = False,
-    check: Annotated[bool, Query(description="Not the subtitles, but what in them breaks the limits.")] = False,
+    partial: Annotated[bool, Query(description="If the job is not done: the text so far.")] = False,
+    check: Annotated[
+        bool, Query(description="Return a report of the subtitles that break the limits, instead of the subtitles.")
+    ] = False,
 ) -> Response:
-    """Subtitles (`srt`, `vtt`, `lrc`) are shaped from the times of the words: cues that fit the limits, broken at
-    sentences, then clauses, then words. The model is not needed."""
+    """Subtitles (`srt`, `vtt`, `lrc`) are made from the times of the words: cues within the limits, divided at
+    sentences, then clauses, then words."""
     shape = limits.shape()
-    if check and format not in CHECKED:
-        raise BadRequest(f"check=true is for format={', '.join(CHECKED)}")
-    job, text = _transcript(services, job_id, partial)
+    if check and format not in CHECKABLE_FORMATS:
+        raise BadRequest(f"check=true is for format={', '.join(CHECKABLE_FORMATS)}")
+    job, text = _transcript(store, runner, caller, job_id, partial=partial)
     if check:
         return JSONResponse(_report(text, shape, limits.profile))
     return Response(
@@ -98,9 +107,10 @@ def transcript(
 
 
 def disposition(filename: str | None, fallback: str, extension: str) -> str:
-    """A `Content-Disposition` that saves under the recording's name; `fallback` where that has nothing to show.
+    """A `Content-Disposition` with the recording's name; `fallback` if no character of the name can be used.
 
-    No name leaves the folder, hides, or turns its letters around; RFC 6266 has both forms, for old and new clients.
+    The name cannot leave the download folder, be hidden, or reverse the order of its letters. It is given twice: in
+    ASCII for old clients, and as RFC 6266 specifies.
     """
     name = _safe(PurePosixPath((filename or "").replace("\\", "/")).stem) or fallback
     plain = _safe(unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()) or fallback
@@ -108,20 +118,22 @@ def disposition(filename: str | None, fallback: str, extension: str) -> str:
 
 
 def _safe(name: str) -> str:
-    """Without what a file system or a header may stumble over."""
-    shown = "".join(char for char in name if unicodedata.category(char)[0] != "C")
-    return re.sub(r'[<>:"/\\|?*%;\s]+', "_", shown)[:LONGEST_NAME].strip("._ ")
+    """Without characters that are special in file systems or headers."""
+    printable = "".join(char for char in name if unicodedata.category(char)[0] != "C")
+    return re.sub(r'[<>:"/\\|?*%;\s]+', "_", printable)[:MAX_NAME_CHARS].strip("._ ")
 
 
-def _transcript(services: Services, job_id: str, partial: bool) -> tuple[Job, Transcript]:
-    """Raises `TranscriptNotReady` where there is none (yet)."""
-    # The chunks before the job: they go when it ends, and then there is its result.
-    chunks = services.store.chunks(job_id) if partial else []
-    job = services.store.get_job(job_id, owner=services.caller.sees)
+def _transcript(
+    store: JobStore, runner: Runner, caller: Caller, job_id: str, *, partial: bool
+) -> tuple[Job, Transcript]:
+    """Raises `JobNotFound`, `TranscriptNotReady`."""
+    # The chunks are read before the job: they are deleted when it ends, and then it has a result.
+    chunks = store.chunks(job_id) if partial else []
+    job = store.get_job(job_id, owner=caller.sees)
     if job.status is JobStatus.DONE:
-        segments = tuple(map(segment_from_dict, json.loads(services.store.get_result(job_id) or b"[]")))
+        segments = tuple(map(segment_from_dict, json.loads(store.get_result(job_id) or b"[]")))
     elif partial and not job.status.terminal:
-        segments = services.runner.known_text(chunks, job.duration_secs or 0.0)
+        segments = runner.known_text(chunks, job.duration_secs or 0.0)
     else:
         raise TranscriptNotReady(job_id, job.status)
     return job, Transcript(

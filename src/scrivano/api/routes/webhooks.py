@@ -1,27 +1,31 @@
-"""`/webhooks`: what became of webhook calls, making them again, and trying a receiver."""
+"""`/webhooks`: list deliveries, repeat one, test a receiver."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit, urlunsplit
 
-from fastapi import Path, Query
+from fastapi import Path, Query, Response
 from pydantic import BaseModel, Field
 
-from scrivano.api.cursors import cursor as cursor_of
-from scrivano.api.cursors import parse_cursor
+from scrivano.api.cursors import format_cursor, parse_cursor
 from scrivano.api.routing import Router
-from scrivano.api.schemas import DeliveryListView, DeliveryView, ErrorView, TestedView
-from scrivano.api.services import ServicesDep
+from scrivano.api.schemas import (
+    EXAMPLE_JOB_ID,
+    DeliveryListResponse,
+    DeliveryResponse,
+    ErrorResponse,
+    WebhookTestResponse,
+)
+from scrivano.api.services import CallerDep, OutboxDep, WebhooksDep
 from scrivano.auth.keys import Scope
 from scrivano.domain.errors import BadParameter
-from scrivano.domain.job import utc
 from scrivano.store.outbox import Delivery, DeliveryStatus
 from scrivano.submission.form_fields import parse_http_url
 
 router = Router(tag="webhooks", prefix="/webhooks")
 
-MAX_LISTED = 200
+MAX_PAGE = 200
 
 
 class TestBody(BaseModel):
@@ -33,91 +37,90 @@ class TestBody(BaseModel):
 @router.get(
     "/deliveries",
     summary="Webhook deliveries, newest first",
-    response_model=DeliveryListView,
-    responses={400: {"model": ErrorView}},
+    response_model=DeliveryListResponse,
+    responses={400: {"model": ErrorResponse}},
 )
 @router.requires(Scope.READ)
 def list_deliveries(
-    services: ServicesDep,
-    status: Annotated[DeliveryStatus | None, Query(description="Only deliveries of this status.")] = None,
-    job_id: Annotated[str | None, Query(description="Only those of this job.")] = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_LISTED, description="At most so many.")] = 50,
-    cursor: Annotated[str | None, Query(description="Go on where the page with this `next_cursor` ended.")] = None,
-) -> dict[str, Any]:
-    """What was sent where, how often it was tried, and when it is tried next."""
-    place, owner = parse_cursor(cursor), services.caller.sees
-    found = services.outbox.newest(limit + 1, status=status, job_id=job_id, before=place, owner=owner)
-    last = found[limit - 1] if len(found) > limit else None
-    return {
-        "deliveries": [_view(one) for one in found[:limit]],
-        "next_cursor": last and cursor_of((last.created_at, last.id)),
-    }
+    outbox: OutboxDep,
+    caller: CallerDep,
+    status: Annotated[DeliveryStatus | None, Query(description="Only deliveries with this status.")] = None,
+    job_id: Annotated[str | None, Query(description="Only deliveries of this job.")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="The largest number of deliveries to return.")] = 50,
+    cursor: Annotated[str | None, Query(description="Continue after the page with this `next_cursor`.")] = None,
+) -> Response:
+    """Where each was sent, how often it was tried, and when it is tried next."""
+    # One more than the page shows, if there is a next page.
+    before = parse_cursor(cursor)
+    found = outbox.newest(limit + 1, status=status, job_id=job_id, before=before, owner=caller.sees)
+    page = found[:limit]
+    next_cursor = format_cursor((page[-1].created_at, page[-1].id)) if len(found) > limit else None
+    deliveries = [_delivery_response(delivery) for delivery in page]
+    return DeliveryListResponse(deliveries=deliveries, next_cursor=next_cursor).response()
 
 
 @router.post(
     "/deliveries/{delivery_id}/redeliver",
     status_code=202,
     summary="Make a delivery again",
-    response_model=DeliveryView,
+    response_model=DeliveryResponse,
     responses={
-        404: {"model": ErrorView},
-        409: {"model": ErrorView, "description": "Its job is being tried again and has nothing to tell yet."},
+        404: {"model": ErrorResponse},
+        409: {"model": ErrorResponse, "description": "Its job is being tried again and has no result to send yet."},
     },
 )
 @router.requires(Scope.ADMIN)
 def redeliver(
-    services: ServicesDep,
-    delivery_id: Annotated[
-        str, Path(description="Its id.", examples=["msg_6f9619ff-8b86-4d01-b42d-00cf4fc964ff"], max_length=128)
-    ],
-) -> dict[str, Any]:
-    """At once, with all of its attempts anew, whatever became of it. Its id stays, by which a receiver knows it."""
-    return _view(services.outbox.redeliver(delivery_id))
+    outbox: OutboxDep,
+    delivery_id: Annotated[str, Path(description="Its id.", examples=[f"msg_{EXAMPLE_JOB_ID}"], max_length=128)],
+) -> Response:
+    """At once, in any state, with all attempts again. It has the same id, by which a receiver recognises it."""
+    return _delivery_response(outbox.redeliver(delivery_id)).response(202)
 
 
 @router.post(
     "/test",
-    summary="Try a receiver",
-    response_model=TestedView,
-    responses={400: {"model": ErrorView, "description": "That is no URL that could be called."}},
+    summary="Test a receiver",
+    response_model=WebhookTestResponse,
+    responses={400: {"model": ErrorResponse, "description": "This is not a URL that can be called."}},
 )
 @router.requires(Scope.ADMIN)
-async def test(services: ServicesDep, body: TestBody) -> dict[str, Any]:
-    """Post `{"type": "test", "sent_at"}` there, signed and guarded as all webhooks are, once, and say what came back.
+async def test(webhooks: WebhooksDep, body: TestBody) -> Response:
+    """Post `{"type": "test", "sent_at"}` to the URL once, signed and guarded like all webhooks, and return the outcome.
 
-    The answer is 200 whatever the receiver did: `delivered` tells.
+    The response is 200 whatever the receiver did; `delivered` says whether it worked.
     """
     url = parse_http_url(body.url, "url")
     if url is None:
         raise BadParameter("url", "url must be an http:// or https:// URL")
-    outcome = await services.webhooks.test(url)
-    return {
-        "delivered": outcome.failure is None,
-        "status_code": outcome.status,
-        "error": outcome.failure.error if outcome.failure else None,
-        "duration_ms": round(outcome.duration_s * 1000),
-    }
+    outcome = await webhooks.test(url)
+    return WebhookTestResponse(
+        delivered=outcome.failure is None,
+        status_code=outcome.status,
+        error=outcome.failure.error if outcome.failure else None,
+        duration_ms=round(outcome.duration_s * 1000),
+    ).response()
 
 
-def _view(delivery: Delivery) -> dict[str, Any]:
-    return {
-        "id": delivery.id,
-        "url": redacted(delivery.url),
-        "kind": delivery.kind,
-        "job_id": delivery.job_id,
-        "status": delivery.status.value,
-        "attempts": delivery.attempts,
-        "next_attempt_at": utc(delivery.next_attempt_at) if delivery.status is DeliveryStatus.PENDING else None,
-        "last_error": delivery.last_error,
-        "last_status_code": delivery.last_status,
-        "created_at": utc(delivery.created_at),
-        "attempted_at": delivery.attempted_at and utc(delivery.attempted_at),
-        "delivered_at": delivery.delivered_at and utc(delivery.delivered_at),
-    }
+def _delivery_response(delivery: Delivery) -> DeliveryResponse:
+    return DeliveryResponse(
+        id=delivery.id,
+        url=redacted(delivery.url),
+        kind=delivery.kind,
+        job_id=delivery.job_id,
+        status=delivery.status.value,
+        attempts=delivery.attempts,
+        next_attempt_at=delivery.next_attempt_at if delivery.status is DeliveryStatus.PENDING else None,
+        last_error=delivery.last_error,
+        last_status_code=delivery.last_status,
+        created_at=delivery.created_at,
+        attempted_at=delivery.attempted_at,
+        delivered_at=delivery.delivered_at,
+    )
 
 
 def redacted(url: str) -> str:
-    """Without what may be a secret: the password and the user, and what the query says."""
+    """The URL without the parts that may be secret: user, password and query."""
     parts = urlsplit(url)
     host = ("***@" if "@" in parts.netloc else "") + parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, "***" if parts.query else "", ""))

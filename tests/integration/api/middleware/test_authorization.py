@@ -202,7 +202,7 @@ def test_the_documentation_says_what_each_route_needs(app: FastAPI) -> None:
     assert {"401", "403", "408", "429"} <= set(submit["responses"])
     assert document["paths"]["/health"]["get"]["security"] == []
     assert "401" not in document["paths"]["/health"]["get"]["responses"]
-    assert "OpenAIErrorView" in str(document["paths"]["/v1/audio/transcriptions"]["post"]["responses"]["400"])
+    assert "OpenAIErrorResponse" in str(document["paths"]["/v1/audio/transcriptions"]["post"]["responses"]["400"])
 
 
 def test_the_documentation_can_be_turned_off() -> None:

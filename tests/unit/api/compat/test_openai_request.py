@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from scrivano.api.compat.openai_request import Asked, parse
+from scrivano.api.compat.openai_request import OpenAIRequest, parse
 from scrivano.api.compat.openai_responses import delta, done, render_body, segment_event
 from scrivano.domain.errors import BadParameter, ModelNotFound
 from scrivano.domain.job import JobOptions
@@ -28,11 +28,11 @@ SEGMENTS = (
 TRANSCRIPT = Transcript(language="en", duration=2.1, segments=SEGMENTS)
 
 
-def asked(**fields: str) -> Asked:
+def asked(**fields: str) -> OpenAIRequest:
     return understood({name: [value] for name, value in fields.items()})
 
 
-def understood(form: dict[str, list[str]]) -> Asked:
+def understood(form: dict[str, list[str]]) -> OpenAIRequest:
     return parse(FormFields(form), ["nano"])
 
 
@@ -41,7 +41,7 @@ def body(transcript: Transcript = TRANSCRIPT, **fields: str) -> Any:
 
 
 def test_an_empty_form_asks_for_json() -> None:
-    assert asked() == Asked(
+    assert asked() == OpenAIRequest(
         language=None,
         options=JobOptions(),
         response_format="json",

@@ -1,0 +1,249 @@
+"""What the OpenAPI document says beyond the response models: request bodies, examples, descriptions of errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from scrivano.api.schemas import EXAMPLE_JOB_ID, ErrorResponse
+
+__all__ = [
+    "JOB_EXAMPLES",
+    "METRICS_EXAMPLE",
+    "MODEL_EXAMPLES",
+    "MODEL_STREAM_EXAMPLE",
+    "STREAM_EXAMPLE",
+    "SUBMIT_BODY",
+    "SYNCHRONOUS",
+    "errors",
+]
+
+_ERROR_DESCRIPTIONS = {
+    400: "The request is invalid; the message says what to send instead.",
+    404: "There is no such job or model.",
+    410: "The job was cancelled in the meantime.",
+    413: "The file is larger than MAX_UPLOAD_BYTES.",
+    422: "The Idempotency-Key was used for another recording or other parameters.",
+    429: "MAX_QUEUE jobs are waiting; `Retry-After` says when to try again.",
+    500: "The job failed, or the worker has ended; the message says which.",
+    503: "The server is stopping; the job continues when it runs again.",
+    507: "The disk is full.",
+}
+
+# The errors of a request that waits for its job.
+SYNCHRONOUS = (400, 404, 410, 413, 422, 429, 500, 503, 507)
+
+
+def errors(*statuses: int, model: type[BaseModel] | None = ErrorResponse) -> dict[int | str, dict[str, Any]]:
+    """For a route's `responses`. `model`: the body; None: there is no body."""
+    body = {} if model is None else {"model": model}
+    return {status: {"description": _ERROR_DESCRIPTIONS[status], **body} for status in statuses}
+
+
+METRICS_EXAMPLE = """\
+# HELP scrivano_jobs_ended_total Jobs that ended, by how.
+# TYPE scrivano_jobs_ended_total counter
+scrivano_jobs_ended_total{error_code="",outcome="done"} 42.0
+"""
+
+
+_OPTIONS: dict[str, Any] = {
+    "languages": {
+        "type": "string",
+        "description": "The language is detected among these. ISO 639-1, separated by commas, or several fields named"
+        " `languages` or `languages[]`.",
+        "examples": ["de,en"],
+    },
+    "multilingual": {
+        "type": "boolean",
+        "default": False,
+        "description": "The recording may contain several languages, one after another; each segment has its own."
+        " Cannot be combined with `language`.",
+    },
+    "prompt": {
+        "type": "string",
+        "description": "Text that precedes the recording: the transcript continues its style and spelling.",
+        "examples": ["Minutes of the Scrivano meeting."],
+    },
+    "hotwords": {
+        "type": "string",
+        "description": "Words to expect that the model would not.",
+        "examples": ["Scrivano, CTranslate2"],
+    },
+    "word_timestamps": {
+        "type": "boolean",
+        "description": "Return the times of each word. Absent: the server's setting.",
+    },
+    "vad": {
+        "type": "boolean",
+        "default": True,
+        "description": "`false`: also decode what the voice detector takes for silence.",
+    },
+    "beam_size": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 10,
+        "description": "Hypotheses kept while decoding; 1 is greedy and fastest.",
+    },
+    "temperature": {
+        "type": "number",
+        "minimum": 0,
+        "maximum": 1,
+        "description": "The first temperature to decode with; 0, the default, is a beam search. Whisper raises it"
+        " if the result is poor.",
+    },
+    "priority": {
+        "type": "string",
+        "enum": ["interactive", "normal", "bulk"],
+        "default": "normal",
+        "description": "The order of jobs. `bulk` waits for the others, but not for ever.",
+    },
+    "metadata": {
+        "type": "string",
+        "description": "A JSON object of strings, returned with the job.",
+        "examples": ['{"customer": "42"}'],
+    },
+    "model": {
+        "type": "string",
+        "description": "One of the served models. Absent: the default model.",
+    },
+}
+
+SUBMIT_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    "audio": {
+                        "type": "string",
+                        "format": "binary",
+                        "description": "Any format that FFmpeg reads: WAV, MP3, M4A, OGG, FLAC, MP4, MKV, …"
+                        " Required, unless `audio_url` is given.",
+                    },
+                    "audio_url": {
+                        "type": "string",
+                        "format": "uri",
+                        "description": "Instead of `audio`: the URL of the recording. The server downloads it"
+                        " before it responds.",
+                        "examples": ["https://files.example.org/meeting.mp3"],
+                    },
+                    "language": {
+                        "type": "string",
+                        "description": "ISO 639-1. Absent: it is detected.",
+                        "examples": ["en"],
+                    },
+                    "task": {
+                        "type": "string",
+                        "enum": ["transcribe", "translate"],
+                        "default": "transcribe",
+                        "description": "`translate`: to English.",
+                    },
+                    "webhook_url": {
+                        "type": "string",
+                        "description": "Receives the finished job by POST, and model events until the server stops.",
+                        "examples": ["http://127.0.0.1:9000/hook"],
+                    },
+                    "queue": {
+                        "type": "boolean",
+                        "default": False,
+                        "description": "Accept the job in any state of the model; it waits for the model.",
+                    },
+                    **_OPTIONS,
+                },
+            }
+        }
+    },
+}
+
+_RUNNING = {
+    "id": EXAMPLE_JOB_ID,
+    "status": "running",
+    "task": "transcribe",
+    "progress": 42,
+    "language": "en",
+    "duration_secs": 118.2,
+    "created_at": "2026-01-31T12:00:00.000Z",
+    "completed_at": None,
+    "filename": "meeting.mp3",
+    "segments": [],
+}
+
+_SEGMENT = {
+    "index": 0,
+    "start": 0.29,
+    "end": 2.99,
+    "text": "The director will arrive.",
+    "words": [
+        {"text": "The", "start": 0.29, "end": 0.41, "probability": 0.99},
+        {"text": " director", "start": 0.41, "end": 0.93, "probability": 0.98},
+        {"text": " will", "start": 0.93, "end": 1.13, "probability": 0.99},
+        {"text": " arrive.", "start": 1.13, "end": 2.99, "probability": 0.97},
+    ],
+    "avg_logprob": -0.21,
+    "no_speech_prob": 0.01,
+    "compression_ratio": 0.8,
+    "temperature": 0.0,
+    "tokens": [440, 5391, 486, 8881, 13],
+}
+
+JOB_EXAMPLES: dict[str, Any] = {
+    "running": {"value": _RUNNING},
+    "done": {
+        "value": _RUNNING
+        | {"status": "done", "progress": 100, "completed_at": "2026-01-31T12:00:04.250Z", "segments": [_SEGMENT]}
+    },
+    "failed": {
+        "value": _RUNNING
+        | {
+            "status": "failed",
+            "progress": 0,
+            "completed_at": "2026-01-31T12:00:01.000Z",
+            "error": "the file has no audio stream; send a recording with sound",
+            "error_code": "no_audio",
+        }
+    },
+}
+
+STREAM_EXAMPLE = """\
+id: 3
+event: progress
+data: {"type": "progress", "percent": 42, "chunk": 3, "chunks_total": 7}
+
+id: 4
+event: segment
+data: {"type": "segment", "index": 2, "start": 31.2, "end": 33.9, "text": "The director will arrive.", "…": "…"}
+
+id: 8
+event: done
+data: {"type": "done", "job": {"id": "…", "status": "done", "…": "…"}}
+"""
+
+MODEL_EXAMPLES: dict[str, Any] = {
+    "unloaded": {"value": {"state": "unloaded", "model": "large-v3"}},
+    "loading": {"value": {"state": "loading", "model": "large-v3"}},
+    "waiting_for_gpu": {
+        "value": {
+            "state": "waiting_for_gpu",
+            "model": "large-v3",
+            "vram_needed_mb": 3951,
+            "vram_free_mb": 512,
+            "retry_in_secs": 30,
+            "vram_used_mb": 11770,
+            "vram_total_mb": 12282,
+        }
+    },
+    "ready": {"value": {"state": "ready", "model": "large-v3", "loaded_at": "2026-01-31T12:00:00.000Z"}},
+}
+
+MODEL_STREAM_EXAMPLE = """\
+id: 1
+event: model_loading
+data: {"type": "model_loading"}
+
+id: 2
+event: model_ready
+data: {"type": "model_ready", "loaded_at": "2026-01-31T12:00:00.000Z"}
+"""
