@@ -275,7 +275,7 @@ def test_a_body_that_does_not_match_its_checksum_does_not_count(server: Served, 
     where = begin(server)
     right = b64encode(hashlib.new(algorithm, BYTES[:5000]).digest()).decode()
 
-    refused(patch(server, where, 0, BYTES[1:5001], Upload_Checksum=f"{algorithm} {right}"), 460, "send it again")
+    refused(patch(server, where, 0, BYTES[1:5001], Upload_Checksum=f"{algorithm} {right}"), 460, "send them again")
     assert offset(server, where) == 0
     assert patch(server, where, 0, BYTES[:5000], Upload_Checksum=f"{algorithm} {right}").status_code == 204
     assert offset(server, where) == 5000
@@ -300,7 +300,7 @@ def test_what_does_not_fit_together_is_refused(server: Served) -> None:
     refused(patch(server, where, 0, b"x", Content_Type="audio/flac"), 415, "application/offset+octet-stream")
     refused(patch(server, where, -1, b"x"), 400, "Upload-Offset")
     refused(patch(server, where, 0, b"x", Tus_Resumable="0.2.2"), 412, "1.0.0")
-    refused(patch(server, nowhere, 0, b"x"), 404, "begin a new one")
+    refused(patch(server, nowhere, 0, b"x"), 404, "create a new upload")
     assert server.http.head(nowhere, headers=TUS).status_code == 404
     assert server.http.head(where).status_code == 412
     refused(server.http.delete(nowhere, headers=TUS), 404, "not found")
