@@ -11,11 +11,12 @@ from fastapi import Depends, Request
 from scrivano.auth.keys import ANONYMOUS, Caller
 from scrivano.engines.gpu_memory import GpuMemory
 from scrivano.files.blobs import Blobs
+from scrivano.running.model_event_log import ModelEventLog
 from scrivano.running.runner import Runner
 from scrivano.store.database import Database
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
-from scrivano.store.wake_ups import ModelEventLog, WakeUps
+from scrivano.store.wake_ups import WakeUps
 from scrivano.submission.resumable_jobs import ResumableJobs
 from scrivano.submission.submissions import Submissions
 from scrivano.submission.waiter import Waiter

@@ -4,18 +4,19 @@ May import: domain, engines, files, processes, store, telemetry, text.
 
 Modules, each may import only those below it:
 
-    runner          the thread that decides: which job starts, which chunks are decoded, what is late
-    job_runs        the running jobs: feeds each machine, carries out its commands
-    job_run         one attempt at a job as a machine: messages in, commands out (pure)
-    chunk_run       one chunk of a running job, and its stored result (pure)
-    engine_pool     which models are loaded on which devices
-    engine_process  one engine child and its batches
-    media_process   children that prepare recordings
-    job_queue       jobs that wait (pure)
-    scheduler       which chunks form the next batch (pure)
-    ageing          which priority class has the turn (pure)
-    language        the language of a job and of each chunk (pure)
-    model_state     the life of a model (pure)
+    runner           the thread that decides: which job starts, which chunks are decoded, what is late
+    job_runs         the running jobs: feeds each machine, carries out its commands
+    job_run          one attempt at a job as a machine: messages in, commands out (pure)
+    chunk_run        one chunk of a running job, and its stored result (pure)
+    engine_pool      which models are loaded on which devices
+    engine_process   one engine child and its batches
+    media_process    children that prepare recordings
+    job_queue        jobs that wait (pure)
+    scheduler        which chunks form the next batch (pure)
+    ageing           which priority class has the turn (pure)
+    language         the language of a job and of each chunk (pure)
+    model_state      the life of a model (pure)
+    model_event_log  the events of the model, for those who follow them
 """
 
-__all__ = ["engine_pool", "engine_process", "job_runs", "media_process", "model_state", "runner"]
+__all__ = ["engine_pool", "engine_process", "job_runs", "media_process", "model_event_log", "model_state", "runner"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -270,7 +271,9 @@ class JobRun:
         """Take in what earlier attempts decoded. Up to the first chunk that they lacked, its text is in the log."""
         for row in stored:
             run = self._chunks[row.chunk.index] = ChunkRun(row.chunk, row.crashes)
-            if row.result is not None:
+            if row.result is None:
+                continue
+            with suppress(ValueError):  # another version stored it in a form of its own: the chunk is decoded again
                 result = self._codec.parse(row.result)
                 run.segments = chunk_segments(row.chunk, result.segments)
                 self._languages.recall(row.chunk.index, result.language, result.detected)

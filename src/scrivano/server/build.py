@@ -27,6 +27,7 @@ from scrivano.files.disk_space import DiskSpace
 from scrivano.housekeeping.retention import Retention
 from scrivano.net.address_policy import AddressPolicy
 from scrivano.net.guarded_transport import GuardedTransport
+from scrivano.running.model_event_log import ModelEventLog
 from scrivano.running.runner import Runner
 from scrivano.server.devices import choose_device, model_names, runner_options
 from scrivano.server.gauges import gauges
@@ -36,7 +37,7 @@ from scrivano.store.database import Database
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
 from scrivano.store.uploads import UploadStore
-from scrivano.store.wake_ups import DELIVERIES, MODEL, ModelEventLog, WakeUps
+from scrivano.store.wake_ups import DELIVERIES, MODEL, WakeUps
 from scrivano.submission.admission import Admission
 from scrivano.submission.fetch import Downloads
 from scrivano.submission.job_intake import JobIntake

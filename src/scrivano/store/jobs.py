@@ -1,16 +1,15 @@
-"""The jobs, each with its chunks, event log and transcript: the only truth about them.
+"""Jobs, each with its chunks, event log and transcript: the single source of truth about them.
 
-Any thread may call. A method returns, and a hook is called, after its commit: from then on a power cut loses nothing of
-it. Where a call writes, it may raise `StorageFull`.
+Any thread may call. A method returns, and a hook is called, after the commit: from then on a power cut loses nothing.
+A method that writes may raise `StorageFull`.
 
-A run of a job is an *attempt*: `claim` numbers it, and every write of a runner carries the number. When another
-attempt has begun, or the job has ended, such a write changes nothing and says so (False or None).
+A run of a job is an *attempt*: `claim` numbers it, and every write of the runner carries the number. If another attempt
+has started, or the job has ended, such a write changes nothing and returns False or None.
 
-Where a method takes an `owner`, jobs that are not this API key's are not there for it; None: all jobs are.
+A method that takes an `owner` (the id of an API key) sees only the jobs of that owner; None: all jobs.
 
-`outbox` and `partials` keep what else is in the database; `joblog`, `quotas` and `repeats` are parts of this module's
-transactions. No other module has SQL. The statements run on SQLite and PostgreSQL alike; what is SQLite's own stands in
-`database`.
+`outbox` and `uploads` store the rest of the database; `event_log`, `quotas` and `idempotency` are parts of the
+transactions here. The statements run on SQLite and PostgreSQL alike; what only SQLite needs is in `database`.
 """
 
 from __future__ import annotations
@@ -87,10 +86,10 @@ class Decoded:
 
 
 class JobStore:
-    """The jobs. What each one's end is to tell goes into `outbox` with it.
+    """The end of a job and its webhook deliveries, which go into `outbox`, are one transaction.
 
-    `on_change` is called with a job's id when its event log has grown, `on_end` with a job that is done, failed or
-    cancelled; both after the commit, on the thread that wrote, so they must return at once and never raise.
+    `on_change` is called with the id of a job whose event log has grown, `on_end` with a job that is done, failed or
+    cancelled. Both are called after the commit, on the thread that wrote: they must return at once and never raise.
     """
 
     def __init__(
@@ -137,17 +136,17 @@ class JobStore:
             return _job(db, job_id, owner)
 
     def get_result(self, job_id: str) -> bytes | None:
-        """The JSON bytes of the job's `segments`; None unless it is done (or there is no such job)."""
+        """The `segments` of the job as JSON bytes; None unless it is done (or if there is no such job)."""
         with self._database.read() as db:
             return db.scalar(select(results.c.segments).where(results.c.job_id == job_id))
 
     def queue_depth(self) -> int:
-        """Jobs that wait; running ones do not count."""
+        """Waiting jobs; running ones do not count."""
         with self._database.read() as db:
             return quotas.count_waiting(db)
 
     def count_unfinished(self) -> dict[tuple[JobStatus, Priority], int]:
-        """How many jobs wait and run, of each priority; none that has none."""
+        """How many jobs wait and run, by priority; zero counts are left out."""
         priority = func.coalesce(jobs.c.options["priority"].as_string(), Priority.NORMAL.value)
         alive = jobs.c.status.in_([status for status in JobStatus if not status.terminal])
         query = select(jobs.c.status, priority, func.count()).where(alive).group_by(jobs.c.status, priority)
@@ -169,7 +168,7 @@ class JobStore:
         before: tuple[datetime, str] | None = None,
         owner: str | None = None,
     ) -> list[Job]:
-        """Newest first; `before`: only those older than the job with this `created_at` and id."""
+        """Newest first. `before`: only jobs older than the one with this `created_at` and id."""
         query = select(*_JOB).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit).where(_of(owner))
         if status is not None:
             query = query.where(jobs.c.status == status)
@@ -187,7 +186,7 @@ class JobStore:
             return set(db.scalars(select(jobs.c.id) if ended else select(jobs.c.id).where(needed)))
 
     def expired(self, before: datetime, limit: int) -> list[str]:
-        """Jobs that ended at that time or earlier, longest ago first."""
+        """Jobs that ended at that time or earlier, oldest end first."""
         with self._database.read() as db:
             query = select(jobs.c.id).where(_ENDED, jobs.c.completed_at <= before)
             return list(db.scalars(query.order_by(jobs.c.completed_at, jobs.c.id).limit(limit)))
@@ -234,15 +233,15 @@ class JobStore:
         return earlier or job.id
 
     def check_room(self, max_queue: int | None, owner: str | None = None, limits: Limits = UNLIMITED) -> None:
-        """Whether a job of this owner would be accepted now. Raises `QueueFull`, `LimitReached` as `add_job` does."""
+        """Check whether a job of this owner would be accepted now. Raises `QueueFull`, `LimitReached` like `add_job`."""
         with self._database.read() as db:
             quotas.check_queue(db, max_queue)
             quotas.check_owner(db, owner, limits, self._now())
 
     def claim(self, job_id: str, lease_secs: float) -> Job | None:
-        """Begin the job's next attempt: from the queue, or from an attempt whose lease has run out.
+        """Start the next attempt at a job that waits, or whose attempt has lost its lease; else None.
 
-        None when neither is so. The chunks and results of earlier attempts stay.
+        The chunks and results of earlier attempts stay.
         """
         now = self._now()
         lease = {"_job_id": job_id, "_now": now, "_until": now + timedelta(seconds=lease_secs)}
@@ -250,7 +249,7 @@ class JobStore:
             return _job(db, job_id) if db.execute(_CLAIM, lease).rowcount else None
 
     def release_leases(self) -> int:
-        """At start, when no other process can hold one (the data folder is locked): every lease is void.
+        """End every lease. For the start, when no other process can hold one: the data folder is locked.
 
         Returns how many jobs were running.
         """
@@ -263,12 +262,12 @@ class JobStore:
             return _set(db, job_id, attempt, lease_expires_at=self._now() + timedelta(seconds=lease_secs))
 
     def release(self, job_id: str, attempt: int) -> bool:
-        """By the attempt itself, when it ends without an end of its job: the next one need not wait for its lease."""
+        """An attempt gives up its lease without ending its job, so that the next attempt need not wait for it."""
         with self._database.write() as db:
             return _set(db, job_id, attempt, lease_expires_at=None)
 
     def set_language(self, job_id: str, attempt: int, language: str) -> bool:
-        """For a job that has none; a language once known is kept."""
+        """Set the language of a job that has none; a known language stays."""
         with self._database.write() as db:
             job = _held(db, job_id, attempt)
             if job is not None and job.language is None:
@@ -303,7 +302,7 @@ class JobStore:
             return known[:same] + [StoredChunk(chunk, None, 0) for chunk in plan[same:]]
 
     def plan_complete(self, job_id: str, attempt: int, *, chunks_total: int, duration_secs: float) -> bool:
-        """No more chunks will come. Those of a longer earlier plan are dropped. `duration_secs` is what was decoded."""
+        """No more chunks follow; those of a longer earlier plan are dropped. `duration_secs`: decoded seconds."""
         with self._database.write() as db:
             accepted = _set(db, job_id, attempt, chunks_total=chunks_total, duration_secs=duration_secs)
             if accepted:
@@ -311,7 +310,7 @@ class JobStore:
             return accepted
 
     def chunks(self, job_id: str) -> list[StoredChunk]:
-        """The job's chunks in order; none once it has ended."""
+        """The chunks of the job, in order; none after its end."""
         with self._database.read() as db:
             return _chunks(db, job_id)
 
@@ -335,9 +334,9 @@ class JobStore:
         return accepted
 
     def count_crashes(self, suspects: Sequence[tuple[str, int, int]]) -> list[int]:
-        """One more crash for each chunk `(job_id, attempt, index)` that an engine died over.
+        """Count one more crash for each chunk `(job_id, attempt, index)` over which an engine died.
 
-        Returns each one's count; 0 where the attempt no longer runs or the chunk is gone.
+        Returns their counts; 0 if the attempt no longer runs, or the chunk is gone.
         """
         with self._database.write() as db:
             return [_count_crash(db, *suspect) for suspect in suspects]
@@ -347,9 +346,9 @@ class JobStore:
     def publish_done(
         self, job_id: str, attempt: int, segments_json: bytes, *, language: str | None, duration_secs: float
     ) -> bool:
-        """The transcript, the status, the final event and the webhook delivery, in one transaction.
+        """Store the transcript, the status, the final event and the webhook delivery, in one transaction.
 
-        `segments_json` is the JSON array that is served from now on. `language` None keeps the one that is known.
+        `segments_json`: the JSON array that is served from now on. `language` None keeps the known one.
         """
         values: dict[str, object] = {"status": JobStatus.DONE, "progress": 100, "duration_secs": duration_secs}
         if language is not None:
@@ -361,7 +360,7 @@ class JobStore:
         return self._finished(job)
 
     def publish_failed(self, job_id: str, attempt: int | None, code: str, message: str) -> bool:
-        """End the job with an error. `attempt` None: a job that still waits in the queue."""
+        """End the job with an error. `attempt` None: a job that still waits."""
         fence = _QUEUED if attempt is None else _RUNNING
         with self._database.write() as db:
             values = {"status": JobStatus.FAILED, "error": message, "error_code": code}
@@ -369,7 +368,7 @@ class JobStore:
         return self._finished(job)
 
     def cancel(self, job_id: str, *, owner: str | None = None) -> Job:
-        """End a job that waits or runs, whoever runs it. Raises `JobNotFound`, `JobTerminal`."""
+        """End a job that waits or runs, whatever attempt runs it. Raises `JobNotFound`, `JobTerminal`."""
         with self._database.write() as db:
             fence = _CANCELLABLE.where(_of(owner))
             job = self._finish(db, fence, {"_job_id": job_id}, {"status": JobStatus.CANCELLED})
@@ -379,10 +378,10 @@ class JobStore:
         return job
 
     def retry(self, job_id: str, *, owner: str | None = None, limits: Limits = UNLIMITED) -> Job:
-        """Have a failed or cancelled job wait for another attempt. Its audio must still be there.
+        """Queue a failed or cancelled job for another attempt. Its audio must still be there.
 
-        Its log begins anew, at the next number; a webhook that was not yet told of its end is told of the next one.
-        Raises `JobNotFound`, `JobNotRetriable`, and `LimitReached` as `add_job` does.
+        Its event log starts again, at the next number. A webhook that was not yet called for its end is called for the
+        next one. Raises `JobNotFound`, `JobNotRetriable`, and `LimitReached` like `add_job`.
         """
         may = jobs.c.status.in_([status for status in JobStatus if JobStatus.QUEUED in NEXT_STATUSES[status]])
         again = dict.fromkeys(("error", "error_code", "completed_at", "duration_secs", "chunks_total"))
@@ -400,19 +399,19 @@ class JobStore:
         return job
 
     def purge(self, job_id: str) -> None:
-        """Forget an ended job: its row, events, transcript, deliveries and idempotency key. Its files are `blobs`'.
+        """Delete an ended job: its row, events, transcript, deliveries and idempotency key. `Blobs` has its files.
 
         Raises `JobNotFound`, `JobUnfinished`.
         """
         with self._database.write() as db:
-            # What belongs to it goes with it: the foreign keys cascade.
+            # The foreign keys cascade to everything that belongs to the job.
             if not db.execute(delete(jobs).where(jobs.c.id == job_id, _ENDED)).rowcount:
                 raise JobUnfinished(job_id, _job(db, job_id).status)
 
     def _finish(
         self, db: Connection, fence: Update, which: Mapping[str, object], values: Mapping[str, object]
     ) -> Job | None:
-        """Whatever ends a job ends it here: its row, its chunks, its last event, its webhook delivery."""
+        """The only place where a job ends: its row, its chunks, its last event, its webhook delivery."""
         now, job_id = self._now(), str(which["_job_id"])
         if not db.execute(fence, {**which, **values, "completed_at": now, "lease_expires_at": None}).rowcount:
             return None
@@ -442,9 +441,9 @@ class JobStore:
     # Events ----------------------------------------------------------------------------------------------------
 
     def append_event(self, job_id: str, attempt: int, kind: str, data: Mapping[str, Any]) -> int | None:
-        """Add to the job's log; returns the event's `seq`, None when the attempt no longer runs.
+        """Add to the event log of the job; returns the `seq` of the event, None if the attempt no longer runs.
 
-        A `progress` event also sets the job's percentage; where `percent` would go back, it is raised to that.
+        A `progress` event also sets the percentage of the job, and never lowers it.
         """
         with self._database.write() as db:
             job = _held(db, job_id, attempt)
@@ -477,7 +476,7 @@ class JobStore:
 
 _ENDED = jobs.c.status.in_([status for status in JobStatus if status.terminal])
 
-# Built once: putting a statement together takes longer than SQLite takes to run it, and these run for every chunk.
+# Built once: building a statement takes longer than SQLite takes to run it, and these run for every chunk.
 _GET_JOB = select(*_JOB).where(jobs.c.id == bindparam("_job_id"))
 _GET_OWN_JOB = _GET_JOB.where(jobs.c.owner == bindparam("_owner"))
 _HELD = select(*_JOB).where(jobs.c.id.in_(bindparam("_job_ids", expanding=True))).with_for_update()
@@ -486,7 +485,7 @@ _QUEUED = _SET_JOB.where(jobs.c.status == JobStatus.QUEUED)
 _CANCELLABLE = _SET_JOB.where(
     jobs.c.status.in_([status for status in JobStatus if JobStatus.CANCELLED in NEXT_STATUSES[status]])
 )
-# The fence: this attempt is the job's newest, and the job has not ended.
+# The fence: the attempt is the newest one of the job, and the job has not ended.
 _RUNNING = _SET_JOB.where(jobs.c.attempt == bindparam("_attempt"), jobs.c.status == JobStatus.RUNNING)
 _CLAIM = _SET_JOB.where(
     or_(
@@ -513,18 +512,18 @@ _SET_RESULT = (
 
 
 def _set(db: Connection, job_id: str, attempt: int, **values: object) -> bool:
-    """Change the row of a job for its newest attempt. False: this is not it, or the job has ended."""
+    """Change the row of a job, if this is its newest attempt and the job has not ended; returns whether it was."""
     return bool(db.execute(_RUNNING, {"_job_id": job_id, "_attempt": attempt, **values}).rowcount)
 
 
 def _held(db: Connection, job_id: str, attempt: int) -> Job | None:
-    """The job if the fence lets this attempt write; its row is locked until the commit (SQLite locks all)."""
+    """The job, if the fence lets this attempt write. Its row is locked until the commit (SQLite locks everything)."""
     job = _running(db, [job_id]).get(job_id)
     return job if job is not None and job.attempt == attempt else None
 
 
 def _running(db: Connection, job_ids: Collection[str]) -> dict[str, Job]:
-    """Those of the jobs that run, locked likewise."""
+    """The running ones of these jobs, locked like in `_held`."""
     rows = db.execute(_HELD, {"_job_ids": list(job_ids)})
     return {row.id: Job(**row._asdict()) for row in rows if row.status is JobStatus.RUNNING}
 
@@ -562,7 +561,7 @@ def _job(db: Connection, job_id: str, owner: str | None = None) -> Job:
 
 
 def _chunks(db: Connection, job_id: str, indices: Sequence[int] | None = None) -> list[StoredChunk]:
-    """All of a job's, or some."""
+    """All chunks of a job, or those at `indices`."""
     if indices is None:
         rows = db.execute(_CHUNKS, {"_job_id": job_id})
     else:
@@ -574,7 +573,7 @@ def _chunks(db: Connection, job_id: str, indices: Sequence[int] | None = None) -
 
 
 def _common(plan: Sequence[Chunk], known: Sequence[StoredChunk]) -> int:
-    """How many chunks both begin with."""
+    """How many chunks are the same from the start."""
     for count, (chunk, stored) in enumerate(zip(plan, known, strict=False)):
         if chunk != stored.chunk:
             return count
@@ -582,7 +581,7 @@ def _common(plan: Sequence[Chunk], known: Sequence[StoredChunk]) -> int:
 
 
 def _replace_chunks(db: Connection, job_id: str, plan: Sequence[Chunk], *, others: bool) -> None:
-    """`plan` in place of all from its first index on; `others`: whether there are any."""
+    """Put `plan` in place of all chunks from its first index on. `others`: there are such chunks."""
     if others:
         db.execute(_DROP_CHUNKS, {"_job_id": job_id, "_first": plan[0].index})
     rows = [

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Any
 
 MODEL = "model"
 DELIVERIES = "deliveries"
-
-# How many events back `Last-Event-ID` can replay on the model's stream.
-STORED_MODEL_EVENTS = 256
 
 
 class WakeUps:
@@ -62,35 +55,3 @@ class WakeUps:
     def _wake(self, key: str) -> None:
         for event in self._watchers.get(key, ()):
             event.set()
-
-
-@dataclass(frozen=True, slots=True)
-class ModelEvent:
-    seq: int
-    type: str
-    data: Mapping[str, Any]
-
-
-class ModelEventLog:
-    """The last events of the model, numbered from 1 since the server started. Thread-safe."""
-
-    def __init__(self, changed: Callable[[], None]) -> None:
-        self._changed = changed
-        self._lock = threading.Lock()
-        self._events: deque[ModelEvent] = deque(maxlen=STORED_MODEL_EVENTS)
-        self._seq = 0
-
-    def append(self, type: str, data: Mapping[str, Any]) -> None:
-        with self._lock:
-            self._seq += 1
-            self._events.append(ModelEvent(self._seq, type, data))
-        self._changed()
-
-    def after(self, seq: int) -> list[ModelEvent]:
-        with self._lock:
-            return [event for event in self._events if event.seq > seq]
-
-    @property
-    def last_seq(self) -> int:
-        with self._lock:
-            return self._seq
