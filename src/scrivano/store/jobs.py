@@ -205,17 +205,17 @@ class JobStore:
         limits: Limits = UNLIMITED,
         upload_id: str | None = None,
     ) -> str:
-        """JobStore a new job, of which the audio must lie in its place, fsynced; returns its id.
+        """Store a new job whose audio is already in its final place, fsynced; returns its id.
 
         With the key of an earlier job nothing is stored: that job's id is returned, or `KeyReused` raised if its
         recording or parameters differ. (The file name does not matter.) Without a key, and with `duplicates_since`, the
         same holds for a job that was accepted since then for the same recording and parameters, unless it failed or was
-        cancelled. Both consider jobs of the same owner only, so that nobody can find out what others have sent.
+        cancelled. Both consider jobs of the same owner only, so that no caller can find out what others have sent.
 
         Raises `QueueFull` if `max_queue` jobs are waiting already, and `LimitReached` if the owner has reached one of
         its `limits`.
 
-        With `upload_id` the job is what that upload has become; it becomes one once. Raises `UploadNotFound`.
+        With `upload_id` that upload becomes the job, once. Raises `UploadNotFound`.
         """
         row = {column.name: getattr(job, column.name) for column in _JOB}
         row |= {"options": dict(job.options), "audio_sha256": audio_sha256, "audio_bytes": audio_bytes}
@@ -232,8 +232,8 @@ class JobStore:
                 uploads.set_job(db, upload_id, earlier or job.id)
         return earlier or job.id
 
-    def check_room(self, max_queue: int | None, owner: str | None = None, limits: Limits = UNLIMITED) -> None:
-        """Check whether a job of this owner would be accepted now. Raises `QueueFull`, `LimitReached` like `add_job`."""
+    def check_capacity(self, max_queue: int | None, owner: str | None = None, limits: Limits = UNLIMITED) -> None:
+        """Whether a job of this owner would be accepted now. Raises `QueueFull`, `LimitReached` like `add_job`."""
         with self._database.read() as db:
             quotas.check_queue(db, max_queue)
             quotas.check_owner(db, owner, limits, self._now())
@@ -279,11 +279,11 @@ class JobStore:
     def add_chunks(
         self, job_id: str, attempt: int, plan: Sequence[Chunk], *, duration_secs: float | None = None
     ) -> list[StoredChunk] | None:
-        """JobStore the next chunks of the plan, ascending, and return them as they now stand.
+        """Store the next chunks of the plan, ascending; returns them as stored.
 
-        `duration_secs`: what the recording claims, in seconds.
-        A chunk that an earlier attempt cut alike keeps its result. From the first that differs on, the earlier
-        plan is void: it and all later chunks are dropped, and the plan is no longer complete.
+        `duration_secs`: seconds as the container claims. A chunk that an earlier attempt cut in the same way keeps its
+        result. From the first one that differs, the earlier plan is void: that chunk and all later ones are dropped,
+        and the plan is no longer complete.
         """
         with self._database.write() as db:
             job = _held(db, job_id, attempt)
@@ -315,9 +315,9 @@ class JobStore:
             return _chunks(db, job_id)
 
     def store_results(self, batch: Sequence[Decoded]) -> list[bool]:
-        """JobStore the results of a batch in one transaction; say which were accepted, in the order given.
+        """Store the results of a batch in one transaction; returns which were accepted, in the order given.
 
-        Each stands for itself: a lost lease, or a chunk that the plan no longer has, refuses only its own.
+        A result is refused alone: if its attempt has lost its lease, or its chunk is no longer in the plan.
         """
         with self._database.write() as db:
             running = _running(db, {decoded.job_id for decoded in batch})

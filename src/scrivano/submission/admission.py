@@ -60,7 +60,7 @@ class Admission:
         For uploads in several requests: before the first byte is sent, and again when the last one has arrived.
         """
         self.check_worker()
-        await run_sync(self.store.check_room, self.max_queue, caller.owner, caller.limits)
+        await run_sync(self.store.check_capacity, self.max_queue, caller.owner, caller.limits)
         if job_request.webhook_url:
             self.webhooks.register(job_request.webhook_url)
 
