@@ -1,8 +1,8 @@
-"""A process that has loaded what its forks need: a fork costs 5 ms where a fresh interpreter costs 200.
+"""A process that has loaded what its forks need: a fork takes 5 ms, a new interpreter 200.
 
-`ForkServer` and `Forked` are for the process that wants the work done, `run` for the program that does it. Between
-them lie one socket for requests, over which each new fork's ends of its pipes go, and one more for each fork, over
-which its return code comes. Whoever closes that one kills the fork; so all die with the process that wanted them.
+`ForkServer` and `Forked` are for the process that needs work done, `run` is for the program that does it. They share
+one socket for requests, over which the pipe ends of each new fork are sent, and one more socket for each fork, over
+which its return code comes back. Closing that one kills the fork, so all forks end with the process that uses them.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ Loaded = TypeVar("Loaded")
 
 FORKS = "--forks"
 
-# Elsewhere libraries may have started threads that a fork lacks; there each request starts the program anew.
+# Elsewhere libraries may have started threads, which a fork does not have: there each request starts a new program.
 FORK_IS_SAFE = sys.platform == "linux"
 
-# What keeps numpy from starting threads, which a fork would lack.
+# Keeps numpy from starting threads, which a fork would not have.
 NO_THREADS = {"OPENBLAS_NUM_THREADS": "1"}
 
 MAX_CODE_BYTES = 64
 
 
 class Forked:
-    """A fork as `processes.Child` takes it. Its stderr is its server's."""
+    """A fork as a `child.Process`. Its stderr is that of the fork server."""
 
     stderr = None
 
     def __init__(self, requests: socket.socket) -> None:
-        """Raises `OSError` where the server at the other end is gone."""
+        """Raises `OSError` if the fork server is gone."""
         read_in, write_in = os.pipe()
         read_out, write_out = os.pipe()
         self._control, theirs = socket.socketpair()
@@ -57,7 +57,7 @@ class Forked:
             theirs.close()
 
     def wait(self) -> int:
-        """The return code, as in `subprocess`; that of a kill where the server died with it."""
+        """The return code, as in `subprocess`; that of a kill if the fork server died, too."""
         told = b"".join(iter(lambda: self._control.recv(MAX_CODE_BYTES), b""))
         self._control.close()
         return int(told or -signal.SIGKILL)
@@ -68,7 +68,7 @@ class Forked:
 
 
 class ForkServer:
-    """The server's process, which `processes.Child` may watch, and `fork`."""
+    """`process` can be watched by a `child.Child`; `fork` starts forks of it."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._requests, theirs = socket.socketpair()
@@ -77,19 +77,19 @@ class ForkServer:
             self.process = Spawned([*command, FORKS], NO_THREADS, theirs.fileno())
 
     def fork(self) -> Forked:
-        """Does not wait; what is sent to the fork before it lives reaches it. Raises `OSError`: the server is gone."""
+        """Returns at once; messages sent before the fork runs reach it. Raises `OSError` if the fork server is gone."""
         return Forked(self._requests)
 
     def close(self) -> None:
-        """End the server, and its forks with it."""
+        """Kill the fork server and its forks."""
         self._requests.close()
         self.process.kill()
 
 
 def run(load: Callable[[], Loaded], work: Callable[[Loaded], int]) -> int:
-    """Do what the command line says: one piece of work on stdin and stdout, or one in a fork for each request.
+    """Work once on stdin and stdout, or, if the command line says so, in a fork for each request.
 
-    Returns the exit code. `load` makes no threads.
+    Returns the exit code. `load` must not start threads.
     """
     die_with_parent()
     if sys.argv[1:] != [FORKS]:
@@ -101,7 +101,7 @@ def run(load: Callable[[], Loaded], work: Callable[[Loaded], int]) -> int:
 
 
 def _serve(begin: Callable[[int, int], int]) -> int:
-    """Begin what is asked for until nobody can ask any more; `begin` takes stdin and stdout and returns a pid."""
+    """Serve requests until the socket closes. `begin` takes stdin and stdout of a new process and returns its pid."""
     ended, wake = socket.socketpair()
     wake.setblocking(False)
     signal.set_wakeup_fd(wake.fileno())
@@ -150,7 +150,7 @@ def _fork(work: Callable[[], int], stdin: int, stdout: int) -> int:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.dup2(stdin, 0)
         os.dup2(stdout, 1)
-        os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # other forks' pipes among them
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # the pipes of other forks are among them
         code = work()
         sys.stdout.flush()
     except BaseException:

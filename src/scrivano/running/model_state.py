@@ -1,4 +1,4 @@
-"""The model's life as a pure state machine: events in, actions out, no clock and no process of its own.
+"""The life of a model as a pure state machine: events in, actions out, no clock and no process inside.
 
     unloaded ──Load──► loading ──Loaded──► ready ──idle, Unload, Died──► unloaded
                         │   ▲
@@ -6,7 +6,7 @@
                         ▼   │
                     waiting_for_gpu
 
-The runner feeds it and carries out what it answers. Times are monotonic seconds, except `loaded_at`.
+`EnginePool` feeds it and carries out its actions. Times are monotonic seconds, except `loaded_at`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from scrivano.domain.job import utc
 
-# A load that keeps failing is tried again, while work waits, after 1 s, 2 s, 4 s, …, at most this.
+# While work waits, a load that failed is tried again after 1 s, 2 s, 4 s, …, at most this.
 MAX_BACKOFF_S = 600.0
 
 
@@ -32,7 +32,7 @@ class ModelState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """`idle_timeout_s` 0: never unload by itself."""
+    """`idle_timeout_s` 0: the model never unloads by itself."""
 
     idle_timeout_s: float = 300.0
     poll_interval_s: float = 30.0
@@ -40,11 +40,11 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Life:
-    """Where the model stands.
+    """The state of the model, and what belongs to it.
 
-    `hold_until`: waiting work does not start a load before this time, so that an unload asked for by a person
-    gives other programs their chance at the memory, and a broken load is not tried in a tight loop.
-    `unload_pending`: unload as soon as nothing is in flight. `last_error`: why the last load failed.
+    `hold_until`: waiting work does not start a load before this time, so that after an unload that a person asked for
+    other programs can take the memory, and a broken load is not tried in a tight loop.
+    `unload_pending`: unload as soon as no batch is in the engine. `last_error`: why the last load failed.
     """
 
     state: ModelState = ModelState.UNLOADED
@@ -61,12 +61,12 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Somebody wants the model now."""
+    """A request wants the model now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unload:
-    """Somebody wants its memory back."""
+    """A request wants the memory of the model back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class LacksMemory:
-    """Before the load, during it, or during work. `retry_s`: when to try again, if not at the usual interval."""
+    """Before the load, during it, or during work. `retry_s`: when to try again; None: after the poll interval."""
 
     needed_mb: int
     free_mb: int
@@ -99,8 +99,11 @@ class Died:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """`work_waiting`: there are chunks or jobs to decode. `in_flight`: a batch is in the engine.
-    `in_use`: something that will soon be work, such as an upload, is under way."""
+    """Time has passed.
+
+    `work_waiting`: there are chunks or jobs to decode. `in_flight`: a batch is in the engine. `in_use`: an upload, which
+    will be work soon, is under way.
+    """
 
     work_waiting: bool
     in_flight: bool
@@ -112,17 +115,17 @@ LifeEvent = Load | Unload | Loaded | LacksMemory | LoadFailed | Died | Tick
 
 @dataclass(frozen=True, slots=True)
 class StartEngine:
-    """Check the memory, start the engine's process and load."""
+    """Check the memory, start the engine process and load."""
 
 
 @dataclass(frozen=True, slots=True)
 class StopEngine:
-    """Kill the engine's process: the one sure way to give all of its memory back."""
+    """Kill the engine process: the one sure way to give all of its memory back."""
 
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """Tell SSE subscribers and webhooks; the payload is made from `Life`."""
+    """Publish an event to SSE subscribers and webhooks; its payload is made from `Life`."""
 
     type: str
 
@@ -131,7 +134,7 @@ Action = StartEngine | StopEngine | Announce
 
 
 def step(life: Life, event: LifeEvent, *, now: float, policy: Policy) -> tuple[Life, tuple[Action, ...]]:
-    """What `event` makes of `life`, and what to do, in order. An event that does not fit the state changes nothing."""
+    """The next `Life`, and what to do, in order. An event that does not fit the state changes nothing."""
     match event:
         case Load():
             return _load(life)
@@ -159,7 +162,7 @@ def step(life: Life, event: LifeEvent, *, now: float, policy: Policy) -> tuple[L
 
 
 def next_deadline(life: Life) -> float | None:
-    """When the machine wants its next `Tick` even if nothing else happens."""
+    """When the machine needs its next `Tick`, even if nothing else happens; None: at no certain time."""
     if life.state is ModelState.WAITING_FOR_GPU:
         return life.retry_at
     if life.state is ModelState.READY:
@@ -170,7 +173,7 @@ def next_deadline(life: Life) -> float | None:
 
 
 def payload(type: str, life: Life, *, now: float) -> dict[str, Any]:
-    """A model event's body, as the contract has it."""
+    """The body of a model event, as in the contract."""
     match type:
         case "model_ready":
             return {"type": type, "loaded_at": life.loaded_at and utc(life.loaded_at)}
@@ -181,7 +184,7 @@ def payload(type: str, life: Life, *, now: float) -> dict[str, Any]:
 
 
 def waiting(life: Life, *, now: float) -> dict[str, int]:
-    """What the model waits for, and for how long."""
+    """How much memory the model waits for, and for how long."""
     return {
         "vram_needed_mb": life.vram_needed_mb,
         "vram_free_mb": life.vram_free_mb,
@@ -192,7 +195,7 @@ def waiting(life: Life, *, now: float) -> dict[str, int]:
 def _load(life: Life) -> tuple[Life, tuple[Action, ...]]:
     if life.state is ModelState.UNLOADED:
         return _start(life)
-    # The last wish counts: a load after an unload that still drains keeps the model, and starts its idle time anew.
+    # The last request wins: a load after an unload that is still pending keeps the model, and restarts its idle time.
     return replace(life, unload_pending=False, idle_at=None), ()
 
 

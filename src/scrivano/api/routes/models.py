@@ -23,7 +23,8 @@ from scrivano.api.sse import frame, parse_event_id, respond
 from scrivano.auth.keys import Scope
 from scrivano.running.model_state import ModelState, waiting
 from scrivano.running.runner import Runner
-from scrivano.store.wake_ups import MODEL, ModelEventLog, WakeUps
+from scrivano.running.model_event_log import ModelEventLog
+from scrivano.store.wake_ups import MODEL, WakeUps
 from scrivano.submission.model_names import served_model
 
 router = Router(tag="model", prefix="/model")
