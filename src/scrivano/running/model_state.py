@@ -101,8 +101,8 @@ class Died:
 class Tick:
     """Time has passed.
 
-    `work_waiting`: there are chunks or jobs to decode. `in_flight`: a batch is in the engine. `in_use`: an upload, which
-    will be work soon, is under way.
+    `work_waiting`: there are chunks or jobs to decode. `in_flight`: a batch is in the engine. `in_use`: an upload is
+    under way, which will be work soon.
     """
 
     work_waiting: bool

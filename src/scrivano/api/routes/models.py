@@ -21,9 +21,9 @@ from scrivano.api.schemas import (
 from scrivano.api.services import ModelLogDep, ModelsDep, ReadGpuDep, RunnerDep, WakeUpsDep
 from scrivano.api.sse import frame, parse_event_id, respond
 from scrivano.auth.keys import Scope
+from scrivano.running.model_event_log import ModelEventLog
 from scrivano.running.model_state import ModelState, waiting
 from scrivano.running.runner import Runner
-from scrivano.running.model_event_log import ModelEventLog
 from scrivano.store.wake_ups import MODEL, WakeUps
 from scrivano.submission.model_names import served_model
 
