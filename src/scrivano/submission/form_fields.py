@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from scrivano.domain.errors import BadParameter, BadRequest
@@ -23,7 +23,7 @@ FALSE = ("0", "false", "no", "off")
 class FormFields:
     """`values`: for each field name its values, in the order in which they were sent."""
 
-    values: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    values: Mapping[str, Sequence[str]]
 
     def last(self, name: str) -> str | None:
         """The last value exactly as it was sent; None if the field is missing."""

@@ -25,7 +25,7 @@ from scrivano.domain.errors import (
     ServerStopping,
     WorkerGone,
 )
-from scrivano.domain.job import Job, JobStatus
+from scrivano.domain.job import JobStatus
 from scrivano.domain.job_event import JobEvent
 from scrivano.domain.transcript import Segment, Transcript, segment_from_dict
 from scrivano.running.model_state import Life, ModelState
@@ -33,7 +33,7 @@ from scrivano.running.runner import Runner
 from scrivano.store.jobs import JobStore
 from scrivano.store.wake_ups import MODEL, WakeUps
 
-__all__ = ["FinishedJob", "Language", "Waiter"]
+__all__ = ["Language", "Waiter"]
 
 # No wake-up says that the runner has ended, so waiting calls check it this often.
 CHECK_INTERVAL_S = 5.0
@@ -43,12 +43,6 @@ MAX_FAILED_LOADS = 3
 
 # Jobs with these errors would fail again. They are bad requests (400), so that no client repeats the upload.
 REFUSED_CODES = frozenset({"not_media", "no_audio", "too_long", "media_timeout", "media_crashed", "engine_input"})
-
-
-@dataclass(frozen=True, slots=True)
-class FinishedJob:
-    job: Job
-    transcript: Transcript
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +59,15 @@ class Waiter:
     runner: Runner
     wake_ups: WakeUps
 
-    async def finish(self, job_id: str) -> FinishedJob:
-        """Wait for the job to end, however long it takes.
+    async def transcript(self, job_id: str) -> Transcript:
+        """Wait for the job to end, however long it takes; returns its transcript.
 
         Raises `RecordingRefused`, `JobFailed`, `JobCancelled`; `JobNotFound` if it was deleted meanwhile; and what
         `_check_running` does if it cannot end in this process.
         """
         async for _ in self.follow(job_id):
             pass
-        return await run_sync(self._finished, job_id)
+        return await run_sync(self._stored_transcript, job_id)
 
     async def segments(self, job_id: str) -> AsyncIterator[Segment]:
         """Segments as they become known, until the job has ended. Raises what `follow` does."""
@@ -82,12 +76,15 @@ class Waiter:
                 yield segment_from_dict(event.data)
 
     async def detected_language(self, job_id: str) -> Language:
-        """The language of the first speech. The job is cancelled as soon as it is known. Raises what `finish` does."""
+        """The language of the first speech. As soon as it is known, the job is cancelled.
+
+        Raises what `transcript` does.
+        """
         async for event in self.follow(job_id):
             if event.type == "language":
                 await run_sync(self._cancel, job_id)
                 return Language(event.data["language"], event.data["probability"])
-        await run_sync(self._finished, job_id)
+        await run_sync(self._stored_transcript, job_id)
         return Language("und", 0.0)
 
     async def follow(self, job_id: str) -> AsyncIterator[JobEvent]:
@@ -147,7 +144,7 @@ class Waiter:
             self.store.cancel(job_id)
             self.runner.cancel(job_id)
 
-    def _finished(self, job_id: str) -> FinishedJob:
+    def _stored_transcript(self, job_id: str) -> Transcript:
         job = self.store.get_job(job_id)
         if job.status is JobStatus.CANCELLED:
             raise JobCancelled(job.id)
@@ -155,10 +152,9 @@ class Waiter:
             code, message = job.error_code or "internal", job.error or "the job failed"
             raise (RecordingRefused if code in REFUSED_CODES else JobFailed)(job.id, code, message)
         segments = json.loads(self.store.get_result(job.id) or b"[]")
-        transcript = Transcript(
+        return Transcript(
             language=job.language,
             duration=job.duration_secs or 0.0,
             segments=tuple(segment_from_dict(segment) for segment in segments),
             task=job.task.value,
         )
-        return FinishedJob(job, transcript)

@@ -133,8 +133,8 @@ class _Connection:
                 raise
             if job_id is None:
                 return Transcript("")
-            finished = await self._server.waiter.finish(job_id)
-            return Transcript(finished.transcript.text, language=finished.transcript.language)
+            transcript = await self._server.waiter.transcript(job_id)
+            return Transcript(transcript.text, language=transcript.language)
         except ScrivanoError as error:
             await self._send(Error(str(error), error.code).event())
             return Transcript("")

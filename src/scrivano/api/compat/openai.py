@@ -72,8 +72,8 @@ class _Transcriber:
         headers = {JOB_ID_HEADER: job_id}
         if requests[0].stream:
             return EventSourceResponse(self._frames(job_id, requests[0]), headers=headers, ping=PING_S)
-        finished = await self.waiter.finish(job_id)
-        content, media_type = openai_responses.render_body(requests[0], finished.transcript)
+        transcript = await self.waiter.transcript(job_id)
+        content, media_type = openai_responses.render_body(requests[0], transcript)
         return Response(content, media_type=media_type, headers=headers)
 
     async def _frames(self, job_id: str, request: OpenAIRequest) -> AsyncIterator[ServerSentEvent]:
@@ -95,7 +95,7 @@ class _Transcriber:
                 yield openai_responses.segment_event(index, segment)
             sent_text += text
             index += 1
-        transcript = (await self.waiter.finish(job_id)).transcript
+        transcript = await self.waiter.transcript(job_id)
         if transcript.text.startswith(sent_text) and transcript.text != sent_text:
             yield openai_responses.delta(request, transcript.text[len(sent_text) :])
         yield openai_responses.done(request, transcript)

@@ -86,7 +86,7 @@ async def asr(
         idempotency_key=idempotency_key,
         prefix=b"" if query.encode else PCM_HEADER,
     )
-    transcript = (await waiter.finish(job_id)).transcript
+    transcript = await waiter.transcript(job_id)
     if not query.word_timestamps:
         transcript = _without_words(transcript, query.output)
     headers = {

@@ -71,10 +71,8 @@ async def inference(
         return _job_request(form)
 
     job_id = await submissions.submit_form(body, caller, "file", job_request_of, idempotency_key=idempotency_key)
-    finished = await waiter.finish(job_id)
-    return Response(
-        _body(formats[0], finished.transcript), media_type=MEDIA_TYPES[formats[0]], headers={JOB_ID_HEADER: job_id}
-    )
+    transcript = await waiter.transcript(job_id)
+    return Response(_body(formats[0], transcript), media_type=MEDIA_TYPES[formats[0]], headers={JOB_ID_HEADER: job_id})
 
 
 @router.post(
