@@ -35,9 +35,10 @@ def main(folder: Path, seconds: float) -> None:
 
     from benchmarks.load import timed
     from benchmarks.material import SAMPLE_RATE, bundled_speech
-    from scrivano.engines.ct2.engine import WhisperCt2
-    from scrivano.engines.ct2.model import LoadOptions
-    from scrivano.engines.engine import AudioChunk, DecodingOptions
+    from scrivano.domain.decoding import DecodingOptions
+    from scrivano.engines.ct2.adapter import Ct2Adapter
+    from scrivano.engines.engine import AudioChunk, LoadOptions
+    from scrivano.engines.window_loop import WindowLoop
 
     def rounds(work: Callable[[], object]) -> list[float]:
         work()
@@ -48,7 +49,7 @@ def main(folder: Path, seconds: float) -> None:
     features = ctranslate2.StorageView.from_array(sound)
     encode = rounds(lambda: np.array(model.encode(features, to_cpu=True)))
     model.unload_model()
-    engine = WhisperCt2(LoadOptions(folder=folder, compute_type="int8"))
+    engine = WindowLoop(Ct2Adapter, LoadOptions(path=folder, compute_type="int8"))
     speech = bundled_speech()[: int(seconds * SAMPLE_RATE)].astype(np.float32) / np.float32(32768)
     chunk = AudioChunk(audio=speech, language=None)
     decode = rounds(lambda: engine.decode([chunk], DecodingOptions()))

@@ -1,20 +1,23 @@
-"""Speech models behind one protocol. Adapters run in the engine child (`python -m scrivano.engines.worker`).
+"""Speech models behind one protocol, `Engine`. They run in the engine process (`python -m scrivano.engines.worker`).
+
+An engine is the window loop with an adapter: the loop has Whisper's rules, an adapter runs the model of one library.
 
 May import: domain, processes.
 
 Modules, each may import only those below it:
 
-    worker          the engine child: load, decode, answer
-    ct2             Whisper through CTranslate2
-    whisper_cpp     Whisper through whisper.cpp, for GGML files
+    worker          the engine process: receives requests, sends results
+    ct2             the adapter for CTranslate2
+    whisper_cpp     the adapter for whisper.cpp (GGML files)
+    window_loop     decodes chunks window by window, with any adapter
+    adapter         the Adapter protocol and its values
     words           words with times from an alignment (pure)
     decoding_rules  Whisper's rules over decoded tokens (pure)
-    failures        what an exception of a model library means
-    model_files     from disk, the hub cache, or a download
-    catalog         which models a name can mean, and the memory that they need
+    failures        classifies the exceptions of model libraries
+    model_files     a model's files: on disk, in the hub's cache, or downloaded
+    catalog         the models that a name can mean, and the memory that they need
     gpu_memory      free and used memory of GPUs (NVML)
-    cpu_tuning      what makes decoding on a CPU faster: allocator, instruction set, idle threads
-    shared_model    one model used by several threads, urgent ones first
+    cpu_tuning      settings that make decoding on a CPU faster
     engine          the Engine protocol and its values
 """
 

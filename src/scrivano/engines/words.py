@@ -1,6 +1,6 @@
-"""Words with times out of an alignment of tokens to audio, as pure functions.
+"""Words with times from an alignment of tokens to audio, as pure functions.
 
-The rules for words that are too long beside a pause follow openai/whisper (`add_word_timestamps`).
+The rules for words that are too long next to a pause follow openai/whisper (`add_word_timestamps`).
 """
 
 from __future__ import annotations
@@ -8,15 +8,17 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scrivano.domain.transcript import Segment, Word
-from scrivano.engines.decoding_rules import Attempt, Spoken
+from scrivano.engines.decoding_rules import Decoding, Spoken, TokenTimes
 
-# Encoder positions, which tokens are aligned to.
-TOKENS_PER_SECOND = 50
+# CTranslate2 aligns tokens to positions of the encoder's output, 20 ms each.
+POSITIONS_PER_SECOND = 50
 
+# Whisper's bound of the usual duration of a word: the median of few words may be far off.
 LONGEST_USUAL_WORD_S = 0.7
+
 # Characters a second; auctioneers reach 30. An alignment that needs more has failed.
 FASTEST_SPEECH = 40
 
@@ -24,20 +26,14 @@ SENTENCE_ENDS = frozenset(".。!！?？")  # noqa: RUF001
 OPENING = frozenset("\"'“¿([{-")
 CLOSING = frozenset("\"'.。,，!！?？:：”)]}、")  # noqa: RUF001
 
-# As faster-whisper's `Tokenizer.split_to_word_tokens`: word texts and the tokens of each.
+# Tokens to words and the tokens of each.
 SplitWords = Callable[[list[int]], tuple[list[str], list[list[int]]]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenTimes:
-    """`starts[i]` is when token i begins, in seconds; one more closes the last token. `probabilities`: one a token."""
-
-    starts: tuple[float, ...]
-    probabilities: tuple[float, ...]
 
 
 @dataclass(slots=True, kw_only=True)
 class _Timed:
+    """A word while its times are corrected; seconds from the window's start."""
+
     text: str
     start: float
     end: float
@@ -50,7 +46,7 @@ class _Timed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimedText:
-    """A segment with its words' times, seconds from the window's start. `words` joined are `text`, exactly."""
+    """A segment with the times of its words, in seconds from the window's start. `words`, joined, are `text`."""
 
     start: float
     end: float
@@ -59,21 +55,24 @@ class TimedText:
 
 
 def token_times(alignment: Sequence[tuple[int, int]], probabilities: Sequence[float]) -> TokenTimes:
-    """From CTranslate2's pairs (token, encoder position), ascending; a token begins at its first pair."""
+    """Convert CTranslate2's pairs (token, encoder position), ascending. A token starts at its first pair."""
     first: dict[int, int] = {}
     for token, position in alignment:
         first.setdefault(token, position)
-    starts = tuple(first[token] / TOKENS_PER_SECOND for token in sorted(first))
+    starts = tuple(first[token] / POSITIONS_PER_SECOND for token in sorted(first))
     return TokenTimes(starts=starts, probabilities=tuple(probabilities))
 
 
 def place_words(
     spoken: Sequence[Spoken], texts: Sequence[str], times: TokenTimes, split: SplitWords, *, seconds: float
 ) -> list[TimedText]:
-    """Words of a window's segments, whose tokens in a row are what was aligned. Times lie within 0 and `seconds`."""
+    """Place the words of a window's segments in time, between 0 and `seconds`.
+
+    `spoken`: the segments, whose tokens in a row are those of `times`; `texts`: the text of each, without outer spaces.
+    """
     groups = _timed(spoken, times, split)
     usual = _usual_duration([word for group in groups for word in group])
-    _shorten_beside_sentence_ends([word for group in groups for word in group], 2 * usual)
+    _shorten_at_sentence_ends([word for group in groups for word in group], 2 * usual)
     placed = []
     silent_until = 0.0
     for segment, text, group in zip(spoken, texts, groups, strict=True):
@@ -82,26 +81,28 @@ def place_words(
         if len(text) > FASTEST_SPEECH * (end - start) and segment.end - segment.start > end - start:
             start, end = _spread(words, segment)
         silent_until = end
-        placed.append(_finished(words, text, start, end, seconds))
+        start, end = min(start, seconds), min(end, seconds)
+        exact = _exact(_bounded(words, seconds), text)
+        placed.append(TimedText(start=start, end=max(start, end), text=text, words=exact))
     return placed
 
 
 def timed_segments(
-    attempt: Attempt, spoken: Sequence[Spoken], timed: Sequence[TimedText], *, offset: float
+    decoding: Decoding, spoken: Sequence[Spoken], timed: Sequence[TimedText], *, offset: float
 ) -> list[Segment]:
-    """A window's segments on the chunk's clock; `offset`: the window's start on it, in seconds.
+    """Return a window's segments with times from the chunk's first sample; `offset`: the window's start, in seconds.
 
-    A segment that takes no time is one that Whisper made up; it drops them, too.
+    Segments without text or of no duration are left out. Whisper made the latter up, and leaves them out itself, too.
     """
     return [
         Segment(
             start=text.start,
             end=text.end,
             text=text.text,
-            avg_logprob=attempt.avg_logprob,
-            no_speech_prob=attempt.no_speech_prob,
-            compression_ratio=attempt.compression_ratio,
-            temperature=attempt.temperature,
+            avg_logprob=decoding.avg_logprob,
+            no_speech_prob=decoding.no_speech_prob,
+            compression_ratio=decoding.compression_ratio,
+            temperature=decoding.temperature,
             words=text.words,
             tokens=one.tokens,
         ).shifted(offset)
@@ -125,13 +126,13 @@ def _timed(spoken: Sequence[Spoken], times: TokenTimes, split: SplitWords) -> li
 
 
 def _usual_duration(words: Sequence[_Timed]) -> float:
-    """The median of words that take any time, at most `LONGEST_USUAL_WORD_S`."""
+    """Return the median duration in seconds, of words that have one; at most `LONGEST_USUAL_WORD_S`."""
     durations = [word.seconds for word in words if word.seconds > 0]
     return min(LONGEST_USUAL_WORD_S, statistics.median(durations)) if durations else 0.0
 
 
-def _shorten_beside_sentence_ends(words: Sequence[_Timed], longest: float) -> None:
-    """A pause between sentences is aligned to the full stop or to the word behind it; it belongs to neither."""
+def _shorten_at_sentence_ends(words: Sequence[_Timed], longest: float) -> None:
+    """Take pauses out of words: a pause between sentences is aligned to the full stop or to the word after it."""
     for before, word in itertools.pairwise(words):
         if word.seconds <= longest:
             continue
@@ -142,7 +143,7 @@ def _shorten_beside_sentence_ends(words: Sequence[_Timed], longest: float) -> No
 
 
 def _merged(words: Sequence[_Timed]) -> list[_Timed]:
-    """Punctuation joined to its word: opening marks to the next, closing marks to the one before."""
+    """Join punctuation to words: opening marks to the next word, closing marks to the one before."""
     opened: list[_Timed] = []
     for word in reversed(words):
         if opened and word.text.startswith(" ") and word.text.strip() in OPENING:
@@ -159,7 +160,10 @@ def _merged(words: Sequence[_Timed]) -> list[_Timed]:
 
 
 def _fit(words: list[_Timed], segment: Spoken, silent_until: float, usual: float) -> tuple[float, float]:
-    """Start and end of the segment by its words, or its words by its timestamps where a word is too long to be true."""
+    """Return start and end of a segment, from its words.
+
+    A first or last word that reaches far over the segment's timestamps is cut to them: it is too long to be true.
+    """
     if not words:
         return segment.start, segment.end
     _shorten_after_pause(words, silent_until, usual)
@@ -173,6 +177,7 @@ def _fit(words: list[_Timed], segment: Spoken, silent_until: float, usual: float
 
 
 def _shorten_after_pause(words: list[_Timed], silent_until: float, usual: float) -> None:
+    """Take the pause since `silent_until`, the end of the segment before, out of the first two words."""
     longest = 2 * usual
     first = words[0]
     if first.end - silent_until <= 2 * longest:
@@ -186,7 +191,7 @@ def _shorten_after_pause(words: list[_Timed], silent_until: float, usual: float)
 
 
 def _spread(words: Sequence[_Timed], segment: Spoken) -> tuple[float, float]:
-    """Where the alignment squeezed a segment into a moment: its words over its timestamps, by their letters."""
+    """Spread the words over the segment's timestamps, by their letters: the alignment squeezed them into a moment."""
     per_letter = (segment.end - segment.start) / max(1, sum(len(word.text) for word in words))
     now = segment.start
     for word in words:
@@ -195,13 +200,8 @@ def _spread(words: Sequence[_Timed], segment: Spoken) -> tuple[float, float]:
     return segment.start, segment.end
 
 
-def _finished(words: Sequence[_Timed], text: str, start: float, end: float, seconds: float) -> TimedText:
-    start, end = min(start, seconds), min(end, seconds)
-    return TimedText(start=start, end=max(start, end), text=text, words=_exact(_bounded(words, seconds), text))
-
-
 def _bounded(words: Sequence[_Timed], seconds: float) -> list[Word]:
-    """Inside the window, and none before the one before it."""
+    """Clip the words to the window, and let no word start before the one before it."""
     bounded = []
     now = 0.0
     for word in words:
@@ -213,9 +213,9 @@ def _bounded(words: Sequence[_Timed], seconds: float) -> list[Word]:
 
 
 def _exact(words: Sequence[Word], text: str) -> tuple[Word, ...]:
-    """The words with the outer spaces of their join removed, as `text` has none.
+    """Remove the first word's leading and the last word's trailing spaces, because `text` has none.
 
-    Where they do not join to `text` (a broken character between two tokens), the segment is one word.
+    If the words then do not join to `text` (a character was split between two tokens), the segment is one word.
     """
     if not words or not text:
         return ()
@@ -224,16 +224,11 @@ def _exact(words: Sequence[Word], text: str) -> tuple[Word, ...]:
     exact = []
     for word in words:
         mine, left = word.text[left:], max(0, left - len(word.text))
-        exact.append(Word(text=mine, start=word.start, end=word.end, probability=word.probability))
+        exact.append(replace(word, text=mine))
     while exact and not exact[-1].text.strip():
         exact.pop()
     if exact:
-        exact[-1] = Word(
-            text=exact[-1].text.rstrip(),
-            start=exact[-1].start,
-            end=exact[-1].end,
-            probability=exact[-1].probability,
-        )
+        exact[-1] = replace(exact[-1], text=exact[-1].text.rstrip())
     exact = [word for word in exact if word.text]
     if "".join(word.text for word in exact) == text:
         return tuple(exact)

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING
 
 from scrivano.domain.chunk import SAMPLE_RATE
 from scrivano.domain.errors import EngineError, EngineInput, ModelUnavailable
@@ -28,7 +28,7 @@ from scrivano.engines.cpu_tuning import (
     tune_allocator,
     warn_of_mkl,
 )
-from scrivano.engines.engine import AudioChunk, Engine
+from scrivano.engines.engine import AudioChunk, Engine, LoadOptions
 from scrivano.processes.channel import Channel
 from scrivano.processes.child import die_with_parent
 from scrivano.processes.messages import (
@@ -62,14 +62,7 @@ DOWNLOAD_REPORT_S = 1.0
 Send = Callable[[EngineMessage], None]
 
 
-class LoadedEngine(Engine, Protocol):
-    """What an adapter gives the worker besides the `Engine` protocol."""
-
-    def warm_up(self) -> None:
-        """One inference; raises `EngineError`."""
-
-
-OpenEngine = Callable[[Load, Send], LoadedEngine]
+OpenEngine = Callable[[Load, Send], Engine]
 
 
 class Worker:
@@ -78,7 +71,7 @@ class Worker:
     def __init__(self, send: Send, open_engine: OpenEngine) -> None:
         self._send = send
         self._open_engine = open_engine
-        self._engine: LoadedEngine | None = None
+        self._engine: Engine | None = None
 
     def handle(self, request: EngineRequest) -> bool:
         """Whether to go on. No error ends the worker: it is answered with `Failed`."""
@@ -158,51 +151,45 @@ def _piece(file: IO[bytes], start: int, end: int) -> bytes:
     return data
 
 
-def open_engine(request: Load, send: Send) -> LoadedEngine:
-    """Load the model with the adapter that fits its files; missing files are downloaded first."""
+def open_engine(request: Load, send: Send) -> Engine:
+    """Load the model with the adapter that can read it; missing files are downloaded first."""
     from scrivano.engines.catalog import find_model
     from scrivano.engines.model_files import fetch
 
     path = Path(request.path) if request.path else None
-    if path is not None and path.is_file():
-        return _open_cpp(path, request)
-    return _open_ct2(fetch(find_model(request.model, path), _download_reporter(send)), request)
+    is_ggml = path is not None and path.is_file()
+    if path is None or not is_ggml:
+        path = fetch(find_model(request.model, path), _download_reporter(send))
+    options = LoadOptions(
+        path=path,
+        device=request.device,
+        device_index=request.device_index,
+        compute_type=request.compute_type,
+        cpu_threads=request.cpu_threads,
+        fast=request.fast,
+    )
+    logger.info("loading %s on %s", path if is_ggml else request.model, options.device)
+    return _open_cpp(options) if is_ggml else _open_ct2(options)
 
 
-def _open_cpp(file: Path, request: Load) -> LoadedEngine:
+def _open_cpp(options: LoadOptions) -> Engine:
+    from scrivano.engines.window_loop import WindowLoop
+
     try:
-        from scrivano.engines.whisper_cpp.engine import LoadOptions, WhisperCpp
+        from scrivano.engines.whisper_cpp.adapter import CppAdapter
     except ImportError as error:
         raise ModelUnavailable(
-            f"{file} is a file, which whisper.cpp would read, and that cannot be imported ({error}): "
-            "pip install 'scrivano[whispercpp]', or set WHISPER_MODEL_PATH to a folder"
+            f"{options.path} is a file, and files are read by whisper.cpp, which cannot be imported ({error}): "
+            "pip install 'scrivano[whispercpp]', or set WHISPER_MODEL_PATH to a folder with a CTranslate2 model"
         ) from error
-    logger.info("loading %s on %s", file, request.device)
-    return WhisperCpp(
-        LoadOptions(
-            file=file,
-            device=request.device,
-            device_index=request.device_index,
-            cpu_threads=request.cpu_threads,
-        )
-    )
+    return WindowLoop(CppAdapter, options)
 
 
-def _open_ct2(folder: Path, request: Load) -> LoadedEngine:
-    from scrivano.engines.ct2.engine import WhisperCt2
-    from scrivano.engines.ct2.model import LoadOptions
+def _open_ct2(options: LoadOptions) -> Engine:
+    from scrivano.engines.ct2.adapter import Ct2Adapter
+    from scrivano.engines.window_loop import WindowLoop
 
-    logger.info("loading %s on %s", request.model, request.device)
-    return WhisperCt2(
-        LoadOptions(
-            folder=folder,
-            device=request.device,
-            device_index=request.device_index,
-            compute_type=request.compute_type,
-            cpu_threads=request.cpu_threads,
-            fast=request.fast,
-        )
-    )
+    return WindowLoop(Ct2Adapter, options)
 
 
 def _download_reporter(send: Send) -> Callable[[int, int | None], None]:

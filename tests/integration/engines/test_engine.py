@@ -9,37 +9,37 @@ import numpy as np
 import pytest
 from engine_support import NANO_FOLDER, RATE, described, samples
 
+from scrivano.domain.decoding import ChunkResult, DecodingOptions
 from scrivano.domain.errors import EngineInput, ModelUnavailable
 from scrivano.domain.transcript import Segment, segment_from_dict, segment_to_dict
-from scrivano.engines.engine import AudioChunk, ChunkResult, DecodingOptions
-from scrivano.engines.worker import LoadedEngine
+from scrivano.engines.engine import AudioChunk, Engine, LoadOptions
+from scrivano.engines.window_loop import WindowLoop
 
 EXACT = sorted(name for name, entry in described().items() if "-exact-" in name and entry["exact"])
 OPTIONS = DecodingOptions()
 # No log-probability reaches 0.5: every window falls through all temperatures.
 NEVER_GOOD = DecodingOptions(temperatures=(0.0, 0.4), logprob_threshold=0.5, no_speech_threshold=1.0)
 
-OpenEngine = Callable[[], LoadedEngine]
+OpenEngine = Callable[[], Engine]
 
 
 @pytest.fixture(scope="module", params=["CTranslate2", "whisper.cpp"])
 def open_engine(request: pytest.FixtureRequest) -> OpenEngine:
     """Loads the bundled model once more."""
     if request.param == "CTranslate2":
-        from scrivano.engines.ct2.engine import WhisperCt2
-        from scrivano.engines.ct2.model import LoadOptions
+        from scrivano.engines.ct2.adapter import Ct2Adapter
 
-        nano = LoadOptions(folder=NANO_FOLDER, compute_type="int8", cpu_threads=2)
-        return lambda: WhisperCt2(nano)
+        nano = LoadOptions(path=NANO_FOLDER, compute_type="int8", cpu_threads=2)
+        return lambda: WindowLoop(Ct2Adapter, nano)
     pytest.importorskip("_pywhispercpp", reason="pywhispercpp is not installed")
-    from scrivano.engines.whisper_cpp import engine as whisper_cpp
+    from scrivano.engines.whisper_cpp.adapter import CppAdapter
 
-    file = whisper_cpp.LoadOptions(file=request.getfixturevalue("nano_ggml"), cpu_threads=1)
-    return lambda: whisper_cpp.WhisperCpp(file)
+    file = LoadOptions(path=request.getfixturevalue("nano_ggml"), cpu_threads=1)
+    return lambda: WindowLoop(CppAdapter, file)
 
 
 @pytest.fixture(scope="module")
-def engine(open_engine: OpenEngine) -> Iterator[LoadedEngine]:
+def engine(open_engine: OpenEngine) -> Iterator[Engine]:
     loaded = open_engine()
     loaded.warm_up()
     yield loaded
@@ -47,7 +47,7 @@ def engine(open_engine: OpenEngine) -> Iterator[LoadedEngine]:
 
 
 @pytest.fixture(scope="module")
-def exact(engine: LoadedEngine) -> list[ChunkResult]:
+def exact(engine: Engine) -> list[ChunkResult]:
     """What the engine makes of the exact recordings."""
     return engine.decode([chunk(name) for name in EXACT], OPTIONS)
 
@@ -67,7 +67,7 @@ def test_the_exact_recordings_come_out_word_for_word(exact: list[ChunkResult]) -
         assert result.language_probability > 0.9
 
 
-def test_a_detection_tells_what_else_it_could_be(engine: LoadedEngine) -> None:
+def test_a_detection_tells_what_else_it_could_be(engine: Engine) -> None:
     english, given = engine.decode([chunk("en-exact-0.flac"), chunk("en-exact-0.flac", "en")], OPTIONS)
 
     assert list(english.language_probabilities)[:2] == ["en", "it"]
@@ -77,7 +77,7 @@ def test_a_detection_tells_what_else_it_could_be(engine: LoadedEngine) -> None:
     assert given.segments == english.segments
 
 
-def test_a_language_is_found_among_the_allowed_ones(engine: LoadedEngine) -> None:
+def test_a_language_is_found_among_the_allowed_ones(engine: Engine) -> None:
     english = chunk("en-exact-0.flac")
 
     only, both, wide = engine.decode(
@@ -93,7 +93,7 @@ def test_a_language_is_found_among_the_allowed_ones(engine: LoadedEngine) -> Non
         engine.decode([replace(english, languages=("xx", "yy"))], OPTIONS)
 
 
-def test_a_mixed_batch_gives_every_chunk_what_it_gets_alone(engine: LoadedEngine, exact: list[ChunkResult]) -> None:
+def test_a_mixed_batch_gives_every_chunk_what_it_gets_alone(engine: Engine, exact: list[ChunkResult]) -> None:
     italian = next(name for name in EXACT if name.startswith("it"))
     batch = [
         chunk(italian, "it", "translate"),
@@ -113,13 +113,13 @@ def test_a_mixed_batch_gives_every_chunk_what_it_gets_alone(engine: LoadedEngine
     assert [engine.decode([one], OPTIONS)[0] for one in batch[:2]] == results[:2]
 
 
-def test_greedy_gives_the_same_words(engine: LoadedEngine) -> None:
+def test_greedy_gives_the_same_words(engine: Engine) -> None:
     results = engine.decode([chunk(name) for name in EXACT[::2]], replace(OPTIONS, beam_size=1))
 
     assert [text(result) for result in results] == [described()[name]["text"] for name in EXACT[::2]]
 
 
-def test_hot_words_and_prompt_stand_before_the_window_and_leave_room_for_its_text(engine: LoadedEngine) -> None:
+def test_hot_words_and_prompt_stand_before_the_window_and_leave_room_for_its_text(engine: Engine) -> None:
     long = "perhaps " * 600
     name = EXACT[0]
     before = engine.decode([chunk(name, "en")], OPTIONS)[0]
@@ -130,16 +130,14 @@ def test_hot_words_and_prompt_stand_before_the_window_and_leave_room_for_its_tex
         assert result.segments != before.segments, "the model heard nothing of it"
 
 
-def test_one_temperature_is_the_only_one_that_is_tried(engine: LoadedEngine) -> None:
+def test_one_temperature_is_the_only_one_that_is_tried(engine: Engine) -> None:
     for temperature in (0.0, 0.4):
         only = replace(NEVER_GOOD, temperatures=(temperature,))
         (result,) = engine.decode([chunk(EXACT[0], "en")], only)
         assert {segment.temperature for segment in result.segments} == {temperature}
 
 
-def test_sampling_gives_the_same_text_in_any_batch_and_any_engine(
-    engine: LoadedEngine, open_engine: OpenEngine
-) -> None:
+def test_sampling_gives_the_same_text_in_any_batch_and_any_engine(engine: Engine, open_engine: OpenEngine) -> None:
     batch = [chunk(name, described()[name]["language"]) for name in EXACT[:2]]
 
     together = engine.decode(batch, NEVER_GOOD)
@@ -151,13 +149,13 @@ def test_sampling_gives_the_same_text_in_any_batch_and_any_engine(
     other.close()
 
 
-def test_temperatures_alone_sample_from_the_start(engine: LoadedEngine) -> None:
+def test_temperatures_alone_sample_from_the_start(engine: Engine) -> None:
     [result] = engine.decode([chunk(EXACT[0])], DecodingOptions(temperatures=(0.2,)))
 
     assert {segment.temperature for segment in result.segments} == {0.2}
 
 
-def test_only_the_failing_chunk_is_sampled(engine: LoadedEngine) -> None:
+def test_only_the_failing_chunk_is_sampled(engine: Engine) -> None:
     """A tone over speech makes the model unsure; its neighbour keeps the search's text."""
     clear = chunk(EXACT[0], described()[EXACT[0]]["language"])
     [good] = engine.decode([clear], OPTIONS)
@@ -204,7 +202,7 @@ def test_words_are_heard_about_when_they_are_said(exact: list[ChunkResult]) -> N
     assert np.quantile(errors, 0.9) < 0.8
 
 
-def test_without_word_timestamps_there_are_no_words(engine: LoadedEngine) -> None:
+def test_without_word_timestamps_there_are_no_words(engine: Engine) -> None:
     [result] = engine.decode([chunk(EXACT[0])], replace(OPTIONS, word_timestamps=False))
 
     assert text(result) == described()[EXACT[0]]["text"]
@@ -218,7 +216,7 @@ def test_segments_survive_the_wire_and_hold_text_tokens_only(exact: list[ChunkRe
         assert 0 < max(segment.tokens) < 50257  # the end of text, timestamps follow it
 
 
-def test_speech_behind_an_early_end_is_heard(engine: LoadedEngine) -> None:
+def test_speech_behind_an_early_end_is_heard(engine: Engine) -> None:
     """Two recordings with a long pause in one chunk: the model may close its text at the pause."""
     first, second = (samples(name) for name in EXACT[:2])
     pause = np.zeros(30 * RATE - len(first) - len(second), np.float32)
@@ -230,15 +228,15 @@ def test_speech_behind_an_early_end_is_heard(engine: LoadedEngine) -> None:
 
 
 @pytest.mark.parametrize("audio", [np.zeros(0, np.float32), np.zeros(1, np.float32), np.zeros(80, np.float32)])
-def test_next_to_no_audio_is_silence(engine: LoadedEngine, audio: np.ndarray[tuple[int], np.dtype[np.float32]]) -> None:
+def test_next_to_no_audio_is_silence(engine: Engine, audio: np.ndarray[tuple[int], np.dtype[np.float32]]) -> None:
     assert engine.decode([AudioChunk(audio=audio, language="en")], OPTIONS)[0].segments == ()
 
 
-def test_no_chunks_give_no_results(engine: LoadedEngine) -> None:
+def test_no_chunks_give_no_results(engine: Engine) -> None:
     assert engine.decode([], OPTIONS) == []
 
 
-def test_an_initial_prompt_is_taken(engine: LoadedEngine) -> None:
+def test_an_initial_prompt_is_taken(engine: Engine) -> None:
     [result] = engine.decode([chunk(EXACT[0])], replace(OPTIONS, initial_prompt="The director."))
 
     assert result.segments
@@ -255,7 +253,7 @@ SECOND = AudioChunk(audio=np.zeros(RATE, np.float32), language="en")
         (replace(SECOND, audio=np.zeros(31 * RATE, np.float32)), "at most 30 s"),
     ],
 )
-def test_a_chunk_that_cannot_be_decoded_is_refused(engine: LoadedEngine, bad: AudioChunk, message: str) -> None:
+def test_a_chunk_that_cannot_be_decoded_is_refused(engine: Engine, bad: AudioChunk, message: str) -> None:
     with pytest.raises(EngineInput, match=message):
         engine.decode([bad], OPTIONS)
 

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from scrivano.domain.decoding import DecodingOptions
 from scrivano.engines.decoding_rules import (
     WINDOW_TOKENS,
-    Attempt,
+    Decoding,
     Split,
     Spoken,
-    best_attempt,
+    best_decoding,
     compression_ratio,
     is_silence,
     likeliest,
@@ -20,12 +21,11 @@ from scrivano.engines.decoding_rules import (
     split_by_timestamps,
     token_cap,
 )
-from scrivano.engines.engine import DecodingOptions
 
 EOT = 100
 BEGIN = 200
 OPTIONS = DecodingOptions()
-GOOD = Attempt(tokens=(1,), avg_logprob=-0.2, no_speech_prob=0.01, compression_ratio=1.2, temperature=0.0)
+GOOD = Decoding(tokens=(1,), avg_logprob=-0.2, no_speech_prob=0.01, compression_ratio=1.2, temperature=0.0)
 
 
 def at(seconds: float) -> int:
@@ -100,7 +100,7 @@ def test_text_that_was_never_closed_and_has_no_words_is_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("attempt", "again"),
+    ("decoding", "again"),
     [
         (GOOD, False),
         (replace(GOOD, compression_ratio=2.5), True),
@@ -110,8 +110,8 @@ def test_text_that_was_never_closed_and_has_no_words_is_all() -> None:
         (replace(GOOD, no_speech_prob=0.9, compression_ratio=2.5), True),
     ],
 )
-def test_quality_gates(attempt: Attempt, again: bool) -> None:
-    assert needs_fallback(attempt, OPTIONS) is again
+def test_quality_gates(decoding: Decoding, again: bool) -> None:
+    assert needs_fallback(decoding, OPTIONS) is again
 
 
 def test_silence_takes_an_unsure_decoder_too() -> None:
@@ -120,18 +120,18 @@ def test_silence_takes_an_unsure_decoder_too() -> None:
     assert not is_silence(replace(GOOD, avg_logprob=-3.0), OPTIONS)
 
 
-def test_the_last_attempt_counts_when_it_is_good() -> None:
+def test_the_last_decoding_counts_when_it_is_good() -> None:
     unsure = replace(GOOD, avg_logprob=-1.5)
 
-    assert best_attempt([unsure, GOOD], OPTIONS) is GOOD
+    assert best_decoding([unsure, GOOD], OPTIONS) is GOOD
 
 
-def test_of_bad_attempts_the_most_probable_that_does_not_repeat_itself_counts() -> None:
+def test_of_bad_decodings_the_most_probable_that_does_not_repeat_itself_counts() -> None:
     loop = replace(GOOD, avg_logprob=-0.1, compression_ratio=9.0)
     worse, bad = replace(GOOD, avg_logprob=-2.0), replace(GOOD, avg_logprob=-1.5)
 
-    assert best_attempt([loop, bad, worse], OPTIONS) is bad
-    assert best_attempt([replace(loop, avg_logprob=-0.3), loop], OPTIONS) is loop
+    assert best_decoding([loop, bad, worse], OPTIONS) is bad
+    assert best_decoding([replace(loop, avg_logprob=-0.3), loop], OPTIONS) is loop
 
 
 def test_compression_ratio_tells_loops() -> None:

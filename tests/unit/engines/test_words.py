@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from scrivano.domain.transcript import Word
-from scrivano.engines.decoding_rules import Spoken
-from scrivano.engines.words import TimedText, TokenTimes, place_words, token_times
+from scrivano.engines.decoding_rules import Spoken, TokenTimes
+from scrivano.engines.words import TimedText, place_words, token_times
 
 VOCABULARY = {1: " The", 2: " park", 3: ".", 4: " It", 5: "'s", 6: " (", 7: "late", 8: ")", 9: " ", 10: "\ufffd"}
 

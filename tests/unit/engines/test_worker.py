@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from scrivano.domain.decoding import ChunkResult, DecodingOptions
 from scrivano.domain.transcript import Segment
-from scrivano.engines.engine import AudioChunk, ChunkResult, DecodingOptions
-from scrivano.engines.worker import LoadedEngine, Worker
+from scrivano.engines.engine import AudioChunk, Engine
+from scrivano.engines.worker import Worker
 from scrivano.processes.messages import ChunkRequest, Close, Decode, Decoded, EngineMessage, Failed, Load, Loaded
 
 HEARD = ChunkResult(language="en", language_probability=0.9, segments=(Segment(start=0.0, end=1.0, text="Yes."),))
@@ -44,7 +45,7 @@ class Talk:
         self.engine = engine
         self.worker = Worker(self.said.append, self.open)
 
-    def open(self, request: Load, send: object) -> LoadedEngine:
+    def open(self, request: Load, send: object) -> Engine:
         return self.engine
 
 

@@ -1,4 +1,4 @@
-"""CTranslate2's Whisper: one copy of the weights, called by several threads and worked on by several workers."""
+"""CTranslate2's Whisper: one copy of the weights, called from several threads and computed on by several workers."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import ctranslate2
 import numpy as np
-from faster_whisper import WhisperModel
 
-from scrivano.engines.shared_model import Sharing
+from scrivano.engines.ct2.model_lock import ModelLock
+from scrivano.engines.ct2.processor import load
+from scrivano.engines.engine import LoadOptions
 from scrivano.processes.child import available_cores
 
 if TYPE_CHECKING:
@@ -24,40 +24,24 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 T = TypeVar("T")
 
-# Of a worker; CTranslate2's own default.
-MOST_THREADS = 4
+# The most threads of one worker; CTranslate2's own default.
+MAX_THREADS = 4
 
-# A search takes about so long where urgent work may come: that runs beside the ones under way, and takes their place
-# when they end. Smaller ones cost more: with `base` and one thread a window takes 1.00, 1.01, 1.05 s in searches of 4,
-# 2, 1 with MKL (Intel), 1.12, 1.27, 1.52 s without (AMD's way, on the same processor).
+# How long a search should take while urgent work is expected: urgent work runs concurrently with the searches that have
+# started, and before those that have not. Smaller searches cost more: with `base` and one thread a window takes 1.00,
+# 1.01, 1.05 s in searches of 4, 2, 1 with MKL (Intel), and 1.12, 1.27, 1.52 s without it (as on AMD).
 YIELDING_S = 1.2
 
 # The first timestamp is at most 1.00 s (Whisper's `max_initial_timestamp`).
 FIRST_TIMESTAMP_INDEX = 50
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadOptions:
-    """What to load, and where: `device` is `cpu` or `cuda`, `compute_type` as in CTranslate2; 0 threads: its cores.
-
-    `fast`: the encoder hears a window without most of the silence that fills it up to 30 s. Stock models may then
-    repeat themselves or break off; such a window is heard again in full.
-    """
-
-    folder: Path
-    device: str = "cpu"
-    device_index: int = 0
-    compute_type: str = "default"
-    cpu_threads: int = 0
-    fast: bool = False
-
-
 @dataclass(frozen=True, slots=True)
 class Division:
-    """How the work on a batch is divided: `parts` at once, each of a worker with so many threads.
+    """How a batch is divided: into `parts` that run concurrently, each in a worker with this many `threads`.
 
-    What lies between the matrices of a search is done by one thread, and where they are small, as in a search, the
-    others cost more than they give. Measured with `base`, beam 5, on two cores: 8 windows took 3.5 s in one part and
+    Between the matrix products of a search only one thread works, and with matrices as small as in a search, more
+    threads cost more than they gain. Measured with `base`, beam 5, on two cores: 8 windows took 3.5 s in one part and
     2.6 s in two (Zen 5); a single window took 2.0 s with two threads and 1.0 s with one (Xeon with AMX).
     """
 
@@ -66,30 +50,35 @@ class Division:
 
     @classmethod
     def of(cls, cores: int) -> Division:
-        threads = min(MOST_THREADS, max(1, cores // 2))
+        threads = min(MAX_THREADS, max(1, cores // 2))
         return cls(max(1, cores // threads), threads)
 
 
-# `Ct2Model.generate`, for who has the model alone.
+# `Ct2Model.generate` for a caller that has the model to itself.
 Generate = Callable[..., dict[int, Any]]
 
 
 class Ct2Model:
-    """Encoder outputs live in host memory between calls: parts of a batch are then cheap to take, they outlive a reload
-    of the model, and a window costs 4 MB over the bus, a few per cent of its decoding."""
+    """Encodes, searches, samples and aligns. Two threads may use it: one with urgent work, one with the other.
+
+    Encoder outputs are kept in host memory between calls: then it is cheap to take parts of a batch, they survive a
+    replacement of the model, and copying a window costs 4 MB over the bus, a few per cent of its decoding.
+    """
 
     def __init__(self, options: LoadOptions) -> None:
         self._options = options
         self.on_cpu = options.device == "cpu"
         self._division = Division.of(options.cpu_threads or available_cores()) if self.on_cpu else Division(1, 0)
-        # Urgent work finds threads and workers of its own, however much of the other waits.
+        # Urgent work has threads and workers of its own, so that it never queues behind the other work.
         self._workers = self._division.parts * (2 if self.on_cpu else 1)
         self._threads = {urgent: ThreadPoolExecutor(self._division.parts) for urgent in (False, True)}
-        self._sharing = Sharing(self._division.parts)
-        self._drew = False
-        self._search_secs = 0.0
-        self.whisper = WhisperModel(
-            str(options.folder),
+        self._lock = ModelLock(self._division.parts)
+        self._sampled = False
+        # How long the last search took for each of its windows; 0 before the first one. Threads write it unguarded: any
+        # recent value will do.
+        self._search_s = 0.0
+        self._model, self.processor = load(
+            options.path,
             device=options.device,
             device_index=options.device_index,
             compute_type=options.compute_type,
@@ -100,38 +89,39 @@ class Ct2Model:
     def close(self) -> None:
         for threads in self._threads.values():
             threads.shutdown()
-        self.whisper.model.unload_model()
+        self._model.unload_model()
 
     def refresh(self) -> None:
-        """Before a decode: load the model anew where it drew random numbers, or where doing so failed."""
+        """Load the model again if texts were sampled from it, or if a replacement of it failed."""
         if self._stale:
-            with self._sharing.alone():
+            with self._lock.exclusive():
+                # Again, because the other thread may have done it meanwhile.
                 if self._stale:
                     self._replace(self._workers)
 
     @property
     def _stale(self) -> bool:
-        return self._drew or not self.whisper.model.model_is_loaded
+        return self._sampled or not self._model.model_is_loaded
 
     def encode(self, features: Sequence[NDArray[np.float32]], *, urgent: bool = False) -> NDArray[Any]:
-        """Log-mel windows of one length (mels, frames) to (windows, positions, width)."""
+        """Encode log-mel windows of one length, each (mels, frames), to (windows, positions, width)."""
 
         def encode(part: Sequence[NDArray[np.float32]]) -> NDArray[Any]:
-            with self._sharing.use(urgent=urgent):
-                output = self.whisper.model.encode(ctranslate2.StorageView.from_array(np.stack(part)), to_cpu=True)
+            with self._lock.shared(urgent=urgent):
+                output = self._model.encode(ctranslate2.StorageView.from_array(np.stack(part)), to_cpu=True)
                 if output.dtype == ctranslate2.DataType.bfloat16:  # NumPy has no such type
                     output = output.to(ctranslate2.DataType.float32)
                 return np.array(output)
 
-        # On a CPU two windows together take as long as one after the other.
+        # On a CPU two windows together take as long as one after the other, and single ones divide evenly.
         return np.concatenate(
             list(self._threads[urgent].map(encode, _divided(features, 1 if self.on_cpu else len(features))))
         )
 
     def detect(self, encoded: NDArray[Any], members: Sequence[int], *, urgent: bool = False) -> list[dict[str, float]]:
-        """Every language's probability, the likeliest first, in each of the windows `members`."""
-        with self._sharing.use(urgent=urgent):
-            found = self.whisper.model.detect_language(_part(encoded, members))
+        """Return the probability of each language, the most probable first, in each of the windows `members`."""
+        with self._lock.shared(urgent=urgent):
+            found = self._model.detect_language(_part(encoded, members))
         return [{token.strip("<|>"): float(probability) for token, probability in ranked} for ranked in found]
 
     def generate(
@@ -145,21 +135,22 @@ class Ct2Model:
         yielding: bool = False,
         **search: Any,
     ) -> dict[int, Any]:
-        """CTranslate2's result for each of the windows `members`: with its prompt, at most its cap of new tokens.
+        """Return CTranslate2's result for each of the windows `members`.
 
-        `search`: CTranslate2's options. On a CPU a window's result does not depend on the others.
+        `prompts` and `caps` (how many new tokens at most) are those of all windows. `search`: CTranslate2's options.
+        On a CPU a window's result does not depend on the others.
         """
 
         def generate(part: Sequence[int]) -> dict[int, Any]:
-            with self._sharing.use(urgent=urgent):
-                began = time.monotonic()
+            with self._lock.shared(urgent=urgent):
+                started = time.monotonic()
                 results = self._generate(encoded, part, prompts, caps, **search)
-                self._search_secs = (time.monotonic() - began) / len(part)
+                self._search_s = (time.monotonic() - started) / len(part)
             return results
 
         size = math.ceil(len(members) / self._division.parts)
-        if yielding and self._search_secs:
-            size = min(size, int(YIELDING_S / self._search_secs))
+        if yielding and self._search_s:
+            size = min(size, int(YIELDING_S / self._search_s))
         found = self._threads[urgent].map(generate, _divided(members, size))
         return {i: result for part in found for i, result in part.items()}
 
@@ -171,11 +162,13 @@ class Ct2Model:
         caps: Sequence[int],
         **search: Any,
     ) -> dict[int, Any]:
-        """One call for those that share their cap. CTranslate2's own is the lesser of half of `max_length` and what
-        the prompt leaves."""
+        """One call for the windows of each cap: `max_length` is an option of the call.
+
+        CTranslate2 generates at most the lesser of `max_length` / 2 and `max_length` less the prompt.
+        """
         found: dict[int, Any] = {}
-        for cap, alike in grouped(members, key=lambda i: caps[i]).items():
-            results = self.whisper.model.generate(
+        for cap, alike in _grouped(members, lambda i: caps[i]).items():
+            results = self._model.generate(
                 _part(encoded, alike),
                 [prompts[i] for i in alike],
                 max_length=max(2 * cap, cap + len(prompts[alike[0]]) - 1),
@@ -188,58 +181,58 @@ class Ct2Model:
         return found
 
     @contextmanager
-    def drawing(self, seed: int) -> Iterator[Generate]:
-        """For texts that are drawn at random: on a CPU the same ones for the same seed.
+    def sampling(self, seed: int) -> Iterator[Generate]:
+        """Have the model exclusively, to sample texts at random: on a CPU the same texts for the same seed.
 
         CTranslate2's generator of random numbers belongs to a worker's thread, which reads the seed at its first draw
-        and never again (measured with 4.8.5: unloading and loading the weights does not help); which of several workers
-        draws is left to chance. So whatever draws is a new model of a single worker: 20 ms for the bundled one, as long
-        as a load from the page cache for others, and only for failing windows.
+        and never again (measured with 4.8.5: unloading and loading the weights does not help), and any of several
+        workers may take a call. So for each seed the model is replaced by a new one with a single worker. That takes
+        20 ms with the bundled model and as long as a load from the page cache with others, but only for windows that
+        failed the quality gates.
         """
-        with self._sharing.alone():
+        with self._lock.exclusive():
             if self.on_cpu:
                 self._replace(1)
                 ctranslate2.set_random_seed(seed % 2**32)
-                self._drew = True
+                self._sampled = True
             yield self._generate
 
     def _replace(self, workers: int) -> None:
-        """The same model in new threads. The old weights go first: there may be no room for both."""
-        self.whisper.model.unload_model()
-        self.whisper.model = ctranslate2.models.Whisper(
-            str(self._options.folder),
+        """Load the same model with new threads. The old weights go first: memory may not suffice for both."""
+        self._model.unload_model()
+        self._model = ctranslate2.models.Whisper(
+            str(self._options.path),
             device=self._options.device,
             device_index=self._options.device_index,
             compute_type=self._options.compute_type,
             intra_threads=self._division.threads,
             inter_threads=workers,
         )
-        self._drew = False
+        self._sampled = False
 
     def align(
         self,
         encoded: NDArray[Any],
-        members: Sequence[int],
-        starts: Sequence[Sequence[int]],
-        texts: Sequence[list[int]],
-        frames: Sequence[int],
+        texts: Mapping[int, tuple[Sequence[int], Sequence[int]]],
+        frames: Mapping[int, int],
         *,
         urgent: bool = False,
     ) -> dict[int, Any]:
-        """CTranslate2's alignment of the text tokens of each of the windows `members`.
+        """Return CTranslate2's alignment of `texts`: of each window a start sequence (language, task) and text tokens.
 
-        One call has one start sequence: language and task. On a CPU each window has its own: a window's alignment
-        changes with its neighbours there (measured on Zen 5, not on Zen 4: one in nine, words moved by up to 0.2 s),
-        and one by one takes no longer.
+        `frames`: the length of each window without padding. One call has one start sequence. On a CPU each window has a
+        call of its own: in a batch its alignment changes with the other windows (measured on Zen 5, not on Zen 4: one
+        window in nine, words moved by up to 0.2 s), and calls one by one take no longer.
         """
-        groups = [[i] for i in members] if self.on_cpu else list(grouped(members, lambda i: tuple(starts[i])).values())
+        by_start = _grouped(list(texts), lambda i: tuple(texts[i][0]))
+        groups = [[i] for i in texts] if self.on_cpu else list(by_start.values())
 
         def align(group: Sequence[int]) -> list[tuple[int, Any]]:
-            with self._sharing.use(urgent=urgent):
-                results = self.whisper.model.align(
+            with self._lock.shared(urgent=urgent):
+                results = self._model.align(
                     _part(encoded, group),
-                    starts[group[0]],
-                    [texts[i] for i in group],
+                    list(texts[group[0]][0]),
+                    [list(texts[i][1]) for i in group],
                     [frames[i] for i in group],
                 )
             return list(zip(group, results, strict=True))
@@ -247,7 +240,7 @@ class Ct2Model:
         return dict(one for found in self._threads[urgent].map(align, groups) for one in found)
 
 
-def grouped(members: Sequence[T], key: Callable[[T], R]) -> Mapping[R, list[T]]:
+def _grouped(members: Sequence[T], key: Callable[[T], R]) -> Mapping[R, list[T]]:
     groups: dict[R, list[T]] = {}
     for member in members:
         groups.setdefault(key(member), []).append(member)
@@ -255,7 +248,7 @@ def grouped(members: Sequence[T], key: Callable[[T], R]) -> Mapping[R, list[T]]:
 
 
 def _divided(members: Sequence[T], size: int) -> list[Sequence[T]]:
-    """Parts of at most `size`, at least one member each."""
+    """Cut into parts of at most `size` members, and of at least one."""
     size = max(1, size)
     return [members[at : at + size] for at in range(0, len(members), size)]
 

@@ -1,10 +1,11 @@
-"""Whisper through whisper.cpp (pywhispercpp).
+"""Whisper through whisper.cpp. This package imports pywhispercpp, which is an extra of ours.
 
 Modules, each may import only those below it:
 
-    engine      chunk after chunk
-    ggml        is a file a whole GGML model?
+    adapter     the adapter: chunk after chunk
+    model       what we use of pywhispercpp's bindings
+    ggml        checks that a file is a complete GGML model
     vocabulary  text to tokens and back
 """
 
-__all__ = ["engine"]
+__all__ = ["adapter"]

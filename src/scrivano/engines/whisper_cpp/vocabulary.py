@@ -1,4 +1,4 @@
-"""Whisper's byte-pair vocabulary, as pure code over its tokens' bytes: text to tokens, tokens to text and words."""
+"""Whisper's byte-pair vocabulary: text to tokens, tokens to text and words. Pure code over the bytes of its tokens."""
 
 from __future__ import annotations
 
@@ -10,21 +10,28 @@ from collections.abc import Iterator, Sequence
 
 __all__ = ["Vocabulary"]
 
-# GPT-2's pattern, but for a few numerals: pairs are merged within a piece only.
+# GPT-2's pattern, except for a few kinds of numerals. Pairs are merged only within a piece.
 PIECES = re.compile(r"'(?:s|t|re|ve|m|ll|d)| ?[^\W\d_]+| ?\d+| ?(?:[^\s\w]|_)+|\s+(?!\S)|\s+")
+
+# Languages without spaces between words; as in Whisper, each of their characters counts as a word.
+UNSPACED = frozenset(("zh", "ja", "th", "lo", "my", "yue"))
 
 
 class Vocabulary:
-    """`tokens`: the bytes of each text token, by its number; numbers are also the order of merging."""
+    """A `Tokenizer` of the window loop."""
 
-    def __init__(self, tokens: Sequence[bytes]) -> None:
+    def __init__(self, tokens: Sequence[bytes], timestamp_begin: int) -> None:
+        """`tokens`: the bytes of each text token by its number, which is also the order of merging."""
         self._tokens = tokens
         self._numbers = {token: number for number, token in enumerate(tokens) if token}
+        self.end_of_text = len(tokens)
+        self.timestamp_begin = timestamp_begin
 
     def encode(self, text: str) -> list[int]:
         return [token for piece in PIECES.findall(text) for token in self._merged(piece.encode())]
 
     def _merged(self, piece: bytes) -> list[int]:
+        """Byte-pair encoding: merge the pair with the lowest number, again and again."""
         parts = [bytes((byte,)) for byte in piece]
         while len(parts) > 1:
             joined = [self._numbers.get(a + b) for a, b in itertools.pairwise(parts)]
@@ -35,20 +42,16 @@ class Vocabulary:
             parts[at : at + 2] = [parts[at] + parts[at + 1]]
         return [self._numbers[part] for part in parts if part in self._numbers]
 
-    def text(self, tokens: Sequence[int]) -> str:
-        """What is no UTF-8 becomes U+FFFD."""
-        return b"".join(self._tokens[token] for token in tokens).decode(errors="replace")
+    def decode(self, tokens: Sequence[int]) -> str:
+        data = b"".join(self._tokens[token] for token in tokens if token < self.end_of_text)
+        return data.decode(errors="replace")
 
-    def split(self, tokens: Sequence[int], *, spaces: bool) -> tuple[list[str], list[list[int]]]:
-        """Words and the tokens of each; joined, the words are `text(tokens)`.
-
-        Without `spaces` each character is a word, of as many tokens as it takes; so it is in Whisper.
-        """
+    def split_words(self, tokens: Sequence[int], language: str) -> tuple[list[str], list[list[int]]]:
         words: list[str] = []
         groups: list[list[int]] = []
-        for text, group in self._whole(tokens):
-            begins = text.startswith(" ") or text.strip() in string.punctuation
-            if words and spaces and not begins:
+        for text, group in self._whole_characters(tokens):
+            starts_word = text.startswith(" ") or text.strip() in string.punctuation
+            if words and not starts_word and language not in UNSPACED:
                 words[-1] += text
                 groups[-1].extend(group)
             else:
@@ -56,8 +59,8 @@ class Vocabulary:
                 groups.append(group)
         return words, groups
 
-    def _whole(self, tokens: Sequence[int]) -> Iterator[tuple[str, list[int]]]:
-        """Tokens, those together that share a character."""
+    def _whole_characters(self, tokens: Sequence[int]) -> Iterator[tuple[str, list[int]]]:
+        """Yield text and tokens; tokens that share a character are yielded together."""
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         text = ""
         group: list[int] = []

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from engine_support import NANO_FOLDER, Wire, described, prepared, samples, worker
 
+from scrivano.domain.decoding import DecodingOptions
 from scrivano.domain.errors import ModelUnavailable
-from scrivano.engines.engine import AudioChunk, DecodingOptions
+from scrivano.engines.engine import AudioChunk, LoadOptions
 from scrivano.engines.whisper_cpp.ggml import check_ggml
+from scrivano.engines.window_loop import WindowLoop
 
 pytest.importorskip("_pywhispercpp", reason="pywhispercpp is not installed")
 
@@ -100,9 +102,9 @@ def test_without_the_extra_a_file_s_load_says_how_to_get_it(nano_ggml: Path) -> 
 def test_nothing_is_printed_and_the_process_ends_well(nano_ggml: Path) -> None:
     """Not through the child, which takes stdout away from libraries and does not wait for their end."""
     code = (
-        "import sys, numpy; from pathlib import Path; from scrivano.engines.whisper_cpp.engine import *\n"
-        "from scrivano.engines.engine import AudioChunk, DecodingOptions\n"
-        "engine = WhisperCpp(LoadOptions(file=Path(sys.argv[1]), cpu_threads=1)); engine.warm_up()\n"
+        "import sys, numpy; from pathlib import Path; from scrivano.engines.whisper_cpp.adapter import CppAdapter\n"
+        "from scrivano.engines.engine import LoadOptions; from scrivano.engines.window_loop import WindowLoop\n"
+        "engine = WindowLoop(CppAdapter, LoadOptions(path=Path(sys.argv[1]), cpu_threads=1)); engine.warm_up()\n"
     )
     ran = subprocess.run([sys.executable, "-c", code, str(nano_ggml)], capture_output=True, text=True, check=False)
 
@@ -110,9 +112,9 @@ def test_nothing_is_printed_and_the_process_ends_well(nano_ggml: Path) -> None:
 
 
 def test_a_build_without_cuda_takes_the_processor(nano_ggml: Path, caplog: pytest.LogCaptureFixture) -> None:
-    from scrivano.engines.whisper_cpp.engine import LoadOptions, WhisperCpp
+    from scrivano.engines.whisper_cpp.adapter import CppAdapter
 
-    engine = WhisperCpp(LoadOptions(file=nano_ggml, device="cuda", cpu_threads=1))
+    engine = WindowLoop(CppAdapter, LoadOptions(path=nano_ggml, device="cuda", cpu_threads=1))
     engine.warm_up()
     engine.close()
 
@@ -120,9 +122,9 @@ def test_a_build_without_cuda_takes_the_processor(nano_ggml: Path, caplog: pytes
 
 
 def test_silence_after_speech_is_not_the_speech_again(nano_ggml: Path) -> None:
-    from scrivano.engines.whisper_cpp.engine import LoadOptions, WhisperCpp
+    from scrivano.engines.whisper_cpp.adapter import CppAdapter
 
-    engine = WhisperCpp(LoadOptions(file=nano_ggml, cpu_threads=1))
+    engine = WindowLoop(CppAdapter, LoadOptions(path=nano_ggml, cpu_threads=1))
     speech = AudioChunk(audio=samples(NAME), language="en")
     silence = AudioChunk(audio=np.zeros(3 * 16_000, np.float32), language="en")
     unsure = DecodingOptions(temperatures=(0.0,), logprob_threshold=0.0, beam_size=1)

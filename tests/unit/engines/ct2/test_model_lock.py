@@ -1,4 +1,4 @@
-"""Users and replacers of one thing."""
+"""Threads that share a model, and those that replace it."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import threading
 
 import pytest
 
-from scrivano.engines.shared_model import Sharing
+from scrivano.engines.ct2.model_lock import ModelLock
 
 PATIENCE_S = 10.0
 
 
 def test_users_share_and_a_replacer_waits_for_all_of_them() -> None:
-    sharing, log = Sharing(2), []
+    lock, log = ModelLock(2), []
     both_in, go = threading.Barrier(3), threading.Event()
 
     def use() -> None:
-        with sharing.use():
+        with lock.shared():
             both_in.wait(PATIENCE_S)
             go.wait(PATIENCE_S)
             log.append("used")
 
     def replace() -> None:
-        with sharing.alone():
+        with lock.exclusive():
             log.append("replaced")
 
     users = [threading.Thread(target=use) for _ in range(2)]
@@ -40,14 +40,14 @@ def test_users_share_and_a_replacer_waits_for_all_of_them() -> None:
 
 
 def test_nobody_is_there_beside_a_replacer() -> None:
-    sharing = Sharing(2)
+    lock = ModelLock(2)
     users: list[int] = []
     replacers: list[int] = []
     seen: list[tuple[int, int]] = []
 
     def enter(mine: list[int]) -> None:
         for n in range(200):
-            with sharing.alone() if mine is replacers else sharing.use():
+            with lock.exclusive() if mine is replacers else lock.shared():
                 mine.append(n)
                 seen.append((len(users), len(replacers)))
                 mine.pop()
@@ -63,26 +63,26 @@ def test_nobody_is_there_beside_a_replacer() -> None:
 
 
 def test_an_error_gives_it_back() -> None:
-    sharing = Sharing(2)
-    for enter in (sharing.use, sharing.alone):
+    lock = ModelLock(2)
+    for enter in (lock.shared, lock.exclusive):
         with pytest.raises(ValueError, match="on the way"), enter():
             raise ValueError("on the way")
 
-    with sharing.alone():
+    with lock.exclusive():
         pass
 
 
 def test_urgent_users_wait_for_nobody_and_the_others_for_them() -> None:
-    sharing, log = Sharing(1), []
+    lock, log = ModelLock(1), []
 
     def use() -> None:
-        with sharing.use():
+        with lock.shared():
             log.append("used")
 
-    with sharing.use():
+    with lock.shared():
         other = threading.Thread(target=use)
         other.start()
-        with sharing.use(urgent=True):
+        with lock.shared(urgent=True):
             log.append("urgent")
         log.append("first")
     other.join(PATIENCE_S)

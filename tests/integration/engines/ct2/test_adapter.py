@@ -11,19 +11,25 @@ import numpy as np
 import pytest
 from engine_support import NANO_FOLDER, described, samples
 
+from scrivano.domain.decoding import DecodingOptions
 from scrivano.domain.errors import EngineInput, ModelUnavailable
-from scrivano.engines.ct2.engine import WhisperCt2
-from scrivano.engines.ct2.model import Division, LoadOptions
-from scrivano.engines.engine import AudioChunk, DecodingOptions
+from scrivano.engines.ct2.adapter import Ct2Adapter
+from scrivano.engines.ct2.model import Division
+from scrivano.engines.engine import AudioChunk, Engine, LoadOptions
+from scrivano.engines.window_loop import WindowLoop
 
 NAME = "en-exact-0.flac"
-LOAD = LoadOptions(folder=NANO_FOLDER, compute_type="int8", cpu_threads=2)
+LOAD = LoadOptions(path=NANO_FOLDER, compute_type="int8", cpu_threads=2)
 NEVER_GOOD = DecodingOptions(temperatures=(0.0, 0.4, 1.0), logprob_threshold=0.5, no_speech_threshold=1.0)
+
+
+def loaded(options: LoadOptions) -> Engine:
+    return WindowLoop(Ct2Adapter, options)
 
 
 def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match=r"lacks model.bin, config.json, tokenizer.json"):
-        WhisperCt2(replace(LOAD, folder=tmp_path))
+        loaded(replace(LOAD, path=tmp_path))
 
 
 def test_a_broken_model_is_told(tmp_path: Path) -> None:
@@ -31,19 +37,19 @@ def test_a_broken_model_is_told(tmp_path: Path) -> None:
     (tmp_path / "model" / "model.bin").write_bytes(b"nonsense")
 
     with pytest.raises(ModelUnavailable):
-        WhisperCt2(replace(LOAD, folder=tmp_path / "model"))
+        loaded(replace(LOAD, path=tmp_path / "model"))
 
 
 def test_a_compute_type_that_the_device_lacks_is_told() -> None:
     with pytest.raises(ModelUnavailable, match="float16"):
-        WhisperCt2(replace(LOAD, compute_type="float16"))
+        loaded(replace(LOAD, compute_type="float16"))
 
 
 def test_a_replacement_that_failed_is_tried_again(tmp_path: Path) -> None:
     """A window that is sampled after another needs the model anew; here its file is away for a while."""
     folder = tmp_path / "model"
     shutil.copytree(NANO_FOLDER, folder)
-    engine = WhisperCt2(replace(LOAD, folder=folder))
+    engine = loaded(replace(LOAD, path=folder))
     engine.decode([AudioChunk(audio=samples(NAME), language=None)], NEVER_GOOD)
     (folder / "model.bin").rename(folder / "away")
     with pytest.raises(EngineInput):
@@ -60,7 +66,7 @@ EXACT = sorted(name for name, entry in described().items() if "-exact-" in name 
 
 
 def test_short_windows_give_the_same_words_in_any_batch() -> None:
-    engine = WhisperCt2(replace(LOAD, fast=True))
+    engine = loaded(replace(LOAD, fast=True))
     batch = [AudioChunk(audio=samples(name), language=None) for name in EXACT]
 
     together = engine.decode(batch, DecodingOptions())
@@ -74,7 +80,7 @@ def test_short_windows_give_the_same_words_in_any_batch() -> None:
 
 
 def test_a_short_window_that_comes_out_poorly_is_heard_in_full() -> None:
-    fast, full = WhisperCt2(replace(LOAD, fast=True)), WhisperCt2(LOAD)
+    fast, full = loaded(replace(LOAD, fast=True)), loaded(LOAD)
     doubted = [AudioChunk(audio=samples(EXACT[0]), language=None)]
 
     assert fast.decode(doubted, DecodingOptions()) != full.decode(doubted, DecodingOptions())
@@ -86,7 +92,7 @@ def test_a_short_window_that_comes_out_poorly_is_heard_in_full() -> None:
 
 def test_elsewhere_than_on_a_cpu_failing_windows_are_sampled_together() -> None:
     """`auto` takes the CPU, too, but the adapter takes it for a device like a GPU."""
-    engine = WhisperCt2(replace(LOAD, device="auto"))
+    engine = loaded(replace(LOAD, device="auto"))
     silence = AudioChunk(audio=np.zeros(16_000, np.float32), language="en")
     speech = [AudioChunk(audio=samples(name), language=None) for name in EXACT[:3]]
 
@@ -108,7 +114,7 @@ def test_elsewhere_than_on_a_cpu_failing_windows_are_sampled_together() -> None:
 
 def test_two_threads_get_what_each_gets_alone_while_one_of_them_samples() -> None:
     """Sampling replaces the model under the other thread's feet, window by window."""
-    engine = WhisperCt2(LOAD)
+    engine = loaded(LOAD)
     good = [AudioChunk(audio=samples(name), language=None) for name in EXACT]
     work = [(good, DecodingOptions(yielding=True)), (good[:2], replace(NEVER_GOOD, urgent=True))]
     alone = [engine.decode(batch, options) for batch, options in work]
@@ -121,11 +127,11 @@ def test_two_threads_get_what_each_gets_alone_while_one_of_them_samples() -> Non
 
 
 def test_what_a_model_knows_can_be_asked_while_another_thread_replaces_it() -> None:
-    engine = WhisperCt2(LOAD)
-    engine.close()  # a model that is being replaced has no weights either
+    adapter = Ct2Adapter(LOAD)
+    adapter.close()  # a model that is being replaced has no weights either
 
-    assert engine.multilingual
-    assert {"en", "it"} <= set(engine.languages)
+    assert adapter.multilingual
+    assert {"en", "it"} <= set(adapter.languages)
 
 
 @pytest.mark.parametrize(
