@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -157,7 +158,7 @@ def loop(adapter: ScriptedAdapter) -> WindowLoop[Audio, list[Audio]]:
     def load(options: LoadOptions) -> ScriptedAdapter:
         return adapter
 
-    return WindowLoop(load, LoadOptions(path=None))  # type: ignore[arg-type]
+    return WindowLoop(load, LoadOptions(path=Path("model")))
 
 
 def chunk(language: str | None = "en", languages: tuple[str, ...] = ()) -> AudioChunk:
@@ -404,7 +405,7 @@ def test_a_load_that_fails_is_an_engine_error() -> None:
         raise RuntimeError("Unable to open file 'model.bin'")
 
     with pytest.raises(ModelUnavailable, match=r"model\.bin"):
-        WindowLoop(load, LoadOptions(path=None))  # type: ignore[arg-type]
+        WindowLoop(load, LoadOptions(path=Path("model")))
 
 
 def test_a_chunk_that_the_model_cannot_decode_is_refused() -> None:
