@@ -1,4 +1,7 @@
-"""Which models a name can mean, and how much memory they need. Imports no model library: the server reads it too."""
+"""The models that a name can mean, and the memory that they need.
+
+The server process imports this module, so it imports no model library.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ NANO = "nano"
 
 NANO_FOLDER = Path(__file__).parent.parent / "nano"
 
-# faster-whisper's names (`faster_whisper.utils.available_models`) and repositories; a test keeps them the same.
+# faster-whisper's names (`faster_whisper.utils.available_models`) and repositories; a test compares them.
 REPOSITORIES = {
     "tiny.en": "Systran/faster-whisper-tiny.en",
     "tiny": "Systran/faster-whisper-tiny",
@@ -48,7 +51,7 @@ REPOSITORIES = {
     "turbo": "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
 }
 
-# Sizes by the model cards of openai/whisper-* and distil-whisper/*; `.en` models are as large as the others.
+# From the model cards of openai/whisper-* and distil-whisper/*. A `.en` model has the size of the one without `.en`.
 MILLION_PARAMETERS = {
     "tiny": 39,
     "base": 74,
@@ -68,11 +71,11 @@ MILLION_PARAMETERS = {
     NANO: 2,
 }
 
-# CUDA context, cuBLAS and the buffers of a small batch. With it large-v3 in float16 needs 2 * 1550 + 851 = 3951 MB, the
-# figure of the contract; faster-whisper's own benchmark saw 4525 MB at beam 5 for the whole process.
+# CUDA context, cuBLAS and the buffers of a small batch. It makes 2 * 1550 + 851 = 3951 MB for large-v3 in float16, the
+# figure of the HTTP contract; faster-whisper's own benchmark measured 4525 MB at beam 5 for the process.
 WORK_MB = 851
 
-# Layers and width, from the models' config.json.
+# Decoder layers and width, from the models' config.json.
 DECODERS = {
     "tiny": (4, 384),
     "base": (6, 512),
@@ -91,10 +94,10 @@ DECODERS = {
     "distil-large-v3.5": (2, 1280),
 }
 
-# Of the encoder's output, of the text that is decoded from it, and of an attention head: alike in all Whispers.
+# The length of the encoder's output, of the decoded text, and the width of an attention head: the same in all models.
 WINDOW_POSITIONS, TEXT_POSITIONS, HEAD_WIDTH = 1500, 224, 64
 
-# By CTranslate2's compute type; what is not named here takes two.
+# By CTranslate2's compute type; all others take two bytes.
 BYTES_PER_PARAMETER = {"float32": 4, "int8": 1, "int8_float16": 1, "int8_bfloat16": 1, "int8_float32": 1}
 
 REPOSITORY_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*")
@@ -114,9 +117,9 @@ def known_models() -> tuple[str, ...]:
 
 
 def find_model(name: str, path: Path | None = None) -> ModelSource:
-    """What `name` means; a `path` wins over it. Touches neither disk nor network.
+    """Return the model that `name` means, or the one at `path` if that is given. Uses neither disk nor network.
 
-    Raises `ModelUnavailable` for a name that nobody knows.
+    Raises `ModelUnavailable` for an unknown name.
     """
     if path is not None:
         return ModelSource(name=name, folder=path)
@@ -133,9 +136,9 @@ def find_model(name: str, path: Path | None = None) -> ModelSource:
 
 
 def default_model(gpu_total_mb: int | None) -> str:
-    """The model when none was chosen: `gpu_total_mb` is the memory of the GPU, None where there is none.
+    """Return the model to use if none was chosen; `gpu_total_mb` is the memory of the GPU, None without a GPU.
 
-    The total decides, not what is free: the name must not change with what other programs do; the load waits for them.
+    The total memory decides, not the free memory: the choice must not depend on other programs. Loading waits for them.
     """
     needed = vram_needed_mb("large-v3-turbo")
     if gpu_total_mb is not None and needed is not None and gpu_total_mb >= needed:
@@ -144,23 +147,23 @@ def default_model(gpu_total_mb: int | None) -> str:
 
 
 def vram_needed_mb(name: str, *, path: Path | None = None, compute_type: str = "float16") -> int | None:
-    """Device memory that a load needs, in MB: weights plus `WORK_MB`. None where the size cannot be told.
+    """Return the device memory that a load needs, in MB: weights plus `WORK_MB`. None if the size is not known.
 
-    A file, whisper.cpp's, is loaded as it is, whatever the compute type.
+    whisper.cpp loads a file's weights as they are, whatever the compute type.
     """
     if path is not None and path.is_file():
         return round(path.stat().st_size / 1e6) + WORK_MB
-    millions = _millions_on_disk(path) if path is not None else _millions_by_name(name)
+    millions = _millions_on_disk(path) if path is not None else MILLION_PARAMETERS.get(_stem(name))
     if millions is None:
         return None
     return round(millions * BYTES_PER_PARAMETER.get(compute_type, 2)) + WORK_MB
 
 
 def window_mb(name: str, beam_size: int) -> int:
-    """Device memory that each window of a batch takes while it is decoded, in MB, at two bytes a number; 0: not known.
+    """Return the device memory that each window of a batch takes while it is decoded, in MB; 0 if it is not known.
 
-    Keys and values of each decoder layer, for the encoder's output once and for the text once a hypothesis; and the
-    attention scores of one encoder layer, its largest buffer.
+    These are the keys and values of each decoder layer (once for the encoder's output, and for the text once for each
+    hypothesis) and the attention scores of one encoder layer, its largest buffer; two bytes a number.
     """
     if _stem(name) not in DECODERS:
         return 0
@@ -174,12 +177,8 @@ def _stem(name: str) -> str:
     return name.removesuffix(".en")
 
 
-def _millions_by_name(name: str) -> float | None:
-    return MILLION_PARAMETERS.get(_stem(name))
-
-
 def _millions_on_disk(path: Path) -> float | None:
-    """Published CTranslate2 models are stored in float16: two bytes a parameter."""
+    """Millions of parameters, by the file's size: published CTranslate2 models are stored in float16."""
     try:
         return (path / "model.bin").stat().st_size / 2e6
     except OSError:

@@ -1,4 +1,4 @@
-"""What a failure of the model library means. CTranslate2 raises plain RuntimeErrors; only their texts differ."""
+"""Classifies the exceptions of model libraries. CTranslate2 raises plain RuntimeErrors; only their texts differ."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ MEMORY = (
     "cudnn_status_alloc_failed",
     "bad_alloc",
     "cannot allocate memory",
-    # CTranslate2's caching allocator has answered an exhausted device with this code; see DESIGN.md.
+    # CTranslate2's caching allocator has reported an exhausted device with this code.
     "cudaerrorinvaliddevice",
 )
-# A CUDA error poisons its process for good: whatever the text, a new process is needed.
+# After a CUDA error no call in the same process works: whatever the text, a new process is needed.
 DEVICE = (
     "no cuda-capable device",
     "cuda failed with error",
@@ -45,7 +45,10 @@ DEVICE = (
 
 
 def classify(error: BaseException, *, loading: bool) -> EngineError:
-    """The error of ours that this one of the library's is; `loading` tells a model's fault from a chunk's."""
+    """Return `error` as one of our errors. An unknown failure is the model's fault if `loading`, else the chunk's.
+
+    The order matters: memory and missing libraries are also reported in the words of a failed device.
+    """
     if isinstance(error, EngineError):
         return error
     text = str(error) or type(error).__name__

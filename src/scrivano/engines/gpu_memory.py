@@ -1,4 +1,7 @@
-"""What GPUs say of their memory, read through NVML (never by parsing a program's output), and what the machine has."""
+"""Free and used memory: of GPUs, read through NVML (never by parsing a program's output), and of the machine.
+
+The server process imports this module, so it imports no model library.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ MEGABYTE = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class GpuMemory:
+    """The memory of a whole GPU, in units of 1024 * 1024 bytes. `used_mb` includes what other programs use."""
+
     name: str
     total_mb: int
     used_mb: int
@@ -22,19 +27,19 @@ class GpuMemory:
 
 
 class MemoryReader(Protocol):
-    """Reads the memory of devices. Thread-safe."""
+    """Reads the memory of GPUs, by their index, and of the machine. Thread-safe."""
 
     def read(self, index: int) -> GpuMemory | None:
-        """None where that GPU cannot be read."""
+        """Return None if that GPU cannot be read."""
 
     def by_process(self, index: int) -> Mapping[int, int]:
-        """Megabytes that each process holds there, by process id; empty where NVML does not tell."""
+        """Return how much GPU memory each process uses, by process id; empty if NVML does not report it."""
 
     def host_free_mb(self) -> int | None:
-        """What programs may still ask of the machine's own memory; None where that is not told."""
+        """Return how much of the machine's memory programs may still allocate; None if it is not known."""
 
     def close(self) -> None:
-        """Closing twice is fine."""
+        """A second call does nothing."""
 
 
 class NvmlReader:
@@ -86,8 +91,8 @@ class NvmlReader:
 
 
 def _load_nvml() -> Any:
-    """The initialised module, or None on a machine without an NVIDIA driver."""
-    import pynvml  # 30 ms that only the server pays
+    """Return the initialised module, or None on a machine without an NVIDIA driver."""
+    import pynvml  # takes 30 ms, which commands of the client need not pay
 
     try:
         pynvml.nvmlInit()

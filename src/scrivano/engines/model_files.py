@@ -1,4 +1,4 @@
-"""A model's files: from disk, from the Hugging Face cache, or downloaded. Only the engine process imports this."""
+"""A model's files: on disk, in the Hugging Face cache, or downloaded. Only the engine process imports this module."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from scrivano.engines.catalog import ModelSource
 
 __all__ = ["FILES", "OnBytes", "fetch"]
 
-# What faster-whisper downloads of a repository (`faster_whisper.utils.download_model`).
+# The files that faster-whisper downloads from a repository (`faster_whisper.utils.download_model`).
 FILES = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
 
-# Called with the bytes that are here and the bytes in all (None: not known yet), from several threads.
+# Called with the bytes that were downloaded and the bytes in all (None: not known yet), from several threads.
 OnBytes = Callable[[int, int | None], None]
 
 
 def fetch(source: ModelSource, on_bytes: OnBytes) -> Path:
-    """The folder with the model's files. A model that is in the cache is used without asking the network.
+    """Return the folder with the model's files. A model that is in the cache is used without a request to the hub.
 
-    A line that breaks is taken up again by the hub's library (five times, a second apart, at whole 10 MB); after that
-    the files that are complete stay in the cache. Raises `ModelUnavailable`, which says what to do.
+    If the connection breaks, the hub's library resumes the download (five times, a second apart, at multiples of
+    10 MB). If it gives up, the complete files stay in the cache. Raises `ModelUnavailable`, which says what to do.
     """
     if source.folder is not None:
         return _existing(source.folder)
@@ -39,7 +39,9 @@ def fetch(source: ModelSource, on_bytes: OnBytes) -> Path:
     try:
         folder = Path(_snapshot(source.repository, tqdm_class=_reporter(on_bytes)))
     except Exception as error:
-        raise _unavailable(source, error) from error
+        raise ModelUnavailable(
+            f"the model {source.name!r} could not be downloaded from {source.repository}: {_why(error)}"
+        ) from error
     if not _complete(folder):
         raise ModelUnavailable(
             f"{source.repository} holds no CTranslate2 Whisper model (model.bin and config.json); "
@@ -66,18 +68,12 @@ def _cached(repository: str) -> Path | None:
 
 
 def _complete(folder: Path) -> bool:
-    """A snapshot folder exists from a download's first file on; the model itself comes last, being the largest."""
+    """A snapshot folder exists as soon as it has one file. The model, as the largest file, is the last one."""
     return (folder / "model.bin").is_file() and (folder / "config.json").is_file()
 
 
 def _snapshot(repository: str, **options: Any) -> str:
     return str(huggingface_hub.snapshot_download(repository, allow_patterns=list(FILES), **options))
-
-
-def _unavailable(source: ModelSource, error: Exception) -> ModelUnavailable:
-    return ModelUnavailable(
-        f"the model {source.name!r} could not be downloaded from {source.repository}: {_why(error)}"
-    )
 
 
 def _why(error: Exception) -> str:
@@ -102,9 +98,9 @@ def _short(error: Exception) -> str:
 
 
 def _reporter(on_bytes: OnBytes) -> type[tqdm]:
-    """A progress bar for `snapshot_download` that draws nothing and reports.
+    """Return a class of progress bars for `snapshot_download` that draw nothing and call `on_bytes`.
 
-    The hub's library makes several: one counts files, and one or two (by its version) count the same bytes.
+    The hub's library makes several bars: one counts files, and one or two (by its version) count the same bytes.
     """
     lock = threading.Lock()
     bars: list[Any] = []

@@ -1,5 +1,6 @@
-"""Whether a file is a whole GGML model, before whisper.cpp gets it: of a broken one it makes anything from garbage to a
-crash. The layout is that of whisper.cpp's `convert-pt-to-ggml.py`.
+"""Checks that a file is a complete GGML model. whisper.cpp does not: with a broken one it writes garbage or crashes.
+
+The layout is that of whisper.cpp's `convert-pt-to-ggml.py`.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ GGUF_MAGIC = b"GGUF"
 
 HYPERPARAMETERS = 11
 
-# Of a tensor type (f32, f16, q4_0, q4_1, q5_0, q5_1, q8_0, q2_K to q6_K, bf16; `ggml_type`): numbers a block, and
-# bytes.
+# By tensor type (`ggml_type`: f32, f16, q4_0, q4_1, q5_0, q5_1, q8_0, q2_K to q6_K, bf16): how many numbers a block
+# has, and how many bytes.
 BLOCKS = {
     0: (1, 4),
     1: (1, 2),
@@ -39,15 +40,15 @@ BLOCKS = {
     30: (1, 2),
 }
 
-MOST_DIMENSIONS = 4
+MAX_DIMENSIONS = 4
 
 
 class _Broken(Exception):
-    """The file ends early, or says what cannot be."""
+    """The file ends early, or has impossible values."""
 
 
 def check_ggml(path: Path) -> None:
-    """Walk through the file from tensor to tensor; weights are not read. Raises `ModelUnavailable`."""
+    """Check the file's structure, tensor by tensor, without reading the weights. Raises `ModelUnavailable`."""
     try:
         with path.open("rb") as file:
             magic = file.read(4)
@@ -59,11 +60,12 @@ def check_ggml(path: Path) -> None:
         raise ModelUnavailable(f"{path} is not a whole GGML model ({error}); download it again") from error
     if magic == GGUF_MAGIC:
         raise ModelUnavailable(
-            f"{path} is a GGUF file, which whisper.cpp does not read; take the model as GGML (ggml-*.bin)"
+            f"{path} is a GGUF file, which whisper.cpp does not read; download the model as GGML (ggml-*.bin)"
         )
     if magic != MAGIC:
         raise ModelUnavailable(
-            f"{path} is not a GGML model of whisper.cpp; WHISPER_MODEL_PATH may also be a folder with a CTranslate2 one"
+            f"{path} is not a GGML model of whisper.cpp; "
+            "WHISPER_MODEL_PATH may also be a folder with a CTranslate2 model"
         )
 
 
@@ -83,7 +85,7 @@ def _walk(file: BinaryIO, size: int) -> None:
 
 def _skip_tensor(file: BinaryIO, size: int) -> None:
     dimensions, name_length, kind = _integers(file, 3)
-    if not 0 < dimensions <= MOST_DIMENSIONS or kind not in BLOCKS:
+    if not 0 < dimensions <= MAX_DIMENSIONS or kind not in BLOCKS:
         raise _Broken("a tensor of an unknown kind")
     numbers = math.prod(_integers(file, dimensions))
     block, block_bytes = BLOCKS[kind]

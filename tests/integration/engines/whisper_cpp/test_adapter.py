@@ -74,7 +74,7 @@ def test_a_child_that_cannot_load_a_file_says_why_and_loads_another(tmp_path: Pa
     with_too_few_tensors = whole[: whole.rindex(b"decoder.blocks.2.mlp_ln.bias") - 16]
     with worker() as child:
         for path, message in (
-            (NANO_FOLDER / "model.bin", "folder with a CTranslate2 one"),
+            (NANO_FOLDER / "model.bin", "folder with a CTranslate2 model"),
             (file_with(tmp_path, with_too_few_tensors), "not all tensors loaded"),
         ):
             failed = load(child, path)
