@@ -1,4 +1,4 @@
-"""A request's body for `submission`, which knows no HTTP library."""
+"""The body of a request, for `submission`, which does not depend on an HTTP library."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["BodyDep", "request_body"]
 
 
 async def request_body(request: Request) -> RequestBody:
-    """Async: FastAPI would run anything else in a thread."""
+    """Async because FastAPI runs other dependencies in a thread."""
     headers = request.headers
     has_length = "transfer-encoding" not in headers
     size_bytes = parse_size_bytes(headers.get("content-length", "0")) if has_length else None

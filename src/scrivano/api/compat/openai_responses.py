@@ -1,4 +1,4 @@
-"""A finished transcript as OpenAI's clients read it. Pure."""
+"""A transcript in the formats of OpenAI's API. Pure."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from scrivano.text.shape import Shape
 
 __all__ = ["delta", "done", "render_body", "segment_event"]
 
-# A logarithm needs something above nothing.
-LEAST_PROBABILITY = 1e-10
+# The logarithm of 0 does not exist.
+MIN_PROBABILITY = 1e-10
 
 
 def render_body(request: OpenAIRequest, transcript: Transcript) -> tuple[str, str]:
@@ -37,7 +37,7 @@ def _dumps(document: Any) -> str:
 
 
 def _json(request: OpenAIRequest, transcript: Transcript) -> dict[str, Any]:
-    """Text and usage; Subtitle Edit wants the segments here, too, once it has asked for granularities."""
+    """Text and usage. Subtitle Edit asks for granularities with this format, and then expects segments in it."""
     document: dict[str, Any] = {"text": transcript.text}
     if request.logprobs:
         document["logprobs"] = _logprobs(transcript.segments)
@@ -79,7 +79,7 @@ def segment_event(index: int, segment: Segment) -> dict[str, Any]:
 
 
 def done(request: OpenAIRequest, transcript: Transcript) -> dict[str, Any]:
-    """The whole text, and what the same request without streaming would have brought."""
+    """The last event: the body that the same request without streaming would return."""
     verbose = request.response_format == "verbose_json"
     return {"type": "transcript.text.done"} | (_verbose if verbose else _json)(request, transcript)
 
@@ -100,7 +100,7 @@ def _segments(transcript: Transcript) -> list[dict[str, Any]]:
 
 
 def _words(segments: Iterable[Segment]) -> list[dict[str, Any]]:
-    """Without the space that precedes a word."""
+    """Words without the space in front of them."""
     return [
         {"word": word.text.strip(), "start": rounded_seconds(word.start), "end": rounded_seconds(word.end)}
         for segment in segments
@@ -109,9 +109,8 @@ def _words(segments: Iterable[Segment]) -> list[dict[str, Any]]:
 
 
 def _logprobs(segments: Iterable[Segment], *, first: bool = True) -> list[dict[str, Any]]:
-    """One entry a word, where OpenAI has one a token: `logprob` is that of the word's mean token probability.
-
-    Tokens joined are the text, with the space between segments; `first`: nothing comes before.
+    """One entry for each word; OpenAI has one for each token. `logprob` is the logarithm of the word's mean token
+    probability. The tokens joined are the text, with a space between segments. `first`: no text precedes them.
     """
     words = [
         (word, "" if index or (first and number == 0) else " ")
@@ -122,5 +121,5 @@ def _logprobs(segments: Iterable[Segment], *, first: bool = True) -> list[dict[s
 
 
 def _logprob(token: str, probability: float) -> dict[str, Any]:
-    logprob = round(math.log(max(probability, LEAST_PROBABILITY)), 4)
+    logprob = round(math.log(max(probability, MIN_PROBABILITY)), 4)
     return {"token": token, "logprob": logprob, "bytes": list(token.encode())}

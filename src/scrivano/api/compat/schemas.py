@@ -72,23 +72,23 @@ def _list(description: str, **items: Any) -> dict[str, Any]:
 
 
 _OPENAI_FIELDS: dict[str, dict[str, Any]] = {
-    "model": _text(f"A served model; {', '.join(ALIASES)} mean the usual one.", examples=["whisper-1"]),
-    "prompt": _text("Text that the recording continues, or spellings to use."),
-    "response_format": _text("What to answer with.", enum=list(RESPONSE_FORMATS), default="json"),
+    "model": _text(f"A served model; {', '.join(ALIASES)} mean the default model.", examples=["whisper-1"]),
+    "prompt": _text("Text that precedes the recording, or spellings to use."),
+    "response_format": _text("Format of the response.", enum=list(RESPONSE_FORMATS), default="json"),
     "temperature": {"type": "number", "minimum": 0, "maximum": 1, "default": 0, "description": "0: as needed."},
 }
 
 TRANSCRIPTION_BODY = _form(
     "file",
     **_OPENAI_FIELDS,
-    language=_text("ISO 639-1; leave it out to have it detected.", examples=["en"]),
+    language=_text("ISO 639-1. Absent: it is detected.", examples=["en"]),
     **{
-        "timestamp_granularities[]": _list("Word times at the top level; also beside json.", enum=["word", "segment"]),
+        "timestamp_granularities[]": _list("Word times at the top level; also with `json`.", enum=["word", "segment"]),
         "include[]": _list("Log probabilities of the words.", enum=["logprobs"]),
-        "languages[]": _list("The languages that it may be in: it is detected among them; one alone spares that."),
+        "languages[]": _list("The language is detected among these; a single one is used without detection."),
         "keywords[]": _list("Names and terms to expect."),
     },
-    stream={"type": "boolean", "default": False, "description": "Server-Sent Events as the text becomes known."},
+    stream={"type": "boolean", "default": False, "description": "Send Server-Sent Events as text becomes known."},
     chunking_strategy=_text("Accepted; audio is always cut in silence.", examples=["auto"]),
 )
 
@@ -126,7 +126,7 @@ data: {"type": "transcript.text.done", "text": "The director will arrive.", "usa
 
 OPENAI_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "In the format that was asked for.",
+        "description": "In the requested format.",
         "content": {
             "application/json": {
                 "examples": {
@@ -153,7 +153,7 @@ INFERENCE_BODY = _form(
     response_format=_text("", enum=["json", "text", "srt", "verbose_json", "vtt"], default="json"),
     language=_text("ISO 639-1; `auto` detects it.", default="en"),
     translate=_text("`true`: to English.", default="false"),
-    prompt=_text("Text that the recording continues."),
+    prompt=_text("Text that precedes the recording."),
     temperature=_text("0: as needed.", default="0.0"),
     beam_size=_text("Hypotheses kept while decoding; -1: the server's setting.", default="-1"),
 )

@@ -1,7 +1,6 @@
-"""whisper-asr-webservice's routes over the same jobs, for Bazarr, Speakr, Home Assistant and many scripts.
+"""`/asr`: the protocol of whisper-asr-webservice, for Bazarr, Speakr, Home Assistant and many scripts.
 
-Its clients write what they receive into files without a look at the status, so an error has an empty body
-(`problems` sees to that).
+Some of these clients write every response into a file without checking its status, so errors have an empty body.
 """
 
 from __future__ import annotations
@@ -36,14 +35,14 @@ Encode = Annotated[bool, Field(description="false: the file is bare PCM, 16 kHz,
 
 
 class AsrQuery(BaseModel):
-    """As there; `diarize` and the numbers of speakers are accepted and do nothing, as with its own faster-whisper."""
+    """`diarize`, `min_speakers` and `max_speakers` have no effect, as in whisper-asr-webservice with faster-whisper."""
 
     encode: Encode = True
     task: Task = Task.TRANSCRIBE
-    language: str | None = Field(None, description="ISO 639-1; leave it out to have it detected.")
-    initial_prompt: str | None = Field(None, description="Text that the recording continues.")
+    language: str | None = Field(None, description="ISO 639-1. Absent: it is detected.")
+    initial_prompt: str | None = Field(None, description="Text that precedes the recording.")
     vad_filter: bool | None = Field(
-        None, description="false: decode silence, too. Left out: only what the voice detector takes for speech."
+        None, description="false: also decode silence. Absent: only what the voice detector takes for speech."
     )
     word_timestamps: bool = Field(False, description="Word times in the JSON.")
     diarize: bool = False
@@ -150,7 +149,7 @@ def _job_request(query: AsrQuery, filename: str | None) -> JobRequest:
 
 
 def _without_words(transcript: Transcript, output: str) -> Transcript:
-    """Subtitles are still shaped by word times."""
+    """Only JSON shows words; subtitles need them for their times."""
     if output != "json":
         return transcript
     return replace(transcript, segments=tuple(replace(segment, words=()) for segment in transcript.segments))

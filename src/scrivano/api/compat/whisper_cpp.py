@@ -1,4 +1,4 @@
-"""whisper.cpp's server routes over the same jobs. All its parameters are strings in the form."""
+"""`/inference` and `/load`: the protocol of whisper.cpp's server. All parameters are strings in the form."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def _body(format: str, transcript: Transcript) -> str:
 
 
 def _lines(transcript: Transcript) -> str:
-    """As there: a line a segment, each with a space before it."""
+    """One line for each segment, with a space in front of it, as whisper.cpp writes it."""
     return "".join(f" {segment.text}\n" for segment in transcript.segments)
 
 
@@ -163,7 +163,7 @@ def _segment(index: int, segment: Segment) -> dict[str, Any]:
 
 
 def _word(word: Word, *, first: bool) -> dict[str, Any]:
-    """As there, the segment's text begins with a space: so does its first word, or joined they would not be it."""
+    """In whisper.cpp the text of a segment starts with a space, so its first word does: joined words are the text."""
     return {
         "word": f" {word.text}" if first else word.text,
         "start": rounded_seconds(word.start),
