@@ -47,9 +47,8 @@ from scrivano.processes.messages import (
     parser,
 )
 
-# Seconds of audio between two `progress` messages.
+# Seconds of audio between two `Preparing` messages.
 PROGRESS_S = 30.0
-
 
 Send = Callable[[MediaMessage], None]
 
@@ -78,11 +77,11 @@ def prepare(request: Prepare, detect_speech: SpeechDetector, send: Send) -> None
         send(Prepared(duration=target.samples / SAMPLE_RATE, chunks=chunks))
 
 
-def _written(recording: Recording, target: PreparedFile, max_audio_secs: float) -> Iterator[NDArray[np.int16]]:
+def _written(recording: Recording, target: PreparedFile, max_audio_s: float) -> Iterator[NDArray[np.int16]]:
     """The audio in blocks of whole windows. Each block is in the target before it is yielded."""
     for block in recording.blocks():
-        if target.samples + len(block) > max_audio_secs * SAMPLE_RATE:
-            raise _too_long(max_audio_secs)
+        if target.samples + len(block) > max_audio_s * SAMPLE_RATE:
+            raise _too_long(max_audio_s)
         target.write(block)
         yield _whole_windows(block)
 
@@ -95,10 +94,10 @@ def _send_chunks(chunks: Sequence[Chunk], target: PreparedFile, send: Send) -> i
     return len(chunks)
 
 
-def _too_long(max_audio_secs: float) -> MediaError:
+def _too_long(max_audio_s: float) -> MediaError:
     return MediaError(
         "too_long",
-        f"the recording is longer than the {max_audio_secs:g} s that this server accepts; "
+        f"the recording is longer than the {max_audio_s:g} s that this server accepts; "
         "submit it in parts, or raise MAX_AUDIO_SECS",
     )
 
@@ -109,7 +108,7 @@ def _whole_windows(block: NDArray[np.int16]) -> NDArray[np.int16]:
 
 
 class Loaded(NamedTuple):
-    """What every recording needs."""
+    """Objects that every recording needs; loaded once, before the process forks."""
 
     vad: SileroVad
     parse: Callable[[bytes], Prepare]
@@ -117,7 +116,7 @@ class Loaded(NamedTuple):
 
 
 def load() -> Loaded:
-    """All but 20 ms of the time that a start takes."""
+    """Takes all but 20 ms of the time that a start takes."""
     import_module("av.subtitles.stream")  # PyAV itself imports it at the first file, where the limits might forbid it.
     return Loaded(SileroVad(), parser(Prepare), encoder(MediaMessage))
 

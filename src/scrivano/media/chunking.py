@@ -1,6 +1,6 @@
 """Speech probabilities → spans of speech → chunks cut in silence. Pure and streaming.
 
-The same probabilities give the same chunks, in blocks of any size: a job that resumes relies on it.
+The same probabilities give the same chunks, in blocks of any size. Jobs that resume rely on this.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from itertools import groupby, pairwise
 
 from scrivano.domain.chunk import SAMPLE_RATE, Chunk, Piece
 
-# Samples per speech probability (32 ms): what Silero VAD hears at once.
+# Samples per speech probability (32 ms): the input size of Silero VAD.
 WINDOW = 512
 
-# A dip of so many windows (about 100 ms, as in Silero) is a good place to cut speech that never pauses.
+# Windows of low probability (about 100 ms, as in Silero) that make a good place to cut speech without pauses.
 BRIEF_WINDOWS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Speech found by the VAD, `start <= sample < end`, without padding."""
+    """Detected speech, `start <= sample < end`, without padding."""
 
     start: int
     end: int
@@ -28,16 +28,16 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkingOptions:
-    """Speech begins at `threshold` and ends below `neg_threshold` (Silero's hysteresis and defaults).
+    """Speech starts at `threshold` and ends below `neg_threshold` (Silero's hysteresis and defaults).
 
-    `min_silence_ms`: a shorter dip does not end a span. 300 ms is a pause between phrases; the closure of a
-    stop consonant lasts at most half of it, so no cut falls inside a word.
-    `min_speech_ms`: spans not longer than this are clicks; the shortest "yes" is longer.
-    `pad_ms`: silence kept on either side of a span, or half of the pause where that is less. Silero crosses its
-    threshold up to 200 ms after a soft onset (an "f", an "h"), hence 500; with 300, held-out speech had 4.8 % of its
-    words wrong instead of 3.7 %. Within a chunk a pause of up to
-    twice this is therefore kept whole, and a longer one is shortened to it by its middle.
-    `max_chunk_secs`: the model's window.
+    - `min_silence_ms`: shorter silence does not end a span. 300 ms is a pause between phrases; the closure of a stop
+      consonant lasts at most half of that, so no cut falls inside a word.
+    - `min_speech_ms`: spans up to this length are clicks; the shortest "yes" is longer.
+    - `pad_ms`: silence to keep on both sides of a span, or half of the pause if that is less. Silero crosses its
+      threshold up to 200 ms after a soft onset ("f", "h"), hence 500; with 300, 4.8 % of the words of held-out speech
+      were wrong instead of 3.7 %. Within a chunk, a pause of up to twice this length is kept whole, and the middle of a
+      longer pause is removed.
+    - `max_chunk_secs`: the model's window.
     """
 
     threshold: float = 0.5
@@ -49,7 +49,7 @@ class ChunkingOptions:
 
 
 class SpanFinder:
-    """Speech probabilities in, spans out, by the rules of Silero's `get_speech_timestamps`."""
+    """Speech probabilities → spans, by the rules of Silero's `get_speech_timestamps`."""
 
     def __init__(self, options: ChunkingOptions) -> None:
         self._threshold = options.threshold
@@ -58,72 +58,72 @@ class SpanFinder:
         self._min_speech = _samples(options.min_speech_ms)
         self._position = 0
         self._start: int | None = None
-        self._quiet: int | None = None
-        self._heard: list[float] = []
+        self._quiet_since: int | None = None
+        self._probabilities: list[float] = []
         self._continued = False
 
     def push(self, probability: float) -> Span | None:
-        """Hear one window. Returns the span that it ended, if any."""
+        """Add the probability of the next window. Returns the span that it ended, if any."""
         at = self._position
         self._position += WINDOW
         if self._start is None:
             if probability >= self._threshold:
                 self._start = at
-                self._heard = [probability]
+                self._probabilities = [probability]
             return None
-        self._heard.append(probability)
+        self._probabilities.append(probability)
         if probability >= self._threshold:
-            self._quiet = None
+            self._quiet_since = None
         elif probability < self._neg_threshold:
-            self._quiet = at if self._quiet is None else self._quiet
-            if at - self._quiet >= self._min_silence:
+            self._quiet_since = at if self._quiet_since is None else self._quiet_since
+            if at - self._quiet_since >= self._min_silence:
                 return self._end()
         return None
 
     @property
     def position(self) -> int:
-        """Samples heard."""
+        """Samples so far."""
         return self._position
 
     @property
     def current(self) -> Span | None:
-        """The span that is open, as far as it is certain to be speech."""
+        """The open span, up to where it is certain to be speech."""
         if self._start is None:
             return None
-        span = Span(self._start, self._position if self._quiet is None else self._quiet)
-        # The rest of a span that was cut is speech, however short.
+        span = Span(self._start, self._position if self._quiet_since is None else self._quiet_since)
+        # The rest of a span that was cut is speech, even if it is short.
         long_enough = self._continued or span.end - span.start > self._min_speech
         return span if long_enough else None
 
     def cut(self) -> Span:
-        """End the open span in its second half, where it hurts least; what follows stays open.
+        """End the open span in its second half; the rest stays open.
 
-        That is in the middle of its last brief silence, or else at its least likely speech.
+        The cut is in the middle of the last brief silence there, otherwise where speech is least likely.
         """
         assert self._start is not None
-        place = _last_dip(self._heard, self._neg_threshold) or _least_likely(self._heard)
+        place = _last_dip(self._probabilities, self._neg_threshold) or _least_likely(self._probabilities)
         span = Span(self._start, self._start + place * WINDOW)
         self._start = span.end
-        self._heard = self._heard[place:]
+        self._probabilities = self._probabilities[place:]
         self._continued = True
         return span
 
     def finish(self, samples: int) -> Span | None:
-        """The recording ended at `samples`. Returns the span that was open, if any."""
+        """The recording has `samples` samples. Returns the open span, if any."""
         self._position = samples
         return None if self._start is None else self._end()
 
     def _end(self) -> Span | None:
         span = self.current
-        self._start = self._quiet = None
+        self._start = self._quiet_since = None
         self._continued = False
         return span
 
 
 class Chunker:
-    """Speech probabilities in, chunks out, each as soon as nothing that follows can change it.
+    """Speech probabilities → chunks, each as soon as later probabilities cannot change it.
 
-    Consecutive spans share a chunk as long as they fit. Speech is cut only where one span alone is too long.
+    Consecutive spans share a chunk as long as they fit. Speech is cut only if a single span is too long.
     """
 
     def __init__(self, options: ChunkingOptions | None = None) -> None:
@@ -133,15 +133,15 @@ class Chunker:
         self._max = round(options.max_chunk_secs * SAMPLE_RATE)
         self._spans: list[Span] = []
         self._size = 0
-        self._taken = 0
+        self._used_up_to = 0
         self._count = 0
 
     def feed(self, probabilities: Iterable[float]) -> list[Chunk]:
-        """Hear more windows, one probability each. Returns the chunks that became certain."""
+        """Add the probabilities of the next windows. Returns the chunks that became certain."""
         return [chunk for probability in probabilities if (chunk := self._push(probability)) is not None]
 
     def finish(self, samples: int) -> list[Chunk]:
-        """The recording has `samples` samples. Returns the last chunk, if there is one."""
+        """The recording has `samples` samples. Returns the last chunk, if any."""
         span = self._finder.finish(samples)
         if span is not None:
             self._add(span)
@@ -163,17 +163,17 @@ class Chunker:
 
     @property
     def _full(self) -> bool:
-        """Whether a pause has become so long that nothing could follow it in this chunk."""
+        """Whether the pause is so long that no further span could fit into the chunk after it."""
         if not self._spans or self._finder.position - self._spans[-1].end < 2 * self._pad:
             return False
         return self._size + 3 * self._pad >= self._max
 
     def _growth(self, span: Span) -> int:
-        """Samples that `span` adds to the chunk, the pause before it included."""
+        """Samples that `span` adds to the chunk, including the pause before it."""
         if self._spans:
             kept = min(2 * self._pad, span.start - self._spans[-1].end)
         else:
-            kept = min(self._pad, span.start - self._taken)
+            kept = min(self._pad, span.start - self._used_up_to)
         return kept + span.end - span.start
 
     def _add(self, span: Span) -> None:
@@ -183,14 +183,14 @@ class Chunker:
     def _close(self, end_pad: int) -> Chunk:
         chunk = Chunk(self._count, tuple(self._pieces(end_pad)))
         self._count += 1
-        self._taken = chunk.pieces[-1].end
+        self._used_up_to = chunk.pieces[-1].end
         self._spans = []
         self._size = 0
         return chunk
 
     def _pieces(self, end_pad: int) -> Iterator[Piece]:
         first, last = self._spans[0], self._spans[-1]
-        start = max(first.start - self._pad, self._taken)
+        start = max(first.start - self._pad, self._used_up_to)
         for before, after in pairwise(self._spans):
             if after.start - before.end > 2 * self._pad:
                 yield Piece(start, before.end + self._pad)
@@ -202,18 +202,18 @@ def _samples(milliseconds: int) -> int:
     return milliseconds * SAMPLE_RATE // 1000
 
 
-def _last_dip(heard: Sequence[float], below: float) -> int | None:
-    """The middle of the last brief silence in the second half of `heard`, as a count of windows."""
-    places = range(len(heard) // 2, len(heard))
-    runs = [list(run) for quiet, run in groupby(places, key=lambda place: heard[place] < below) if quiet]
+def _last_dip(probabilities: Sequence[float], below: float) -> int | None:
+    """The middle of the last brief silence in the second half of a span, as a number of windows."""
+    places = range(len(probabilities) // 2, len(probabilities))
+    runs = [list(run) for quiet, run in groupby(places, key=lambda place: probabilities[place] < below) if quiet]
     dips = [run for run in runs if len(run) >= BRIEF_WINDOWS]
     return dips[-1][len(dips[-1]) // 2] if dips else None
 
 
-def _least_likely(heard: Sequence[float]) -> int:
-    """Where speech is least likely in the second half of `heard`, as a count of windows; the latest of equals.
+def _least_likely(probabilities: Sequence[float]) -> int:
+    """Where speech is least likely in the second half of a span, as a number of windows; the latest of equal places.
 
-    Judged over five windows (160 ms) first, so that no single odd window decides.
+    Compares sums over five windows (160 ms), so that a single outlier does not decide.
     """
-    places = range(len(heard) // 2, max(len(heard) - 2, len(heard) // 2 + 1))
-    return min(places, key=lambda place: (sum(heard[place - 2 : place + 3]), heard[place], -place))
+    places = range(len(probabilities) // 2, max(len(probabilities) - 2, len(probabilities) // 2 + 1))
+    return min(places, key=lambda place: (sum(probabilities[place - 2 : place + 3]), probabilities[place], -place))

@@ -1,6 +1,6 @@
-"""Several threads for one row of work: the costly, stateless step of each item, the results in order.
+"""A `map` with several threads: the costly, stateless step of each item concurrently, the results in order.
 
-For work that gives the interpreter's lock away, as a network's does. What comes out never depends on who did it.
+For functions that release the interpreter's lock, as running a network does. Results never depend on the thread.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from scrivano.processes.child import available_cores
 A = TypeVar("A")
 B = TypeVar("B")
 
-# Items taken before the first of them must be done: enough to keep four cores busy, and half a minute of audio.
+# Items taken ahead of the first unfinished one: enough to keep four cores busy, and half a minute of audio.
 LEAD = 16
 
-# ParallelMap beside the caller's thread. Decoding MP3 costs as much as the lanes' work on it and keeps one busy, FLAC a
-# quarter: so four cores are the most that get something to do. The model needs cores, too.
-MOST = 3
+# The most threads in addition to the caller's. Decoding MP3 keeps the caller's thread as busy as the speech detector
+# keeps all of these, FLAC a quarter of that, so more than four cores would have nothing to do. The model needs cores
+# too.
+MAX_THREADS = 3
 
-# Behind the model and the server: a tenth of their share where they want the core too. Measured with two cores kept
-# busy by others: at 0 the work took 0.8 of what one thread takes, at their cost; at 10 it took 1.1, so that they lose
-# no more to it than to one thread.
+# A lower priority than the model and the server have: a tenth of their share of a busy core. Measured with two cores
+# that other processes kept busy: at 0 the work took 0.8 of the time of one thread, at the expense of the others; at 10
+# it took 1.1, and the others lost no more than to one thread.
 NICE = 10
 
 
 def spare_cores() -> int:
-    """How many lanes this process should have: a lane for each core but the caller's own."""
-    return max(1, min(available_cores() - 1, MOST))
+    """How many threads to use: one for each core except the caller's own."""
+    return max(1, min(available_cores() - 1, MAX_THREADS))
 
 
 class ParallelMap:
-    """`count` threads of low priority. They start with the first work, and end with the `with` block.
+    """`count` threads of low priority, which start with the first item and end with the `with` block.
 
-    The caller's thread works too where the lanes are late, so that on a busy machine the work goes on at the caller's
-    own priority.
+    The caller's thread helps when they are late, so that on a busy machine the work continues at the caller's priority.
     """
 
     def __init__(self, count: int) -> None:
-        self._pool = ThreadPoolExecutor(count, "lane", initializer=_step_back)
+        self._pool = ThreadPoolExecutor(count, "parallel-map", initializer=_lower_priority)
 
     def __enter__(self) -> Self:
         return self
@@ -56,10 +56,9 @@ class ParallelMap:
         self._pool.shutdown(cancel_futures=True)
 
     def map(self, function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
-        """`function` of each item, in order. An error ends it, as in the built-in `map`.
+        """`function` of each item, in order. An error ends the iteration, as in the built-in `map`.
 
-        An item is taken while those before it are at work, up to `LEAD` of them; what is done is given out before
-        the next one is taken.
+        Up to `LEAD` items are taken ahead; finished results are yielded before the next item is taken.
         """
         ahead: deque[_Task[A, B]] = deque()
         for item in items:
@@ -71,11 +70,12 @@ class ParallelMap:
 
 
 class _Task(Generic[A, B]):
-    """One item, for the lane or the caller, whoever comes first."""
+    """One item, for a thread of the pool or the caller, whichever is free first."""
 
     def __init__(self, pool: ThreadPoolExecutor, function: Callable[[A], B], item: A) -> None:
         self._function = function
-        # In a box that whoever takes it empties: the pool's queue holds on to tasks that were done elsewhere.
+        # In a list that is emptied when the item is taken: the pool's queue keeps tasks that the caller has done, and
+        # must not keep their audio.
         self._box = [item]
         self._future = pool.submit(_unpack, function, self._box)
 
@@ -84,7 +84,7 @@ class _Task(Generic[A, B]):
         return self._future.done()
 
     def do(self) -> bool:
-        """Do it in this thread. False: a lane has it."""
+        """Do it in this thread. False: a thread of the pool has taken it."""
         if not self._future.cancel():
             return False
         self._future = Future()
@@ -96,7 +96,7 @@ class _Task(Generic[A, B]):
 
 
 def _first(ahead: deque[_Task[A, B]]) -> B:
-    """The result of the first task. While a lane is at it, this thread does the next that none has begun."""
+    """The result of the first task. While another thread works on it, this thread does tasks that are not started."""
     while not ahead[0].done and any(task.do() for task in ahead):
         pass
     return ahead.popleft().result()
@@ -106,6 +106,6 @@ def _unpack(function: Callable[[A], B], box: list[A]) -> B:
     return function(box.pop())
 
 
-def _step_back() -> None:
+def _lower_priority() -> None:
     if sys.platform == "linux":  # elsewhere priorities are a process's, not a thread's
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

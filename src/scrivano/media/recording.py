@@ -50,12 +50,12 @@ logger = logging.getLogger(__name__)
 class Recording:
     """An open file and its best audio stream (`container.streams.best`: FFmpeg's choice)."""
 
-    def __init__(self, container: InputContainer, stream: AudioStream, max_audio_secs: float) -> None:
+    def __init__(self, container: InputContainer, stream: AudioStream, max_audio_s: float) -> None:
         self._container = container
         self._stream = stream
         self._timeline = _Timeline(
             origin=(container.start_time or 0) / av.time_base,
-            end=max_audio_secs if self.duration is None else self.duration + 1.0,
+            end=max_audio_s if self.duration is None else self.duration + 1.0,
         )
         self._damaged = 0
 
@@ -181,7 +181,7 @@ class _Mixer:
 
 
 @contextmanager
-def open_recording(source: str, max_audio_secs: float) -> Iterator[Recording]:
+def open_recording(source: str, max_audio_s: float) -> Iterator[Recording]:
     """Open an untrusted file. Raises `MediaError`: `not_media` or `no_audio`."""
     if os.stat(source).st_size == 0:
         raise MediaError("not_media", f"the file is empty; {ADVICE}")
@@ -191,7 +191,7 @@ def open_recording(source: str, max_audio_secs: float) -> Iterator[Recording]:
         for other in container.streams:
             if other.index != stream.index:
                 other.discard = Discard.all
-        yield Recording(container, stream, max_audio_secs)
+        yield Recording(container, stream, max_audio_s)
 
 
 def _open(source: str) -> InputContainer:

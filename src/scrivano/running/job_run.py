@@ -22,7 +22,8 @@ from scrivano.processes.messages import ChunkCut, ChunkRequest, PreparationFaile
 from scrivano.running.chunk_run import ChunkRun, ResultCodec, StoredResult
 from scrivano.running.language import JobLanguage
 from scrivano.running.scheduler import WorkItem
-from scrivano.store.jobs import Decoded, StoredChunk
+from scrivano.store.chunk_rows import StoredChunk
+from scrivano.store.jobs import Decoded
 from scrivano.text.assembly import chunk_segments, join_chunks, segment_json, spoken_most
 
 __all__ = [

@@ -26,7 +26,8 @@ from scrivano.running.engine_pool import BatchLost, BatchOutcome, BatchRefused, 
 from scrivano.running.job_queue import JobQueue
 from scrivano.running.job_run import Command, Fail, JobRun, Publish, StoreChunk, StorePlan
 from scrivano.running.media_process import MediaPool, MediaProcess
-from scrivano.store.jobs import Decoded, JobStore, StoredChunk
+from scrivano.store.chunk_rows import StoredChunk
+from scrivano.store.jobs import Decoded, JobStore
 from scrivano.telemetry.events import Emit, JobTranscribed, MediaProcessLost, StageEnded
 from scrivano.text.assembly import chunk_segments, join_chunks, segments_json
 

@@ -28,7 +28,8 @@ from scrivano.running.engine_pool import EnginePool, ModelStatus, PoolOptions, P
 from scrivano.running.job_queue import JobQueue
 from scrivano.running.job_runs import LEASE_S, JobRunOptions, JobRuns
 from scrivano.running.media_process import MediaLimits, MediaPool
-from scrivano.store.jobs import JobStore, StoredChunk
+from scrivano.store.chunk_rows import StoredChunk
+from scrivano.store.jobs import JobStore
 from scrivano.telemetry.events import Emit, JobStarted, ignore
 
 __all__ = ["Runner", "RunnerOptions"]

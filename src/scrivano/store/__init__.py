@@ -5,6 +5,7 @@ May import: auth, domain.
 Modules, each may import only those below it:
 
     jobs         jobs, chunks, results, events; attempts and their fence
+    chunk_rows   the rows of a job's chunks
     uploads      resumable uploads
     outbox       webhook deliveries
     event_log    events of jobs, numbered
@@ -16,4 +17,4 @@ Modules, each may import only those below it:
     wake_ups     wake coroutines after a change
 """
 
-__all__ = ["database", "jobs", "outbox", "uploads", "wake_ups"]
+__all__ = ["chunk_rows", "database", "jobs", "outbox", "uploads", "wake_ups"]

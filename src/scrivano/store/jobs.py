@@ -8,8 +8,9 @@ has started, or the job has ended, such a write changes nothing and returns Fals
 
 A method that takes an `owner` (the id of an API key) sees only the jobs of that owner; None: all jobs.
 
-`outbox` and `uploads` store the rest of the database; `event_log`, `quotas` and `idempotency` are parts of the
-transactions here. The statements run on SQLite and PostgreSQL alike; what only SQLite needs is in `database`.
+`outbox` and `uploads` store the rest of the database; `chunk_rows`, `event_log`, `quotas` and `idempotency` run within
+the transactions of this module. The statements run on SQLite and PostgreSQL alike; what only SQLite needs is in
+`database`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from sqlalchemy import (
 )
 
 from scrivano.auth.keys import UNLIMITED, Limits
-from scrivano.domain.chunk import Chunk, Piece
+from scrivano.domain.chunk import Chunk
 from scrivano.domain.errors import (
     JobNotFound,
     JobNotRetriable,
@@ -46,24 +47,16 @@ from scrivano.domain.errors import (
 )
 from scrivano.domain.job import NEXT_STATUSES, Job, JobStatus, Priority
 from scrivano.domain.job_event import JobEvent
-from scrivano.store import idempotency, quotas, uploads
+from scrivano.store import chunk_rows, idempotency, quotas, uploads
+from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.database import Database
-from scrivano.store.event_log import JobLog, last_seqs
+from scrivano.store.event_log import EventLog, last_seqs
 from scrivano.store.outbox import Outbox
-from scrivano.store.tables import Utc, chunks, events, jobs, results
+from scrivano.store.tables import Utc, events, jobs, results
 
 __all__ = ["Decoded", "JobStore", "StoredChunk"]
 
 _JOB = [jobs.c[name] for name in Job.__dataclass_fields__]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredChunk:
-    """A chunk as stored: `result` is None until decoded, `crashes` counts the engines that died over it."""
-
-    chunk: Chunk
-    result: bytes | None
-    crashes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,30 +282,30 @@ class JobStore:
             job = _held(db, job_id, attempt)
             if job is None:
                 return None
-            known = _chunks(db, job_id, [chunk.index for chunk in plan])
-            same = _common(plan, known)
-            news: dict[str, object] = {}
+            stored = chunk_rows.read(db, job_id, [chunk.index for chunk in plan])
+            same = chunk_rows.common_start(plan, stored)
+            values: dict[str, object] = {}
             if duration_secs is not None and duration_secs != job.duration_secs:
-                news["duration_secs"] = duration_secs
+                values["duration_secs"] = duration_secs
             if same < len(plan):
-                _replace_chunks(db, job_id, plan[same:], others=same < len(known))
-                news |= {} if job.chunks_total is None else {"chunks_total": None}
-            if news:
-                _set(db, job_id, attempt, **news)
-            return known[:same] + [StoredChunk(chunk, None, 0) for chunk in plan[same:]]
+                chunk_rows.replace_from(db, job_id, plan[same:], earlier_plan=same < len(stored))
+                values |= {} if job.chunks_total is None else {"chunks_total": None}
+            if values:
+                _set(db, job_id, attempt, **values)
+            return stored[:same] + [StoredChunk(chunk, None, 0) for chunk in plan[same:]]
 
     def plan_complete(self, job_id: str, attempt: int, *, chunks_total: int, duration_secs: float) -> bool:
         """No more chunks follow; those of a longer earlier plan are dropped. `duration_secs`: decoded seconds."""
         with self._database.write() as db:
             accepted = _set(db, job_id, attempt, chunks_total=chunks_total, duration_secs=duration_secs)
             if accepted:
-                db.execute(_DROP_CHUNKS, {"_job_id": job_id, "_first": chunks_total})
+                chunk_rows.drop_from(db, job_id, chunks_total)
             return accepted
 
     def chunks(self, job_id: str) -> list[StoredChunk]:
         """The chunks of the job, in order; none after its end."""
         with self._database.read() as db:
-            return _chunks(db, job_id)
+            return chunk_rows.read(db, job_id)
 
     def store_results(self, batch: Sequence[Decoded]) -> list[bool]:
         """Store the results of a batch in one transaction; returns which were accepted, in the order given.
@@ -321,7 +314,7 @@ class JobStore:
         """
         with self._database.write() as db:
             running = _running(db, {decoded.job_id for decoded in batch})
-            log = JobLog(db, running.values(), self._now())
+            log = EventLog(db, running.values(), self._now())
             accepted = [_store_result(db, running, log, decoded) for decoded in batch]
             log.write()
         spoke = [
@@ -339,7 +332,10 @@ class JobStore:
         Returns their counts; 0 if the attempt no longer runs, or the chunk is gone.
         """
         with self._database.write() as db:
-            return [_count_crash(db, *suspect) for suspect in suspects]
+            return [
+                chunk_rows.count_crash(db, job_id, index) if _held(db, job_id, attempt) else 0
+                for job_id, attempt, index in suspects
+            ]
 
     # A job's end -----------------------------------------------------------------------------------------------
 
@@ -418,7 +414,7 @@ class JobStore:
         job = _job(db, job_id)
         if job.owner is not None and job.duration_secs:
             quotas.add_usage(db, job.owner, job.duration_secs * job.progress / 100, now)
-        db.execute(_DROP_CHUNKS, {"_job_id": job_id, "_first": 0})
+        chunk_rows.drop_from(db, job_id, 0)
         if job.status is JobStatus.FAILED:
             self._append(db, job, "error", {"message": job.error, "code": job.error_code})
         else:
@@ -465,7 +461,7 @@ class JobStore:
             return last_seqs(db, [job_id])[job_id]
 
     def _append(self, db: Connection, job: Job, kind: str, data: Mapping[str, Any]) -> int:
-        log = JobLog(db, [job], self._now())
+        log = EventLog(db, [job], self._now())
         seq = log.add(job.id, kind, data)
         log.write()
         return seq
@@ -496,19 +492,7 @@ _CLAIM = _SET_JOB.where(
         ),
     )
 ).values(status=JobStatus.RUNNING, attempt=jobs.c.attempt + 1, lease_expires_at=bindparam("_until", type_=Utc()))
-_ADD_JOB, _ADD_CHUNK, _ADD_RESULT = insert(jobs), insert(chunks), insert(results)
-_CHUNKS = (
-    select(chunks.c.idx, chunks.c.pieces, chunks.c.result, chunks.c.crashes)
-    .where(chunks.c.job_id == bindparam("_job_id"))
-    .order_by(chunks.c.idx)
-)
-_SOME_CHUNKS = _CHUNKS.where(chunks.c.idx.in_(bindparam("_indices", expanding=True)))
-_DROP_CHUNKS = delete(chunks).where(chunks.c.job_id == bindparam("_job_id"), chunks.c.idx >= bindparam("_first"))
-_SET_RESULT = (
-    update(chunks)
-    .where(chunks.c.job_id == bindparam("_job_id"), chunks.c.idx == bindparam("_idx"))
-    .values(result=bindparam("_result"))
-)
+_ADD_JOB, _ADD_RESULT = insert(jobs), insert(results)
 
 
 def _set(db: Connection, job_id: str, attempt: int, **values: object) -> bool:
@@ -528,13 +512,13 @@ def _running(db: Connection, job_ids: Collection[str]) -> dict[str, Job]:
     return {row.id: Job(**row._asdict()) for row in rows if row.status is JobStatus.RUNNING}
 
 
-def _store_result(db: Connection, running: dict[str, Job], log: JobLog, decoded: Decoded) -> bool:
+def _store_result(db: Connection, running: dict[str, Job], log: EventLog, decoded: Decoded) -> bool:
     job = running.get(decoded.job_id)
     if job is None or job.attempt != decoded.attempt:
         return False
-    if decoded.result is not None:
-        chunk = {"_job_id": decoded.job_id, "_idx": decoded.index, "_result": decoded.result}
-        if not db.execute(_SET_RESULT, chunk).rowcount:
+    if decoded.index is not None and decoded.result is not None:
+        stored = chunk_rows.set_result(db, decoded.job_id, decoded.index, decoded.result)
+        if not stored:
             return False
     if job.language is None and decoded.language is not None:
         _set(db, job.id, decoded.attempt, language=decoded.language)
@@ -558,48 +542,3 @@ def _job(db: Connection, job_id: str, owner: str | None = None) -> Job:
     if row is None:
         raise JobNotFound(job_id)
     return Job(**row._asdict())
-
-
-def _chunks(db: Connection, job_id: str, indices: Sequence[int] | None = None) -> list[StoredChunk]:
-    """All chunks of a job, or those at `indices`."""
-    if indices is None:
-        rows = db.execute(_CHUNKS, {"_job_id": job_id})
-    else:
-        rows = db.execute(_SOME_CHUNKS, {"_job_id": job_id, "_indices": indices})
-    return [
-        StoredChunk(Chunk(index, tuple(Piece(*piece) for piece in pieces)), result, crashes)
-        for index, pieces, result, crashes in rows
-    ]
-
-
-def _common(plan: Sequence[Chunk], known: Sequence[StoredChunk]) -> int:
-    """How many chunks are the same from the start."""
-    for count, (chunk, stored) in enumerate(zip(plan, known, strict=False)):
-        if chunk != stored.chunk:
-            return count
-    return min(len(plan), len(known))
-
-
-def _replace_chunks(db: Connection, job_id: str, plan: Sequence[Chunk], *, others: bool) -> None:
-    """Put `plan` in place of all chunks from its first index on. `others`: there are such chunks."""
-    if others:
-        db.execute(_DROP_CHUNKS, {"_job_id": job_id, "_first": plan[0].index})
-    rows = [
-        {
-            "job_id": job_id,
-            "idx": chunk.index,
-            "pieces": [[piece.start, piece.end] for piece in chunk.pieces],
-            "audio_secs": chunk.seconds,
-            "crashes": 0,
-        }
-        for chunk in plan
-    ]
-    db.execute(_ADD_CHUNK, rows)
-
-
-def _count_crash(db: Connection, job_id: str, attempt: int, index: int) -> int:
-    if not _held(db, job_id, attempt):
-        return 0
-    chunk = and_(chunks.c.job_id == job_id, chunks.c.idx == index)
-    db.execute(update(chunks).where(chunk).values(crashes=chunks.c.crashes + 1))
-    return db.scalar(select(chunks.c.crashes).where(chunk)) or 0

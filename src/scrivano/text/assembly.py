@@ -1,4 +1,4 @@
-"""Chunk results → the transcript of a whole job, as it is stored and served. Pure."""
+"""Chunk results → the transcript of a job, as it is stored and served. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def chunk_segments(chunk: Chunk, segments: Iterable[Segment]) -> tuple[Segment, 
 def join_chunks(texts: Sequence[tuple[Segment, ...]], duration: float) -> tuple[Segment, ...]:
     """The transcript of a job from the clean text of its chunks, in order. `duration`: seconds of the file.
 
-    Only what crosses a border between two chunks is left to clean: a sentence in both, a loop over several.
+    Cleaning again handles text that crosses a border between chunks: a sentence in two of them, a loop over several.
     """
     spoken = [text for text in texts if text]
     if len(spoken) < 2:

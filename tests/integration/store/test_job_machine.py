@@ -31,8 +31,9 @@ from scrivano.domain.job import JobStatus
 from scrivano.domain.job_event import JobEvent
 from scrivano.store import jobs as store
 from scrivano.store import tables
+from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.database import Database
-from scrivano.store.jobs import Decoded, JobStore, StoredChunk
+from scrivano.store.jobs import Decoded, JobStore
 from scrivano.store.outbox import Outbox
 
 RUNNING = JobStatus.RUNNING

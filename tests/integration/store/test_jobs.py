@@ -12,8 +12,9 @@ from store_support import Clock, add, dump, new_job, plan
 from scrivano.domain.errors import JobNotFound, JobTerminal, JobUnfinished, QueueFull
 from scrivano.domain.job import Job, JobStatus, Task
 from scrivano.domain.job_event import JobEvent
+from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.database import Database
-from scrivano.store.jobs import Decoded, JobStore, StoredChunk
+from scrivano.store.jobs import Decoded, JobStore
 from scrivano.store.outbox import Outbox
 
 URL = "http://hooks.test/a"

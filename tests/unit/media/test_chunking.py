@@ -1,4 +1,4 @@
-"""Chunks hold all speech, are cut in silence and come out the same in any blocks."""
+"""Chunks contain all speech, are cut in silence, and are the same for blocks of any size."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_speech_is_padded_within_the_file() -> None:
     assert chunks == [Chunk(0, (Piece(0, windows(0.2) * WINDOW + windows(2) * WINDOW + windows(0.1) * WINDOW),))]
 
 
-def test_the_end_is_cut_to_the_samples_that_there_are() -> None:
+def test_the_last_piece_ends_with_the_recording() -> None:
     chunker = Chunker()
     assert chunker.feed(speech(2)) == []
 
@@ -139,7 +139,7 @@ def test_a_pause_of_a_second_is_kept() -> None:
     assert len(chunk.pieces) == 1
 
 
-def test_a_long_pause_is_shortened_by_its_middle() -> None:
+def test_the_middle_of_a_long_pause_is_removed() -> None:
     (chunk,) = chunks_of([*speech(3.2), *silence(60.8), *speech(3.2)])
 
     first, second = chunk.pieces
@@ -186,7 +186,7 @@ def test_endless_speech_without_a_dip_is_cut_where_speech_is_least_likely() -> N
     assert first.pieces[0].end == second.pieces[0].start == place * WINDOW
 
 
-def test_the_rest_of_cut_speech_is_kept_however_short() -> None:
+def test_the_rest_of_cut_speech_is_kept_even_if_short() -> None:
     probabilities = speech(29.6)
     probabilities[-3:-1] = [0.4, 0.4]
 
@@ -196,5 +196,5 @@ def test_the_rest_of_cut_speech_is_kept_however_short() -> None:
     assert chunks[-1].pieces[-1].end >= windows(29.6) * WINDOW
 
 
-def test_the_first_chunk_of_endless_speech_is_there_after_thirty_seconds() -> None:
+def test_the_first_chunk_of_endless_speech_is_certain_after_30_s() -> None:
     assert len(Chunker().feed(speech(30))) == 1

@@ -42,7 +42,8 @@ from scrivano.running.job_run import (
 )
 from scrivano.running.language import Detection, JobLanguage
 from scrivano.running.scheduler import WorkItem
-from scrivano.store.jobs import Decoded, StoredChunk
+from scrivano.store.chunk_rows import StoredChunk
+from scrivano.store.jobs import Decoded
 
 JOB = Job(
     id="a", status=JobStatus.RUNNING, task=Task.TRANSCRIBE, created_at=datetime(2030, 1, 1, tzinfo=UTC), attempt=1
