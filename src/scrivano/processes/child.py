@@ -27,6 +27,10 @@ MAX_LOG_CHARS = 2000
 
 PR_SET_PDEATHSIG = 1
 
+# Libraries that report their use to their makers. They read these variables when they are imported, so a child must be
+# started with them. (onnxruntime from 1.29 on looks up a collector's host, and writes a device id into HOME.)
+NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
+
 M = TypeVar("M")
 
 
@@ -58,14 +62,14 @@ class Spawned(subprocess.Popen[bytes]):
     def __init__(
         self, command: Sequence[str], environment: Mapping[str, str] | None = None, stdin: int = subprocess.PIPE
     ) -> None:
-        """`environment` is added to this process's own."""
+        """`environment` is added to that of this process."""
         super().__init__(
             command,
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, **NO_TELEMETRY, **(environment or {})},
         )
 
     def kill(self) -> None:
