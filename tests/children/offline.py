@@ -1,7 +1,7 @@
 """Run a program that is killed when it looks up a name: `python offline.py PROGRAM ARGUMENT …`.
 
-A seccomp filter, which children inherit, kills a process that opens an internet datagram socket, which every look-up of a
-name needs. Connections to addresses that need no look-up, such as the loopback, work.
+A seccomp filter, which children inherit, kills a process that opens an internet datagram socket: every look-up of a
+name needs one. Connections to addresses that need no look-up, such as the loopback, work.
 Exit code 77: this system has no such filters.
 """
 

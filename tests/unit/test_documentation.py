@@ -54,3 +54,9 @@ def test_every_error_code_that_a_job_can_end_with_is_documented() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_files_that_are_named_are_there(page: Path) -> None:
+    for named in re.findall(r"\b((?:tests|src|tools|benchmarks|torture)/[\w./-]+\.(?:py|md|sh|txt))", page.read_text()):
+        assert (ROOT / named).exists(), named
