@@ -1,4 +1,4 @@
-# Needs python3 ≥ 3.11 (or PYTHON=…) and make. `make demo`, `make test`, `make serve` and `make check` do the rest in .venv.
+# Needs make and Python 3.11 or newer (python3, or PYTHON=…). The targets create and use the environment .venv.
 
 PYTHON ?= python3
 VENV := .venv
@@ -23,7 +23,7 @@ check: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	$(PYTEST)
 
-# What the suite tries a little of: EXAMPLES of each route and kind of data; every hostile file, cut off at many places.
+# More of what the tests do: EXAMPLES for each route and kind of data; every hostile file, truncated at many places.
 EXAMPLES ?= 60
 
 schemathesis: $(VENV)/dev.stamp
@@ -32,11 +32,11 @@ schemathesis: $(VENV)/dev.stamp
 hostile: $(VENV)/dev.stamp
 	HOSTILE=all $(BIN)/python -m pytest -s --timeout 7200 tests/e2e/test_hostile_input.py
 
-# BENCH=--large for the whole hour, or names: BENCH="w2 w3".
+# BENCH=--large for the long recordings, or names of workloads: BENCH="w2 w3".
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.run $(BENCH)
 
-# What docs/reliability.md tells: N blows at a server under load; power cuts of the store (takes strace); a long run.
+# The checks of docs/reliability.md: N kills of a server under load; power cuts (needs strace); a long run.
 N ?= 120
 STOP_SECS ?= 30
 CUTS ?= 300
@@ -51,8 +51,8 @@ powercut: $(VENV)/dev.stamp
 soak: $(VENV)/dev.stamp
 	$(BIN)/python -m torture.soak --minutes $(MINUTES)
 
-# dev.txt has all of run.txt at the same versions, so both live in one environment, and neither takes the other's
-# packages out. Only what the locks name is installed: the package itself with what is installed already.
+# dev.txt contains run.txt with the same versions, so that both can be installed in one environment. Only the packages of
+# the lock files are installed; the package itself is then installed without its dependencies.
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(VENV)/bin/python
 	$(PIP) --require-hashes --requirement $<
 	$(PIP) --no-build-isolation --no-deps --editable .
@@ -63,20 +63,20 @@ $(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
 	$(PIP) --no-build-isolation --no-deps --editable .
 	touch $(VENV)/run.stamp $@
 
-# An environment that could not be completed is removed, or the next run would take it for a good one.
+# An incomplete environment is removed; otherwise the next run would use it.
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { \
-	  echo "Scrivano needs Python 3.11 or newer, and there is no $(PYTHON): install it, or name one, as below." >&2; \
+	  echo "Scrivano needs Python 3.11 or newer, and there is no $(PYTHON): install it, or give its path:" >&2; \
 	  echo "  make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "Scrivano needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another one:" >&2; \
+	  echo "Scrivano needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1). Give the path of another one:" >&2; \
 	  echo "  make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "$(PYTHON) cannot make environments: install its venv module (Debian, Ubuntu: apt install python3-venv)." >&2; \
 	  exit 1; }
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-# The resolver is no part of the project: pip install uv. dev.txt follows run.txt's versions.
+# uv is not installed here: pip install uv. dev.txt gets the same versions as run.txt.
 UV ?= uv
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11
 
@@ -84,8 +84,8 @@ lock:
 	$(COMPILE) --upgrade pyproject.toml requirements/build.in --output-file requirements/run.txt
 	$(COMPILE) --extra dev --constraint requirements/run.txt pyproject.toml requirements/build.in --output-file requirements/dev.txt
 
-# Makes the bundled model again, from synthetic speech to what stands in src/scrivano/nano; hours of work. Speaking
-# takes espeak-ng. MINUTES1 and MINUTES2: of training on short windows and on long ones.
+# Trains the bundled model (src/scrivano/nano) again, from synthetic speech; takes hours and needs espeak-ng. MINUTES1 and
+# MINUTES2: training on short windows and on long windows.
 SEED ?= 1
 MINUTES1 ?= 45
 MINUTES2 ?= 30

@@ -1,4 +1,4 @@
-"""Words wrong, and times off, of every configuration with the bundled model: no speed that costs words."""
+"""Word errors and time errors of every configuration with the bundled model: speed must not cost accuracy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Figure, at_most, quantile
-from benchmarks.servers import Ask, System, scrivano
+from benchmarks.servers import RequestOptions, System, scrivano
 from benchmarks.workloads import BATCHED, SEQUENTIAL, Bench, Systems
 from scrivano.engines.catalog import NANO_FOLDER
 
@@ -27,7 +27,7 @@ SLACK = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A word and when it is said."""
+    """A word and its start and end, in seconds."""
 
     text: str
     start: float
@@ -36,7 +36,7 @@ class Spoken:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """`sentences`: the words of each, in order."""
+    """`sentences`: the words of each sentence, in order."""
 
     path: Path
     language: str
@@ -80,7 +80,7 @@ def edits(reference: Sequence[str], heard: Sequence[str]) -> int:
 
 
 def recordings() -> Iterator[Recording]:
-    """The bundled one, and those of the tests with speech in one language."""
+    """The bundled recording, and the test recordings with one language."""
     bundled = json.loads((NANO_FOLDER / "recording.json").read_text())
     yield Recording(NANO_FOLDER / "recording.flac", bundled["language"], _sentences(bundled))
     for item in json.loads((RECORDINGS / "recordings.json").read_text()):
@@ -93,14 +93,14 @@ def _sentences(item: Mapping[str, Any]) -> tuple[tuple[Spoken, ...], ...]:
 
 
 def _words(sentence: Mapping[str, Any]) -> Iterator[Spoken]:
-    """Times come as pairs, or with the word."""
+    """Times are given as pairs, or with each word."""
     for text, times in zip(sentence["text"].split(), sentence["words"], strict=True):
         start, end = (times["start"], times["end"]) if isinstance(times, dict) else times
         yield Spoken(" ".join(plain(text)), start, end)
 
 
 def add(errors: Errors, recording: Recording, segments: Sequence[Mapping[str, Any]]) -> None:
-    """Compare what was heard: words by their text, times by the words that both have."""
+    """Compare with the reference: words by their text, times by the words that both have."""
     reference = [word for word in recording.words if word.text]
     groups = [[word for word in _heard(segment) if word.text] for segment in segments]
     heard = [word for group in groups for word in group]
@@ -119,7 +119,7 @@ def add(errors: Errors, recording: Recording, segments: Sequence[Mapping[str, An
 
 
 def _twins(reference: Sequence[Spoken], heard: Sequence[Spoken]) -> dict[int, int]:
-    """Heard words that are in the reference, by their place, and which ones they are."""
+    """Words that are also in the reference: for each place, the place in the reference."""
     matcher = SequenceMatcher(None, [one.text for one in heard], [one.text for one in reference], autojunk=False)
     return {a + n: b + n for a, b, size in matcher.get_matching_blocks() for n in range(size)}
 
@@ -132,7 +132,11 @@ def _heard(segment: Mapping[str, Any]) -> Iterator[Spoken]:
 def measure(system: System) -> Errors:
     errors = Errors()
     for recording in recordings():
-        add(errors, recording, system.transcribe(recording.path, Ask(language=recording.language, words=True)))
+        add(
+            errors,
+            recording,
+            system.transcribe(recording.path, RequestOptions(language=recording.language, words=True)),
+        )
     return errors
 
 
@@ -154,7 +158,7 @@ def accuracy(bench: Bench) -> Iterator[Figure]:
 
 
 def _figures(name: str, errors: Errors, like: Errors | None) -> Iterator[Figure]:
-    """`like`: what they may not be worse than."""
+    """`like`: the configuration that it must not be worse than."""
     yield Figure(
         group="words",
         name=f"WER: {name}",

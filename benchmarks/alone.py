@@ -1,4 +1,4 @@
-"""An engine in a process that does nothing else: `python -m benchmarks.alone FOLDER SECONDS` prints JSON.
+"""An engine alone in a process: `python -m benchmarks.alone FOLDER SECONDS` prints JSON.
 
 It applies `ENGINE_MALLOC` and uses AVX-512 as the server's engine process does.
 """
@@ -18,7 +18,7 @@ ROUNDS = 9
 
 
 def measure(folder: Path, seconds: float, malloc: str = "tuned") -> dict[str, list[float]]:
-    """Seconds of each round: `encode` of one window in CTranslate2, `decode` of one window of so much speech."""
+    """Seconds of each round: `encode`: one window in CTranslate2; `decode`: one window with this much speech."""
     command = [sys.executable, "-m", "benchmarks.alone", str(folder), str(seconds)]
     environment = {**os.environ, "ENGINE_MALLOC": malloc}
     found: dict[str, list[float]] = json.loads(
@@ -28,7 +28,7 @@ def measure(folder: Path, seconds: float, malloc: str = "tuned") -> dict[str, li
 
 
 def main(folder: Path, seconds: float) -> None:
-    tune_allocator(os.environ["ENGINE_MALLOC"])  # before the imports that start threads
+    tune_allocator(os.environ["ENGINE_MALLOC"])  # Before the imports that start threads.
     enable_avx512(os.environ, cpu_info())
     import ctranslate2
     import numpy as np

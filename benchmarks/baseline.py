@@ -1,4 +1,4 @@
-"""What most transcription servers are: faster-whisper behind one FastAPI handler (`python -m benchmarks.baseline`).
+"""A typical transcription server: faster-whisper behind one FastAPI handler (`python -m benchmarks.baseline`).
 
 `--concurrency lock`: one request at a time. `--concurrency threads`: as many as FastAPI's thread pool lets in, all
 calling the one loaded model.
@@ -24,7 +24,7 @@ from faster_whisper import BatchedInferencePipeline, WhisperModel
 
 
 class Transcriber:
-    """One loaded model. Everything that is not asked for is as faster-whisper has it."""
+    """One loaded model. Options that a request does not set have faster-whisper's defaults."""
 
     def __init__(self, folder: Path, turn: AbstractContextManager[Any]) -> None:
         self._turn = turn
@@ -54,7 +54,7 @@ def create_app(transcriber: Transcriber) -> FastAPI:
 
     @app.post("/first")
     def first(audio: UploadFile, engine: Annotated[str, Form()]) -> dict[str, Any]:
-        """The first segment as soon as there is one; then no more is done."""
+        """Return the first segment as soon as it is known, and stop."""
         with closing(transcriber.segments(audio, engine, None, False)) as segments:
             return next(segments)
 

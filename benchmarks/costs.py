@@ -1,4 +1,4 @@
-"""What the server itself costs, beside the model: waiting, memory, processor time, the disk."""
+"""What the server costs in addition to the model: latency, memory, processor time, disk."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from benchmarks import alone, material
 from benchmarks.figures import Figure, at_most, quantile
 from benchmarks.load import timed
 from benchmarks.machine import cpu_seconds, resident_mb
-from benchmarks.servers import Ask, Scrivano, scrivano, served
+from benchmarks.servers import RequestOptions, Scrivano, scrivano, served
 from benchmarks.workloads import Bench
 from scrivano.domain.chunk import Chunk, Piece
 from scrivano.domain.job import Job, JobStatus, Task
@@ -44,7 +44,7 @@ GIGABYTE = 1_000_000_000
 
 
 class Peak:
-    """The largest resident memory of what `pids` names, looked at 20 times a second."""
+    """The largest resident memory of the processes that `pids` returns, read 20 times a second."""
 
     def __init__(self, pids: Callable[[], list[int]]) -> None:
         self.mb = 0.0
@@ -68,7 +68,7 @@ class Peak:
 
 
 def restart(bench: Bench) -> Iterator[Figure]:
-    """From the start of the process to the first answer, on a data folder that has been used before."""
+    """From the start of the process to the first response, with a data folder that has been used before."""
     times = []
     for _ in range(6):
         server = Scrivano(bench.folder / "restart")
@@ -81,9 +81,9 @@ def restart(bench: Bench) -> Iterator[Figure]:
 
 
 def overhead(bench: Bench) -> Iterator[Figure]:
-    """Submit-to-done of a ten-second clip on an idle, ready server, above what the engine takes on its audio."""
+    """Submit-to-done of a ten-second clip on an idle, ready server, minus the engine's time for its audio."""
     clip = material.clip(bench.folder / "clip.wav")
-    ask = Ask(language=None)
+    ask = RequestOptions(language=None)
     with scrivano() as server:
         server.transcribe(clip, ask)
         totals = []
@@ -102,7 +102,7 @@ def overhead(bench: Bench) -> Iterator[Figure]:
 
 
 def latency(bench: Bench) -> Iterator[Figure]:
-    """Answers while an hour is being transcribed on all cores."""
+    """Response times while an hour is transcribed on all cores."""
     hour = bench.speech(HOUR)
     with scrivano() as server:
         job_id = server.submit(hour)
@@ -126,7 +126,7 @@ def latency(bench: Bench) -> Iterator[Figure]:
 
 
 def memory(bench: Bench) -> Iterator[Figure]:
-    """What is resident: the server without a model, and a media child at work on long recordings."""
+    """Resident memory: the server without a model, and a media process with long recordings."""
     long = {
         "three hours of MP3": bench.speech(3 * HOUR),
         "ten hours of silence in FLAC": material.silence(bench.folder / "long.flac", 10 * HOUR),
@@ -143,7 +143,7 @@ def memory(bench: Bench) -> Iterator[Figure]:
         server.load()
         for name, path in long.items():
             with Peak(server.media_children) as peak:
-                took = timed(partial(server.transcribe, path, Ask(language=None)))
+                took = timed(partial(server.transcribe, path, RequestOptions(language=None)))
             yield Figure(
                 group="memory",
                 name=f"media child on {name}, at most",
@@ -155,7 +155,7 @@ def memory(bench: Bench) -> Iterator[Figure]:
 
 
 def upload(bench: Bench) -> Iterator[Figure]:
-    """W5: a gigabyte of it: the time beside that of a copy on the same disk, and what the server's memory grows by."""
+    """W5: a gigabyte: the time compared with a copy on the same disk, and the growth of the server's memory."""
     source = material.noise(bench.folder / "gigabyte.wav", GIGABYTE)
     folder = bench.folder / "copies"
     copy = folder / "copy"
@@ -209,7 +209,7 @@ PIECE_BYTES, PIECES = 1024 * 1024, 4
 
 
 def _receive(source: Path, folder: Path) -> None:
-    """By the server's own writer, in one thread, from a bare socket, in another."""
+    """With the server's own writer in one thread, from a plain socket in another."""
     free: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
     for _ in range(PIECES):
         free.put(bytearray(PIECE_BYTES))
@@ -240,7 +240,7 @@ with socket.create_connection(("127.0.0.1", int(sys.argv[2]))) as connection, op
 """
 
 JOBS = 100
-# So many jobs may be open at once on a CPU: all of them prepared, none decoded.
+# How many jobs may be open at once on a CPU: all of them are prepared, none decoded.
 AT_ONCE, ROUNDS = 16, 6
 
 
@@ -305,7 +305,7 @@ def _end_of(server: Scrivano, engine: int, clip: Path) -> float:
         os.kill(engine, signal.SIGCONT)
         while database.execute("SELECT count(*) FROM jobs WHERE status != 'done'").fetchone()[0]:
             time.sleep(0.02)
-    time.sleep(0.2)  # for the recording's deletion, which comes after
+    time.sleep(0.2)  # The recording is deleted after that.
     took = cpu_seconds(server.pid) - before
     for job_id in job_ids:
         server.ended(job_id)
@@ -316,7 +316,7 @@ WORDS, WORDS_A_SEGMENT = 100_000, 12
 
 
 def long_transcript(bench: Bench) -> Iterator[Figure]:
-    """A transcript of 100,000 words: how long to get it, how long others then wait, what its events cost."""
+    """A transcript of 100,000 words: the time to get it, the delay for other requests, the cost of its events."""
     folder = bench.folder / "long-transcript"
     job_id = _store_long_transcript(folder)
     server = Scrivano(folder)
@@ -352,7 +352,7 @@ def _gets(server: Scrivano, job_id: str) -> Iterator[Figure]:
 
 @contextmanager
 def _asking(url: str) -> Iterator[None]:
-    """Gets it again and again, until the block ends: in a process of its own, or it would hold up who measures."""
+    """Request it repeatedly until the block ends, in its own process, so that it does not slow down the measurement."""
     code = "import sys, urllib.request as r\nwhile True: r.urlopen(sys.argv[1]).read()"
     process = subprocess.Popen([sys.executable, "-c", code, url])
     try:

@@ -1,4 +1,4 @@
-"""Measured figures and their goals, as a table, as JSON and as a plot. Pure but for the writing of files."""
+"""Measured figures and their goals, as a table, as JSON and as a plot. Pure, except that it writes files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """`most`: the figure may be that large; `least`: it must be."""
+    """`most`: the largest allowed value; `least`: the smallest."""
 
     sense: Literal["most", "least"]
     value: float
@@ -28,7 +28,7 @@ class Goal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One measured value. `unit` is empty for a ratio; without a goal it only informs. `detail`: what it is made of."""
+    """One measured value. `unit` is empty for a ratio; without a goal it is only informative. `detail`: its parts."""
 
     group: str
     name: str
@@ -57,12 +57,12 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 def ratio(above: Sequence[float], below: Sequence[float]) -> float:
-    """The median of the rounds' ratios: what else the machine did in a round, both had to bear."""
+    """The median of the ratios of all rounds: other load on the machine in a round affects both values."""
     return statistics.median(a / b for a, b in zip(above, below, strict=True))
 
 
 def ordered(figures: Sequence[Figure]) -> list[Figure]:
-    """Ratios with a goal first, then other goals, then what only informs."""
+    """Ratios with a goal first, then other figures with a goal, then the rest."""
     return sorted(figures, key=lambda one: (one.goal is None, bool(one.unit)))
 
 
@@ -88,14 +88,14 @@ def _row(one: Figure) -> tuple[str, ...]:
 
 
 def _number(value: float) -> str:
-    """Three digits that count."""
+    """With three significant digits."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
     return f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
 
 
 def write(folder: Path, figures: Sequence[Figure], machine: Mapping[str, Any], samples: Mapping[str, Any]) -> None:
-    """`bench.json` has everything, `bench.txt` the table, `bench.svg` the plot."""
+    """Write `bench.json` (everything), `bench.txt` (the table) and `bench.svg` (the plot)."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = [{**asdict(one), "verdict": one.verdict} for one in ordered(figures)]
     everything = {"machine": machine, "figures": rows, "samples": samples}
@@ -108,7 +108,7 @@ ROW, LEFT, SPAN = 22, 430, 420
 
 
 def plot(figures: Sequence[Figure]) -> str:
-    """A bar a figure with a goal, drawn as its share of the goal; the line is the goal."""
+    """A bar for each figure with a goal, relative to the goal, which is the line."""
     shown = [one for one in ordered(figures) if one.goal is not None and one.goal.value > 0]
     height = ROW * (len(shown) + 2)
     bars = "".join(_bar(one, ROW * (n + 1)) for n, one in enumerate(shown))
@@ -122,7 +122,7 @@ def plot(figures: Sequence[Figure]) -> str:
 
 
 def _bar(one: Figure, y: int) -> str:
-    """Half the span is the goal, the whole of it twice the goal or better."""
+    """Half of the width is the goal; the full width is twice as good as the goal, or better."""
     assert one.goal is not None
     score = one.value / one.goal.value if one.goal.sense == "least" else one.goal.value / max(one.value, 1e-9)
     width = SPAN / 2 * min(score, 2.0)

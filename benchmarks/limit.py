@@ -1,4 +1,4 @@
-"""What the processor can do at most: matrix products by the fastest library at hand, and what the encoder asks for.
+"""The limit of the processor: matrix products with the fastest available library, and the encoder's need of them.
 
 int8 is measured with ONNX Runtime (unsigned by signed, its fastest kernels), float32 with NumPy's BLAS. CTranslate2
 multiplies an int8 model's layers in int8, and attention and convolutions in float32.
@@ -15,7 +15,7 @@ import onnxruntime
 
 from benchmarks.shapes import FRAMES, MELS, Shape
 
-# Rows, depth, columns: as in the encoder, and larger; the best one counts.
+# Rows, depth, columns: as in the encoder, and larger; the best result is used.
 SIZES = ((1500, 512, 2048), (1500, 2048, 512), (3072, 1024, 1024), (2048, 2048, 2048))
 
 SECONDS = 0.6
@@ -23,7 +23,7 @@ SECONDS = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """Multiplications with their additions, each second."""
+    """Multiply-add operations per second."""
 
     int8: float
     float32: float
@@ -34,7 +34,7 @@ def measure(threads: int) -> Peak:
 
 
 def encoder_work(shape: Shape) -> tuple[float, float]:
-    """A window's multiplications in int8 layers, and in float32 (attention and convolutions)."""
+    """Multiplications of a window in int8 layers, and in float32 (attention and convolutions)."""
     layers = shape.layers * FRAMES * 12 * shape.width**2
     attention = shape.layers * 2 * FRAMES**2 * shape.width
     convolutions = 2 * FRAMES * 3 * MELS * shape.width + FRAMES * 3 * shape.width**2

@@ -1,4 +1,4 @@
-"""The load: who submits what and when, and how long each waits. Threads, since all that they do is wait."""
+"""Submit jobs at given times and measure how long each takes. Uses threads, since they only wait."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def with_arrivals(long: Callable[[], object], job: Callable[[], object], every_s
 
 
 def interleaved(systems: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
-    """Every system once a round, in turn and back again: what the machine drifts by hits all alike."""
+    """Each system once a round, in alternating order, so that a drift of the machine affects all of them."""
     found: dict[str, list[T]] = {name: [] for name in systems}
     for n in range(rounds):
         for name in list(systems)[:: 1 if n % 2 == 0 else -1]:

@@ -1,4 +1,4 @@
-"""What the measurements ran on."""
+"""The machine on which the measurements ran."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LIBRARIES = ("ctranslate2", "faster-whisper", "onnxruntime", "av", "numpy")
 
 
 def describe() -> dict[str, Any]:
-    """JSON values; `load` are the averages of the last 1, 5 and 15 minutes, others' work included."""
+    """JSON values; `load` are the averages of the last 1, 5 and 15 minutes, including other programs."""
     return {
         "processor": _processor(),
         "cores": cores(),
@@ -28,12 +28,12 @@ def describe() -> dict[str, Any]:
 
 
 def cores() -> int:
-    """Those that this process may use."""
+    """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor() -> str:
-    """Its name, family and model: names alone do not tell generations apart."""
+    """Name, family and model: the name alone does not identify the generation."""
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         known = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
@@ -42,12 +42,12 @@ def _processor() -> str:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time that a process has used so far, its children's not counted. Linux: the id of another's clock."""
+    """Processor time that a process has used so far, without its child processes. Linux: the id of another's clock."""
     return time.clock_gettime((~pid << 3) | 2)
 
 
 def tree_cpu_seconds(pid: int) -> float:
-    """Processor time of a process and its descendants, ended ones too, to the clock tick."""
+    """Processor time of a process and its descendants, including ended ones, with the resolution of a clock tick."""
     return sum(_ticks(_stat(one)[13:17]) for one in [pid, *descendants(pid)])
 
 
@@ -66,7 +66,7 @@ def _ticks(fields: Sequence[str]) -> float:
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of /proc/<pid>/stat, the first one at 0; none of a process that has ended meanwhile."""
+    """The fields of /proc/<pid>/stat, the first one at 0; empty if the process has ended."""
     with suppress(OSError):
         head, _, tail = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
         return [head, ")", *tail.split()]

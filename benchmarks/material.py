@@ -1,4 +1,4 @@
-"""Recordings to measure with, made on the spot out of the bundled one."""
+"""Recordings for the measurements, made from the bundled one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def bundled_speech() -> NDArray[np.int16]:
 
 
 def speech(path: Path, seconds: float) -> Path:
-    """The bundled recording, again and again, in the format of the file's name."""
+    """The bundled recording, repeated, in the format of the file name's suffix."""
     once = bundled_speech()
     wanted = int(seconds * SAMPLE_RATE)
     return _encode(path, (once[: max(0, wanted - at)] for at in range(0, wanted, len(once))))
@@ -58,7 +58,7 @@ def _encode(path: Path, blocks: Iterator[NDArray[np.int16]]) -> Path:
 
 
 def clips(folder: Path, count: int, seconds: float = 10.0) -> list[Path]:
-    """So many different stretches of the bundled recording."""
+    """This many different parts of the bundled recording."""
     once = bundled_speech()
     length = int(seconds * SAMPLE_RATE)
     starts = [n * (len(once) - length) // max(1, count - 1) for n in range(count)]
@@ -66,7 +66,7 @@ def clips(folder: Path, count: int, seconds: float = 10.0) -> list[Path]:
 
 
 def noise(path: Path, size_bytes: int) -> Path:
-    """No recording at all, and nothing that could be made smaller."""
+    """Random bytes: not a recording, and not compressible."""
     with path.open("wb") as file:
         for _ in range(size_bytes // 1_000_000):
             file.write(os.urandom(1_000_000))

@@ -1,4 +1,4 @@
-"""How soon there is something: the encoder beside the processor's limit, and the first text of a long recording."""
+"""Latency: the encoder compared with the limit of the processor, and the first text of a long recording."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks import alone, limit, material
 from benchmarks.figures import Figure, at_least, at_most
 from benchmarks.load import timed
 from benchmarks.machine import cores
-from benchmarks.servers import Ask, System
+from benchmarks.servers import RequestOptions, System
 from benchmarks.shapes import SHAPES
 from benchmarks.workloads import SPEECH_TOKENS, Bench, Systems
 
@@ -35,7 +35,7 @@ def encoder(bench: Bench) -> Iterator[Figure]:
         least = layers / peak.int8 + rest / peak.float32
         for malloc, times in took.items():
             share = least / min(times)
-            # Above 1: the machine was busier while the limit was measured, and nothing can be said.
+            # Above 1, the machine was busier while the limit was measured, and the result is invalid.
             yield Figure(
                 group="limit",
                 name=f"{name} encoder, {malloc} malloc: int8 and float32 limits / measured",
@@ -55,12 +55,12 @@ def encoder(bench: Bench) -> Iterator[Figure]:
 
 def _first(system: System, hour: Path, clip: Path) -> float:
     """On an idle server: the batch in which the last hour was cancelled goes on, and the clip waits for its end."""
-    system.transcribe(clip, Ask())
+    system.transcribe(clip, RequestOptions())
     return timed(partial(system.first_segment, hour))
 
 
 def first_segment(bench: Bench) -> Iterator[Figure]:
-    """From the submission of an hour of MP3 to its first text, model ready, language not told."""
+    """From the submission of an hour of MP3 to its first text, model ready, language detected."""
     hour, clip = bench.speech(HOUR_S), material.clip(bench.folder / "clip.wav")
     folder = bench.model("base", SPEECH_TOKENS)
     window = statistics.median(alone.measure(folder, 30)["decode"])

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.run [--large] [NAME …]`: what Scrivano costs, beside others and its goals.
+"""`python -m benchmarks.run [--large] [NAME …]`: what Scrivano costs, compared with others and with its goals.
 
 Everything is measured on this machine, now, over HTTP on the loopback address; ratios are between systems that took
 turns within this run. The models are the bundled one and random weights in the sizes of Whisper's tiny and base, which
@@ -43,7 +43,7 @@ BENCHMARKS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
 
 def main() -> None:
     args = _arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # So that the servers are stopped, too.
     measured: list[Figure] = []
     failed: list[str] = []
     about = machine.describe()
@@ -54,7 +54,7 @@ def main() -> None:
             began = time.monotonic()
             try:
                 measured += BENCHMARKS[name](bench)
-            except Exception:  # hours of measurements are not lost over one that fails
+            except Exception:  # One failed measurement must not discard hours of others.
                 failed.append(name)
                 traceback.print_exc()
             load = machine.describe()["load"]

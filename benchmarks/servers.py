@@ -1,4 +1,4 @@
-"""The servers that are compared, each in processes of its own on a loopback port, behind one interface."""
+"""The servers that are compared, each in its own processes on a loopback port, behind one interface."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ import httpx2
 
 from benchmarks.machine import descendants, tree_cpu_seconds
 
-# An hour of speech on two cores may take that long.
-PATIENCE_S = 7200.0
+# How long an hour of speech may take on two cores.
+TIMEOUT_S = 7200.0
 
-# As long as curl's: how fast it is looked for depends on that.
+# As long as curl's, because the time to search for it depends on its length.
 _BOUNDARY = b"-" * 24 + b"d74496d66958873e123456"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """What to do with a recording. `language` None: detect it. `words`: times of words; None: as the server is set."""
+class RequestOptions:
+    """Options of a request. `language` None: detect it. `words`: word timestamps; None: the server's default."""
 
     language: str | None = "en"
     words: bool | None = None
@@ -42,16 +42,16 @@ class Ask:
 
 
 class System(Protocol):
-    """Something that transcribes."""
+    """A server or library that transcribes."""
 
-    def transcribe(self, path: Path, ask: Ask, /) -> list[dict[str, Any]]:
-        """The segments, when all of it is done."""
+    def transcribe(self, path: Path, ask: RequestOptions, /) -> list[dict[str, Any]]:
+        """Transcribe the whole recording and return its segments."""
 
     def cpu_seconds(self) -> float:
-        """Processor time that all of it has used so far: where others keep the machine busy, that is less noisy."""
+        """Processor time of all its processes. On a busy machine, it varies less than the wall-clock time."""
 
     def first_segment(self, path: Path, /) -> None:
-        """Return as soon as one segment is known; no more needs to be done. The language is not told."""
+        """Return as soon as one segment is known, and stop. The language is detected."""
 
 
 class Process:
@@ -65,7 +65,7 @@ class Process:
         assert self.process.stdout is not None
         lines = self.process.stdout
         self.url: str = next(json.loads(line)["url"] for line in lines if b'"listening"' in line)
-        self.http = httpx2.Client(base_url=self.url, timeout=PATIENCE_S, limits=httpx2.Limits(max_connections=None))
+        self.http = httpx2.Client(base_url=self.url, timeout=TIMEOUT_S, limits=httpx2.Limits(max_connections=None))
         threading.Thread(target=_drain, args=(lines,), daemon=True).start()
 
     @property
@@ -73,7 +73,7 @@ class Process:
         return self.process.pid
 
     def cpu_seconds(self) -> float:
-        """Processor time that all of it has used so far."""
+        """Processor time of all its processes."""
         return tree_cpu_seconds(self.pid)
 
     def children(self) -> dict[int, str]:
@@ -121,7 +121,7 @@ class Scrivano(Process):
         return str(answer.raise_for_status().json()["job_id"])
 
     def send_raw(self, path: Path) -> None:
-        """Submit with as little work as a sender can have: header, file by `sendfile`, end."""
+        """Submit with the least possible work of the sender: header, file with `sendfile`, end."""
         head = b"".join(
             b"--%s\r\nContent-Disposition: form-data; %s" % (_BOUNDARY, part)
             for part in (b'name="queue"\r\n\r\ntrue\r\n', b'name="audio"; filename="a.wav"\r\n\r\n')
@@ -147,7 +147,7 @@ class Scrivano(Process):
             if job["status"] in ("failed", "cancelled"):
                 raise RuntimeError(job["error"])
 
-    def transcribe(self, path: Path, ask: Ask, /) -> list[dict[str, Any]]:
+    def transcribe(self, path: Path, ask: RequestOptions, /) -> list[dict[str, Any]]:
         segments: list[dict[str, Any]] = self.ended(self.submit(path, **ask.form("word_timestamps")))["segments"]
         return segments
 
@@ -158,26 +158,26 @@ class Scrivano(Process):
         self.http.delete(f"/jobs/{job_id}").raise_for_status()
 
     def engine_child(self) -> int:
-        """The process of the model, as soon as there is one."""
+        """Wait for the engine process, and return its id."""
         while not (found := [pid for pid, command in self.children().items() if "scrivano.engines" in command]):
             time.sleep(0.01)
         return found[0]
 
     def media_children(self) -> list[int]:
-        """Those at work on a recording: forks of the one that waits for requests."""
+        """The processes that prepare recordings: forks of the fork server."""
         _, *working = [pid for pid, command in self.children().items() if "scrivano.media.child" in command] or [0]
         return working
 
 
 class FasterWhisper:
-    """One of faster-whisper's two ways, through a running `benchmarks.baseline`."""
+    """One of faster-whisper's two modes, in a running `benchmarks.baseline`."""
 
     def __init__(self, process: Process, engine: str) -> None:
         self._http = process.http
         self._engine = engine
         self.cpu_seconds = process.cpu_seconds
 
-    def transcribe(self, path: Path, ask: Ask, /) -> list[dict[str, Any]]:
+    def transcribe(self, path: Path, ask: RequestOptions, /) -> list[dict[str, Any]]:
         segments: list[dict[str, Any]] = self._post("/transcribe", path, ask.form("words"))
         return segments
 
@@ -192,7 +192,7 @@ class FasterWhisper:
 
 @contextmanager
 def scrivano(model: Path | None = None, **environment: str) -> Iterator[Scrivano]:
-    """A server with its model loaded; without a path, the bundled one."""
+    """A server with a loaded model; without a path, the bundled model."""
     if model is not None:
         environment["WHISPER_MODEL_PATH"] = str(model)
     with served(**environment) as server:

@@ -30,7 +30,7 @@ ODDS = (0.6, 0.16, 0.1, 0.08, 0.06)
 # Logit by which the chain's next place stands above all other tokens.
 SURE = 24.0
 
-# Standard deviation of random weights; embeddings are large beside what the layers add, so the chain holds.
+# Standard deviation of random weights. Embeddings are large compared with what the layers add, so the chain holds.
 SPREAD = 0.02
 
 
@@ -55,7 +55,7 @@ SHAPES = {
 
 
 def write_model(folder: Path, shape: Shape, tokens: int, seed: int = 1) -> Path:
-    """A CTranslate2 folder, int8, of a Whisper that says `tokens` words in every window."""
+    """Write a CTranslate2 folder, int8, of a Whisper model that returns `tokens` words for every window."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("tokenizer.json", "preprocessor_config.json"):
         shutil.copy(NANO_FOLDER / name, folder / name)
@@ -108,7 +108,7 @@ def _chain_tokens(decoder: Any, places: list[list[int]], size: int, width: int, 
         if n:
             projection[place] = SURE / width * marks[n - 1]
             bias[place] = np.log(ODDS[: len(place)]) if len(place) > 1 else 0
-    no_timestamps = places[3][0] - 1  # with it in the prompt, the words follow at once
+    no_timestamps = places[3][0] - 1  # With it in the prompt, the words follow immediately.
     embeddings[no_timestamps] = 4 * marks[3]
     decoder.embeddings.weight = embeddings
     decoder.projection.weight = projection
@@ -116,7 +116,7 @@ def _chain_tokens(decoder: Any, places: list[list[int]], size: int, width: int, 
 
 
 class _Random:
-    """Fills a specification."""
+    """Fills a CTranslate2 specification with weights."""
 
     def __init__(self, width: int, seed: int) -> None:
         self.random = np.random.default_rng(seed)
@@ -140,7 +140,7 @@ class _Random:
             self._forward(layer.ffn)
 
     def _attention(self, spec: Any) -> None:
-        """Of oneself: queries, keys and values are one matrix; of the encoder: queries, then keys and values."""
+        """Self-attention has queries, keys and values in one matrix; cross-attention has two."""
         self._norm(spec.layer_norm)
         parts = (3, 1) if len(spec.linear) == 2 else (1, 2, 1)
         for linear, part in zip(spec.linear, parts, strict=True):

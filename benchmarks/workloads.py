@@ -1,4 +1,4 @@
-"""W1 to W4: Scrivano and what most servers do, on the same recordings and the same model folder, in turn."""
+"""W1 to W4: Scrivano and typical servers, alternately, with the same recordings and the same model folder."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Any
 from benchmarks import material
 from benchmarks.figures import Figure, at_least, at_most, quantile, ratio
 from benchmarks.load import Together, at_once, interleaved, timed, with_arrivals
-from benchmarks.servers import Ask, FasterWhisper, Scrivano, System, baseline, scrivano
+from benchmarks.servers import FasterWhisper, RequestOptions, Scrivano, System, baseline, scrivano
 from benchmarks.shapes import SHAPES, write_model
 from scrivano.engines.catalog import NANO_FOLDER
 
-# Words that the random models say in a window: what people say in 30 s, and in 10 s.
+# Words that the random models return for a window: as many as people speak in 30 s, and in 10 s.
 SPEECH_TOKENS, CLIP_TOKENS = 96, 32
 
-# W3: a clip comes so often.
+# W3: seconds between two clips.
 EVERY_S = 10.0
 
 
@@ -42,7 +42,7 @@ Samples = dict[str, Any]
 
 
 class Bench:
-    """Where models and recordings of a run lie, and what was measured. `samples` grows."""
+    """The folders of a run's models and recordings, and its measurements, which are added to `samples`."""
 
     def __init__(self, folder: Path, scale: Scale) -> None:
         self.folder = folder
@@ -61,7 +61,7 @@ class Bench:
 
 
 class Systems:
-    """The servers of one workload, running side by side; only the one that is asked works."""
+    """The running servers of one workload. Only one of them gets requests at a time."""
 
     def __init__(self, model: Path, stack: ExitStack) -> None:
         self._model = model
@@ -94,7 +94,7 @@ def _long_speech(bench: Bench, shape: str) -> Iterator[Figure]:
             name: partial(_together, system, [path], ask)
             for name, (system, ask) in _long_systems(bench, shape, stack).items()
         }
-        works[SEQUENTIAL]()  # warm
+        works[SEQUENTIAL]()  # Warm-up.
         taken = interleaved(works, bench.scale.rounds)
     bench.samples[group] = {name: [asdict(one) for one in rounds] for name, rounds in taken.items()}
     goal = at_least(1.6) if shape == "base" else None
@@ -116,39 +116,39 @@ def _long_speech(bench: Bench, shape: str) -> Iterator[Figure]:
             yield Figure(group=group, name=name, value=seconds / statistics.median(times), unit="RTFx", detail=detail)
 
 
-def _long_systems(bench: Bench, shape: str, stack: ExitStack) -> Mapping[str, tuple[System, Ask]]:
+def _long_systems(bench: Bench, shape: str, stack: ExitStack) -> Mapping[str, tuple[System, RequestOptions]]:
     systems = Systems(bench.model(shape, SPEECH_TOKENS), stack)
     ours = systems.scrivano()
-    found: dict[str, tuple[System, Ask]] = {
-        "Scrivano": (ours, Ask()),
-        BATCHED: (systems.faster_whisper("batched"), Ask()),
-        SEQUENTIAL: (systems.faster_whisper("sequential"), Ask()),
+    found: dict[str, tuple[System, RequestOptions]] = {
+        "Scrivano": (ours, RequestOptions()),
+        BATCHED: (systems.faster_whisper("batched"), RequestOptions()),
+        SEQUENTIAL: (systems.faster_whisper("sequential"), RequestOptions()),
     }
     if shape == "base":
-        found["Scrivano, no word times"] = (ours, Ask(words=False))
-        found["Scrivano, ENGINE_MALLOC=default"] = (systems.scrivano(ENGINE_MALLOC="default"), Ask())
-        found[BATCHED + ", word times"] = (systems.faster_whisper("batched"), Ask(words=True))
+        found["Scrivano, no word times"] = (ours, RequestOptions(words=False))
+        found["Scrivano, ENGINE_MALLOC=default"] = (systems.scrivano(ENGINE_MALLOC="default"), RequestOptions())
+        found[BATCHED + ", word times"] = (systems.faster_whisper("batched"), RequestOptions(words=True))
         if bench.scale.ggml is not None:
-            found["Scrivano, whisper_cpp"] = (stack.enter_context(scrivano(bench.scale.ggml)), Ask())
+            found["Scrivano, whisper_cpp"] = (stack.enter_context(scrivano(bench.scale.ggml)), RequestOptions())
     if shape == "nano" and bench.scale.ggml_nano is not None:
-        found["Scrivano, whisper_cpp"] = (stack.enter_context(scrivano(bench.scale.ggml_nano)), Ask())
+        found["Scrivano, whisper_cpp"] = (stack.enter_context(scrivano(bench.scale.ggml_nano)), RequestOptions())
     return found
 
 
 def clips_at_once(bench: Bench) -> Iterator[Figure]:
-    """W2: many short clips together, the language told."""
-    yield from _clips(bench, "W2", Ask())
+    """W2: many short clips together, with the language given."""
+    yield from _clips(bench, "W2", RequestOptions())
 
 
 def clips_of_any_language(bench: Bench) -> Iterator[Figure]:
-    """W4: as W2, the language not told."""
-    yield from _clips(bench, "W4", Ask(language=None))
+    """W4: as W2, with the language detected."""
+    yield from _clips(bench, "W4", RequestOptions(language=None))
 
 
 LOCKED = "one at a time"
 
 
-def _clips(bench: Bench, group: str, ask: Ask) -> Iterator[Figure]:
+def _clips(bench: Bench, group: str, ask: RequestOptions) -> Iterator[Figure]:
     paths = material.clips(bench.folder, bench.scale.clips)
     with ExitStack() as stack:
         systems = Systems(bench.model("base", CLIP_TOKENS), stack)
@@ -168,7 +168,7 @@ def _clips(bench: Bench, group: str, ask: Ask) -> Iterator[Figure]:
     yield from _clip_figures(group, len(paths), taken)
 
 
-def _together(system: System, paths: list[Path], ask: Ask) -> Together:
+def _together(system: System, paths: list[Path], ask: RequestOptions) -> Together:
     before = system.cpu_seconds()
     together = at_once([partial(system.transcribe, path, ask) for path in paths])
     return replace(together, cpu=system.cpu_seconds() - before)
@@ -220,14 +220,16 @@ def clips_beside_a_long_job(bench: Bench) -> Iterator[Figure]:
 
 
 def _alone(system: System, long: Path, clip: Path) -> tuple[float, float]:
-    system.transcribe(clip, Ask())
-    clips = [timed(partial(system.transcribe, clip, Ask())) for _ in range(5)]
-    return timed(partial(system.transcribe, long, Ask())), statistics.median(clips)
+    system.transcribe(clip, RequestOptions())
+    clips = [timed(partial(system.transcribe, clip, RequestOptions())) for _ in range(5)]
+    return timed(partial(system.transcribe, long, RequestOptions())), statistics.median(clips)
 
 
 def _arrivals(system: System, long: Path, clip: Path) -> Together:
-    system.transcribe(clip, Ask())
-    return with_arrivals(partial(system.transcribe, long, Ask()), partial(system.transcribe, clip, Ask()), EVERY_S)
+    system.transcribe(clip, RequestOptions())
+    return with_arrivals(
+        partial(system.transcribe, long, RequestOptions()), partial(system.transcribe, clip, RequestOptions()), EVERY_S
+    )
 
 
 def _arrival_figures(taken: Mapping[str, Together], alone: float, clip_alone: float) -> Iterator[Figure]:
@@ -253,7 +255,7 @@ def _arrival_figures(taken: Mapping[str, Together], alone: float, clip_alone: fl
 
 
 def _spent(ratio: float) -> str:
-    """The same ratio where others keep the machine busy: by the work that the processor had."""
+    """The same ratio by processor time, for a machine that also runs other programs."""
     return f"by processor time {ratio:.2f}"
 
 

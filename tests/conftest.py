@@ -1,4 +1,4 @@
-"""What all tests share: how property tests run, and that tests marked `gpu` are skipped without a device."""
+"""Settings of all tests: how property tests run, and that tests marked `gpu` are skipped without a device."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# A busy machine is no bug: examples have no deadline of their own. In CI they are the same on every run.
+# Examples have no deadline, because a busy machine is not a bug. In CI, the examples are the same in every run.
 settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, database=None)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def nano_ggml(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundled model as whisper.cpp reads it."""
-    from nano_ggml import write_nano  # half a second of imports, for a few tests
+    """The bundled model as a GGML file for whisper.cpp."""
+    from nano_ggml import write_nano  # Importing it takes half a second, and few tests need it.
 
     return write_nano(tmp_path_factory.mktemp("ggml") / "ggml-nano-q8_0.bin")

@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts connections after so many bytes: what a bad network does to an upload."""
+"""A TCP proxy that cuts connections after a number of bytes, as a bad network does."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ PIECE = 16 * 1024
 
 
 class CuttingProxy:
-    """Forwards to `target`. Each connection takes the next of `budgets`, and is cut, in both directions, when it has
-    sent so many bytes; without one it is not. `on_cut` is called first.
+    """Forwards to `target`. Each connection gets the next of `budgets`: after that many bytes of the client it is cut
+    in both directions, and `on_cut` is called before. When there are no more budgets, connections are not cut.
 
-    `resets`: what the server has not read yet is lost with the connection, as when a machine vanishes; else it is not.
+    `resets`: data that the server has not read yet is lost, as when the client's machine fails.
     """
 
     def __init__(self, target: tuple[str, int]) -> None:
@@ -42,12 +42,12 @@ class CuttingProxy:
 
     def _serve(self, client: socket.socket, budget: int | None) -> None:
         with client, suppress(OSError), closing(socket.create_connection(self.target)) as server:
-            back = threading.Thread(target=self._back, args=(server, client), daemon=True)
+            back = threading.Thread(target=self._backward, args=(server, client), daemon=True)
             back.start()
-            self._forth(client, server, budget)
+            self._forward(client, server, budget)
             back.join(5)
 
-    def _forth(self, client: socket.socket, server: socket.socket, budget: int | None) -> None:
+    def _forward(self, client: socket.socket, server: socket.socket, budget: int | None) -> None:
         while budget is None or budget > 0:
             data = client.recv(PIECE if budget is None else min(PIECE, budget))
             if not data:
@@ -61,11 +61,11 @@ class CuttingProxy:
             server.shutdown(socket.SHUT_WR)
             return
         for end in (client, server):
-            end.shutdown(socket.SHUT_RD)  # wakes whoever reads from it
+            end.shutdown(socket.SHUT_RD)  # Wakes the thread that reads from it.
             end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     @staticmethod
-    def _back(server: socket.socket, client: socket.socket) -> None:
+    def _backward(server: socket.socket, client: socket.socket) -> None:
         with suppress(OSError):
             while data := server.recv(PIECE):
                 client.sendall(data)

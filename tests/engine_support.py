@@ -1,4 +1,4 @@
-"""What the engine's tests share: recordings as samples, prepared files, the engine child as a real process."""
+"""Helpers for tests of the engines: recordings as samples, prepared files, the engine process."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from scrivano.engines.catalog import NANO_FOLDER
 
 RECORDINGS = Path(__file__).parent / "data" / "recordings"
 RATE = 16_000
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 
-__all__ = ["NANO_FOLDER", "PATIENCE_S", "RATE", "RECORDINGS", "Wire", "described", "prepared", "samples", "worker"]
+__all__ = ["NANO_FOLDER", "RATE", "RECORDINGS", "TIMEOUT_S", "Wire", "described", "prepared", "samples", "worker"]
 
 
 def described() -> dict[str, Mapping[str, Any]]:
@@ -31,7 +31,7 @@ def described() -> dict[str, Mapping[str, Any]]:
 
 
 def samples(name: str) -> NDArray[np.float32]:
-    """A recording as the engine hears it."""
+    """A recording as 16 kHz mono float32 in [-1, 1]."""
     with av.open(str(RECORDINGS / name)) as container:
         resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
         frames = [*container.decode(audio=0), None]
@@ -46,7 +46,7 @@ def prepared(folder: Path, audio: NDArray[np.float32], name: str = "audio.s16") 
 
 
 class Wire:
-    """A child that speaks JSON lines. `receive` waits for its next message, at most `PATIENCE_S`."""
+    """A child process that exchanges JSON lines. `receive` waits for its next message, at most `TIMEOUT_S`."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.process = process
@@ -60,9 +60,9 @@ class Wire:
     def receive(self) -> dict[str, Any]:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line, f"the child ended with {self.process.wait(PATIENCE_S)}"
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        assert line, f"the child ended with {self.process.wait(TIMEOUT_S)}"
+        message: dict[str, Any] = json.loads(line)
+        return message
 
     def load(self, **changes: Any) -> dict[str, Any]:
         request = {
@@ -80,14 +80,14 @@ class Wire:
 
 @contextmanager
 def worker(arguments: Sequence[str] = ("-m", "scrivano.engines.worker"), **environment: str) -> Iterator[Wire]:
-    """The engine child; it is killed when it outlives a test's patience or its block."""
+    """The engine process; it is killed when it outlives its block or `TIMEOUT_S`."""
     process = subprocess.Popen(
         [sys.executable, "-W", "error", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, **environment},
     )
-    watchdog = threading.Timer(PATIENCE_S, process.kill)
+    watchdog = threading.Timer(TIMEOUT_S, process.kill)
     watchdog.start()
     try:
         yield Wire(process)

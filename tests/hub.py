@@ -17,10 +17,11 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REPOSITORY = "someone/nano"
 NAMES = ("config.json", "model.bin", "preprocessor_config.json", "tokenizer.json", "vocabulary.json")
 FILES = {name: (NANO_FOLDER / name).read_bytes() for name in NAMES} | {"README.md": b"not needed"}
-# The hub's library takes a broken line up again at multiples of this (its DOWNLOAD_CHUNK_SIZE).
+# huggingface_hub resumes a broken download at a multiple of this (its DOWNLOAD_CHUNK_SIZE).
 KEPT_BYTES = 10 * 1024 * 1024
 
-# Given a file and the byte that is asked for first: how many bytes to send before the line breaks; None: all.
+# Called with a file name and the first requested byte. Returns how many bytes to send before the connection breaks;
+# None: all of them.
 Limit = Callable[[str, int], int | None]
 
 
@@ -32,7 +33,7 @@ class Hub(ThreadingHTTPServer):
     def __init__(self, limit: Limit) -> None:
         super().__init__(("127.0.0.1", 0), HubHandler)
         self.limit = limit
-        self.asked: list[tuple[str, int]] = []
+        self.requests: list[tuple[str, int]] = []
 
     @property
     def url(self) -> str:
@@ -75,10 +76,10 @@ class HubHandler(BaseHTTPRequestHandler):
             self._body(found[1], data, first)
 
     def _body(self, name: str, data: bytes, first: int) -> None:
-        self.server.asked.append((name, first))
-        most = self.server.limit(name, first)
-        self.wfile.write(data[first:] if most is None else data[first : first + most])
-        self.close_connection = most is not None
+        self.server.requests.append((name, first))
+        limit = self.server.limit(name, first)
+        self.wfile.write(data[first:] if limit is None else data[first : first + limit])
+        self.close_connection = limit is not None
 
     def _json(self, body: Any) -> None:
         data = json.dumps(body).encode()
@@ -90,7 +91,7 @@ class HubHandler(BaseHTTPRequestHandler):
             self.wfile.write(data)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Quiet: what was asked is in `asked`."""
+        """No log: `requests` has the requests."""
 
 
 def _listed(name: str, data: bytes) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A runner with a real store, real files and scripted children, for the tests that drive it."""
+"""A runner with a real store, real files and scripted child processes."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Bench:
     def texts(self, job_id: str) -> list[str]:
         return [segment["text"] for segment in json.loads(self.store.get_result(job_id) or b"[]")]
 
-    def heard(self, job_id: str) -> list[tuple[str, float, float]]:
+    def segment_events(self, job_id: str) -> list[tuple[str, float, float]]:
         """The job's `segment` events: text, start and end."""
         log = [event.data for event in self.store.events_after(job_id, 0) if event.type == "segment"]
         return [(data["text"], data["start"], data["end"]) for data in log]
@@ -89,7 +89,7 @@ class Bench:
         return self.runner.model.life.state
 
     def waiting(self) -> Life | None:
-        """The model's life where it waits for memory: one look, since it may load the next moment."""
+        """The model's state if it waits for memory. Read once, because it may change at any moment."""
         life = self.runner.model.life
         return life if life.state is ModelState.WAITING_FOR_GPU else None
 
@@ -108,23 +108,21 @@ def bench(
     database = Database.open(folder / "scrivano.db")
     store = JobStore(database, Outbox(database, now), now)
     blobs, memory, announced = Blobs(folder), ScriptedMemory(free_mb), list[tuple[str, Mapping[str, Any]]]()
-    wishes = dict(options or {})
-    spec = ModelSpec(name="usual", policy=wishes.pop("policy", Policy(poll_interval_s=0.2)), needed_mb=4000)
+    changes = dict(options or {})
+    spec = ModelSpec(name="usual", policy=changes.pop("policy", Policy(poll_interval_s=0.2)), needed_mb=4000)
     pool = PoolOptions(
         engine_command=[sys.executable, str(CHILDREN / "engine.py"), str(folder), json.dumps(orders)],
         models=[spec],
         gpus=[0],
     )
-    changes = {
-        name: wishes.pop(name)
-        for name in ("limits", "batch_size", "in_flight", "urgent_slot", "models", "gpus")
-        if name in wishes
-    }
-    jobs = {name: wishes.pop(name) for name in ("decoding", "jobs_open", "keep_audio") if name in wishes}
+    pool_names = ("limits", "batch_size", "in_flight", "urgent_slot", "models", "gpus")
+    pool_changes = {name: changes.pop(name) for name in pool_names if name in changes}
+    job_names = ("decoding", "jobs_open", "keep_audio")
+    job_changes = {name: changes.pop(name) for name in job_names if name in changes}
     defaults = RunnerOptions(
         media_command=[sys.executable, str(CHILDREN / "media.py")],
-        pool=replace(pool, **changes),
-        jobs=JobRunOptions(**jobs),
+        pool=replace(pool, **pool_changes),
+        jobs=JobRunOptions(**job_changes),
         drain_s=0.2,
     )
     runner = Runner(
@@ -133,7 +131,7 @@ def bench(
         memory,
         lambda type, data: announced.append((type, data)),
         now,
-        replace(defaults, **wishes),
+        replace(defaults, **changes),
     )
     runner.start()
     try:

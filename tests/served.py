@@ -1,4 +1,4 @@
-"""A real server in a process of its own, and what tests ask of it from outside."""
+"""A real server in its own process, and helpers that use it from outside."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ T = TypeVar("T")
 DATA = Path(__file__).parent / "data" / "recordings"
 CATALOG: dict[str, dict[str, Any]] = {item["file"]: item for item in json.loads((DATA / "recordings.json").read_text())}
 
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 
 
-def until(look: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
-    """What `look` answers once that is true; fails when it takes too long."""
-    deadline = time.monotonic() + patience_s
+def until(condition: Callable[[], T], timeout_s: float = TIMEOUT_S) -> T:
+    """Call `condition` until its result is true, and return that. Fails after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
     while True:
-        if found := look():
+        if found := condition():
             return found
-        assert time.monotonic() < deadline, f"still {found!r} after {patience_s} s"
+        assert time.monotonic() < deadline, f"still {found!r} after {timeout_s} s"
         time.sleep(0.02)
 
 
 class Served:
-    """A running server. `log` grows while it runs."""
+    """A running server. `log`: its log lines so far."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -43,11 +43,11 @@ class Served:
         self._listening = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        assert self._listening.wait(PATIENCE_S), "the server does not listen"
+        assert self._listening.wait(TIMEOUT_S), "the server does not listen"
         listening = next((line for line in self.log if line["message"] == "listening"), None)
         assert listening is not None, self.log
         self.url: str = listening["url"]
-        self.http = httpx2.Client(base_url=self.url, timeout=PATIENCE_S)
+        self.http = httpx2.Client(base_url=self.url, timeout=TIMEOUT_S)
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -60,7 +60,7 @@ class Served:
         self._listening.set()
 
     def close(self) -> None:
-        """End in order; the log is complete then."""
+        """Stop the server. Afterwards the log is complete."""
         self.http.close()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -78,8 +78,8 @@ class Served:
         body: dict[str, Any] = self.http.get(f"/jobs/{job_id}").json()
         return body
 
-    def ended(self, job_id: str, patience_s: float = PATIENCE_S) -> dict[str, Any]:
-        return until(lambda: self._if_ended(job_id), patience_s)
+    def ended(self, job_id: str, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
+        return until(lambda: self._if_ended(job_id), timeout_s)
 
     def _if_ended(self, job_id: str) -> dict[str, Any]:
         job = self.job(job_id)
@@ -94,18 +94,18 @@ class Served:
         until(lambda: self.state() == "ready")
 
     def children(self, name: str) -> list[int]:
-        """The process ids of its `media` or `engine` children, forks included."""
+        """The process ids of its `media` or `engine` processes, including forked ones."""
         marks = {"media": "scrivano.media.child", "engine": "scrivano.engines.worker"}
         return [pid for pid, command in _descendants(self.process.pid).items() if marks[name] in command]
 
 
 def _descendants(pid: int) -> dict[int, str]:
-    """Process ids and command lines of a process's children and theirs, as Linux lists them."""
+    """Process ids and command lines of all descendants of a process (Linux)."""
     parents, found, generation = _parents(), {}, [pid]
     while generation:
         generation = [child for child, parent in parents.items() if parent in generation]
         for child in generation:
-            with suppress(OSError):  # it ended meanwhile
+            with suppress(OSError):  # It has ended in the meantime.
                 found[child] = Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
     return found
 
@@ -120,7 +120,7 @@ def _parents() -> dict[int, int]:
 
 @contextmanager
 def served(data_dir: Path, **env: str) -> Iterator[Served]:
-    """`scrivano serve` with the nano model on a free port; ended at the end, and without a trace of an error."""
+    """Run `scrivano serve` with the nano model on a free port, and stop it at the end."""
     server = Served(start(data_dir, **env))
     try:
         yield server
@@ -140,7 +140,7 @@ def start(data_dir: Path, command: Sequence[str] = (), **env: str) -> subprocess
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words without punctuation: what a word error rate counts."""
+    """Lower-case words without punctuation, for the word error rate."""
     return "".join(c if c.isalnum() or c in "' " else " " for c in text.lower()).split()
 
 

@@ -1,4 +1,4 @@
-"""What the tests of the store and of the blobs share."""
+"""Helpers for tests of the store and of files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def upgrade():
 
 
 class Clock:
-    """A `now` that stands still until a test moves it."""
+    """A `now` that changes only when a test calls `forward`."""
 
     def __init__(self) -> None:
         self.time = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -70,14 +70,14 @@ def plan(count: int, *, first: int = 0, length: int = 800) -> list[Chunk]:
 
 
 def dump(path: Path) -> list[str]:
-    """All that is in a database, as SQL, read past the store."""
+    """The content of a database as SQL, read without the store."""
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
         return list(db.iterdump())
 
 
 @contextmanager
 def file_size_limit(size_bytes: int) -> Iterator[None]:
-    """No file of this process may grow beyond the size: what a full disk does, without filling one."""
+    """No file of this process may grow beyond this size, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
     try:
@@ -87,7 +87,7 @@ def file_size_limit(size_bytes: int) -> Iterator[None]:
 
 
 def next_schema(folder: Path, then: str = "pass") -> Path:
-    """The migrations of a version after this one."""
+    """The migrations of a later version."""
     schema = folder / "schema"
     shutil.copytree(migrations.FOLDER, schema, ignore=shutil.ignore_patterns("__pycache__"))
     text = ADD_COLUMN.format(newest=migrations.revisions()[-1], then=then)

@@ -1,1 +1,1 @@
-"""What takes too long for a test: kills by the hundred, a server that runs for long, power cuts at every write."""
+"""Checks that take too long for a test: hundreds of kills, a long run, power cuts at every write."""

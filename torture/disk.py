@@ -15,17 +15,17 @@ from typing import Any
 
 SECTOR = 512
 
-# Where, and what; no bytes: the file was cut to that length.
+# Offset and data; no data: the file was truncated to this length.
 Write = tuple[int, bytes]
 
 # A system call that matters: `write` (path, offset, data), `append`, `cut`, `sync`, `create`, `remove`, `rename`, or
-# `say` (what went to stdout).
+# `say` (output on stdout).
 Op = tuple[Any, ...]
 
 
 @dataclass(slots=True)
 class File:
-    """`kept`: what is sure to be there; `loose`: what was written since."""
+    """`kept`: the synced content; `loose`: writes since then, which may be lost."""
 
     kept: bytearray = field(default_factory=bytearray)
     loose: list[Write] = field(default_factory=list)
@@ -52,7 +52,7 @@ class File:
         return bytes(content)
 
     def torn(self, lot: random.Random) -> bytes:
-        """What a power cut might leave."""
+        """A content that a power cut might leave."""
         match lot.choice(("nothing", "everything", "the first", "some")):
             case "nothing":
                 return bytes(self.kept)
@@ -66,14 +66,14 @@ class File:
 
 
 def _torn(write: Write, lot: random.Random) -> Write:
-    """Some of its sectors, from the first on; all of a short one."""
+    """The first sectors of a write; all of a short one."""
     offset, data = write
     sectors = len(data) // SECTOR
     return (offset, data[: SECTOR * lot.randint(1, sectors)]) if sectors > 1 else write
 
 
 class Disk:
-    """Files under one folder. Paths are as the process named them."""
+    """Files in one folder. Paths are as the process wrote them."""
 
     def __init__(self) -> None:
         self.files: dict[PurePath, File] = {}
@@ -102,7 +102,7 @@ class Disk:
                 self._name(old, None)
 
     def cut_off(self, lot: random.Random) -> Iterator[tuple[PurePath, bytes]]:
-        """The files that are there when the power comes back."""
+        """The files that exist after the power cut."""
         names = dict(self._kept)
         for path, file in self._loose[: lot.randint(0, len(self._loose))]:
             _set(names, path, file)
@@ -127,7 +127,7 @@ def _set(names: dict[PurePath, File], path: PurePath, file: File | None) -> None
         names[path] = file
 
 
-# What strace writes (`-y -xx`): every string in hexadecimal, every descriptor with its path.
+# The output of strace (`-y -xx`): every string in hexadecimal, every descriptor with its path.
 
 _CALL = re.compile(r"^(\w+)\((.*)\) = (-?\d+)")
 _TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
@@ -135,7 +135,7 @@ _PATH = re.compile(r"^(\d+)<((?:\\x[0-9a-f]{2})*)>")
 
 
 def calls(trace: Iterator[str], folder: PurePath) -> Iterator[Op]:
-    """The calls that succeeded and touch what lies under the folder, and what went to stdout."""
+    """The successful calls that affect the folder, and the output on stdout."""
     for line in trace:
         if (match := _CALL.match(line)) and not match[3].startswith("-"):
             yield from _op(match[1], match[2], int(match[3]), folder)

@@ -1,4 +1,4 @@
-"""The kill matrix: who is hit, by what, when; and what must be true afterwards.
+"""The kill matrix: which process is killed, by which signal, when; and what must be true afterwards.
 
 `python -m torture.kills --kills 1000`, or `make torture N=1000`.
 """
@@ -37,13 +37,13 @@ BLOWS = (signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM)
 MARKS = {"engine": "scrivano.engines.worker", "media": "scrivano.media.child"}
 SECRET = "whsec_" + "dG9ydHVyZSB0b3J0dXJlIHRvcnR1cmUgdG9ydHVyZQ=="
 RECORDINGS = Path(__file__).parents[1] / "tests" / "data" / "recordings"
-PATIENCE_S = 300.0
+TIMEOUT_S = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """`stop_s`: how long a SIGSTOP lasts. `open_jobs`: how many are waiting or running while blows fall. `calm_s`:
-    the longest time between two blows."""
+    """`stop_s`: how long a SIGSTOP lasts. `open_jobs`: how many are queued or running meanwhile. `calm_s`: the longest
+    time between two signals."""
 
     kills: int
     seed: int = 0
@@ -111,8 +111,8 @@ def undisturbed(folder: Path, recordings: Sequence[Path]) -> dict[Path, Spoken]:
 
 
 def _ended(server: Scrivano, job_id: str) -> dict[str, Any]:
-    """The job when it has ended, or as it is after `PATIENCE_S`."""
-    deadline = time.monotonic() + PATIENCE_S
+    """The job when it has ended, or its state after `TIMEOUT_S`."""
+    deadline = time.monotonic() + TIMEOUT_S
     while True:
         job: dict[str, Any] = server.http.get(f"/jobs/{job_id}?wait=30").json()
         if job.get("status") not in ("queued", "running") or time.monotonic() > deadline:
@@ -120,7 +120,7 @@ def _ended(server: Scrivano, job_id: str) -> dict[str, Any]:
 
 
 class Torture:
-    """One data folder, one server at a time on it, and what is done to both."""
+    """Runs one server after another on one data folder, and kills their processes."""
 
     def __init__(self, folder: Path, plan: Plan, hooks: Receiver, expected: Mapping[Path, Spoken]) -> None:
         self.report = Report()
@@ -165,10 +165,10 @@ class Torture:
         self.report.health_s.append(time.monotonic() - began)
         return server
 
-    # Blows -----------------------------------------------------------------------------------------------------
+    # Signals -----------------------------------------------------------------------------------------------------
 
     def _hit(self, victim: str, blow: Signals) -> bool:
-        """Whether there was somebody to hit."""
+        """Returns whether there was a process to kill."""
         if victim == "webhook":
             return self._hit_at_call(blow)
         if victim == "server":
@@ -185,7 +185,7 @@ class Torture:
             return False
         if blow is signal.SIGSTOP:
             time.sleep(self._plan.stop_s)
-            with suppress(ProcessLookupError):  # killed as one that hangs
+            with suppress(ProcessLookupError):  # It was killed because it did not respond.
                 os.kill(pid, signal.SIGCONT)
         return True
 
@@ -203,7 +203,7 @@ class Torture:
         return [pid for pid, command in self._server.children().items() if mark in command.replace("\0", " ")]
 
     def _after(self, blow: Signals) -> None:
-        """What follows a blow at the server: it goes on, or a new one begins."""
+        """After a signal to the server: it continues, or a new one is started."""
         if blow is signal.SIGSTOP:
             time.sleep(self._plan.stop_s)
             os.kill(self._server.pid, signal.SIGCONT)
@@ -222,7 +222,7 @@ class Torture:
     # Judgement -------------------------------------------------------------------------------------------------
 
     def _judge(self) -> None:
-        """From outside: every acknowledged job is done, once, and says what it says undisturbed."""
+        """Over HTTP: every acknowledged job is done, once, and its transcript is that of an undisturbed server."""
         self.report.acknowledged = len(self._load.acknowledged)
         self.report.refused += self._load.refused
         ended_at = []
@@ -250,7 +250,7 @@ class Torture:
         self.report.calls_again = self._hooks.calls.total() - len(self._hooks.calls)
 
     def _judge_store(self) -> None:
-        """From inside, after the server's end: one row, one transcript, one last event, one delivery for each job."""
+        """In the database, after the server's end: one row, transcript, last event, delivery a job."""
         with closing(sqlite3.connect(self._folder / "scrivano.db")) as db:
             self.report.integrity = str(db.execute("PRAGMA integrity_check").fetchone()[0])
             for table in ("jobs", "results", "events", "deliveries"):
@@ -269,9 +269,9 @@ COUNTED = {
 }
 
 
-def _patiently(look: Callable[[], Any], patience_s: float = 20.0) -> Any:
-    """What `look` answers once that is true, or at last."""
-    deadline = time.monotonic() + patience_s
+def _patiently(look: Callable[[], Any], timeout_s: float = 20.0) -> Any:
+    """Call `look` until its result is true or the time is over. Returns the last result."""
+    deadline = time.monotonic() + timeout_s
     while not (found := look()) and time.monotonic() < deadline:
         time.sleep(0.02)
     return found
@@ -284,7 +284,7 @@ def torture(folder: Path, plan: Plan, recordings: Sequence[Path]) -> Report:
 
 
 def clips() -> list[Path]:
-    """From two seconds to two minutes, of one to seven chunks; mostly short ones, so that many are acknowledged."""
+    """Recordings of two seconds to two minutes, one to seven chunks; mostly short, so that many are acknowledged."""
     short = ("en-clean-short-00", "it-clean-short-02", "en-clean-short-03", "it-exact-0", "en-exact-4", "it-exact-2")
     chosen = [RECORDINGS / f"{name}.flac" for name in (*short, "en-it-mixed-0")]
     return [*chosen, Path(scrivano.__file__).parent / "nano" / "recording.flac"]

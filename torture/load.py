@@ -1,4 +1,4 @@
-"""Clients that never stop submitting, and remember everything that was acknowledged."""
+"""Clients that submit jobs all the time and record every acknowledged job."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx2
 
-# Longer than any server is away.
+# Longer than any restart of a server.
 GIVE_UP_S = 120.0
 
 
@@ -25,7 +25,7 @@ class Load:
     def __init__(
         self, url: Callable[[], str], recordings: Sequence[Path], webhook_url: str, busy: Callable[[], bool], seed: int
     ) -> None:
-        """`url`: where the server is at the moment; `busy`: it has enough to do."""
+        """`url`: returns the current URL of the server. `busy`: returns whether it has enough jobs."""
         self.acknowledged: dict[str, Path] = {}
         self.refused: list[str] = []
         self._url = url
@@ -42,7 +42,7 @@ class Load:
             self._threads[-1].start()
 
     def stop(self) -> None:
-        """Returns when every client has had its last answer."""
+        """Wait until every client has its last response."""
         self._over.set()
         for thread in self._threads:
             thread.join()

@@ -1,4 +1,4 @@
-"""Power cuts at random moments of a store's life: is everything there that was acknowledged by then?
+"""Power cuts at random moments: is everything stored that was acknowledged before?
 
 `python -m torture.powercut --cuts 300`. Every write of a real process is recorded with strace; a cut is a state of the
 disk that could be left of them (see `disk`). `--synchronous NORMAL` is the control: it must lose something.
@@ -45,11 +45,11 @@ def transcript(job_id: str) -> bytes:
     return b"[%s]" % (job_id.encode() * 5000)
 
 
-# The process that is cut.
+# The process that loses power.
 
 
 def live(folder: Path, synchronous: Synchronous) -> None:
-    """A server's writes, one after the other, and on stdout what it would have told its clients."""
+    """Make the writes of a server one after another, and print what it would acknowledge to its clients."""
     durable, *others = database._PRAGMAS
     database._PRAGMAS = (durable.replace("FULL", synchronous), *others)  # type: ignore[assignment]
     blobs = Blobs(folder)
@@ -86,7 +86,7 @@ def _live_through(store: JobStore, blobs: Blobs, job_id: str) -> None:
 
 
 def _say(step: str, job_id: str) -> None:
-    os.write(1, f"{step} {job_id}\n".encode())  # one call, and so one line of the trace
+    os.write(1, f"{step} {job_id}\n".encode())  # One call, so that it is one line of the trace.
 
 
 # The cuts.
@@ -94,7 +94,7 @@ def _say(step: str, job_id: str) -> None:
 
 @dataclass(slots=True)
 class Found:
-    """`writes`: calls that change the disk. `acknowledged`: steps that had been told, over all cuts."""
+    """`writes`: calls that change the disk. `acknowledged`: acknowledged steps, over all cuts."""
 
     writes: int = 0
     syncs: int = 0
@@ -108,7 +108,7 @@ class Found:
 
 
 def record(folder: Path, synchronous: Synchronous) -> list[Op]:
-    """What a process did to the folder. Raises `CalledProcessError` where strace may not trace."""
+    """The calls of a process that affect the folder. Raises `CalledProcessError` if strace is not permitted."""
     trace = folder.with_suffix(".trace")
     tracer = ["strace", "-y", "-xx", "-s", "10000000", "-e", f"trace={TRACED}", "-o", str(trace)]
     child = [sys.executable, "-m", "torture.powercut", "--live", str(folder), "--synchronous", synchronous]
@@ -118,7 +118,7 @@ def record(folder: Path, synchronous: Synchronous) -> list[Op]:
 
 
 def cut(ops: list[Op], count: int, seed: int, folder: Path) -> Found:
-    """Cut the power that often, each time at another call, and look what is left in a folder."""
+    """Cut the power this many times, each time at another call, and check what is left in a folder."""
     lot = random.Random(seed)
     found = Found(writes=len(ops), syncs=sum(op[0] == "sync" for op in ops))
     begin = next(index for index, op in enumerate(ops) if op[0] == "say")
@@ -141,7 +141,7 @@ def _missing(disk: Disk, told: dict[str, str], lot: random.Random, folder: Path)
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "uploads").mkdir(parents=True)
     for path, content in disk.cut_off(lot):
-        if not path.name.endswith("-shm"):  # made anew from the WAL
+        if not path.name.endswith("-shm"):  # It is rebuilt from the WAL.
             (folder / ("uploads" if path.parent.name == "uploads" else "") / path.name).write_bytes(content)
     try:
         rows = Database.open(folder / "scrivano.db")
@@ -156,7 +156,7 @@ def _missing(disk: Disk, told: dict[str, str], lot: random.Random, folder: Path)
 
 
 def _is_there(store: JobStore, folder: Path, job_id: str, step: str) -> bool:
-    """Whether what a client was told is so, or more than that."""
+    """Returns whether the acknowledged step, or a later one, is stored."""
     try:
         status = store.get_job(job_id).status
     except ScrivanoError:

@@ -1,4 +1,4 @@
-"""A webhook receiver that counts, and that can be told to do something at the moment of a call."""
+"""A webhook receiver that counts calls, and can run an action at the moment of a call."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Trap:
 
 
 class Receiver:
-    """`calls`: how often each message came, by its `webhook-id`; `messages`: those of each job, by the job's id."""
+    """`calls`: the number of calls for each `webhook-id`. `messages`: the `webhook-id`s of each job."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -32,18 +32,18 @@ class Receiver:
         self._trap: Trap | None = None
 
     def at_next_call(self, moment: Moment, action: Callable[[], None]) -> threading.Event:
-        """`action` is called once, at that moment of the next call; the event says that it was."""
+        """Run `action` once, at this moment of the next call. The event is set afterwards."""
         self._trap = Trap(moment, action)
         return self._trap.sprung
 
     def forget_trap(self) -> bool:
-        """Whether there was one that had not sprung."""
+        """Returns whether there was an action that had not run."""
         with self._lock:
             trap, self._trap = self._trap, None
             return trap is not None
 
     def heard(self, message_id: str, body: Any) -> Trap | None:
-        """A call of a job's. Returns the trap that it springs."""
+        """Count a call for a job. Returns the action that it triggers."""
         if "id" not in body:
             return None
         with self._lock:
@@ -66,7 +66,7 @@ def receiver() -> Iterator[Receiver]:
             try:
                 self.send_response(204)
                 self.end_headers()
-            except OSError:  # whoever called is dead
+            except OSError:  # The caller was killed.
                 self.close_connection = True
             if trap is not None and trap.moment == "after the answer":
                 _spring(trap)

@@ -1,4 +1,4 @@
-"""A server that runs for long: does it grow? `python -m torture.soak --minutes 30`, or `make soak MINUTES=30`.
+"""A long run: does the server grow? `python -m torture.soak --minutes 30`, or `make soak MINUTES=30`.
 
 Jobs and loads of the model are spread over the time; the server's memory, descriptors and threads are sampled in
 between.
@@ -22,7 +22,7 @@ from benchmarks.servers import Scrivano
 from torture.kills import SECRET, clips
 from torture.receiver import receiver
 
-# Of the time: until caches are full and every thread pool has its threads, growth means nothing.
+# Share of the run that is ignored: until caches and thread pools are full, growth is normal.
 WARM_SHARE = 0.2
 
 KB = 1024
@@ -30,7 +30,7 @@ KB = 1024
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """`resident_kb`: the server's own, without its children."""
+    """`resident_kb`: of the server process, without its child processes."""
 
     seconds: float
     resident_kb: int
@@ -40,8 +40,8 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """`values`: the first after the warm-up, at each quarter of the rest, and the last. `slope`: growth an hour, by
-    Theil and Sen: the median of all pairs' slopes."""
+    """`values`: after the warm-up, at each quarter of the rest, and the last. `slope`: growth per hour, by the
+    estimator of Theil and Sen: the median of the slopes of all pairs."""
 
     values: tuple[float, ...]
     slope: float
@@ -69,7 +69,7 @@ class Soaked:
 
 
 def trend(points: Sequence[tuple[float, float]]) -> Trend:
-    """`points`: seconds and values, in order. The first two tenths only warm up."""
+    """`points`: seconds and values, in order. The first two tenths are the warm-up."""
     warm = points[int(WARM_SHARE * len(points)) :]
     slopes = [(b - a) / (t - s) for i, (s, a) in enumerate(warm) for t, b in warm[i + 1 :] if t > s]
     values = tuple(warm[(len(warm) - 1) * quarter // 4][1] for quarter in range(5))
@@ -77,14 +77,14 @@ def trend(points: Sequence[tuple[float, float]]) -> Trend:
 
 
 def sample(pid: int, seconds: float) -> Sample:
-    """What Linux says of a process."""
+    """Read the values of a process from /proc."""
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     resident_kb = int(status["VmRSS"].split()[0])
     return Sample(seconds, resident_kb, len(list(Path(f"/proc/{pid}/fd").iterdir())), int(status["Threads"]))
 
 
 def soak(folder: Path, *, seconds: float, jobs: int, loads: int) -> Soaked:
-    """So many jobs and loads of the model in so much time, or as soon after as they are done."""
+    """Run this many jobs and loads of the model in this time, or longer if they take longer."""
     found = Soaked()
     recordings = clips()[:4]
     with receiver() as hooks:
@@ -115,7 +115,7 @@ def _unload(server: Scrivano) -> None:
 
 
 def _follow(server: Scrivano, job_id: str) -> None:
-    """A listener that goes away in the middle, as they do."""
+    """A client that disconnects in the middle of a stream."""
     with suppress(httpx2.HTTPError), server.http.stream("GET", f"/jobs/{job_id}/stream") as answer:
         next(answer.iter_raw(), None)
 

@@ -12,8 +12,8 @@ Packages, each may import only those below it:
     engines       speech models; a child process
     processes     child processes and the typed messages that they exchange
     text          chunk results to clean segments, subtitles and file formats
-    webhooks      deliver what the store owes to receivers
-    housekeeping  what time alone makes necessary: retention, jumps of the clock
+    webhooks      sign and deliver webhook calls, and retry them
+    housekeeping  work that is due because time has passed: retention, jumps of the clock
     store         the database: the only SQL
     files         the only writing of files: recordings, free space, the data folder
     auth          API keys, their scopes and limits

@@ -1,4 +1,4 @@
-"""Does what its one line of stdin says: `echo`, `exit N`, `crash`, `wait`, `raise`.
+"""A forked process that follows its one line of stdin: `echo`, `exit N`, `crash`, `wait`, `raise`.
 
 The file LOADS grows by a byte with each load.
 """
@@ -35,7 +35,7 @@ def work(loaded_by: int) -> int:
             print(json.dumps({"type": "waiting", "pid": os.getpid()}), flush=True)
             time.sleep(600)
         case ["raise"]:
-            raise ValueError("told to raise")
+            raise ValueError("ordered to raise")
     return 0
 
 

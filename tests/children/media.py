@@ -1,7 +1,7 @@
-"""A media child that does as it is told: the recording's bytes are its orders, as JSON.
+"""A scripted media process: the bytes of the recording are its orders, as JSON.
 
 `chunks`: [start, end] of each chunk in samples. `then`: end (default), error, crash, hang, silent, nonsense.
-`crashes`: how many starts crash before one obeys `then`; counted in a file that outlives them.
+`crashes`: how many starts crash before one follows `then`; a file counts them.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 from scrivano.processes.fork_server import run
 
 
-def say(**body: object) -> None:
+def send(**body: object) -> None:
     print(json.dumps(body), flush=True)
 
 
@@ -26,9 +26,9 @@ def work(_: None) -> int:
         target = Path(request["target"])
         seconds = max((end for _, end in orders.get("chunks", [])), default=0) / 16000
         target.write_bytes(b"\0" * int(seconds * 32000))
-        say(type="probe", duration=seconds)
+        send(type="probe", duration=seconds)
         for index, piece in enumerate(orders.get("chunks", [])):
-            say(type="chunk", index=index, pieces=[piece])
+            send(type="chunk", index=index, pieces=[piece])
         starts = target.parent.parent / f"{Path(request['source']).name}.starts"
         with starts.open("ab") as counter:
             counter.write(b".")
@@ -37,9 +37,9 @@ def work(_: None) -> int:
             then = "crash"
         match then:
             case "end":
-                say(type="end", duration=seconds, chunks=len(orders.get("chunks", [])))
+                send(type="end", duration=seconds, chunks=len(orders.get("chunks", [])))
             case "error":
-                say(type="error", code="not_media", message="told to refuse")
+                send(type="error", code="not_media", message="ordered to refuse")
             case "crash":
                 os.kill(os.getpid(), signal.SIGSEGV)
             case "hang":

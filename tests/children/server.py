@@ -1,6 +1,6 @@
-"""A server with a GPU whose memory a file tells, and a scripted engine: `python server.py DATA_DIR MEMORY_FILE ORDERS`.
+"""A server with a scripted engine and a GPU that does not exist: `python server.py DATA_DIR MEMORY_FILE ORDERS`.
 
-MEMORY_FILE has the free megabytes of 8000; ORDERS are those of `engine.py`.
+MEMORY_FILE has the free megabytes of its 8000; ORDERS are those of `engine.py`.
 """
 
 import json
@@ -13,7 +13,7 @@ from scrivano.server.run import run
 from scrivano.server.settings import Settings
 from scrivano.telemetry import log as logs
 
-# Long enough for a test to look around before the next try, on a busy machine, too.
+# Long enough for a test to check the state before the next attempt, even on a busy machine.
 POLL_S = 4
 
 

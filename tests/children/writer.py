@@ -1,4 +1,4 @@
-"""Writes to a store as fast as it can, and says on stdout what was committed, until it is killed."""
+"""Writes to a store as fast as it can until it is killed, and prints what was committed."""
 
 from __future__ import annotations
 

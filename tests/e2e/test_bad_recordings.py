@@ -91,7 +91,7 @@ def test_a_day_of_silence_has_an_empty_transcript(server: Served, tmp_path: Path
     clip = server.submit(CLIP)
 
     assert server.ended(clip)["status"] == "done"
-    job = server.ended(job_id, patience_s=240)
+    job = server.ended(job_id, timeout_s=240)
     assert (job["status"], job["segments"], job["duration_secs"]) == ("done", [], 86400.0)
 
 

@@ -94,7 +94,7 @@ def test_hostile_files_fail_alone(server: Served, trap: tuple[Trap, socket.socke
             assert answer.status_code == 202, (name, answer.text)
             jobs[name, answer.json()["job_id"]] = len(jobs) < len(silent)
         for (name, job_id), says_nothing in jobs.items():
-            job = server.ended(job_id, patience_s=600)
+            job = server.ended(job_id, timeout_s=600)
             if job["status"] == "failed":
                 assert job["error_code"] in CODES, (name, job)
                 assert len(job["error"]) > 20, (name, job)

@@ -38,7 +38,7 @@ def test_twenty_kills_change_nothing(tmp_path: Path, ten_minutes: Path) -> None:
     """Victims by lot: the server, the engine, a media child. A killed server is started again on its folder."""
     with served(tmp_path / "undisturbed") as server:
         began = time.monotonic()
-        expected = server.ended(submit(server, ten_minutes), patience_s=200)
+        expected = server.ended(submit(server, ten_minutes), timeout_s=200)
         alone_s = time.monotonic() - began
     assert expected["status"] == "done"
     assert len(expected["segments"]) > 50
@@ -60,7 +60,7 @@ def test_twenty_kills_change_nothing(tmp_path: Path, ten_minutes: Path) -> None:
             if server.job(jobs[-1])["status"] == "done":  # there is always one to disturb
                 jobs.append(submit(server, ten_minutes))
         for job_id in jobs:
-            job = server.ended(job_id, patience_s=300)
+            job = server.ended(job_id, timeout_s=300)
             assert job["status"] == "done", job
             assert spoken(job) == spoken(expected)
     finally:
@@ -75,7 +75,7 @@ def test_an_upload_that_was_acknowledged_survives_at_once(tmp_path: Path, ten_mi
 
     with served(tmp_path) as again:
         assert again.job(job_id)["status"] in ("queued", "running", "done")
-        assert again.ended(job_id, patience_s=200)["status"] == "done"
+        assert again.ended(job_id, timeout_s=200)["status"] == "done"
 
 
 def test_children_end_with_the_server_however_it_ends(tmp_path: Path) -> None:

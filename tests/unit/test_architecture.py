@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 import scrivano
 
@@ -247,6 +249,16 @@ def test_tests_run_on_the_versions_that_are_shipped() -> None:
     run, dev = locked("run.txt"), locked("dev.txt")
 
     assert run.items() <= dev.items()
+
+
+def test_locked_versions_are_within_the_declared_bounds() -> None:
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    declared = [Requirement(line) for line in [*PROJECT["project"]["dependencies"], *itertools.chain(*extras)]]
+    versions = dict(requirement.split(" ")[0].split("==") for requirement in locked("dev.txt"))
+
+    assert {requirement.name for requirement in declared} <= versions.keys()
+    for requirement in declared:
+        assert requirement.specifier.contains(versions[requirement.name]), requirement
 
 
 @pytest.mark.parametrize("name", ["run.txt", "dev.txt"])

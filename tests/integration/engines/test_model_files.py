@@ -38,12 +38,12 @@ def test_a_download_reports_its_progress_and_the_cache_needs_no_network(tmp_path
         assert progress[-1] == {"type": "downloading", "done_bytes": wanted, "total_bytes": wanted}
         done = [said["done_bytes"] for said in progress]
         assert done == sorted(done)
-        assert {name for name, _ in server.asked} == set(NAMES)
-        asked = len(server.asked)
+        assert {name for name, _ in server.requests} == set(NAMES)
+        asked = len(server.requests)
 
         with child(tmp_path, server.url) as one:
             assert [said["type"] for said in load(one)] == ["loaded"]
-        assert len(server.asked) == asked
+        assert len(server.requests) == asked
 
     with child(tmp_path, server.url) as one:
         assert [said["type"] for said in load(one)] == ["loaded"]
@@ -59,7 +59,7 @@ def test_a_line_that_breaks_is_taken_up_again(tmp_path: Path, monkeypatch: pytes
         *progress, last = load(one)
 
     assert last["type"] == "loaded"
-    assert [asked for asked in server.asked if asked[0] == "vocabulary.large"] == [
+    assert [asked for asked in server.requests if asked[0] == "vocabulary.large"] == [
         ("vocabulary.large", 0),
         ("vocabulary.large", KEPT_BYTES),
     ]
@@ -70,14 +70,14 @@ def test_a_download_that_fails_is_told_and_the_next_load_fetches_what_is_missing
     with hub(lambda name, first: 1000 if name == "model.bin" else None) as server, child(tmp_path, server.url) as one:
         failed = load(one)[-1]
         server.limit = lambda name, first: None
-        server.asked.clear()
+        server.requests.clear()
 
         assert (failed["type"], failed["kind"]) == ("failed", "model")
         assert "broke off" in failed["message"]
         assert "WHISPER_MODEL_PATH" in failed["message"]
         assert list(tmp_path.rglob("*.incomplete")) == []
         assert load(one)[-1]["type"] == "loaded"
-        assert server.asked == [("model.bin", 0)]
+        assert server.requests == [("model.bin", 0)]
 
 
 def test_a_repository_that_does_not_exist_is_told(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine_support import NANO_FOLDER, PATIENCE_S, RATE, Wire, described, prepared, samples, worker
+from engine_support import NANO_FOLDER, RATE, TIMEOUT_S, Wire, described, prepared, samples, worker
 
 NAME = "en-exact-0.flac"
 
@@ -45,7 +45,7 @@ def test_load_decode_close(recording: dict[str, Any]) -> None:
         assert (result["type"], result["id"]) == ("result", 7)
         assert text(result) == described()[NAME]["text"]
         assert result["results"][0]["language"] == "en"
-        assert child.process.wait(PATIENCE_S) == 0
+        assert child.process.wait(TIMEOUT_S) == 0
 
 
 def test_a_decode_beside_another_one_does_not_wait_for_it(recording: dict[str, Any]) -> None:
@@ -141,7 +141,7 @@ def test_the_end_of_stdin_ends_the_child_in_the_middle_of_a_decode(recording: di
         assert child.process.stdin is not None
         child.process.stdin.close()
 
-        assert child.process.wait(PATIENCE_S / 4) == 0
+        assert child.process.wait(TIMEOUT_S / 4) == 0
         assert child.process.stdout is not None
         assert child.process.stdout.read() == b""
 
@@ -152,7 +152,7 @@ def test_a_killed_child_leaves_nothing_half_said(recording: dict[str, Any]) -> N
         child.send(decode(*[recording] * 200, logprob_threshold=0.5, no_speech_threshold=1.0))
         child.process.kill()
 
-        assert child.process.wait(PATIENCE_S) == -signal.SIGKILL
+        assert child.process.wait(TIMEOUT_S) == -signal.SIGKILL
         assert child.process.stdout is not None
         assert child.process.stdout.read() == b""
 
@@ -187,6 +187,6 @@ def test_two_children_do_not_disturb_each_other(recording: dict[str, Any]) -> No
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(PATIENCE_S)
+            thread.join(TIMEOUT_S)
 
     assert [text(answer) for answer in answers] == [described()[NAME]["text"]] * 2

@@ -43,7 +43,7 @@ def test_until_the_language_is_known_only_the_first_chunk_is_decoded(tmp_path: P
         assert {chunk["language"] for chunk in others} == {"en"}
 
 
-# What is heard in the chunks of `THREE`: English by vote, though the first one sounds Italian.
+# Language probabilities of the chunks of `THREE`: English by vote, though the first one sounds Italian.
 UNSURE: dict[str, dict[str, float]] = {
     "0": {"it": 0.55, "en": 0.45},
     str(20 * SECOND): {"en": 0.7, "it": 0.3},
@@ -56,13 +56,13 @@ def told(it: Bench, job_id: str) -> list[Mapping[str, Any]]:
 
 
 def test_an_unsure_first_chunk_is_outvoted_and_decoded_again(tmp_path: Path) -> None:
-    with bench(tmp_path, heard=UNSURE) as it:
+    with bench(tmp_path, languages=UNSURE) as it:
         job_id = it.submit([*THREE, [60 * SECOND, 80 * SECOND]])
         job = it.ended(job_id)
 
         assert job.language == "en"
         assert told(it, job_id) == [{"language": "en", "probability": round((0.45 + 0.7 + 0.75) / 3, 4)}]
-        assert it.texts(job_id) == [text for text, _, _ in it.heard(job_id)] == [*TEXTS, f"from {60 * SECOND}"]
+        assert it.texts(job_id) == [text for text, _, _ in it.segment_events(job_id)] == [*TEXTS, f"from {60 * SECOND}"]
         asked = [[(chunk["pieces"][0][0] // SECOND, chunk["language"]) for chunk in batch] for batch in it.batches]
         assert asked == [[(0, None)], [(20, None), (40, None)], [(0, "en"), (60, "en")]]
 
@@ -71,27 +71,31 @@ def test_an_unsure_first_chunk_is_outvoted_and_decoded_again(tmp_path: Path) -> 
 @pytest.mark.parametrize("decoded", [1, 2, 3, 4])
 def test_a_resumed_job_comes_to_the_same_languages(tmp_path: Path, decoded: int, options: Mapping[str, Any]) -> None:
     """Wherever it breaks off: before the vote, after it, while a chunk is decoded again."""
-    chunks, heard = [*THREE, [60 * SECOND, 80 * SECOND]], {**UNSURE, str(60 * SECOND): {"it": 0.99, "en": 0.01}}
+    chunks, languages = [*THREE, [60 * SECOND, 80 * SECOND]], {**UNSURE, str(60 * SECOND): {"it": 0.99, "en": 0.01}}
     alone = {"batch_size": 1}
     for name in ("undisturbed", "disturbed"):
         (tmp_path / name).mkdir()
-    with bench(tmp_path / "undisturbed", options=alone, heard=heard) as it:
+    with bench(tmp_path / "undisturbed", options=alone, languages=languages) as it:
         job_id = it.submit(chunks, options=options)
-        expected = (it.ended(job_id).language, it.texts(job_id), it.heard(job_id), told(it, job_id))
+        expected = (it.ended(job_id).language, it.texts(job_id), it.segment_events(job_id), told(it, job_id))
     folder = tmp_path / "disturbed"
-    with bench(folder, options=alone, heard=heard, decode=["ok"] * decoded + ["hang"]) as it:
+    with bench(folder, options=alone, languages=languages, decode=["ok"] * decoded + ["hang"]) as it:
         job_id = it.submit(chunks, options=options)
         until(lambda: len(it.batches) > decoded if (folder / "batches").exists() else False)
 
-    with bench(folder, options=alone, heard=heard) as it:
-        assert (it.ended(job_id).language, it.texts(job_id), it.heard(job_id), told(it, job_id)) == expected
+    with bench(folder, options=alone, languages=languages) as it:
+        assert (it.ended(job_id).language, it.texts(job_id), it.segment_events(job_id), told(it, job_id)) == expected
 
 
 def test_a_multilingual_job_has_a_language_for_each_chunk(tmp_path: Path) -> None:
-    heard = {"0": {"en": 0.9}, str(20 * SECOND): {"it": 0.55, "en": 0.45}, str(40 * SECOND): {"it": 0.4, "fr": 0.39}}
+    languages = {
+        "0": {"en": 0.9},
+        str(20 * SECOND): {"it": 0.55, "en": 0.45},
+        str(40 * SECOND): {"it": 0.4, "fr": 0.39},
+    }
     starts = [60, 80, 100, 120]
-    heard |= {str(start * SECOND): {"it": 0.9, "en": 0.1} for start in starts}
-    with bench(tmp_path, heard={**heard, str(60 * SECOND): {"en": 0.5, "it": 0.45}}) as it:
+    languages |= {str(start * SECOND): {"it": 0.9, "en": 0.1} for start in starts}
+    with bench(tmp_path, languages={**languages, str(60 * SECOND): {"en": 0.5, "it": 0.45}}) as it:
         job_id = it.submit(
             [*THREE, *([start * SECOND, (start + 20) * SECOND] for start in starts)],
             options={"multilingual": True, "languages": ["en", "it", "fr"]},
@@ -108,12 +112,12 @@ def test_a_multilingual_job_has_a_language_for_each_chunk(tmp_path: Path) -> Non
 
 
 def test_a_short_recording_tells_its_language_when_there_is_no_more_of_it(tmp_path: Path) -> None:
-    with bench(tmp_path, heard={"0": {"it": 0.55, "en": 0.45}}) as it:
+    with bench(tmp_path, languages={"0": {"it": 0.55, "en": 0.45}}) as it:
         job_id = it.submit([[0, 2 * SECOND]])
 
         assert it.ended(job_id).language == "it"
         assert told(it, job_id) == [{"language": "it", "probability": 0.55}]
-        assert it.texts(job_id) == [text for text, _, _ in it.heard(job_id)] == ["from 0 in it"]
+        assert it.texts(job_id) == [text for text, _, _ in it.segment_events(job_id)] == ["from 0 in it"]
 
 
 NONSENSE = ["nonsense", "few", "other id", "no fields", "not a number", "out of range", "backwards"]
@@ -223,7 +227,7 @@ def test_a_chunk_that_cannot_be_decoded_fails_its_job_with_the_reason(tmp_path: 
         job = it.ended(it.submit())
 
         assert (job.status, job.error_code) == (JobStatus.FAILED, "engine_input")
-        assert "told to fail with input" in (job.error or "")
+        assert "ordered to fail with input" in (job.error or "")
         assert it.state is ModelState.READY
 
 
@@ -271,7 +275,7 @@ def test_a_model_that_cannot_be_had_says_so_and_the_server_goes_on(tmp_path: Pat
         it.runner.load()
         until(lambda: it.runner.model.life.last_error)
         assert it.state is ModelState.UNLOADED
-        assert it.runner.model.life.last_error == "told to fail with model"
+        assert it.runner.model.life.last_error == "ordered to fail with model"
 
         assert it.ended(it.submit()).status is JobStatus.DONE
         assert it.runner.model.life.last_error is None
@@ -383,7 +387,7 @@ def test_segments_are_told_in_order_and_on_the_files_clock(tmp_path: Path) -> No
         job_id = it.submit()
         it.ended(job_id)
 
-        assert it.heard(job_id) == HEARD
+        assert it.segment_events(job_id) == HEARD
         log = it.store.events_after(job_id, 0)
         assert log[-1].type == "done"
         assert [event.seq for event in log] == list(range(1, len(log) + 1))
@@ -393,11 +397,11 @@ def test_segments_are_told_in_order_and_on_the_files_clock(tmp_path: Path) -> No
 def test_no_segment_is_told_twice_or_left_out_when_an_attempt_breaks_off(tmp_path: Path, fault: str) -> None:
     with bench(tmp_path, decode=["ok", "ok", fault, "ok"], options={"batch_size": 1}) as it:
         job_id = it.submit()
-        until(lambda: len(it.heard(job_id)) >= 2)
+        until(lambda: len(it.segment_events(job_id)) >= 2)
 
     with bench(tmp_path) as it:
         it.ended(job_id)
-        assert it.heard(job_id) == HEARD
+        assert it.segment_events(job_id) == HEARD
 
 
 def test_each_job_is_decoded_with_its_own_options_and_never_in_a_batch_with_others(tmp_path: Path) -> None:
@@ -447,7 +451,7 @@ def test_a_failed_job_is_tried_again_under_its_id(tmp_path: Path) -> None:
         assert (job.status, job.progress, job.error, job.completed_at) == (JobStatus.QUEUED, 0, None, None)
         assert it.ended(job_id).status is JobStatus.DONE
         assert it.texts(job_id) == TEXTS
-        assert it.heard(job_id) == HEARD
+        assert it.segment_events(job_id) == HEARD
 
 
 def test_a_job_whose_recording_is_gone_fails_at_once(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from scrivano.engines.ct2.model_lock import ModelLock
 
-PATIENCE_S = 10.0
+TIMEOUT_S = 10.0
 
 
 def test_users_share_and_a_replacer_waits_for_all_of_them() -> None:
@@ -17,8 +17,8 @@ def test_users_share_and_a_replacer_waits_for_all_of_them() -> None:
 
     def use() -> None:
         with lock.shared():
-            both_in.wait(PATIENCE_S)
-            go.wait(PATIENCE_S)
+            both_in.wait(TIMEOUT_S)
+            go.wait(TIMEOUT_S)
             log.append("used")
 
     def replace() -> None:
@@ -28,13 +28,13 @@ def test_users_share_and_a_replacer_waits_for_all_of_them() -> None:
     users = [threading.Thread(target=use) for _ in range(2)]
     for user in users:
         user.start()
-    both_in.wait(PATIENCE_S)
+    both_in.wait(TIMEOUT_S)
     replacer = threading.Thread(target=replace)
     replacer.start()
     assert log == []
     go.set()
     for thread in (*users, replacer):
-        thread.join(PATIENCE_S)
+        thread.join(TIMEOUT_S)
 
     assert log == ["used", "used", "replaced"]
 
@@ -56,7 +56,7 @@ def test_nobody_is_there_beside_a_replacer() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(PATIENCE_S)
+        thread.join(TIMEOUT_S)
 
     assert len(seen) == 800
     assert all(replacing == 0 or (using, replacing) == (0, 1) for using, replacing in seen)
@@ -85,6 +85,6 @@ def test_urgent_users_wait_for_nobody_and_the_others_for_them() -> None:
         with lock.shared(urgent=True):
             log.append("urgent")
         log.append("first")
-    other.join(PATIENCE_S)
+    other.join(TIMEOUT_S)
 
     assert log == ["urgent", "first", "used"]
