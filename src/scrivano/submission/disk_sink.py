@@ -22,7 +22,7 @@ LONG_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class SizeLimit:
-    """`max_bytes` None: no limit. `message`: what a caller is told whose file is larger."""
+    """`max_bytes` None: no limit. `message`: the error for a larger file."""
 
     max_bytes: int | None
     message: str
@@ -115,7 +115,7 @@ class DiskSink:
     async def wait(self) -> None:
         """Wait until no work on the file runs. Raises what that work raised."""
         if self._work is not None:
-            # Shielded: a thread cannot be cancelled, so the file is busy until it is done, whoever stops waiting.
+            # Shielded: a thread cannot be cancelled, so the file is in use until it is done, even if the caller stops waiting.
             await asyncio.shield(self._work)
 
     async def stop(self) -> None:

@@ -78,7 +78,7 @@ class JobIntake:
     async def accept_upload(self, upload: PartialUpload, blob: Blob, job_request: JobRequest, caller: Caller) -> str:
         """Commit the job that a settled upload in several requests becomes; returns its id.
 
-        The job belongs to the API key that started the upload, whoever sends the last bytes; the limits are the
+        The job belongs to the API key that started the upload, even if another key sends the last bytes; the limits are the
         caller's. If this fails, the upload stays. Raises `UploadNotFound`, `QueueFull`, `LimitReached`, `StorageFull`.
         """
         job = self._new_job(upload.id, job_request, upload.owner)
@@ -99,7 +99,7 @@ class JobIntake:
         return await run_sync(commit)
 
     def _hand_over(self, job: Job, job_id: str, blob: Blob, upload_s: float) -> None:
-        """Submit a stored job to the runner, unless an earlier job stands for the request."""
+        """Submit a stored job to the runner, unless the request is a duplicate of an earlier job."""
         set_job(job_id)
         if job_id == job.id:
             self.emit(Uploaded(job, upload_s, blob.size_bytes))

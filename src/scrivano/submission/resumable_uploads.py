@@ -26,7 +26,7 @@ from scrivano.submission.tus_headers import Checksum
 
 __all__ = ["ResumableUploads", "remaining_limit"]
 
-# While a request goes on, its bytes are acknowledged this often, so that at most this much has to be sent again after
+# While a request sends, its bytes are acknowledged this often, so that at most this much has to be sent again after
 # the server was killed.
 CHECKPOINT_BYTES = 16 * 1024 * 1024
 CHECKPOINT_S = 5.0

@@ -73,7 +73,7 @@ def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(test())
 
 
-def test_parts_become_the_whole(uploads: Uploads) -> None:
+def test_several_requests_make_one_file(uploads: Uploads) -> None:
     async def test() -> None:
         await uploads.begin()
         assert (await uploads.receive(0, pieces(0, 1_500_000))).offset_bytes == 1_500_000
@@ -105,7 +105,7 @@ def test_a_part_with_a_checksum_counts_whole_or_not_at_all(uploads: Uploads) -> 
     run(test)
 
 
-def test_what_is_not_synced_is_not_told(uploads: Uploads) -> None:
+def test_bytes_that_are_not_synced_do_not_count(uploads: Uploads) -> None:
     async def test() -> None:
         await uploads.begin()
         await uploads.receive(0, pieces(0, MB))
@@ -140,7 +140,7 @@ def test_a_long_request_counts_while_it_goes_on(uploads: Uploads, monkeypatch: p
     assert uploads.offset == len(DATA)
 
 
-def test_more_than_there_is_room_for_is_refused(uploads: Uploads) -> None:
+def test_more_bytes_than_remain_are_refused(uploads: Uploads) -> None:
     async def too_much() -> AsyncIterator[bytes]:
         yield DATA
         yield b"x"
