@@ -115,7 +115,7 @@ class DiskSink:
     async def wait(self) -> None:
         """Wait until no work on the file runs. Raises what that work raised."""
         if self._work is not None:
-            # Shielded: a thread cannot be cancelled, so the file is in use until it is done, even if the caller stops waiting.
+            # Shielded: a thread cannot be cancelled. The file is in use until it ends, even if the caller leaves.
             await asyncio.shield(self._work)
 
     async def stop(self) -> None:

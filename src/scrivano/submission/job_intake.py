@@ -78,8 +78,10 @@ class JobIntake:
     async def accept_upload(self, upload: PartialUpload, blob: Blob, job_request: JobRequest, caller: Caller) -> str:
         """Commit the job that a settled upload in several requests becomes; returns its id.
 
-        The job belongs to the API key that started the upload, even if another key sends the last bytes; the limits are the
-        caller's. If this fails, the upload stays. Raises `UploadNotFound`, `QueueFull`, `LimitReached`, `StorageFull`.
+        The job belongs to the API key that started the upload, even if another key sends the last bytes. The limits are
+        those of the caller. If this fails, the upload stays.
+
+        Raises `UploadNotFound`, `QueueFull`, `LimitReached`, `StorageFull`.
         """
         job = self._new_job(upload.id, job_request, upload.owner)
         upload_s = max(0.0, (job.created_at - upload.created_at).total_seconds())
