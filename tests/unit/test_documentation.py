@@ -59,4 +59,4 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
 def test_files_that_are_named_are_there(page: Path) -> None:
     for named in re.findall(r"\b((?:tests|src|tools|benchmarks|torture)/[\w./-]+\.(?:py|md|sh|txt))", page.read_text()):
-        assert (ROOT / named).exists(), named
+        assert "NNNN" in named or (ROOT / named).exists(), named
