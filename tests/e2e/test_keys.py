@@ -142,7 +142,7 @@ def test_jobs_and_streams_are_limited(locked: Locked) -> None:
     first = locked.submit("bob", "en-it-mixed-0.flac")
     second = locked.submit("bob", "en-it-mixed-0.flac", key="another")
     assert (first.status_code, second.status_code) == (202, 429), first.text
-    assert (second.headers["Retry-After"], "1 jobs" in second.json()["error"]) == ("30", True)
+    assert (second.headers["Retry-After"], "1 unfinished jobs" in second.json()["error"]) == ("30", True)
 
     with locked.server.http.stream("GET", "/model/events", headers={"X-API-Key": locked.secrets["bob"]}) as stream:
         assert stream.status_code == 200
