@@ -1,4 +1,4 @@
-"""Files that are made to do harm, each built when it is asked for. What they lead to is a secret file and a socket."""
+"""Malicious files, built on demand. They try to read a secret file, or to connect to a socket."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from scrivano.domain.chunk import SAMPLE_RATE
 
 @dataclass(frozen=True, slots=True)
 class Trap:
-    """What no upload may reach: a recording on the server's disk, and an address."""
+    """The targets that no upload may reach: a recording on the server's disk, and an address."""
 
     secret: Path
     port: int
@@ -31,7 +31,7 @@ class Trap:
 
 
 def hostile_files(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """A name and the bytes of each; the name is what it is uploaded as."""
+    """The file name and the bytes of each."""
     yield from _absurd_headers()
     yield from _bombs(folder)
     yield from _structures()
@@ -40,13 +40,13 @@ def hostile_files(folder: Path) -> Iterator[tuple[str, bytes]]:
 def spoiled_files(
     audio: Audio, folder: Path, suffixes: Iterable[str], places: int, seed: int
 ) -> Iterator[tuple[str, bytes]]:
-    """Recordings of these kinds, each cut off at so many places, and as often with other bytes at its beginning."""
+    """Recordings of these kinds: each truncated at several places, and with random bytes at the start as often."""
     lot = random.Random(seed)
     for suffix in suffixes:
         whole = write(folder / f"whole.{suffix}", audio, KINDS[suffix]).read_bytes()
         head = min(len(whole), 2000)
         for number in range(places):
-            # The headers are cut as often as all the rest.
+            # Half of the cuts are in the headers.
             cut = lot.randrange(1, head if number % 2 else len(whole))
             yield f"cut-{cut}.{suffix}", whole[:cut]
             damaged = bytearray(whole)
@@ -55,7 +55,7 @@ def spoiled_files(
             yield f"damaged-{number}.{suffix}", bytes(damaged)
 
 
-# What leads elsewhere
+# Files that refer to other files or addresses
 
 
 def references(trap: Trap) -> Iterator[tuple[str, bytes]]:
@@ -104,13 +104,13 @@ def _dash(target: str) -> bytes:
 
 
 def _referring_mov(target: str) -> bytes:
-    """Its sound lies in another file, as QuickTime's references have it."""
+    """Its audio is in another file, by a QuickTime reference."""
     dref = _atom(b"dref", struct.pack(">II", 0, 1) + _atom(b"url ", b"\0\0\0\0" + target.encode() + b"\0"))
     return _mov(dref=dref, samples=1000)
 
 
 def _avi_with_playlist(url: str) -> bytes:
-    """FFmpeg takes such a packet for a subtitle file, and once opened what it said."""
+    """FFmpeg treats this packet as a subtitle file; old versions opened the file that it names."""
     text = _playlist(url)
     gab2 = b"GAB2\0\2\0" + struct.pack("<I", 2) + b"a\0" + struct.pack("<HI", 4, len(text)) + text
     strh = b"vidsGAB2" + struct.pack("<IHHIIIIIIIIHHHH", 0, 0, 0, 0, 1, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0)
@@ -123,7 +123,7 @@ def _avi_with_playlist(url: str) -> bytes:
     return _chunk(b"RIFF", b"AVI " + header + _chunk(b"LIST", b"movi" + _chunk(b"00tx", gab2)))
 
 
-# What a header claims
+# Wrong headers
 
 
 def _absurd_headers() -> Iterator[tuple[str, bytes]]:
@@ -184,7 +184,7 @@ def _chunk(name: bytes, data: bytes) -> bytes:
     return name + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)
 
 
-# What grows
+# Decompression bombs
 
 
 def _bombs(folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -197,7 +197,7 @@ def _bombs(folder: Path) -> Iterator[tuple[str, bytes]]:
         archive.writestr("a.wav", zeros)
     yield "bomb.zip", packed.getvalue()
     yield "bomb.mp3", _id3(zlib.compress(zeros, 9))
-    # A QuickTime header that is packed, and says that it is 4 GB.
+    # A compressed QuickTime header that claims to be 4 GB.
     dcom = _atom(b"dcom", b"zlib")
     for name, claimed in {"bomb": len(zeros), "claims": 0xFFFFFFF0}.items():
         cmvd = _atom(b"cmvd", struct.pack(">I", claimed) + zlib.compress(zeros, 9))
@@ -206,14 +206,14 @@ def _bombs(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _id3(packed: bytes) -> bytes:
-    """A tag with a packed frame that says it becomes two gigabytes."""
+    """A tag with a compressed frame that claims to be two gigabytes."""
     frame = b"TIT2" + struct.pack(">IH", len(packed) + 4, 0x0080) + struct.pack(">I", 0x7FFFFFFF) + packed
     size = len(frame)
     digits = bytes((size >> shift) & 0x7F for shift in (21, 14, 7, 0))
     return b"ID3\x03\x00\x00" + digits + frame
 
 
-# What is nested, or many
+# Deep nesting and large numbers
 
 
 def _structures() -> Iterator[tuple[str, bytes]]:

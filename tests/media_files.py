@@ -1,4 +1,4 @@
-"""Recordings for tests: the speech that we ship, and files of every kind made of it with PyAV."""
+"""Recordings for tests: the shipped ones, and files of every format made from them with PyAV."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def recordings() -> list[Spoken]:
 
 
 def samples(path: Path) -> Audio:
-    """A file's audio as 16 kHz mono, decoded the plain way."""
+    """A file's audio as 16 kHz mono, decoded with PyAV alone."""
     resampler = av.AudioResampler("s16", "mono", SAMPLE_RATE)
     with av.open(str(path)) as container:
         frames = [out for frame in container.decode(audio=0) for out in resampler.resample(frame)]
@@ -60,7 +60,7 @@ def samples(path: Path) -> Audio:
 
 
 def repeated(path: Path, *, seconds: int) -> Path:
-    """The bundled recording, again and again, in the format of the path's suffix."""
+    """The bundled recording, repeated, in the format of the path's suffix."""
     once = samples(Path(scrivano.__file__).parent / "nano" / "recording.flac")
     return write(path, np.resize(once, seconds * SAMPLE_RATE))
 
@@ -83,7 +83,7 @@ class Kind:
     tags: Mapping[str, str] | None = None
 
 
-# Every kind of recording that is read, by suffix.
+# Every supported format, by suffix.
 KINDS = {
     "wav": Kind(),
     "float.wav": Kind(codec="pcm_f32le", rate=48000, layout="stereo"),
@@ -115,7 +115,7 @@ KINDS = {
 
 
 def write(path: Path, audio: Audio | None, kind: Kind | None = None) -> Path:
-    """Write 16 kHz mono `audio` (None: no audio stream) as the container that the suffix says."""
+    """Write 16 kHz mono `audio` (None: no audio stream) in the container format of the suffix."""
     kind = kind or Kind()
     with av.open(str(path), "w") as container:
         container.metadata.update(kind.tags or {})
@@ -173,7 +173,7 @@ def _shift(at: int, kind: Kind) -> int:
 
 
 def write_long_silence(path: Path, seconds: int) -> Path:
-    """A WAV file of digital silence that takes no disk."""
+    """A WAV file of digital silence that takes no disk space (a sparse file)."""
     size = seconds * SAMPLE_RATE * 2
     sizes = [number.to_bytes(4, "little") for number in (36 + size, 16, SAMPLE_RATE, 2 * SAMPLE_RATE, size)]
     head = (
@@ -186,7 +186,7 @@ def write_long_silence(path: Path, seconds: int) -> Path:
 
 
 class Prepared:
-    """What one preparation sent, and the audio that it wrote."""
+    """The messages and the audio of one preparation."""
 
     def __init__(self, sent: list[Mapping[str, Any]], target: Path) -> None:
         self.sent = sent
@@ -223,7 +223,7 @@ def refused(source: Path, *, max_audio_secs: float = 86400) -> MediaError:
 
 
 class MediaChild:
-    """The real child, spoken to through its pipes."""
+    """The real media process and its pipes."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.process = process
@@ -239,14 +239,14 @@ class MediaChild:
         return cast(dict[str, Any], json.loads(self.process.stdout.readline()))
 
     def rest(self) -> list[dict[str, Any]]:
-        """Everything up to the child's end."""
+        """All messages until the process ends."""
         assert self.process.stdout is not None
         return [json.loads(line) for line in self.process.stdout]
 
 
 @contextmanager
 def media_child() -> Iterator[MediaChild]:
-    """A child that waits for its request."""
+    """A media process that waits for its request."""
     process = subprocess.Popen(
         [sys.executable, "-m", "scrivano.media.child"],
         stdin=subprocess.PIPE,
@@ -262,6 +262,6 @@ def media_child() -> Iterator[MediaChild]:
 
 
 def covered(start: float, end: float, pieces: Sequence[Sequence[int]]) -> bool:
-    """Whether one piece after another holds all of `start` to `end` (seconds)."""
+    """Returns whether the pieces together contain all of `start` to `end` (seconds)."""
     first, last = round(start * SAMPLE_RATE), round(end * SAMPLE_RATE)
     return sum(max(0, min(b, last) - max(a, first)) for a, b in pieces) == last - first

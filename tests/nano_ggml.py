@@ -1,4 +1,4 @@
-"""The bundled model as a GGML file, made out of its CTranslate2 file: the same weights for whisper.cpp's tests.
+"""The bundled model as a GGML file, converted from its CTranslate2 file, for the tests of whisper.cpp.
 
 `tools/nano-whisper/ggml.py` writes the same from a checkpoint, which the repository does not have.
 """
@@ -30,7 +30,7 @@ BLOCK = 32
 
 
 def write_nano(path: Path) -> Path:
-    """q8_0 matrices, float16 convolutions, float32 for the rest."""
+    """Write q8_0 matrices, float16 convolutions, and float32 for everything else."""
     filters = FeatureExtractor().mel_filters.astype("<f4")
     with path.open("wb") as file:
         _integers(
@@ -50,7 +50,7 @@ def write_nano(path: Path) -> Path:
 
 
 def _weights() -> dict[str, Array]:
-    """By CTranslate2's names (its binary format, version 6); quantised ones as what they stand for."""
+    """The weights by CTranslate2's names (binary format, version 6); quantised weights are dequantised."""
     with (NANO_FOLDER / "model.bin").open("rb") as file:
         (version,) = struct.unpack("<I", file.read(4))
         assert version == 6
@@ -99,8 +99,8 @@ def _renamed(weights: dict[str, Array]) -> dict[str, Array]:
         block = _layer(f"decoder.blocks.{layer}", weights, f"decoder/layer_{layer}")
         block |= _cross_attention(f"decoder.blocks.{layer}", weights, f"decoder/layer_{layer}")
         named |= block
-    # whisper.cpp takes any decoder of two layers for a distilled model without timestamps. A layer of zeros changes
-    # nothing.
+    # whisper.cpp treats a model with two decoder layers as a distilled model without timestamps. So a layer of zeros is
+    # added, which changes nothing.
     for name, value in block.items():
         idle = np.ones_like(value) if "_ln.weight" in name else np.zeros_like(value)
         named[name.replace(f"blocks.{DECODER_LAYERS - 1}", f"blocks.{DECODER_LAYERS}")] = idle
@@ -145,7 +145,7 @@ def _norm(name: str, weights: dict[str, Array], source: str) -> dict[str, Array]
 
 
 def text_tokens() -> list[bytes]:
-    """What each token of text stands for, by its number. GPT-2 writes bytes as letters: themselves, or from 256 on."""
+    """The bytes of each text token, by its number. GPT-2 writes bytes as letters: themselves, or from 256 on."""
     shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
     hidden = [byte for byte in range(256) if byte not in shown]
     bytes_of = {chr(byte): byte for byte in shown} | {chr(256 + i): byte for i, byte in enumerate(hidden)}
@@ -169,7 +169,7 @@ def _tensor(file: BinaryIO, name: str, value: Array) -> None:
 
 
 def _blocks(value: Array) -> Array:
-    """q8_0: 32 signed bytes after their float16 scale."""
+    """Write q8_0: a float16 scale, then 32 signed bytes."""
     rows = value.reshape(-1, BLOCK)
     scale = np.abs(rows).max(1) / 127
     out = np.empty((len(rows), 2 + BLOCK), np.uint8)
