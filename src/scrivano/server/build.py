@@ -102,6 +102,15 @@ class _Data:
     blobs: Blobs
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Submission:
+    """How recordings become jobs, and callers wait for them."""
+
+    submissions: Submissions
+    resumable_jobs: ResumableJobs
+    waiter: Waiter
+
+
 def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> ServerParts:
     """What must be closed after the application has ended is pushed onto `cleanup`. Raises `StartError`.
 
@@ -136,6 +145,53 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
     )
     metrics.add(gauges(data.jobs, data.outbox, runner, memory, device.gpus, settings.data_dir))
 
+    downloads = Downloads(GuardedTransport(address_policy), settings.fetch_timeout_secs)
+    submission = _submission(settings, data, runner, webhooks, downloads, wake_ups, emit, models)
+    services = Services(
+        database=data.database,
+        store=data.jobs,
+        outbox=data.outbox,
+        blobs=data.blobs,
+        runner=runner,
+        webhooks=webhooks,
+        submissions=submission.submissions,
+        resumable_jobs=submission.resumable_jobs,
+        waiter=submission.waiter,
+        wake_ups=wake_ups,
+        model_log=model_log,
+        metrics=metrics,
+        read_gpu=lambda: memory.read(settings.cuda_device[0]),
+        models=models,
+    )
+    keep = None if settings.retention_hours is None else timedelta(hours=settings.retention_hours)
+    retention = Retention(data.jobs, data.outbox, data.uploads, data.blobs, keep, _now)
+    tasks = [webhooks.run, retention.run, submission.resumable_jobs.finish_pending]
+    lifespan = Lifespan(
+        wake_ups=wake_ups,
+        runner=runner,
+        wyoming=WyomingOptions(
+            listener=options.wyoming_listener,
+            submissions=submission.submissions,
+            waiter=submission.waiter,
+            model=models[0],
+        ),
+        tasks=tasks if keys is None else [*tasks, keys.run],
+        closers=[webhooks.close, downloads.close],
+    )
+    http_options = _http_options(settings, keys, emit, traces)
+    return ServerParts(app=create_app(services, lifespan, http_options), runner=runner, wake_ups=wake_ups)
+
+
+def _submission(
+    settings: Settings,
+    data: _Data,
+    runner: Runner,
+    webhooks: WebhookSender,
+    downloads: Downloads,
+    wake_ups: WakeUps,
+    emit: Emit,
+    models: Sequence[str],
+) -> _Submission:
     admission = Admission(
         store=data.jobs,
         runner=runner,
@@ -148,7 +204,6 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
     intake = JobIntake(
         store=data.jobs, blobs=data.blobs, runner=runner, emit=emit, now=_now, max_queue=settings.max_queue
     )
-    downloads = Downloads(GuardedTransport(address_policy), settings.fetch_timeout_secs)
     submissions = Submissions(
         blobs=data.blobs,
         runner=runner,
@@ -170,36 +225,11 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
         max_upload_bytes=settings.max_upload_bytes,
     )
     waiter = Waiter(store=data.jobs, runner=runner, wake_ups=wake_ups)
+    return _Submission(submissions=submissions, resumable_jobs=resumable_jobs, waiter=waiter)
 
-    services = Services(
-        database=data.database,
-        store=data.jobs,
-        outbox=data.outbox,
-        blobs=data.blobs,
-        runner=runner,
-        webhooks=webhooks,
-        submissions=submissions,
-        resumable_jobs=resumable_jobs,
-        waiter=waiter,
-        wake_ups=wake_ups,
-        model_log=model_log,
-        metrics=metrics,
-        read_gpu=lambda: memory.read(settings.cuda_device[0]),
-        models=models,
-    )
-    keep = None if settings.retention_hours is None else timedelta(hours=settings.retention_hours)
-    retention = Retention(data.jobs, data.outbox, data.uploads, data.blobs, keep, _now)
-    tasks = [webhooks.run, retention.run, resumable_jobs.finish_pending]
-    lifespan = Lifespan(
-        wake_ups=wake_ups,
-        runner=runner,
-        wyoming=WyomingOptions(
-            listener=options.wyoming_listener, submissions=submissions, waiter=waiter, model=models[0]
-        ),
-        tasks=tasks if keys is None else [*tasks, keys.run],
-        closers=[webhooks.close, downloads.close],
-    )
-    http_options = HttpOptions(
+
+def _http_options(settings: Settings, keys: KeyRing | None, emit: Emit, traces: Tracing | None) -> HttpOptions:
+    return HttpOptions(
         keys=keys,
         origins=settings.cors_origins or (),
         docs=settings.docs,
@@ -208,7 +238,6 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
             emit=emit, new_id=_new_id, log=settings.access_log, start_span=traces.start_request if traces else None
         ),
     )
-    return ServerParts(app=create_app(services, lifespan, http_options), runner=runner, wake_ups=wake_ups)
 
 
 def _open_data_dir(settings: Settings, wake_ups: WakeUps, emit: Emit, cleanup: ExitStack) -> _Data:
