@@ -21,6 +21,8 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from scrivano.server.request_parser import RequestParser
+
 __all__ = ["BACKLOG", "MAX_HEAD_BYTES", "ConnectionLimits", "HttpServer"]
 
 logger = logging.getLogger(__name__)
@@ -30,6 +32,10 @@ MAX_HEAD_BYTES = 64 * 1024
 
 # How long requests may take to end when the server stops; then they are cancelled.
 SHUTDOWN_S = 5
+
+# A connection without requests is kept this much longer than `Keep-Alive` says. A client that sends another request in
+# time then does not meet the end of the connection.
+KEEP_ALIVE_MARGIN_S = 1
 
 # How many connections asyncio accepts in a row. With uvicorn's default of 2048, it would accept so many before the
 # first of them is counted and refused.
@@ -50,10 +56,12 @@ _REASONS = {
 class ConnectionLimits:
     """`connections`: how many may be open. `head_s`: from the start of a connection, or the first byte of a later
     request, to the end of its header fields. `drain_interval_s`: how often the rate is checked at which the rest of a
-    request is received and discarded after its response; below `drain_bytes_per_s`, the connection is closed."""
+    request is received and discarded after its response; below `drain_bytes_per_s`, the connection is closed.
+    `keep_alive_s`: how long a connection stays open without a request after one; clients are told so."""
 
     connections: int
     head_s: float
+    keep_alive_s: int
     drain_interval_s: float
     drain_bytes_per_s: int
 
@@ -76,6 +84,8 @@ class HttpServer(uvicorn.Server):
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=SHUTDOWN_S,
+            timeout_keep_alive=limits.keep_alive_s + KEEP_ALIVE_MARGIN_S,
+            headers=[("Keep-Alive", f"timeout={limits.keep_alive_s}")],
             server_header=False,
         )
         super().__init__(config)
@@ -104,12 +114,13 @@ def _connection_class(limits: ConnectionLimits) -> type[HttpToolsProtocol]:
 
 
 class Connection(HttpToolsProtocol):
-    """Measures the size and duration of each request's head; everything else is uvicorn's."""
+    """Measures the size and duration of each request's head, and ignores `Upgrade`; everything else is uvicorn's."""
 
     limits: ClassVar[ConnectionLimits]
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
+        self.parser = RequestParser(self)  # type: ignore[assignment]  # has the methods that uvicorn calls
         self._received = False
         self._in_head = False
         self._in_body = False

@@ -87,6 +87,7 @@ def _connection_limits(settings: Settings) -> ConnectionLimits:
     return ConnectionLimits(
         connections=max(1, allowed - OWN_DESCRIPTORS),
         head_s=settings.header_timeout_secs,
+        keep_alive_s=settings.http_keep_alive_secs,
         drain_interval_s=settings.upload_idle_secs,
         drain_bytes_per_s=settings.upload_min_bytes_per_sec,
     )

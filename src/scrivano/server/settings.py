@@ -219,6 +219,11 @@ class Settings(BaseModel):
     header_timeout_secs: float = Field(
         20, gt=0, description="A connection is closed if its request's header fields are not complete after this long."
     )
+    http_keep_alive_secs: int = Field(
+        75,
+        ge=1,
+        description="How long a connection stays open without a request. Should be longer than in a proxy in front.",
+    )
     max_connections: int = Field(1000, ge=1, description="Further connections are refused with 503.")
     fetch_timeout_secs: float = Field(1800, gt=0, description="Longest time for fetching one `audio_url`.")
     allow_networks: Annotated[Networks | None, BeforeValidator(_networks)] = Field(

@@ -20,7 +20,7 @@ from uvicorn.server import ServerState
 from scrivano.server.http_server import MAX_HEAD_BYTES, Connection, ConnectionLimits, HttpServer
 
 PYPROJECT = Path(__file__).parents[3] / "pyproject.toml"
-LIMITS = ConnectionLimits(connections=2, head_s=0.02, drain_interval_s=1.0, drain_bytes_per_s=100)
+LIMITS = ConnectionLimits(connections=2, head_s=0.02, keep_alive_s=75, drain_interval_s=1.0, drain_bytes_per_s=100)
 
 
 def numbers(text: str) -> tuple[int, ...]:
