@@ -51,8 +51,8 @@ scrivano_jobs_ended_total{error_code="",outcome="done"} 42.0
 _OPTIONS: dict[str, Any] = {
     "languages": {
         "type": "string",
-        "description": "The language is detected among these. ISO 639-1, separated by commas, or several fields named"
-        " `languages` or `languages[]`.",
+        "description": "The language is detected among these. Codes or English names, separated by commas, or several"
+        " fields named `languages` or `languages[]`.",
         "examples": ["de,en"],
     },
     "multilingual": {
@@ -132,7 +132,7 @@ SUBMIT_BODY: dict[str, Any] = {
                     },
                     "language": {
                         "type": "string",
-                        "description": "ISO 639-1. Absent: it is detected.",
+                        "description": "A code or an English name, such as en or english. Absent: it is detected.",
                         "examples": ["en"],
                     },
                     "task": {

@@ -39,7 +39,7 @@ class Task(StrEnum):
 
 def transcribe(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Recordings; - for standard input.")],
-    language: Annotated[str | None, typer.Option(help="ISO 639-1 code.  [default: detected]")] = None,
+    language: Annotated[str | None, typer.Option(help="Code or English name.  [default: detected]")] = None,
     languages: Annotated[str | None, typer.Option(help="Detect only these languages, for example de,en.")] = None,
     multilingual: Annotated[
         bool, typer.Option("--multilingual", help="The recording has more than one language.")

@@ -72,7 +72,7 @@ def _list(description: str, **items: Any) -> dict[str, Any]:
 
 
 _OPENAI_FIELDS: dict[str, dict[str, Any]] = {
-    "model": _text(f"A served model; {', '.join(ALIASES)} mean the default model.", examples=["whisper-1"]),
+    "model": _text(f"A served model; {', '.join(ALIASES)} mean the default one.", examples=["whisper-1"]),
     "prompt": _text("Text that precedes the recording, or spellings to use."),
     "response_format": _text("Format of the response.", enum=list(RESPONSE_FORMATS), default="json"),
     "temperature": {"type": "number", "minimum": 0, "maximum": 1, "default": 0, "description": "0: as needed."},
@@ -81,7 +81,7 @@ _OPENAI_FIELDS: dict[str, dict[str, Any]] = {
 TRANSCRIPTION_BODY = _form(
     "file",
     **_OPENAI_FIELDS,
-    language=_text("ISO 639-1. Absent: it is detected.", examples=["en"]),
+    language=_text("A code or an English name. Absent: it is detected.", examples=["en"]),
     **{
         "timestamp_granularities[]": _list("Word times at the top level; also with `json`.", enum=["word", "segment"]),
         "include[]": _list("Log probabilities of the words.", enum=["logprobs"]),
@@ -151,7 +151,7 @@ ASR_BODY = _form("audio_file")
 INFERENCE_BODY = _form(
     "file",
     response_format=_text("", enum=["json", "text", "srt", "verbose_json", "vtt"], default="json"),
-    language=_text("ISO 639-1; `auto` detects it.", default="en"),
+    language=_text("A code or an English name; `auto` detects it.", default="en"),
     translate=_text("`true`: to English.", default="false"),
     prompt=_text("Text that precedes the recording."),
     temperature=_text("0: as needed.", default="0.0"),

@@ -39,7 +39,7 @@ class AsrQuery(BaseModel):
 
     encode: Encode = True
     task: Task = Task.TRANSCRIBE
-    language: str | None = Field(None, description="ISO 639-1. Absent: it is detected.")
+    language: str | None = Field(None, description="A code or an English name. Absent: it is detected.")
     initial_prompt: str | None = Field(None, description="Text that precedes the recording.")
     vad_filter: bool | None = Field(
         None, description="false: also decode silence. Absent: only what the voice detector takes for speech."
