@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -17,6 +17,7 @@ from scrivano.store.database import Database
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
 from scrivano.store.wake_ups import WakeUps
+from scrivano.submission.model_names import ServedModels
 from scrivano.submission.resumable_jobs import ResumableJobs
 from scrivano.submission.submissions import Submissions
 from scrivano.submission.waiter import Waiter
@@ -66,7 +67,7 @@ class Services:
     model_log: ModelEventLog
     metrics: Metrics
     read_gpu: ReadGpu
-    models: Sequence[str]
+    models: ServedModels
 
     @property
     def model(self) -> str:
@@ -92,7 +93,7 @@ CallerDep = Annotated[Caller, Depends(_caller)]
 DatabaseDep = Annotated[Database, _part(lambda services: services.database)]
 MetricsDep = Annotated[Metrics, _part(lambda services: services.metrics)]
 ModelLogDep = Annotated[ModelEventLog, _part(lambda services: services.model_log)]
-ModelsDep = Annotated[Sequence[str], _part(lambda services: services.models)]
+ModelsDep = Annotated[ServedModels, _part(lambda services: services.models)]
 OutboxDep = Annotated[Outbox, _part(lambda services: services.outbox)]
 ReadGpuDep = Annotated[ReadGpu, _part(lambda services: services.read_gpu)]
 ResumableJobsDep = Annotated[ResumableJobs, _part(lambda services: services.resumable_jobs)]

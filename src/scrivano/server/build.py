@@ -29,7 +29,7 @@ from scrivano.net.address_policy import AddressPolicy
 from scrivano.net.guarded_transport import GuardedTransport
 from scrivano.running.model_event_log import ModelEventLog
 from scrivano.running.runner import Runner
-from scrivano.server.devices import choose_device, model_names, runner_options
+from scrivano.server.devices import choose_device, runner_options, served_models
 from scrivano.server.gauges import gauges
 from scrivano.server.lifespan import Lifespan, WyomingOptions
 from scrivano.server.settings import Settings
@@ -137,7 +137,7 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
         model_log.append(type, event)
         webhooks.announce(type, event)
 
-    device, models = choose_device(settings, memory), model_names(settings, memory)
+    device, models = choose_device(settings, memory), served_models(settings, memory)
     commands = options.commands
     run_options = runner_options(settings, device, models, media_command=commands.media, engine_command=commands.engine)
     runner = Runner(

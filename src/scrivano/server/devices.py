@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scrivano.domain.decoding import DecodingOptions
-from scrivano.domain.errors import ModelUnavailable, StartError
+from scrivano.domain.errors import ModelNotFound, ModelUnavailable, StartError
 from scrivano.engines.catalog import default_model, find_model, vram_needed_mb, window_mb
 from scrivano.engines.gpu_memory import MemoryReader
 from scrivano.processes.messages import Load
@@ -18,8 +18,9 @@ from scrivano.running.media_process import MediaLimits
 from scrivano.running.model_state import Policy
 from scrivano.running.runner import RunnerOptions
 from scrivano.server.settings import Settings
+from scrivano.submission.model_names import ServedModels
 
-__all__ = ["Device", "choose_device", "model_names", "runner_options"]
+__all__ = ["Device", "choose_device", "model_names", "runner_options", "served_models"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,17 @@ def choose_device(settings: Settings, memory: MemoryReader) -> Device:
         compute_type=device.compute_type if settings.compute_type == "auto" else settings.compute_type,
         batch_size=settings.batch_size or device.batch_size,
     )
+
+
+def served_models(settings: Settings, memory: MemoryReader) -> ServedModels:
+    """The models that are served, and their further names. Raises `StartError`."""
+    names = model_names(settings, memory)
+    models = ServedModels(names)
+    try:
+        aliases = {alias: models.find(model) or names[0] for alias, model in (settings.model_aliases or {}).items()}
+    except ModelNotFound as error:
+        raise StartError(f"MODEL_ALIASES is invalid: {error}") from error
+    return ServedModels(names, aliases)
 
 
 def model_names(settings: Settings, memory: MemoryReader) -> tuple[str, ...]:

@@ -81,6 +81,14 @@ def _keep_alive(value: object) -> object:
     return {name.strip(): float(seconds) for name, _, seconds in pairs}
 
 
+def _aliases(value: object) -> object:
+    """Parse a comma-separated list of `name=model`."""
+    if not isinstance(value, str):
+        return value
+    pairs = (text.partition("=") for text in value.split(","))
+    return {name.strip(): model.strip() for name, _, model in pairs}
+
+
 def _origins(value: object) -> object:
     """Parse a comma-separated list of origins. The result is as browsers send them."""
     if not isinstance(value, str):
@@ -96,6 +104,7 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+")
 Names = tuple[Annotated[str, Field(min_length=1)], ...]
 Indices = tuple[Annotated[int, Field(ge=0)], ...]
 KeepAlive = dict[Annotated[str, Field(min_length=1)], Annotated[float, Field(ge=0)]]
+Aliases = dict[Annotated[str, Field(min_length=1)], Annotated[str, Field(min_length=1)]]
 Secrets = tuple[SecretBytes, ...]
 Origins = NewType("Origins", tuple[str, ...])
 Networks = tuple[IPv4Network | IPv6Network, ...]
@@ -120,6 +129,9 @@ class Settings(BaseModel):
     )
     models: Annotated[Names | None, BeforeValidator(_names)] = Field(
         None, description="More models, by name or repository id, that a request may name. Unset: none."
+    )
+    model_aliases: Annotated[Aliases | None, BeforeValidator(_aliases)] = Field(
+        None, description="More names by which requests may call the served models. Unset: none."
     )
     keep_alive: Annotated[KeepAlive | None, BeforeValidator(_keep_alive)] = Field(
         None,
@@ -296,6 +308,7 @@ _NOUNS: Mapping[Any, str] = {
     Names: "names, separated by commas",
     Origins: "origins like https://app.example.org, separated by commas, or *",
     Indices: "whole numbers from 0, separated by commas",
+    Aliases: "name=model, separated by commas",
     KeepAlive: "name=seconds, separated by commas; 0 seconds: never unloaded",
     Secrets: "base64 of 24 to 64 random bytes, with or without the prefix whsec_, separated by commas",
     Networks: "networks like 10.0.0.0/8 and fd00::/8, separated by commas, or none",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ from scrivano.running.model_state import ModelState
 from scrivano.running.runner import Runner
 from scrivano.store.jobs import JobStore
 from scrivano.submission.job_request import JobRequest
+from scrivano.submission.model_names import ServedModels
 from scrivano.webhooks.sender import WebhookSender
 
 __all__ = ["Admission"]
@@ -30,7 +31,7 @@ class Admission:
     store: JobStore
     runner: Runner
     webhooks: WebhookSender
-    models: Sequence[str]
+    models: ServedModels
     queue_always: bool
     max_queue: int | None
     gpu_poll_interval_secs: int

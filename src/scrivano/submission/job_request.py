@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from scrivano.domain.errors import BadParameter, BadRequest, ModelNotFound
 from scrivano.domain.job import JobOptions, Priority, Task
 from scrivano.domain.languages import parse_choice, parse_language
 from scrivano.submission.form_fields import FormFields, parse_http_url
-from scrivano.submission.model_names import served_model
+from scrivano.submission.model_names import ServedModels
 
 __all__ = ["JobRequest", "language_detection", "parse_job_request"]
 
@@ -29,8 +29,8 @@ class JobRequest:
     metadata: Mapping[str, str] | None = None
 
 
-def parse_job_request(fields: FormFields, filename: str | None, models: Sequence[str]) -> JobRequest:
-    """The fields of `POST /jobs`; unknown fields are ignored. `models`: those that are served, the default one first.
+def parse_job_request(fields: FormFields, filename: str | None, models: ServedModels) -> JobRequest:
+    """The fields of `POST /jobs`; unknown fields are ignored.
 
     Raises `BadRequest`, which says what to send instead.
     """
@@ -86,9 +86,9 @@ def _multilingual(fields: FormFields, language: str | None) -> bool | None:
     return True if requested and language is None else None
 
 
-def _model(name: str | None, models: Sequence[str]) -> str | None:
+def _model(name: str | None, models: ServedModels) -> str | None:
     try:
-        return served_model(name, models)
+        return models.find(name)
     except ModelNotFound as error:
         # On this route the model is a field of the form: a wrong one is a bad request (400), not a missing page (404).
         raise BadParameter("model", f"{error}; leave out 'model' for '{models[0]}'") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,6 +18,7 @@ from scrivano.submission.disk_sink import upload_limit
 from scrivano.submission.form_fields import FormFields
 from scrivano.submission.job_intake import JobIntake
 from scrivano.submission.job_request import JobRequest, parse_job_request
+from scrivano.submission.model_names import ServedModels
 from scrivano.submission.request_body import BodyInterrupted, RequestBody
 from scrivano.submission.resumable_uploads import ResumableUploads, remaining_limit
 from scrivano.submission.tus_headers import Checksum, parse_metadata
@@ -37,7 +38,7 @@ class ResumableJobs:
     runner: Runner
     wake_ups: WakeUps
     new_id: Callable[[], str]
-    models: Sequence[str]
+    models: ServedModels
     max_upload_bytes: int | None
 
     async def start(self, size_bytes: int, metadata: str, caller: Caller, *, body_bytes: int = 0) -> PartialUpload:

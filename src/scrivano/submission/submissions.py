@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -17,6 +17,7 @@ from scrivano.submission.fetch import Downloads
 from scrivano.submission.form_fields import FormFields, parse_http_url
 from scrivano.submission.job_intake import JobIntake
 from scrivano.submission.job_request import JobRequest, parse_job_request
+from scrivano.submission.model_names import ServedModels
 from scrivano.submission.multipart import Form, FormParser
 from scrivano.submission.recording import Recording
 from scrivano.submission.request_body import BodyInterrupted, RequestBody
@@ -33,7 +34,7 @@ DUPLICATE_AGE = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submissions:
-    """`models`: those that are served, the default one first. `max_upload_bytes` None: no limit."""
+    """`max_upload_bytes` None: no limit."""
 
     blobs: Blobs
     runner: Runner
@@ -41,7 +42,7 @@ class Submissions:
     admission: Admission
     intake: JobIntake
     new_id: Callable[[], str]
-    models: Sequence[str]
+    models: ServedModels
     max_upload_bytes: int | None
 
     async def submit(self, body: RequestBody, caller: Caller, *, idempotency_key: str | None = None) -> str:

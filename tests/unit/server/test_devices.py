@@ -10,8 +10,9 @@ import pytest
 
 from scrivano.domain.errors import StartError
 from scrivano.engines.gpu_memory import GpuMemory
-from scrivano.server.devices import CPU, GPU, choose_device, model_names, runner_options
+from scrivano.server.devices import CPU, GPU, choose_device, model_names, runner_options, served_models
 from scrivano.server.settings import Settings
+from scrivano.submission.model_names import ServedModels
 
 
 class Memory:
@@ -79,6 +80,15 @@ def test_further_models_follow_the_default_one_without_repetition() -> None:
 def test_an_unknown_model_is_an_error(flags: dict[str, str]) -> None:
     with pytest.raises(StartError, match="huge"):
         model_names(settings(**flags), NO_GPU)
+
+
+def test_aliases_are_of_served_models() -> None:
+    flags = {"whisper_model": "tiny", "models": "base", "model_aliases": "fast=tiny, best=whisper-base"}
+    models = served_models(settings(**flags), NO_GPU)
+
+    assert models == ServedModels(("tiny", "base"), {"fast": "tiny", "best": "base"})
+    with pytest.raises(StartError, match="MODEL_ALIASES is invalid: the model 'small' does not exist here"):
+        served_models(settings(whisper_model="tiny", model_aliases="fast=small"), NO_GPU)
 
 
 def test_the_name_of_a_model_on_disk_may_be_any_text(tmp_path: Path) -> None:

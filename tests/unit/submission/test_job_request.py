@@ -11,6 +11,7 @@ from scrivano.domain.errors import BadRequest
 from scrivano.domain.job import JobOptions, Task
 from scrivano.submission.form_fields import FormFields
 from scrivano.submission.job_request import JobRequest, parse_job_request
+from scrivano.submission.model_names import ServedModels
 
 MODEL = "large-v3"
 
@@ -22,7 +23,7 @@ def parsed(
     languages: Sequence[str] = (),
 ) -> JobRequest:
     values = {name: [value] for name, value in fields.items()} | ({"languages": list(languages)} if languages else {})
-    return parse_job_request(FormFields(values), filename, models)
+    return parse_job_request(FormFields(values), filename, ServedModels(tuple(models)))
 
 
 def test_an_empty_form_asks_for_nothing_special() -> None:

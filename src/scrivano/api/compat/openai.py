@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -31,7 +31,7 @@ from scrivano.auth.keys import Caller, Scope
 from scrivano.domain.errors import ScrivanoError
 from scrivano.domain.job import Priority, Task
 from scrivano.submission.job_request import JobRequest
-from scrivano.submission.model_names import ALIASES, served_model
+from scrivano.submission.model_names import ServedModels
 from scrivano.submission.multipart import Form
 from scrivano.submission.request_body import RequestBody
 from scrivano.submission.submissions import Submissions
@@ -49,7 +49,7 @@ class _Transcriber:
 
     submissions: Submissions
     waiter: Waiter
-    models: Sequence[str]
+    models: ServedModels
     caller: Caller
 
     async def respond(self, body: RequestBody, task: Task, idempotency_key: str | None) -> Response:
@@ -142,11 +142,10 @@ async def translations(body: BodyDep, transcriber: TranscriberDep, idempotency_k
     return await transcriber.respond(body, Task.TRANSLATE, idempotency_key)
 
 
-@router.get("/models", summary="The served models, and aliases of the default model (OpenAI)", response_model=ModelList)
+@router.get("/models", summary="The served models, and their aliases (OpenAI)", response_model=ModelList)
 @router.requires(Scope.READ, Scope.SUBMIT)
 async def models(models: ModelsDep) -> Response:
-    names = dict.fromkeys((*models, *ALIASES))
-    return ModelList(object="list", data=[_model(name) for name in names]).response()
+    return ModelList(object="list", data=[_model(name) for name in models.shown]).response()
 
 
 @router.get(
@@ -157,7 +156,7 @@ async def models(models: ModelsDep) -> Response:
 )
 @router.requires(Scope.READ, Scope.SUBMIT)
 async def model(model_id: Annotated[str, Path(examples=["whisper-1"])], models: ModelsDep) -> Response:
-    served_model(model_id, models)  # raises `ModelNotFound`
+    models.find(model_id)  # raises `ModelNotFound`
     return _model(model_id).response()
 
 

@@ -10,7 +10,7 @@ from scrivano.domain.errors import BadParameter
 from scrivano.domain.job import JobOptions
 from scrivano.domain.languages import parse_choice
 from scrivano.submission.form_fields import FormFields
-from scrivano.submission.model_names import served_model
+from scrivano.submission.model_names import ServedModels
 
 __all__ = ["RESPONSE_FORMATS", "OpenAIRequest", "parse"]
 
@@ -31,8 +31,8 @@ class OpenAIRequest:
     model: str | None = None
 
 
-def parse(fields: FormFields, models: Sequence[str]) -> OpenAIRequest:
-    """`models`: those that are served, the default one first. Fields that OpenAI does not have are ignored.
+def parse(fields: FormFields, models: ServedModels) -> OpenAIRequest:
+    """Fields that OpenAI does not have are ignored.
 
     Raises `BadParameter`, `ModelNotFound`.
     """
@@ -45,7 +45,7 @@ def parse(fields: FormFields, models: Sequence[str]) -> OpenAIRequest:
         raise BadParameter("stream", f"stream=true sends events: ask for json, not for {response_format}")
     language, languages = parse_choice(fields.text("language"), fields.array("languages"))
     return OpenAIRequest(
-        model=served_model(fields.text("model"), models),
+        model=models.find(fields.text("model")),
         language=language,
         options=JobOptions(
             prompt=fields.text("prompt"),

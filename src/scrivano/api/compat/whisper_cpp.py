@@ -21,7 +21,6 @@ from scrivano.domain.languages import LANGUAGES, parse_language
 from scrivano.domain.transcript import Segment, Transcript, Word
 from scrivano.submission.form_fields import MAX_BEAM_SIZE, MAX_TEMPERATURE, FormFields
 from scrivano.submission.job_request import JobRequest
-from scrivano.submission.model_names import ALIASES, served_model
 from scrivano.submission.multipart import Form
 from scrivano.text.formats import render, rounded_seconds
 from scrivano.text.shape import Shape
@@ -88,8 +87,7 @@ async def load(body: BodyDep, submissions: SubmissionsDep, waiter: WaiterDep, mo
     name = (await submissions.read_form(body, "file")).text("model")
     if name is None:
         raise BadParameter("model", "missing 'model' field")
-    name = next((known for known in (*models, *ALIASES) if name.endswith(f"/{known}")), name)
-    await waiter.load_model(served_model(name, models))
+    await waiter.load_model(models.find(name))
     return "Load was successful!"
 
 

@@ -25,7 +25,6 @@ from scrivano.running.model_event_log import ModelEventLog
 from scrivano.running.model_state import ModelState, waiting
 from scrivano.running.runner import Runner
 from scrivano.store.wake_ups import MODEL, WakeUps
-from scrivano.submission.model_names import served_model
 
 router = Router(tag="model", prefix="/model")
 
@@ -85,7 +84,7 @@ def _status(runner: Runner, name: str) -> dict[str, Any]:
 @router.requires(Scope.ADMIN)
 def load(runner: RunnerDep, models: ModelsDep, model: ModelName = None) -> Response:
     """Idempotent; follow `/model/events` or `/model/status`. Without `model`: the default model."""
-    name = served_model(model, models)
+    name = models.find(model)
     ready = runner.models[name or models[0]].life.state is ModelState.READY
     # Also if it is ready: this restarts its idle time.
     runner.load(name)
@@ -102,7 +101,7 @@ def unload(runner: RunnerDep, models: ModelsDep, model: ModelName = None) -> Res
     Jobs that are not done continue when their model is loaded again: by a load, by the next submission, or after
     GPU_POLL_INTERVAL_SECS, so that other programs can use the GPU in between.
     """
-    runner.unload(None if model is None else served_model(model, models) or models[0])
+    runner.unload(None if model is None else models.find(model) or models[0])
     return ModelActionResponse(status="unload_requested").response()
 
 

@@ -11,7 +11,7 @@ from scrivano.domain.errors import BadParameter, ModelNotFound
 from scrivano.domain.job import JobOptions
 from scrivano.domain.transcript import Segment, Transcript, Word
 from scrivano.submission.form_fields import FormFields
-from scrivano.submission.model_names import ALIASES
+from scrivano.submission.model_names import ALIASES, ServedModels
 
 SEGMENTS = (
     Segment(
@@ -33,7 +33,7 @@ def asked(**fields: str) -> OpenAIRequest:
 
 
 def understood(form: dict[str, list[str]]) -> OpenAIRequest:
-    return parse(FormFields(form), ["nano"])
+    return parse(FormFields(form), ServedModels(("nano",)))
 
 
 def body(transcript: Transcript = TRANSCRIPT, **fields: str) -> Any:
