@@ -41,6 +41,7 @@ from scrivano.store.wake_ups import DELIVERIES, MODEL, WakeUps
 from scrivano.submission.admission import Admission
 from scrivano.submission.fetch import Downloads
 from scrivano.submission.job_intake import JobIntake
+from scrivano.submission.model_names import ServedModels
 from scrivano.submission.resumable_jobs import ResumableJobs
 from scrivano.submission.resumable_uploads import ResumableUploads
 from scrivano.submission.submissions import Submissions
@@ -190,7 +191,7 @@ def _submission(
     downloads: Downloads,
     wake_ups: WakeUps,
     emit: Emit,
-    models: Sequence[str],
+    models: ServedModels,
 ) -> _Submission:
     admission = Admission(
         store=data.jobs,
