@@ -48,12 +48,14 @@ scrivano_jobs_ended_total{error_code="",outcome="done"} 42.0
 """
 
 
+# `/docs` fills in the first example of each form field, and invents a value ("string", 1) for a field that has none.
+# Requests as they come must work with any recording, so the first example of an optional text is empty: left out.
 _OPTIONS: dict[str, Any] = {
     "languages": {
         "type": "string",
         "description": "The language is detected among these. Codes or English names, separated by commas, or several"
         " fields named `languages` or `languages[]`.",
-        "examples": ["de,en"],
+        "examples": ["", "de,en"],
     },
     "multilingual": {
         "type": "boolean",
@@ -64,12 +66,12 @@ _OPTIONS: dict[str, Any] = {
     "prompt": {
         "type": "string",
         "description": "Text that precedes the recording: the transcript continues its style and spelling.",
-        "examples": ["Minutes of the Scrivano meeting."],
+        "examples": ["", "Minutes of the Scrivano meeting."],
     },
     "hotwords": {
         "type": "string",
         "description": "Words to expect that the model would not.",
-        "examples": ["Scrivano, CTranslate2"],
+        "examples": ["", "Scrivano, CTranslate2"],
     },
     "word_timestamps": {
         "type": "boolean",
@@ -85,11 +87,13 @@ _OPTIONS: dict[str, Any] = {
         "minimum": 1,
         "maximum": 10,
         "description": "Hypotheses kept while decoding; 1 is greedy and fastest.",
+        "examples": [5],
     },
     "temperature": {
         "type": "number",
         "minimum": 0,
         "maximum": 1,
+        "default": 0,
         "description": "The first temperature to decode with; 0, the default, is a beam search. Whisper raises it"
         " if the result is poor.",
     },
@@ -102,11 +106,12 @@ _OPTIONS: dict[str, Any] = {
     "metadata": {
         "type": "string",
         "description": "A JSON object of strings, returned with the job.",
-        "examples": ['{"customer": "42"}'],
+        "examples": ["", '{"customer": "42"}'],
     },
     "model": {
         "type": "string",
         "description": "One of the served models. Absent: the default model.",
+        "examples": ["", "large-v3-turbo"],
     },
 }
 
@@ -128,12 +133,12 @@ SUBMIT_BODY: dict[str, Any] = {
                         "format": "uri",
                         "description": "Instead of `audio`: the URL of the recording. The server downloads it"
                         " before it responds.",
-                        "examples": ["https://files.example.org/meeting.mp3"],
+                        "examples": ["", "https://files.example.org/meeting.mp3"],
                     },
                     "language": {
                         "type": "string",
                         "description": "A code or an English name, such as en or english. Absent: it is detected.",
-                        "examples": ["en"],
+                        "examples": ["", "en"],
                     },
                     "task": {
                         "type": "string",
@@ -144,12 +149,13 @@ SUBMIT_BODY: dict[str, Any] = {
                     "webhook_url": {
                         "type": "string",
                         "description": "Receives the finished job by POST, and model events until the server stops.",
-                        "examples": ["http://127.0.0.1:9000/hook"],
+                        "examples": ["", "http://127.0.0.1:9000/hook"],
                     },
                     "queue": {
                         "type": "boolean",
                         "default": False,
                         "description": "Accept the job in any state of the model; it waits for the model.",
+                        "examples": [True],
                     },
                     **_OPTIONS,
                 },

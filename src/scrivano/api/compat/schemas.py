@@ -63,17 +63,22 @@ def _form(file_field: str | None, **fields: dict[str, Any]) -> dict[str, Any]:
     return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
 
 
+# What `/docs` fills in for an optional text or list (see `documentation`): nothing.
+_LEFT_OUT = [""]
+_EMPTY: list[list[str]] = [[]]
+
+
 def _text(description: str, **more: Any) -> dict[str, Any]:
     return {"type": "string", "description": description, **more}
 
 
 def _list(description: str, **items: Any) -> dict[str, Any]:
-    return {"type": "array", "items": {"type": "string", **items}, "description": description}
+    return {"type": "array", "items": {"type": "string", **items}, "description": description, "examples": _EMPTY}
 
 
 _OPENAI_FIELDS: dict[str, dict[str, Any]] = {
     "model": _text(f"A served model; {', '.join(ALIASES)} mean the default one.", examples=["whisper-1"]),
-    "prompt": _text("Text that precedes the recording, or spellings to use."),
+    "prompt": _text("Text that precedes the recording, or spellings to use.", examples=_LEFT_OUT),
     "response_format": _text("Format of the response.", enum=list(RESPONSE_FORMATS), default="json"),
     "temperature": {"type": "number", "minimum": 0, "maximum": 1, "default": 0, "description": "0: as needed."},
 }
@@ -81,7 +86,7 @@ _OPENAI_FIELDS: dict[str, dict[str, Any]] = {
 TRANSCRIPTION_BODY = _form(
     "file",
     **_OPENAI_FIELDS,
-    language=_text("A code or an English name. Absent: it is detected.", examples=["en"]),
+    language=_text("A code or an English name. Absent: it is detected.", examples=["", "en"]),
     **{
         "timestamp_granularities[]": _list("Word times at the top level; also with `json`.", enum=["word", "segment"]),
         "include[]": _list("Log probabilities of the words.", enum=["logprobs"]),
@@ -151,11 +156,13 @@ ASR_BODY = _form("audio_file")
 INFERENCE_BODY = _form(
     "file",
     response_format=_text("", enum=["json", "text", "srt", "verbose_json", "vtt"], default="json"),
-    language=_text("A code or an English name; `auto` detects it.", default="en"),
+    language=_text("A code or an English name; `auto` detects it.", default="en", examples=["auto"]),
     translate=_text("`true`: to English.", default="false"),
-    prompt=_text("Text that precedes the recording."),
+    prompt=_text("Text that precedes the recording.", examples=_LEFT_OUT),
     temperature=_text("0: as needed.", default="0.0"),
     beam_size=_text("Hypotheses kept while decoding; -1: the server's setting.", default="-1"),
 )
 
-LOAD_BODY = _form(None, model=_text("The served model's name, or a path that ends in it.", examples=["large-v3-turbo"]))
+LOAD_BODY = _form(
+    None, model=_text("The served model's name, or a path that ends in it.", examples=["whisper-1", "large-v3-turbo"])
+)
