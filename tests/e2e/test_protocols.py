@@ -125,16 +125,34 @@ def test_speakr_gets_segments_with_words_when_it_asks(server: Served) -> None:
         ("/detect-language", {}, 400),
     ],
 )
-def test_errors_have_no_body(server: Served, path: str, query: dict[str, str], status: int) -> None:
+def test_errors_have_no_body_and_say_the_reason_in_a_header(
+    server: Served, path: str, query: dict[str, str], status: int
+) -> None:
     answer = server.http.post(path, params=query, files={"audio_file": ("a.mp3", b"not audio" * 99)})
 
     assert (answer.status_code, answer.content) == (status, b"")
+    assert len(answer.headers["X-Error"]) > 10
 
 
 def test_errors_without_a_form_have_no_body(server: Served) -> None:
     assert server.http.get("/asr").content == b""
     assert server.http.post("/asr").content == b""
     assert server.http.post("/asr").status_code == 400
+    assert "send multipart/form-data" in server.http.post("/asr", json={"audio_file": "a"}).headers["X-Error"]
+
+
+def test_blank_parameters_and_another_fields_recording(server: Served) -> None:
+    """Clients send what their user left empty, and guess where the recording belongs."""
+    blank = {"task": "", "language": " ", "output": "", "vad_filter": "", "encode": "", "initial_prompt": ""}
+    upload = (CLIP, (DATA / CLIP).read_bytes(), "audio/flac")
+    assert server.http.post("/asr", params=blank, files={"audio_file": upload}).status_code == 200
+    refused = server.http.post("/asr", files={"file": upload})
+    assert refused.headers["X-Error"].endswith("the recording belongs in 'audio_file'; this request has it in 'file'")
+
+    fields = ("task", "language", "prompt", "webhook_url", "audio_url", "queue", "beam_size", "priority", "metadata")
+    answer = server.http.post("/jobs", files={"audio": upload}, data=dict.fromkeys(fields, ""))
+    assert answer.status_code == 202
+    assert inference(server, response_format=" ", temperature="", beam_size="", translate="").status_code == 200
 
 
 def test_status_is_the_version(server: Served) -> None:

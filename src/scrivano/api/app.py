@@ -21,6 +21,7 @@ from scrivano import __version__
 from scrivano.api.compat import openai, whisper_asr, whisper_cpp
 from scrivano.api.errors import Problem, error_response, problem_of
 from scrivano.api.middleware.authorization import Authorization
+from scrivano.api.middleware.blank_parameters import BlankParameters
 from scrivano.api.middleware.body_limits import ANY_RATE, BodyLimits, BodyRate
 from scrivano.api.middleware.request_telemetry import RequestTelemetry, RequestTelemetryOptions
 from scrivano.api.middleware.security_headers import SecurityHeaders
@@ -60,6 +61,7 @@ EXPOSED_HEADERS = (
     "Upload-Metadata",
     "Upload-Offset",
     "WWW-Authenticate",
+    "X-Error",
     "X-Job-Id",
 )
 
@@ -145,6 +147,7 @@ class _Application(FastAPI):
         app = SecurityHeaders(app, shared=bool(options.origins))
         if options.telemetry is not None:
             app = RequestTelemetry(app, options.telemetry)
+        app = BlankParameters(app)
         return RouteMatching(app, self.router.routes, self._error_formats)
 
     def openapi(self) -> dict[str, Any]:

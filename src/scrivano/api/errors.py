@@ -42,6 +42,7 @@ from scrivano.domain.errors import (
 
 __all__ = [
     "JOB_ID_HEADER",
+    "REASON_HEADER",
     "TUS_HEADERS",
     "TUS_VERSION",
     "Problem",
@@ -53,6 +54,10 @@ __all__ = [
 
 # On every response to a synchronous call: the id of its job.
 JOB_ID_HEADER = "X-Job-Id"
+
+# The message of an error without a body.
+REASON_HEADER = "X-Error"
+MAX_REASON_CHARS = 500
 
 TUS_VERSION = "1.0.0"
 # The protocol requires it on every response below `/uploads`, and `Tus-Version` on every error there.
@@ -143,6 +148,7 @@ def error_response(format: ErrorFormat, problem: Problem) -> Response:
     headers = dict(problem.headers)
     match format:
         case ErrorFormat.EMPTY:
+            headers[REASON_HEADER] = _header_text(problem.message)
             return Response(status_code=problem.status, headers=headers)
         case ErrorFormat.OPENAI:
             return openai_error(problem).response(problem.status, headers)
@@ -150,6 +156,11 @@ def error_response(format: ErrorFormat, problem: Problem) -> Response:
             headers |= {**TUS_HEADERS, "Tus-Version": TUS_VERSION}
     body = problem.plain_body or ErrorResponse(error=problem.message)
     return body.response(problem.status, headers)
+
+
+def _header_text(message: str) -> str:
+    """Header fields are ASCII; a message may quote any text of the client."""
+    return "".join(char if " " <= char <= "~" else "?" for char in message[:MAX_REASON_CHARS]).strip()
 
 
 def openai_error(problem: Problem) -> OpenAIErrorResponse:

@@ -17,6 +17,7 @@ Modules, each may import only those below it:
     tus_headers        parse the headers of the tus protocol
     job_request        what a caller asks for
     model_names        the names by which a model can be requested
+    file_names         the name of an uploaded file, decoded
     form_fields        parse the text fields of a form
     request_body       a request's body, independent of HTTP
     wav_header         a WAV header for bare PCM audio

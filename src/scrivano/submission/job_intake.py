@@ -62,7 +62,7 @@ class JobIntake:
                     job,
                     audio_sha256=blob.sha256,
                     audio_bytes=blob.size_bytes,
-                    idempotency_key=idempotency_key,
+                    idempotency_key=idempotency_key or None,  # A blank header counts as missing.
                     duplicates_since=duplicates_since,
                     max_queue=self.max_queue,
                     limits=caller.limits,

@@ -34,13 +34,11 @@ def parse_job_request(fields: FormFields, filename: str | None, models: ServedMo
 
     Raises `BadRequest`, which says what to send instead.
     """
-    task = fields.last("task")
-    if task is None:
-        task = Task.TRANSCRIBE.value
+    task = fields.text("task") or Task.TRANSCRIBE.value
     if task not in list(Task):
         raise BadRequest("task must be 'transcribe' or 'translate'")
     fields.flag("queue")  # not part of the job, but refused here with the other fields if it is no flag
-    language, languages = parse_choice(fields.last("language"), fields.array("languages"))
+    language, languages = parse_choice(fields.text("language"), fields.array("languages"))
     return JobRequest(
         task=Task(task),
         language=language,
@@ -55,7 +53,7 @@ def parse_job_request(fields: FormFields, filename: str | None, models: ServedMo
             languages=languages,
             multilingual=_multilingual(fields, language),
         ),
-        webhook_url=parse_http_url(fields.last("webhook_url"), "webhook_url"),
+        webhook_url=parse_http_url(fields.text("webhook_url"), "webhook_url"),
         filename=filename,
         priority=_priority(fields.text("priority")),
         metadata=_metadata(fields.text("metadata")),

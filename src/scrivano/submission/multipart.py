@@ -9,6 +9,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from scrivano.domain.errors import BadRequest, MultipartError
+from scrivano.submission.file_names import parse_filename
 from scrivano.submission.form_fields import FormFields
 
 __all__ = ["Form", "FormParser"]
@@ -23,17 +24,19 @@ MAX_PARTS = 1000
 @dataclass(frozen=True, slots=True)
 class Form:
     """A form, or what has arrived of it. `has_file`: the file part has started; `file_bytes` of it have arrived.
-    `filename`: as the client named the file."""
+    `filename`: as the client named the file. `misplaced`: the name of another field that contains a file."""
 
     fields: FormFields
     has_file: bool
     file_bytes: int
     filename: str | None
+    misplaced: str | None = None
 
     def check_file(self, file_field: str) -> None:
         """Raises `BadRequest` if the file is missing or empty."""
         if not self.has_file:
-            raise BadRequest(f"missing '{file_field}' field")
+            where = f": the recording belongs in '{file_field}'; this request has it in '{self.misplaced}'"
+            raise BadRequest(f"missing '{file_field}' field{where if self.misplaced is not None else ''}")
         if not self.file_bytes:
             raise BadRequest(f"{file_field} field is empty")
 
@@ -44,16 +47,14 @@ class FormParser:
 
     def __init__(self, content_type: str, file_field: str, on_file_data: Callable[[memoryview], None]) -> None:
         """Raises `MultipartError` if the content type is not that of a multipart form."""
-        kind, options = parse_options_header(content_type)
-        boundary = options.get(b"boundary")
-        if kind != b"multipart/form-data" or not boundary:
-            raise MultipartError("multipart error: send a multipart/form-data body with a boundary")
+        boundary = _boundary(content_type, file_field)
         self._file_field = file_field
         self._on_file_data = on_file_data
         self._values: dict[str, list[str]] = {}
         self._has_file = False
         self._file_bytes = 0
         self._filename: str | None = None
+        self._misplaced: str | None = None
         self._parts = 0
         self._fields_bytes = 0
         # Of the part that is being parsed.
@@ -61,6 +62,8 @@ class FormParser:
         self._headers: dict[bytes, bytes] = {}
         self._name: str | None = None
         self._value = bytearray()
+        self._is_file = False
+        self._is_discarded = False
         self._complete = False
         self._parser = MultipartParser(
             boundary,
@@ -78,7 +81,7 @@ class FormParser:
     @property
     def form(self) -> Form:
         """What has arrived so far."""
-        return Form(FormFields(self._values), self._has_file, self._file_bytes, self._filename)
+        return Form(FormFields(self._values), self._has_file, self._file_bytes, self._filename, self._misplaced)
 
     def write(self, data: bytes) -> None:
         """Parse more of the body. Raises `MultipartError`, and what `on_file_data` raises."""
@@ -102,6 +105,7 @@ class FormParser:
         if self._parts > MAX_PARTS:
             raise MultipartError(f"multipart error: more than {MAX_PARTS} fields")
         self._headers, self._header, self._name, self._value = {}, b"", None, bytearray()
+        self._is_file = self._is_discarded = False
 
     def _add_header_name(self, data: bytes, start: int, end: int) -> None:
         # A name may arrive in several pieces. If it has a value already, this is the first piece of another name.
@@ -113,32 +117,72 @@ class FormParser:
         self._headers[self._header] = self._headers.get(self._header, b"") + data[start:end]
 
     def _end_headers(self) -> None:
-        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        disposition = self._headers.get(b"content-disposition", b"")
+        _, options = parse_options_header(disposition)
         if b"name" not in options:
             raise MultipartError("multipart error: a part has no name")
         self._name = options[b"name"].decode(errors="replace")
+        filename = parse_filename(disposition, options.get(b"filename"))
         if self._name == self._file_field:
             if self._has_file:
                 raise MultipartError(f"multipart error: more than one '{self._file_field}' field")
             self._has_file = True
-            filename = options.get(b"filename")
-            self._filename = filename.decode(errors="replace") if filename else None
+            self._filename = filename
+            return
+        self._is_file = filename is not None or _is_media(self._headers.get(b"content-type", b""))
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
+        size_bytes = end - start
         if self._name == self._file_field:
-            self._file_bytes += end - start
+            self._file_bytes += size_bytes
             self._on_file_data(memoryview(data)[start:end])
+        elif not self._is_discarded:
+            self._add_to_value(data, start, end)
+
+    def _add_to_value(self, data: bytes, start: int, end: int) -> None:
+        """A script may send text as a file (`Blob`), so a short file is a value, too; a long one is discarded."""
+        if self._is_file and self._misplaced is None:
+            self._misplaced = self._name
+        is_long = len(self._value) + end - start > MAX_FIELD_BYTES
+        are_long = self._fields_bytes + end - start > MAX_FIELDS_BYTES
+        if self._is_file and (is_long or are_long):
+            self._fields_bytes -= len(self._value)
+            self._is_discarded = True
             return
-        self._fields_bytes += end - start
-        if len(self._value) + end - start > MAX_FIELD_BYTES:
-            raise MultipartError(f"multipart error: field '{self._name}' is longer than {MAX_FIELD_BYTES} bytes")
-        if self._fields_bytes > MAX_FIELDS_BYTES:
+        if is_long:
+            raise MultipartError(
+                f"multipart error: field '{self._name}' is longer than {MAX_FIELD_BYTES} bytes; only"
+                f" '{self._file_field}' may be longer"
+            )
+        if are_long:
             raise MultipartError(f"multipart error: the fields are together longer than {MAX_FIELDS_BYTES} bytes")
+        self._fields_bytes += end - start
         self._value += data[start:end]
 
     def _end_part(self) -> None:
-        if self._name is not None and self._name != self._file_field:
+        if self._name is not None and self._name != self._file_field and not self._is_discarded:
             self._values.setdefault(self._name, []).append(self._value.decode(errors="replace"))
 
     def _end_form(self) -> None:
         self._complete = True
+
+
+def _boundary(content_type: str, file_field: str) -> bytes:
+    """Raises `MultipartError`, which says what to send."""
+    kind, options = parse_options_header(content_type)
+    send = f"send multipart/form-data with the recording in '{file_field}', as curl -F {file_field}=@FILE does"
+    if not kind:
+        raise MultipartError(f"multipart error: the request has no Content-Type: {send}")
+    if kind != b"multipart/form-data":
+        raise MultipartError(f"multipart error: the body is {kind.decode(errors='replace')}: {send}")
+    if boundary := options.get(b"boundary"):
+        return boundary
+    raise MultipartError(
+        "multipart error: the Content-Type has no boundary: do not set this header yourself, so that your HTTP library"
+        f" adds the boundary, or {send}"
+    )
+
+
+def _is_media(content_type: bytes) -> bool:
+    kind = content_type.strip().lower()
+    return kind.startswith((b"audio/", b"video/", b"application/octet-stream"))

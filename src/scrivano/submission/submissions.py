@@ -154,7 +154,7 @@ class Submissions:
 
 def _audio_url(form: Form) -> str | None:
     """Where the recording is, if it is not in the form. Raises `BadRequest` for a form that has both, or no URL."""
-    url = parse_http_url(form.fields.last(URL_FIELD), URL_FIELD)
+    url = parse_http_url(form.fields.text(URL_FIELD), URL_FIELD)
     if url is not None and form.has_file:
         raise BadRequest("send the recording as 'audio', or where it is as 'audio_url', not both")
     return url

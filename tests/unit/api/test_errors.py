@@ -55,6 +55,13 @@ def test_openais_type_follows_from_the_status(error: ScrivanoError, status: int,
     assert (response.status_code, told["type"], told["code"]) == (status, kind, code)
 
 
+def test_an_error_without_a_body_has_its_reason_in_a_header() -> None:
+    response = error_response(ErrorFormat.EMPTY, Problem(status=400, message="no 'Jürgen'\r\nX-A: b" + 1000 * "x"))
+
+    assert response.headers["X-Error"].startswith("no 'J?rgen'??X-A: bx")
+    assert len(response.headers["X-Error"]) == 500
+
+
 def test_who_is_to_come_back_is_told_when_and_who_has_a_job_which() -> None:
     assert problem_of(QueueFull(3, 30)).headers == {"Retry-After": "30"}
     assert problem_of(ModelNotReady("loading", 10)).headers == {"Retry-After": "10"}

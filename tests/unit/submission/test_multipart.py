@@ -87,7 +87,43 @@ def test_a_form_that_cannot_be_is_refused(body: bytes, message: str) -> None:
         parsed(body)
 
 
-@pytest.mark.parametrize("content_type", ["", "application/json", "multipart/form-data", "text/plain; boundary=b"])
-def test_another_content_type_is_refused(content_type: str) -> None:
-    with pytest.raises(MultipartError, match="send a multipart/form-data body with a boundary"):
+@pytest.mark.parametrize(
+    ("content_type", "message"),
+    [
+        ("", "the request has no Content-Type: send multipart/form-data with the recording in 'audio'"),
+        ("application/json", "the body is application/json: send multipart/form-data with the recording in 'audio'"),
+        ("text/plain; boundary=b", "the body is text/plain: send multipart/form-data"),
+        ("multipart/form-data", "the Content-Type has no boundary: do not set this header yourself"),
+    ],
+)
+def test_another_content_type_is_refused_with_what_to_send(content_type: str, message: str) -> None:
+    with pytest.raises(MultipartError, match=f"^multipart error: {message}"):
         parsed(FORM, content_type=content_type)
+
+
+@pytest.mark.parametrize("size_bytes", [4, MAX_FIELD_BYTES + 1, 3 * MAX_FIELDS_BYTES])
+def test_a_recording_in_another_field_is_named_and_its_bytes_are_not_those_of_a_field(size_bytes: int) -> None:
+    form, data = parsed(file(bytes(size_bytes), name="file"), field("language", b"de"), END)
+
+    with pytest.raises(BadRequest) as refused:
+        form.check_file("audio")
+    assert str(refused.value) == (
+        "missing 'audio' field: the recording belongs in 'audio'; this request has it in 'file'"
+    )
+    assert (form.fields.last("language"), data) == ("de", b"")
+
+
+def test_a_recording_without_a_file_name_is_known_by_its_type() -> None:
+    head = b'--b\r\nContent-Disposition: form-data; name="sound"\r\nContent-Type: audio/mpeg\r\n\r\n'
+    form, _ = parsed(head + bytes(MAX_FIELD_BYTES + 1) + b"\r\n" + END)
+
+    assert form.misplaced == "sound"
+
+
+def test_a_second_file_beside_the_recording_is_ignored_and_a_short_one_is_a_value() -> None:
+    form, data = parsed(
+        file(b"de", name="language", filename="blob"), file(b"RIFF"), file(bytes(2_000_000), name="x"), END
+    )
+
+    form.check_file("audio")
+    assert (form.fields.last("language"), data) == ("de", b"RIFF")

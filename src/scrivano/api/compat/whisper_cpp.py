@@ -104,7 +104,7 @@ def _job_request(form: Form) -> JobRequest:
         language=parse_language("en" if (language := fields.last("language")) is None else language),
         filename=form.filename,
         options=JobOptions(
-            prompt=fields.last("prompt") or None,
+            prompt=fields.text("prompt"),
             temperature=temperature or None,
             beam_size=min(beam_size, MAX_BEAM_SIZE) if beam_size > 0 else None,
         ),
@@ -113,7 +113,7 @@ def _job_request(form: Form) -> JobRequest:
 
 
 def _response_format(fields: FormFields) -> str:
-    name = fields.last("response_format") or "json"
+    name = fields.text("response_format") or "json"
     if name not in MEDIA_TYPES:
         raise BadParameter("response_format", f"response_format must be one of {', '.join(MEDIA_TYPES)}")
     return name
