@@ -49,7 +49,8 @@ class HubHandler(BaseHTTPRequestHandler):
         if path.startswith(f"/api/models/{REPOSITORY}/tree/"):
             self._json([_listed(name, data) for name, data in FILES.items()])
         elif re.fullmatch(rf"/api/models/{REPOSITORY}(/revision/.*)?", path):
-            self._json({"id": REPOSITORY, "sha": COMMIT, "siblings": [{"rfilename": name} for name in FILES]})
+            siblings = [{"rfilename": name, "size": len(data)} for name, data in FILES.items()]
+            self._json({"id": REPOSITORY, "sha": COMMIT, "siblings": siblings})
         else:
             self._file(path)
 

@@ -8,8 +8,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hub import REPOSITORY, hub
@@ -156,7 +158,7 @@ def test_the_demo_transcribes_the_bundled_recording_and_leaves_nothing_running(t
 
 
 def test_the_doctor_checks_this_machine(tmp_path: Path) -> None:
-    done = run("doctor", DATA_DIR=str(tmp_path / "data"))
+    done = run("doctor", DATA_DIR=str(tmp_path / "data"), WHISPER_MODEL="nano")
 
     assert done.returncode == 0, done.stdout
     for check in ("Scrivano", "processor", "libraries", "GPU", "model", "data folder", "test"):
@@ -268,3 +270,95 @@ def test_a_model_is_downloaded_at_its_first_load_and_told_how_far(tmp_path: Path
             assert text_of(server.ended(server.submit(CLIP, queue="true"))) == CATALOG[CLIP]["text"]
             log = [line for line in server.log if line["message"] == "downloading the model"]
     assert log[-1]["done_bytes"] == log[-1]["total_bytes"] > 1_000_000
+
+
+# starts that fail ------------------------------------------------------------------------------------------------
+
+# The modules are imported first, because the other user may not be able to read them.
+AS_AN_UNKNOWN_USER = """
+import encodings.idna, os, sys
+from scrivano.cli.console import exit_on_start_error
+from scrivano.server import build, run
+from scrivano.server.settings import Settings
+os.setgroups([])
+os.setgid(54321)
+os.setuid(54321)
+import typer
+try:
+    with exit_on_start_error():
+        run.run(Settings.load())
+except typer.Exit as done:
+    sys.exit(done.exit_code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("env", "reason"),
+    [
+        ({"WHISPER_MODEL_PATH": "/nowhere/model"}, "/nowhere/model does not exist"),
+        ({"CORS_ORIGINS": "https://*.example.org"}, "CORS_ORIGINS is 'https://*.example.org'"),
+        ({"DEVICE": "cuda", "CUDA_DEVICE": "99"}, "there is no CUDA device 99"),
+    ],
+)
+def test_a_start_that_fails_says_why_in_one_line(tmp_path: Path, env: dict[str, Any], reason: str) -> None:
+    done = run("serve", "--port", "0", DATA_DIR=str(tmp_path), **env)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert reason in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize(
+    ("env", "reason"),
+    [
+        ({}, "user 54321 has no home folder: set DATA_DIR"),
+        ({"DATA_DIR": "~/scrivano"}, "user 54321 has no home folder: set DATA_DIR"),
+        (
+            {"DATA_DIR": "OPEN", "WHISPER_MODEL": "tiny"},
+            "user 54321 has no home folder for the model tiny: set HF_HOME",
+        ),
+        ({"HOME": "/"}, "cannot write to /.local/share/scrivano"),
+    ],
+)
+def test_a_user_without_a_home_is_told_what_to_set(tmp_path: Path, env: dict[str, str], reason: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        given = {name: value.replace("OPEN", folder) for name, value in env.items()}
+        done = subprocess.run(
+            [sys.executable, "-c", AS_AN_UNKNOWN_USER],
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", ""), "PORT": "0", **given},
+            capture_output=True,
+            text=True,
+            cwd=folder,
+            timeout=60,
+        )
+
+        assert (done.returncode, reason in done.stderr) == (2, True), done.stderr
+        assert done.stderr.count("\n") == 1
+        assert not (Path(folder) / "~").exists()
+
+
+# doctor ----------------------------------------------------------------------------------------------------------
+
+
+def test_doctor_asks_the_hub_for_a_model_that_is_not_there(tmp_path: Path) -> None:
+    with hub() as one:
+        done = run(
+            "doctor",
+            WHISPER_MODEL=REPOSITORY,
+            HF_HOME=str(tmp_path / "hf"),
+            HF_ENDPOINT=one.url,
+            DATA_DIR=str(tmp_path),
+        )
+    assert f"model: {REPOSITORY}, will be downloaded at its first load (" in done.stdout
+    assert done.returncode == 0
+
+
+def test_doctor_reports_a_hub_that_cannot_be_reached(tmp_path: Path) -> None:
+    gone = "http://127.0.0.1:9"
+
+    done = run("doctor", WHISPER_MODEL="tiny", HF_HOME=str(tmp_path / "hf"), HF_ENDPOINT=gone, DATA_DIR=str(tmp_path))
+
+    assert done.returncode == 1
+    assert f"wrong model: tiny is not downloaded, and {gone} does not have it or cannot be reached" in done.stdout

@@ -7,7 +7,6 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -17,23 +16,21 @@ from importlib.util import find_spec
 from rich.console import Console
 
 from scrivano import __version__
-from scrivano.cli.model_cache import is_downloaded
+from scrivano.cli.model_cache import HubError, cache_folder, download_bytes, is_downloaded
 from scrivano.cli.temporary_server import temporary_server
 from scrivano.client import Client
 from scrivano.domain.errors import ScrivanoError
 from scrivano.engines.catalog import default_model
 from scrivano.engines.gpu_memory import GpuMemory, NvmlReader
+from scrivano.engines.model_path import check_model_path
 from scrivano.server.settings import Settings
+from scrivano.server.start_checks import count_cuda_devices
 
 __all__ = ["run_checks"]
 
 LIBRARIES = ("ctranslate2", "faster-whisper", "av", "onnxruntime", "sqlalchemy", "fastapi", "uvicorn")
 
 WHISPER_CPP = "pywhispercpp"
-INSTALL_WHISPER_CPP = "pip install 'scrivano[whispercpp]'"
-
-# Runs in a child process, because a broken driver may crash the process that uses it.
-CUDA_PROBE = "import ctranslate2; print(ctranslate2.get_cuda_device_count())"
 
 
 class CheckFailed(Exception):
@@ -76,8 +73,7 @@ def _gpu() -> str:
     memory = _first_gpu(Settings.load())
     if memory is None:
         return "none found; the model runs on the processor"
-    probe = subprocess.run([sys.executable, "-c", CUDA_PROBE], capture_output=True, text=True, timeout=60)
-    if probe.stdout.strip() in ("", "0"):
+    if not count_cuda_devices():
         raise CheckFailed(f"CTranslate2 cannot use the {memory.name}: check the driver, or set DEVICE=cpu")
     return f"{memory.name}, {memory.free_mb} of {memory.total_mb} MB free"
 
@@ -93,12 +89,30 @@ def _model() -> str:
     settings = Settings.load()
     path = settings.whisper_model_path
     if path is not None:
-        if path.is_file() and not find_spec(WHISPER_CPP):
-            raise CheckFailed(f"{path} is a GGML file, which needs whisper.cpp: {INSTALL_WHISPER_CPP}")
+        check_model_path(path)
         return str(path)
     memory = _first_gpu(settings)
     name = settings.whisper_model or default_model(memory.total_mb if memory else None)
-    return f"{name}, {'downloaded' if is_downloaded(name) else 'will be downloaded at its first load'}"
+    return f"{name}, downloaded" if is_downloaded(name) else f"{name}, {_download(name)}"
+
+
+def _download(name: str) -> str:
+    """Ask the hub for the size of the model, and compare it with the free disk space."""
+    try:
+        size_bytes = download_bytes(name)
+    except HubError as error:
+        raise CheckFailed(
+            f"{name} is not downloaded, and {error}: check the network, set HF_ENDPOINT to a mirror, or"
+            " WHISPER_MODEL_PATH to a model on disk"
+        ) from error
+    folder = cache_folder()
+    free = shutil.disk_usage(folder).free
+    if free < size_bytes:
+        raise CheckFailed(
+            f"{name} is a download of {size_bytes / 1e6:.0f} MB, but {folder} has {free / 1e6:.0f} MB free: free some"
+            " space, or set HF_HOME to a folder on another disk"
+        )
+    return f"will be downloaded at its first load ({size_bytes / 1e6:.0f} MB; {free / 1e9:.1f} GB free)"
 
 
 def _data_folder() -> str:

@@ -15,10 +15,12 @@ Modules, each may import only those below it:
     decoding_rules  Whisper's rules over decoded tokens (pure)
     failures        classifies the exceptions of model libraries
     model_files     a model's files: on disk, in the hub's cache, or downloaded
+    model_path      checks a model on disk without loading it
+    ggml            checks that a file is a complete GGML model
     catalog         the models that a name can mean, and the memory that they need
     gpu_memory      free and used memory of GPUs (NVML)
     cpu_tuning      settings that make decoding on a CPU faster
     engine          the Engine protocol and its values
 """
 
-__all__ = ["catalog", "gpu_memory"]
+__all__ = ["catalog", "gpu_memory", "model_path"]

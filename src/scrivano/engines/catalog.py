@@ -13,6 +13,7 @@ from pathlib import Path
 from scrivano.domain.errors import ModelUnavailable
 
 __all__ = [
+    "FILES",
     "NANO",
     "REPOSITORIES",
     "ModelSource",
@@ -27,6 +28,9 @@ __all__ = [
 NANO = "nano"
 
 NANO_FOLDER = Path(__file__).parent.parent / "nano"
+
+# The files that faster-whisper downloads from a repository (`faster_whisper.utils.download_model`).
+FILES = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
 
 # faster-whisper's names (`faster_whisper.utils.available_models`) and repositories; a test compares them.
 REPOSITORIES = {

@@ -13,12 +13,9 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, Repo
 from huggingface_hub.utils.tqdm import tqdm
 
 from scrivano.domain.errors import ModelUnavailable
-from scrivano.engines.catalog import ModelSource
+from scrivano.engines.catalog import FILES, ModelSource
 
-__all__ = ["FILES", "OnBytes", "fetch"]
-
-# The files that faster-whisper downloads from a repository (`faster_whisper.utils.download_model`).
-FILES = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
+__all__ = ["OnBytes", "fetch"]
 
 # Called with the bytes that were downloaded and the bytes in all (None: not known yet), from several threads.
 OnBytes = Callable[[int, int | None], None]

@@ -66,7 +66,7 @@ class DiskSpace:
         elif self._size() != self._reserve_bytes:
             self._path.unlink(missing_ok=True)
             self.short = bool(self._reserve_bytes)
-            self.restore()
+            self._make_reserve()
 
     def release(self) -> None:
         """The disk is full: delete the reserve. Never raises; may be called again."""
@@ -78,15 +78,21 @@ class DiskSpace:
 
     def restore(self) -> None:
         """Make the reserve again as soon as there is space for it. Cheap if there is nothing to do; never raises."""
-        if self.short and self._fits(0):
-            try:
-                self._allocate()
-            except OSError as error:
-                logger.warning("cannot make the reserve: %s", error)
-                self.release()
-            else:
-                self.short = False
-                logger.info("there is enough free disk space again")
+        if self._make_reserve():
+            logger.info("there is enough free disk space again")
+
+    def _make_reserve(self) -> bool:
+        """Returns whether the reserve is missing no longer."""
+        if not (self.short and self._fits(0)):
+            return False
+        try:
+            self._allocate()
+        except OSError as error:
+            logger.warning("cannot make the reserve: %s", error)
+            self.release()
+            return False
+        self.short = False
+        return True
 
     def _fits(self, size_bytes: int) -> bool:
         # A released reserve is made again first, so uploads may not use its space.

@@ -7,6 +7,7 @@ Modules, each may import only those below it:
 
     run          sockets, signals and the exit code
     build        create every part
+    start_checks what would fail only at the first load of a model
     lifespan     what runs in the background while the application serves
     gauges       the metrics that are read at each scrape
     devices      which device and models follow from the settings and the machine
@@ -16,4 +17,4 @@ Modules, each may import only those below it:
     settings     every setting: flags, environment, file
 """
 
-__all__ = ["run", "settings"]
+__all__ = ["run", "settings", "start_checks"]

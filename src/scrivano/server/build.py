@@ -33,6 +33,7 @@ from scrivano.server.devices import choose_device, runner_options, served_models
 from scrivano.server.gauges import gauges
 from scrivano.server.lifespan import Lifespan, WyomingOptions
 from scrivano.server.settings import Settings
+from scrivano.server.start_checks import check_start
 from scrivano.store.database import Database
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
@@ -121,6 +122,7 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
     if traces is not None:
         cleanup.callback(traces.close)
     cleanup.callback(memory.close)
+    check_start(settings, memory)
     metrics = Metrics()
     emit = _emit_to([metrics.emit] if traces is None else [metrics.emit, traces.emit])
     wake_ups = WakeUps()

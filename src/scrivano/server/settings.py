@@ -31,9 +31,13 @@ def _lower(value: object) -> object:
 AnyCase = BeforeValidator(_lower)
 
 # `~` is the home folder. Environment variables and the settings file are not expanded by a shell.
-HomePath = Annotated[
-    Path, BeforeValidator(lambda value: os.path.expanduser(value) if isinstance(value, str) else value)
-]
+# Raises `RuntimeError` if there is no home folder.
+HomePath = Annotated[Path, BeforeValidator(lambda value: Path(value).expanduser() if isinstance(value, str) else value)]
+
+
+def _user_data_folder() -> Path:
+    """Raises `RuntimeError` if there is no home folder; platformdirs would make a folder named `~` then."""
+    return user_data_path("scrivano", appauthor=False).expanduser()
 
 
 def _networks(value: object) -> object:
@@ -91,15 +95,26 @@ def _aliases(value: object) -> object:
 
 def _origins(value: object) -> object:
     """Parse a comma-separated list of origins. The result is as browsers send them."""
-    if not isinstance(value, str):
-        return value
-    origins = tuple(text.strip().rstrip("/").lower() for text in value.split(","))
-    if not all(text == "*" or _ORIGIN.fullmatch(text) for text in origins):
+    return tuple(_origin(text.strip()) for text in value.split(",")) if isinstance(value, str) else value
+
+
+def _origin(text: str) -> str:
+    """As a browser sends it: in lower case, without the default port, with an international name in ASCII.
+
+    Origins are compared as a whole, so one with a wildcard (`https://*.example.org`) would match no page.
+    """
+    if text == "*":
+        return text
+    found = _ORIGIN.fullmatch(text.rstrip("/").lower())
+    if found is None:
         raise ValueError("an origin has only a scheme, a host and a port")
-    return origins
+    scheme, host, port = found["scheme"], found["host"], found["port"] or ""
+    host = host if host.isascii() else host.encode("idna").decode()
+    return f"{scheme}://{host}{'' if port == _DEFAULT_PORTS.get(scheme) else port}"
 
 
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+")
+_ORIGIN = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>\[[0-9a-f:.]+\]|[^/?#@:*\s]+)(?P<port>:\d+)?")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 Names = tuple[Annotated[str, Field(min_length=1)], ...]
 Indices = tuple[Annotated[int, Field(ge=0)], ...]
@@ -118,7 +133,7 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on; `0.0.0.0` for all IPv4 addresses.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0: any free port.")
     data_dir: HomePath = Field(
-        default_factory=lambda: user_data_path("scrivano", appauthor=False),
+        default_factory=_user_data_folder,
         description="Folder for jobs and recordings. Unset: the user's data folder.",
     )
     whisper_model: str | None = Field(
@@ -281,6 +296,10 @@ class Settings(BaseModel):
         except ValidationError as error:
             messages = dict.fromkeys(_message(given, detail) for detail in error.errors())
             raise StartError("; ".join(messages)) from error
+        except RuntimeError as error:
+            raise StartError(
+                f"user {os.getuid()} has no home folder: set DATA_DIR to an absolute path, or set HOME"
+            ) from error
 
 
 def variable(field: str) -> str:

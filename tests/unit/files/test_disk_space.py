@@ -79,3 +79,10 @@ def test_another_size_replaces_the_old_reserve(tmp_path: Path, size: int) -> Non
 
     assert not disk_space.short
     assert [path.stat().st_size for path in tmp_path.iterdir()] == ([size] if size else [])
+
+
+def test_a_first_start_does_not_speak_of_a_full_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        settled(tmp_path, Disk(5000))
+
+    assert caplog.messages == []

@@ -72,6 +72,27 @@ def test_networks_are_a_comma_separated_list() -> None:
     assert Settings.load({}, None, {}).allow_networks is None
 
 
+@pytest.mark.parametrize("origin", ["https://*.example.org", "https://app.example.org:*", "http://*", "*.example.org"])
+def test_an_origin_that_matches_no_page_is_refused(origin: str) -> None:
+    assert message_for({"CORS_ORIGINS": origin}).endswith(
+        "it must be origins like https://app.example.org, separated by commas, or *"
+    )
+
+
+def test_origins_are_as_browsers_send_them() -> None:
+    given = "https://App.example.org:443/, http://localhost:3000, http://[::1]:80, https://bücher.example, *"
+
+    settings = Settings.load({}, None, {"CORS_ORIGINS": given})
+
+    assert settings.cors_origins == (
+        "https://app.example.org",
+        "http://localhost:3000",
+        "http://[::1]",
+        "https://xn--bcher-kva.example",
+        "*",
+    )
+
+
 def test_webhook_secrets_never_appear_in_messages() -> None:
     first, second = base64.b64encode(b"1" * 24).decode(), base64.b64encode(b"2" * 32).decode()
 

@@ -14,17 +14,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from scrivano.domain.decoding import DecodingOptions
-from scrivano.domain.errors import ModelUnavailable
 from scrivano.engines.adapter import BEST_OF, Hypothesis, Sample, Window, WindowText
 from scrivano.engines.ct2.model import Ct2Model
 from scrivano.engines.decoding_rules import TokenTimes, token_cap
 from scrivano.engines.engine import LoadOptions
+from scrivano.engines.model_path import check_folder
 from scrivano.engines.words import token_times
 
 if TYPE_CHECKING:
@@ -43,8 +42,6 @@ WINDOW_FRAMES = 3000
 # With LATENCY=fast, a window is padded with at least a second of silence, up to a multiple of 5 s: Whisper needs some
 # silence to end its text, and few lengths make larger batches.
 FRAMES_STEP, SILENCE_FRAMES = 500, 100
-
-NEEDED_FILES = ("model.bin", "config.json", "tokenizer.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +96,7 @@ class Ct2Adapter:
     batching = True
 
     def __init__(self, options: LoadOptions) -> None:
-        _check_folder(options.path)
+        check_folder(options.path)
         self._options = options
         self._model = Ct2Model(options)
         # On a GPU the other windows of a batch change the last bits anyway, so nothing is gained by sampling alone.
@@ -213,15 +210,6 @@ class Ct2Adapter:
 
     def _prompts(self, windows: Sequence[Window[Features]], prompt: Sequence[int]) -> list[list[int]]:
         return [self.tokenizer.prompt(prompt, window.language, window.task) for window in windows]
-
-
-def _check_folder(folder: Path) -> None:
-    missing = [name for name in NEEDED_FILES if not (folder / name).is_file()]
-    if missing:
-        raise ModelUnavailable(
-            f"{folder} is not a CTranslate2 Whisper model: it lacks {', '.join(missing)}; "
-            "convert the model with ct2-transformers-converter (--copy_files tokenizer.json preprocessor_config.json)"
-        )
 
 
 def _caps(windows: Sequence[Window[Features]]) -> list[int]:

@@ -4,7 +4,6 @@ Modules, each may import only those below it:
 
     adapter     the adapter: chunk after chunk
     model       what we use of pywhispercpp's bindings
-    ggml        checks that a file is a complete GGML model
     vocabulary  text to tokens and back
 """
 

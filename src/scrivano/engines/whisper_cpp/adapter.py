@@ -23,7 +23,7 @@ from scrivano.domain.decoding import DecodingOptions
 from scrivano.engines.adapter import Hypothesis, Sample, Window, WindowText
 from scrivano.engines.decoding_rules import TokenTimes, token_cap
 from scrivano.engines.engine import LoadOptions
-from scrivano.engines.whisper_cpp.ggml import check_ggml
+from scrivano.engines.ggml import check_ggml
 from scrivano.engines.whisper_cpp.model import CppModel, Request
 from scrivano.engines.whisper_cpp.vocabulary import Vocabulary
 

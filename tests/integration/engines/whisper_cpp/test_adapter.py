@@ -13,7 +13,7 @@ from engine_support import NANO_FOLDER, Wire, described, prepared, samples, work
 from scrivano.domain.decoding import DecodingOptions
 from scrivano.domain.errors import ModelUnavailable
 from scrivano.engines.engine import AudioChunk, LoadOptions
-from scrivano.engines.whisper_cpp.ggml import check_ggml
+from scrivano.engines.ggml import check_ggml
 from scrivano.engines.window_loop import WindowLoop
 
 pytest.importorskip("_pywhispercpp", reason="pywhispercpp is not installed")

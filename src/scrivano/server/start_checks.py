@@ -1,0 +1,82 @@
+"""What would fail only at the first load of a model, checked at startup."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from scrivano.domain.errors import ModelUnavailable, StartError
+from scrivano.engines.catalog import find_model
+from scrivano.engines.gpu_memory import MemoryReader
+from scrivano.engines.model_path import check_model_path
+from scrivano.server.devices import model_names
+from scrivano.server.settings import Settings
+
+__all__ = ["check_device", "check_downloads", "check_model_on_disk", "check_start", "count_cuda_devices"]
+
+# Runs in a child process, because a broken driver may crash the process that uses it.
+CUDA_PROBE = "import ctranslate2; print(ctranslate2.get_cuda_device_count())"
+PROBE_S = 60
+
+# Each of them names the folder of downloaded models (huggingface_hub).
+CACHE_VARIABLES = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME")
+
+
+def check_start(settings: Settings, memory: MemoryReader) -> None:
+    """Raises `StartError`: one line that says what to change."""
+    check_model_on_disk(settings)
+    check_device(settings, memory, count_cuda_devices)
+    check_downloads(settings, model_names(settings, memory), os.environ)
+
+
+def check_model_on_disk(settings: Settings) -> None:
+    """Raises `StartError` if WHISPER_MODEL_PATH is no model."""
+    if settings.whisper_model_path is None:
+        return
+    try:
+        check_model_path(settings.whisper_model_path)
+    except ModelUnavailable as error:
+        raise StartError(f"WHISPER_MODEL_PATH: {error}") from error
+
+
+def check_device(settings: Settings, memory: MemoryReader, cuda_devices: Callable[[], int]) -> None:
+    """Raises `StartError` if DEVICE is `cuda` and a device of CUDA_DEVICE does not exist.
+
+    `cuda_devices` takes seconds, so it is called only if NVML cannot read a device, as on some boards.
+    """
+    if settings.device != "cuda" or all(memory.read(gpu) is not None for gpu in settings.cuda_device):
+        return
+    found = cuda_devices()
+    missing = [gpu for gpu in settings.cuda_device if gpu >= found]
+    if missing:
+        raise StartError(
+            f"DEVICE is 'cuda', but there is no CUDA device {', '.join(map(str, missing))} (found: {found}):"
+            " check the driver (nvidia-smi) and the container's GPU access (--gpus all), or set DEVICE=cpu"
+        )
+
+
+def check_downloads(settings: Settings, models: tuple[str, ...], environ: Mapping[str, str]) -> None:
+    """Raises `StartError` if a model must be downloaded, and there is no folder for it."""
+    with suppress(RuntimeError):
+        Path.home()
+        return
+    downloaded = models if settings.whisper_model_path is None else models[1:]
+    needed = [name for name in downloaded if find_model(name).repository is not None]
+    if needed and not any(environ.get(name) for name in CACHE_VARIABLES):
+        raise StartError(
+            f"user {os.getuid()} has no home folder for the model {needed[0]}: set HF_HOME to a folder for downloaded"
+            " models, or WHISPER_MODEL_PATH to a model on disk"
+        )
+
+
+def count_cuda_devices() -> int:
+    """How many CUDA devices CTranslate2 can use; 0 if it cannot be asked."""
+    try:
+        probe = subprocess.run([sys.executable, "-c", CUDA_PROBE], capture_output=True, text=True, timeout=PROBE_S)
+        return int(probe.stdout)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return 0
