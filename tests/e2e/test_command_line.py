@@ -276,7 +276,7 @@ def test_a_model_is_downloaded_at_its_first_load_and_told_how_far(tmp_path: Path
 
 # The modules are imported first, because the other user may not be able to read them.
 AS_AN_UNKNOWN_USER = """
-import encodings.idna, os, sys
+import encodings.idna, os, pynvml, sys
 from scrivano.cli.console import exit_on_start_error
 from scrivano.server import build, run
 from scrivano.server.settings import Settings
