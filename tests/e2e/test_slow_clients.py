@@ -197,6 +197,18 @@ def test_more_connections_than_allowed_are_told_to_come_back(server: Served) -> 
     until(lambda: server.http.get("/health").status_code == 200)
 
 
+def test_a_client_beyond_the_limit_reads_its_answer_though_it_sends_a_body(server: Served) -> None:
+    with ExitStack() as open_ones:
+        for _ in range(CONNECTIONS):
+            open_ones.enter_context(closing(connected(server)))
+        for _ in range(5):
+            with closing(connected(server)) as sock:
+                sock.sendall(FORM + b"Content-Length: 300000\r\n\r\n" + b"x" * 300_000)
+                time.sleep(0.1)
+                assert answer(sock)[0] == 503
+    until(lambda: server.http.get("/health").status_code == 200)
+
+
 FIELD = b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n%s\r\n'
 
 

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -22,7 +22,7 @@ from scrivano.api.compat import openai, whisper_asr, whisper_cpp
 from scrivano.api.errors import Problem, error_response, problem_of
 from scrivano.api.middleware.authorization import Authorization
 from scrivano.api.middleware.blank_parameters import BlankParameters
-from scrivano.api.middleware.body_limits import ANY_RATE, BodyLimits, BodyRate
+from scrivano.api.middleware.body_limits import ANY_RATE, BodyLimits, BodyRate, Uploading
 from scrivano.api.middleware.request_telemetry import RequestTelemetry, RequestTelemetryOptions
 from scrivano.api.middleware.security_headers import SecurityHeaders
 from scrivano.api.openapi import complete
@@ -76,13 +76,15 @@ class HttpOptions:
     """How the application is exposed.
 
     `keys` None: no API keys are needed. `origins`: web origins whose scripts may call, `*` for all. `docs`: serve the
-    documentation page. `body_rate`: how slowly request bodies may arrive. `telemetry` None: requests are not recorded.
+    documentation page. `body_rate`: how slowly request bodies may arrive. `uploading`: those with a recording, to be
+    stopped with the server. `telemetry` None: requests are not recorded.
     """
 
     keys: KeyRing | None = None
     origins: Sequence[str] = ()
     docs: bool = True
     body_rate: BodyRate = ANY_RATE
+    uploading: Uploading = field(default_factory=Uploading)
     telemetry: RequestTelemetryOptions | None = None
 
 
@@ -133,7 +135,7 @@ class _Application(FastAPI):
         options, app = self._options, super().build_middleware_stack()
         if options.keys is not None:
             app = Authorization(app, options.keys, RateLimiter(time.monotonic))
-        app = BodyLimits(app, options.body_rate)
+        app = BodyLimits(app, options.body_rate, options.uploading)
         if options.origins:
             # Outside of authorization: a browser sends preflight requests without a key.
             app = CORSMiddleware(

@@ -34,6 +34,7 @@ from scrivano.domain.errors import (
     UploadConflict,
     UploadNotFound,
     UploadStalled,
+    UploadStopped,
     UploadTaken,
     WorkerGone,
     WrongContentType,
@@ -82,6 +83,7 @@ HTTP_STATUS: dict[type[ScrivanoError], int] = {
     NotAllowed: 403,
     QueueFull: 429,
     ServerStopping: 503,
+    UploadStopped: 503,
     StorageFull: 507,
     TooLarge: 413,
     TranscriptNotReady: 409,
@@ -113,7 +115,7 @@ class Problem:
 def problem_of(error: ScrivanoError) -> Problem:
     headers: dict[str, str] = {}
     plain_body = None
-    if isinstance(error, LimitReached | ModelNotReady | QueueFull | ServerStopping):
+    if isinstance(error, LimitReached | ModelNotReady | QueueFull | ServerStopping | UploadStopped):
         headers["Retry-After"] = str(error.retry_after_secs)
     if isinstance(error, NoKey | NotAllowed):
         headers["WWW-Authenticate"] = _challenge(error)

@@ -11,6 +11,7 @@ ScrivanoError
 ├── NotAllowed            the API key lacks the scope that the request needs
 ├── LimitReached          an API key has reached one of its limits; says when to retry
 ├── UploadStalled         the body arrived too slowly, or stopped
+├── UploadStopped         the server stops before the body is complete
 ├── KeyReused             an Idempotency-Key was used for another submission
 ├── TooLarge              the upload exceeds this server's limit
 ├── UploadNotFound        the upload does not exist, has expired, or was deleted
@@ -85,6 +86,7 @@ __all__ = [
     "UploadConflict",
     "UploadNotFound",
     "UploadStalled",
+    "UploadStopped",
     "UploadTaken",
     "WorkerGone",
     "WrongContentType",
@@ -319,6 +321,16 @@ class JobFailed(ScrivanoError):
 class JobCancelled(JobFailed):
     def __init__(self, job_id: str) -> None:
         super().__init__(job_id, "job_cancelled", f"job {job_id} was cancelled")
+
+
+class UploadStopped(ScrivanoError):
+    """The server stops before an upload is complete."""
+
+    code = "server_stopping"
+    retry_after_secs = 5
+
+    def __init__(self) -> None:
+        super().__init__("the server is stopping: send the recording again when the server is back")
 
 
 class ServerStopping(ScrivanoError):

@@ -15,7 +15,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from scrivano.api.app import HttpOptions, create_app
-from scrivano.api.middleware.body_limits import BodyRate
+from scrivano.api.middleware.body_limits import BodyRate, Uploading
 from scrivano.api.middleware.request_telemetry import RequestTelemetryOptions
 from scrivano.api.schemas import job_json
 from scrivano.api.services import Services
@@ -86,9 +86,12 @@ class ServerParts:
     app: FastAPI
     runner: Runner
     wake_ups: WakeUps
+    uploading: Uploading
 
     def prepare_shutdown(self) -> None:
-        """End the calls that wait for a job, and start no new batch: batches may end while the open requests end."""
+        """Refuse the uploads that are arriving, end the calls that wait for a job, and start no new batch: batches may
+        end while the open requests end."""
+        self.uploading.stop()
         self.wake_ups.stop()
         self.runner.drain()
 
@@ -182,7 +185,12 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
         closers=[webhooks.close, downloads.close],
     )
     http_options = _http_options(settings, keys, emit, traces)
-    return ServerParts(app=create_app(services, lifespan, http_options), runner=runner, wake_ups=wake_ups)
+    return ServerParts(
+        app=create_app(services, lifespan, http_options),
+        runner=runner,
+        wake_ups=wake_ups,
+        uploading=http_options.uploading,
+    )
 
 
 def _submission(

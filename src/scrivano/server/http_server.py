@@ -44,6 +44,13 @@ ACCEPTED_AT_ONCE = 64
 # How many connections may wait in the kernel to be accepted.
 BACKLOG = 512
 
+# How long the client may take to read a response that ends the connection. Closing at once, while data arrives, would
+# send a reset, which may discard the response on the client's side.
+LINGER_S = 2
+
+# So many refused connections may linger; more are closed at once.
+MAX_LINGERING = 128
+
 _REASONS = {
     400: ("Bad Request", "this is not a valid HTTP request"),
     408: ("Request Timeout", "the request's header fields arrived too slowly: send them at once"),
@@ -110,13 +117,25 @@ class HttpServer(uvicorn.Server):
 
 def _connection_class(limits: ConnectionLimits) -> type[HttpToolsProtocol]:
     """uvicorn creates an instance for each connection and passes no arguments of ours, so the class has the limits."""
-    return type("Connection", (Connection,), {"limits": limits})
+    return type("Connection", (Connection,), {"limits": limits, "refused": set()})
+
+
+class _ResponseTransport:
+    """The transport of one response: `close` leaves a client that still sends its request the time to read it."""
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self._transport = transport
+        self.close = close
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class Connection(HttpToolsProtocol):
     """Measures the size and duration of each request's head, and ignores `Upgrade`; everything else is uvicorn's."""
 
     limits: ClassVar[ConnectionLimits]
+    refused: ClassVar[set[Connection]] = set()  # those beyond `limits.connections` that linger
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
@@ -124,6 +143,7 @@ class Connection(HttpToolsProtocol):
         self._received = False
         self._in_head = False
         self._in_body = False
+        self._lingering = False
         self._head_bytes = 0  # received since the head started, while the head is incomplete
         self._parsed_bytes = 0  # of the URL and header fields that were parsed
         self._discarded_bytes = 0
@@ -133,16 +153,19 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
         if len(self.connections) > self.limits.connections:
+            self.connections.discard(self)
             self._refuse(503)
+            self._linger_as_refused()
         else:
             self._start_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self.refused.discard(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        if self._lingering or self.transport.is_closing():
             return
         self._received = True
         was_in_head = self._in_head
@@ -150,7 +173,7 @@ class Connection(HttpToolsProtocol):
             self._start_head()  # Before the parser reports it: empty lines before a request count, too.
         self._discarded_bytes += len(data)
         super().data_received(data)
-        if was_in_head and self._in_head and not self.transport.is_closing():  # The parser may have refused it already.
+        if was_in_head and self._in_head and not self._lingering:  # The parser may have refused it already.
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse(431)
@@ -174,6 +197,7 @@ class Connection(HttpToolsProtocol):
         self._in_head, self._in_body = False, True
         self._stop_timer()
         super().on_headers_complete()
+        self.cycle.transport = _ResponseTransport(self.transport, self._close)  # type: ignore[assignment]
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
@@ -181,7 +205,7 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self._in_body and not self.transport.is_closing():
+        if self._in_body and not self._lingering and not self.transport.is_closing():
             # The response was sent before the body was complete. Closing the connection now would send a reset, which
             # may discard the response on the client's side. So the rest of the body is received and discarded.
             self._drain_body()
@@ -232,7 +256,27 @@ class Connection(HttpToolsProtocol):
         head = f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         more = "X-Content-Type-Options: nosniff\r\n" + ("Retry-After: 5\r\n" if status == 503 else "")
         self.transport.write(f"{head}{more}Connection: close\r\n\r\n".encode() + body)
-        self.transport.close()
+        self._linger()
+
+    def _close(self) -> None:
+        """After the response of the last request on this connection."""
+        if self._in_body:
+            self._linger()
+        else:
+            self.transport.close()
+
+    def _linger(self) -> None:
+        """Tell the client that nothing more comes, and discard what it sends until it closes, too."""
+        self._lingering = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._start_timer(LINGER_S, self.transport.close)
+
+    def _linger_as_refused(self) -> None:
+        if len(self.refused) < MAX_LINGERING:
+            self.refused.add(self)
+        else:
+            self.transport.close()
 
     def _start_timer(self, after_s: float, callback: Callable[[], None]) -> None:
         self._stop_timer()

@@ -61,6 +61,7 @@ class Transport(asyncio.Transport):
         super().__init__()
         self.written = b""
         self.closed = False
+        self.ended = False
 
     def get_extra_info(self, name: str, default: object = None) -> object:
         return default
@@ -73,6 +74,12 @@ class Transport(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return self.closed
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.ended = True
 
     def pause_reading(self) -> None:
         pass
@@ -113,7 +120,7 @@ def test_a_head_that_is_too_large_is_refused() -> None:
             connection, transport = connect(server().config, ServerState())
             for start in range(0, len(data), 1000):
                 connection.data_received(data[start : start + 1000])
-            assert (status(transport), transport.closed) == (431, True)
+            assert (status(transport), transport.ended, transport.closed) == (431, True, False)
 
     asyncio.run(run())
 
@@ -124,7 +131,7 @@ def test_a_head_that_takes_too_long_is_refused_and_an_unused_connection_is_close
         _, unused_transport = connect(server().config, ServerState())
         slow.data_received(b"GET / HTTP/1.1\r\nA:")
         await asyncio.sleep(5 * LIMITS.head_s)
-        assert (status(slow_transport), slow_transport.closed) == (408, True)
+        assert (status(slow_transport), slow_transport.ended) == (408, True)
         assert (status(unused_transport), unused_transport.closed) == (0, True)
 
     asyncio.run(run())

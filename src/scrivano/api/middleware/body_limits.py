@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect
@@ -11,9 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from scrivano.api.errors import error_response, problem_of
 from scrivano.api.routing import policy_of
-from scrivano.domain.errors import ScrivanoError, TooLarge, UploadStalled
+from scrivano.domain.errors import ScrivanoError, TooLarge, UploadStalled, UploadStopped
 
-__all__ = ["ANY_RATE", "MAX_SMALL_BYTES", "BodyLimits", "BodyRate"]
+__all__ = ["ANY_RATE", "MAX_SMALL_BYTES", "BodyLimits", "BodyRate", "Uploading"]
 
 # Limit for bodies without a recording: they are read into memory.
 MAX_SMALL_BYTES = 1024 * 1024
@@ -30,12 +32,38 @@ class BodyRate:
 ANY_RATE = BodyRate()
 
 
-class BodyLimits:
-    """ASGI middleware. For the route, a client beyond a limit has disconnected; this sends the response (408, 413)."""
+class Uploading:
+    """The uploads that are arriving. Use it on the event loop only."""
 
-    def __init__(self, app: ASGIApp, rate: BodyRate) -> None:
+    def __init__(self) -> None:
+        self._stopped = False
+        self._bodies: set[_Body] = set()
+
+    def stop(self) -> None:
+        """Refuse these uploads and all later ones with 503, because the server is stopping."""
+        self._stopped = True
+        for body in self._bodies:
+            body.stop()
+
+    @contextmanager
+    def track(self, body: _Body) -> Iterator[None]:
+        self._bodies.add(body)
+        if self._stopped:
+            body.stop()
+        try:
+            yield
+        finally:
+            self._bodies.discard(body)
+
+
+class BodyLimits:
+    """ASGI middleware. For the route, a client beyond a limit has disconnected; this sends the response (408, 413, or
+    503 while the server stops)."""
+
+    def __init__(self, app: ASGIApp, rate: BodyRate, uploading: Uploading) -> None:
         self._app = app
         self._rate = rate
+        self._uploading = uploading
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -43,7 +71,8 @@ class BodyLimits:
             return
         body = _Body(self._rate, scope, receive, send)
         try:
-            await self._app(scope, body.receive, body.send)
+            with self._uploading.track(body) if policy_of(scope).takes_recording else nullcontext():
+                await self._app(scope, body.receive, body.send)
         except ClientDisconnect:
             if not body.refused:
                 raise
@@ -67,17 +96,28 @@ class _Body:
         self._send = send
         self._response_started = False
         self._complete = False
+        self._stopped = False
+        self._timeout: asyncio.Timeout | None = None
+
+    def stop(self) -> None:
+        self._stopped = True
+        if self._timeout is not None:
+            self._timeout.reschedule(asyncio.get_running_loop().time())
 
     async def receive(self) -> Message:
         if self._complete:
             return {"type": "http.disconnect"} if self.refused else await self._receive()
+        if self._stopped:
+            return await self._refuse(UploadStopped())
         started_at = asyncio.get_running_loop().time()
         timeout_s = None if self._wait_left_s == math.inf else max(0.0, self._wait_left_s)
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s) as self._timeout:
                 message = await self._receive()
         except TimeoutError:
-            return await self._refuse(UploadStalled())
+            return await self._refuse(UploadStopped() if self._stopped else UploadStalled())
+        finally:
+            self._timeout = None
         size_bytes = len(message.get("body", b""))
         self._update_wait(asyncio.get_running_loop().time() - started_at, size_bytes)
         self._bytes_left -= size_bytes
