@@ -9,6 +9,7 @@ Modules, each may import only those below it:
     compat            other servers' protocols
     routes            the native interface
     services          the parts of the server that routes use, as dependencies
+    long_calls        calls that wait longer than proxies do
     request_body      a request's body for `submission`
     middleware        authorization, limits of bodies, telemetry, security headers
     documentation     request bodies, examples and error descriptions of the OpenAPI document
@@ -20,4 +21,4 @@ Modules, each may import only those below it:
     sse               Server-Sent Events
 """
 
-__all__ = ["app", "middleware", "schemas", "services"]
+__all__ = ["app", "long_calls", "middleware", "schemas", "services"]

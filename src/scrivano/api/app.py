@@ -190,8 +190,7 @@ def _internal_error(request: Request, error: Exception) -> Response:
     if job_id := request.path_params.get("job_id"):
         set_job(job_id)
     logger.error("a request failed: %s %s", request.method, request.url.path, exc_info=error)
-    message = "the server failed on this request; its log says why"
-    return _error_response(request, Problem(status=500, message=message, code="internal"))
+    return _error_response(request, Problem.internal())
 
 
 def _error_response(request: Request, problem: Problem) -> Response:

@@ -111,6 +111,11 @@ class Problem:
     headers: Mapping[str, str] = field(default_factory=dict)
     plain_body: ErrorResponse | None = None
 
+    @classmethod
+    def internal(cls) -> Problem:
+        """A fault of the server, which must log it."""
+        return cls(status=500, message="the server failed on this request; its log says why", code="internal")
+
 
 def problem_of(error: ScrivanoError) -> Problem:
     headers: dict[str, str] = {}

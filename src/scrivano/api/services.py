@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
+from scrivano.api.long_calls import LongCalls
 from scrivano.auth.keys import ANONYMOUS, Caller
 from scrivano.engines.gpu_memory import GpuMemory
 from scrivano.files.blobs import Blobs
@@ -28,6 +29,7 @@ __all__ = [
     "BlobsDep",
     "CallerDep",
     "DatabaseDep",
+    "LongCallsDep",
     "MetricsDep",
     "ModelLogDep",
     "ModelsDep",
@@ -63,6 +65,7 @@ class Services:
     submissions: Submissions
     resumable_jobs: ResumableJobs
     waiter: Waiter
+    long_calls: LongCalls
     wake_ups: WakeUps
     model_log: ModelEventLog
     metrics: Metrics
@@ -91,6 +94,7 @@ async def _caller(request: Request) -> Caller:
 BlobsDep = Annotated[Blobs, _part(lambda services: services.blobs)]
 CallerDep = Annotated[Caller, Depends(_caller)]
 DatabaseDep = Annotated[Database, _part(lambda services: services.database)]
+LongCallsDep = Annotated[LongCalls, _part(lambda services: services.long_calls)]
 MetricsDep = Annotated[Metrics, _part(lambda services: services.metrics)]
 ModelLogDep = Annotated[ModelEventLog, _part(lambda services: services.model_log)]
 ModelsDep = Annotated[ServedModels, _part(lambda services: services.models)]

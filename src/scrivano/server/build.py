@@ -15,6 +15,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from scrivano.api.app import HttpOptions, create_app
+from scrivano.api.long_calls import LongCalls
 from scrivano.api.middleware.body_limits import BodyRate, Uploading
 from scrivano.api.middleware.request_telemetry import RequestTelemetryOptions
 from scrivano.api.schemas import job_json
@@ -163,6 +164,7 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
         submissions=submission.submissions,
         resumable_jobs=submission.resumable_jobs,
         waiter=submission.waiter,
+        long_calls=LongCalls(waiter=submission.waiter, keepalive_after_s=settings.sync_keepalive_secs),
         wake_ups=wake_ups,
         model_log=model_log,
         metrics=metrics,

@@ -251,6 +251,11 @@ class Settings(BaseModel):
         ge=1,
         description="How long a connection stays open without a request. Should be longer than in a proxy in front.",
     )
+    sync_keepalive_secs: float = Field(
+        20,
+        ge=0,
+        description="When a JSON response takes longer, white space keeps its connection alive; 0: never.",
+    )
     max_connections: int = Field(1000, ge=1, description="Further connections are refused with 503.")
     fetch_timeout_secs: float = Field(1800, gt=0, description="Longest time for fetching one `audio_url`.")
     allow_networks: Annotated[Networks | None, BeforeValidator(_networks)] = Field(

@@ -111,6 +111,10 @@ class Waiter:
                 error.job_id = job_id
                 raise
 
+    async def is_readable(self, job_id: str) -> bool:
+        """Whether a part of the recording has been decoded. Raises `JobNotFound`."""
+        return (await run_sync(self.store.get_job, job_id)).duration_secs is not None
+
     async def load_model(self, model: str | None) -> None:
         """Load a model (None: the default one) and wait until it is ready. Raises what `_check_running` does."""
         self.runner.load(model)

@@ -22,10 +22,11 @@ from scrivano.api.compat.schemas import (
 )
 from scrivano.api.documentation import errors
 from scrivano.api.errors import JOB_ID_HEADER, openai_error, problem_of
+from scrivano.api.long_calls import LongCalls
 from scrivano.api.request_body import BodyDep
 from scrivano.api.routing import ErrorFormat, Router
 from scrivano.api.schemas import OpenAIErrorResponse
-from scrivano.api.services import CallerDep, ModelsDep, SubmissionsDep, WaiterDep
+from scrivano.api.services import CallerDep, LongCallsDep, ModelsDep, SubmissionsDep, WaiterDep
 from scrivano.api.sse import PING_S
 from scrivano.auth.keys import Caller, Scope
 from scrivano.domain.errors import ScrivanoError
@@ -49,6 +50,7 @@ class _Transcriber:
 
     submissions: Submissions
     waiter: Waiter
+    long_calls: LongCalls
     models: ServedModels
     caller: Caller
 
@@ -56,25 +58,30 @@ class _Transcriber:
         requests: list[OpenAIRequest] = []
 
         def job_request_of(form: Form) -> JobRequest:
-            requests.append(parse(form.fields, self.models))
+            request = parse(form.fields, self.models)
+            requests.append(request)
             return JobRequest(
                 task=task,
-                language=requests[0].language,
-                model=requests[0].model,
+                language=request.language,
+                model=request.model,
                 filename=form.filename,
-                options=requests[0].options,
+                options=request.options,
                 priority=Priority.INTERACTIVE,
             )
 
         job_id = await self.submissions.submit_form(
             body, self.caller, "file", job_request_of, idempotency_key=idempotency_key
         )
-        headers = {JOB_ID_HEADER: job_id}
-        if requests[0].stream:
-            return EventSourceResponse(self._frames(job_id, requests[0]), headers=headers, ping=PING_S)
-        transcript = await self.waiter.transcript(job_id)
-        content, media_type = openai_responses.render_body(requests[0], transcript)
-        return Response(content, media_type=media_type, headers=headers)
+        request = requests[-1]  # That of the complete form.
+        if request.stream:
+            return EventSourceResponse(self._frames(job_id, request), headers={JOB_ID_HEADER: job_id}, ping=PING_S)
+        media_type = openai_responses.media_type(request)
+        errors = ErrorFormat.OPENAI if media_type == "application/json" else None
+        content = self._content(job_id, request)
+        return await self.long_calls.respond(job_id, content, media_type=media_type, errors=errors)
+
+    async def _content(self, job_id: str, request: OpenAIRequest) -> str:
+        return openai_responses.render_body(request, await self.waiter.transcript(job_id))
 
     async def _frames(self, job_id: str, request: OpenAIRequest) -> AsyncIterator[ServerSentEvent]:
         """The response has started with status 200, so an error can only be an event."""
@@ -102,9 +109,9 @@ class _Transcriber:
 
 
 async def _transcriber(
-    submissions: SubmissionsDep, waiter: WaiterDep, models: ModelsDep, caller: CallerDep
+    submissions: SubmissionsDep, waiter: WaiterDep, long_calls: LongCallsDep, models: ModelsDep, caller: CallerDep
 ) -> _Transcriber:
-    return _Transcriber(submissions, waiter, models, caller)
+    return _Transcriber(submissions, waiter, long_calls, models, caller)
 
 
 TranscriberDep = Annotated[_Transcriber, Depends(_transcriber)]

@@ -13,23 +13,27 @@ from scrivano.domain.transcript import Segment, Transcript
 from scrivano.text.formats import render, rounded_seconds, whisper_segment
 from scrivano.text.shape import Shape
 
-__all__ = ["delta", "done", "render_body", "segment_event"]
+__all__ = ["delta", "done", "media_type", "render_body", "segment_event"]
 
 # The logarithm of 0 does not exist.
 MIN_PROBABILITY = 1e-10
 
 
-def render_body(request: OpenAIRequest, transcript: Transcript) -> tuple[str, str]:
-    """The body and its media type."""
+def media_type(request: OpenAIRequest) -> str:
+    is_json = request.response_format in ("json", "verbose_json")
+    return "application/json" if is_json else "text/plain; charset=utf-8"
+
+
+def render_body(request: OpenAIRequest, transcript: Transcript) -> str:
     match request.response_format:
         case "json":
-            return _dumps(_json(request, transcript)), "application/json"
+            return _dumps(_json(request, transcript))
         case "verbose_json":
-            return _dumps(_verbose(request, transcript)), "application/json"
+            return _dumps(_verbose(request, transcript))
         case "text":
-            return transcript.text + "\n", "text/plain; charset=utf-8"
+            return transcript.text + "\n"
         case subtitles:
-            return render(transcript, subtitles, Shape()), "text/plain; charset=utf-8"
+            return render(transcript, subtitles, Shape())
 
 
 def _dumps(document: Any) -> str:

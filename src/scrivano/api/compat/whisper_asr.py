@@ -14,11 +14,10 @@ from pydantic import BaseModel, Field
 from scrivano import __version__
 from scrivano.api.compat.schemas import ASR_BODY, IdempotencyKey, LanguageResponse, VersionResponse
 from scrivano.api.documentation import SYNCHRONOUS, errors
-from scrivano.api.errors import JOB_ID_HEADER
 from scrivano.api.request_body import BodyDep
 from scrivano.api.routes.transcripts import disposition
 from scrivano.api.routing import ErrorFormat, Router
-from scrivano.api.services import CallerDep, SubmissionsDep, WaiterDep
+from scrivano.api.services import CallerDep, LongCallsDep, SubmissionsDep, WaiterDep
 from scrivano.auth.keys import Scope
 from scrivano.domain.job import JobOptions, Priority, Task
 from scrivano.domain.languages import LANGUAGES, parse_language
@@ -66,6 +65,7 @@ async def asr(
     body: BodyDep,
     submissions: SubmissionsDep,
     waiter: WaiterDep,
+    long_calls: LongCallsDep,
     caller: CallerDep,
     query: Annotated[AsrQuery, Query()],
     idempotency_key: IdempotencyKey = None,
@@ -85,15 +85,23 @@ async def asr(
         idempotency_key=idempotency_key,
         prefix=b"" if query.encode else PCM_HEADER,
     )
-    transcript = await waiter.transcript(job_id)
-    if not query.word_timestamps:
-        transcript = _without_words(transcript, query.output)
-    headers = {
-        JOB_ID_HEADER: job_id,
-        "Asr-Engine": "scrivano",
-        "Content-Disposition": disposition(names[0], job_id, query.output),
-    }
-    return Response(render(transcript, query.output, Shape()), media_type="text/plain; charset=utf-8", headers=headers)
+
+    async def content() -> str:
+        transcript = await waiter.transcript(job_id)
+        if not query.word_timestamps:
+            transcript = _without_words(transcript, query.output)
+        return render(transcript, query.output, Shape())
+
+    return await long_calls.respond(
+        job_id,
+        content(),
+        media_type="text/plain; charset=utf-8",
+        headers={
+            "Asr-Engine": "scrivano",
+            "Content-Disposition": disposition(names[-1], job_id, query.output),
+        },
+        errors=ErrorFormat.PLAIN if query.output == "json" else None,
+    )
 
 
 @router.post(
@@ -108,6 +116,7 @@ async def detect_language(
     body: BodyDep,
     submissions: SubmissionsDep,
     waiter: WaiterDep,
+    long_calls: LongCallsDep,
     caller: CallerDep,
     encode: Annotated[Encode, Query()] = True,
 ) -> Response:
@@ -119,12 +128,16 @@ async def detect_language(
         lambda form: language_detection(form.filename),
         prefix=b"" if encode else PCM_HEADER,
     )
-    language = await waiter.detected_language(job_id)
-    return LanguageResponse(
-        detected_language=LANGUAGES.get(language.code, "unknown"),
-        language_code=language.code,
-        confidence=language.probability,
-    ).response(headers={JOB_ID_HEADER: job_id})
+
+    async def content() -> bytes:
+        language = await waiter.detected_language(job_id)
+        return LanguageResponse(
+            detected_language=LANGUAGES.get(language.code, "unknown"),
+            language_code=language.code,
+            confidence=language.probability,
+        ).to_json()
+
+    return await long_calls.respond(job_id, content(), media_type="application/json", errors=ErrorFormat.PLAIN)
 
 
 @router.get("/status", summary="The version (whisper-asr-webservice)", response_model=VersionResponse)

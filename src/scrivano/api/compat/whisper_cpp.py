@@ -10,10 +10,9 @@ from fastapi.responses import PlainTextResponse
 
 from scrivano.api.compat.schemas import INFERENCE_BODY, LOAD_BODY, IdempotencyKey
 from scrivano.api.documentation import SYNCHRONOUS, errors
-from scrivano.api.errors import JOB_ID_HEADER
 from scrivano.api.request_body import BodyDep
-from scrivano.api.routing import Router
-from scrivano.api.services import CallerDep, ModelsDep, SubmissionsDep, WaiterDep
+from scrivano.api.routing import ErrorFormat, Router
+from scrivano.api.services import CallerDep, LongCallsDep, ModelsDep, SubmissionsDep, WaiterDep
 from scrivano.auth.keys import Scope
 from scrivano.domain.errors import BadParameter
 from scrivano.domain.job import JobOptions, Priority, Task
@@ -56,6 +55,7 @@ async def inference(
     body: BodyDep,
     submissions: SubmissionsDep,
     waiter: WaiterDep,
+    long_calls: LongCallsDep,
     caller: CallerDep,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
@@ -70,8 +70,13 @@ async def inference(
         return _job_request(form)
 
     job_id = await submissions.submit_form(body, caller, "file", job_request_of, idempotency_key=idempotency_key)
-    transcript = await waiter.transcript(job_id)
-    return Response(_body(formats[0], transcript), media_type=MEDIA_TYPES[formats[0]], headers={JOB_ID_HEADER: job_id})
+    format = formats[-1]  # That of the complete form.
+
+    async def content() -> str:
+        return _body(format, await waiter.transcript(job_id))
+
+    errors = ErrorFormat.PLAIN if MEDIA_TYPES[format] == "application/json" else None
+    return await long_calls.respond(job_id, content(), media_type=MEDIA_TYPES[format], errors=errors)
 
 
 @router.post(

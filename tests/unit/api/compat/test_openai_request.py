@@ -37,7 +37,7 @@ def understood(form: dict[str, list[str]]) -> OpenAIRequest:
 
 
 def body(transcript: Transcript = TRANSCRIPT, **fields: str) -> Any:
-    return json.loads(render_body(asked(**fields), transcript)[0])
+    return json.loads(render_body(asked(**fields), transcript))
 
 
 def test_an_empty_form_asks_for_json() -> None:
