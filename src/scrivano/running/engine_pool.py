@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 
 from scrivano.domain.decoding import ChunkResult
 from scrivano.engines.gpu_memory import MemoryReader
-from scrivano.processes.child import Child, Exited, Received
+from scrivano.processes.child import Exited, Received
 from scrivano.processes.messages import ChunkRequest, Decoded, Downloading, EngineMessage, Failed, Load, Loaded
 from scrivano.running import model_state
 from scrivano.running.engine_process import EngineLimits, EngineProcess
@@ -134,7 +134,7 @@ class BatchLost:
     killed: bool = False
 
 
-BatchOutcome = BatchResults | BatchRefused | BatchLost | None
+BatchOutcome = BatchResults | BatchRefused | BatchLost
 
 Reason = Literal["crashed", "killed", "hung", "device"]
 
@@ -167,7 +167,6 @@ class EngineSlot:
     def decoded(self, chunks: int, seconds: float) -> None:
         """A batch was decoded: it shows how long the next one will take."""
         pace_s = seconds / chunks
-        self.process.decoded(chunks, seconds)
         self.pace_s = pace_s if not self.pace_s else self.pace_s + PACE_WEIGHT * (pace_s - self.pace_s)
         self.used_at = time.monotonic()
 
@@ -435,11 +434,17 @@ class EnginePool:
 
     # Messages of children ----------------------------------------------------------------------------------------
 
-    def slot_of(self, child: Child[Any]) -> EngineSlot | None:
-        """None: no engine child, or one that was killed."""
-        return next((slot for slot in self._slots if slot.process.child is child), None)
+    def received(self, news: Received[EngineMessage] | Exited[EngineMessage]) -> BatchOutcome | None:
+        """What became of chunks; None: nothing. Messages of a child that was killed are ignored."""
+        slot = next((slot for slot in self._slots if slot.process.child is news.child), None)
+        if slot is None:
+            return None
+        if isinstance(news, Exited):
+            reason: Reason = "killed" if news.killed_from_outside else "crashed"
+            return self._died(slot, f"the engine ended with {news.reason}", reason)
+        return self._understand(slot, news.message)
 
-    def received(self, slot: EngineSlot, message: EngineMessage) -> BatchOutcome:
+    def _understand(self, slot: EngineSlot, message: EngineMessage) -> BatchOutcome | None:
         match message:
             case Downloading():
                 self._downloading(slot, {"done_bytes": message.done_bytes, "total_bytes": message.total_bytes})
@@ -457,10 +462,6 @@ class EnginePool:
                 return self._failed(slot, message)
         return None
 
-    def exited(self, slot: EngineSlot, exited: Exited[EngineMessage]) -> BatchLost:
-        reason: Reason = "killed" if exited.killed_from_outside else "crashed"
-        return self._died(slot, f"the engine ended with {exited.reason}", reason)
-
     def kill_hung(self) -> list[BatchLost]:
         """Kill the engines that are past their deadline; returns what they worked on."""
         now = time.monotonic()
@@ -474,28 +475,28 @@ class EnginePool:
         logger.info("downloading the model", extra={**download, **_about(slot)})
 
     def _decoded(self, slot: EngineSlot, message: Decoded) -> BatchOutcome:
-        items = slot.process.working_on(message.id)
+        items = slot.process.answered(message.id, message.seconds)
         if not items or len(items) != len(message.results):
             answer = f"{len(message.results)} results for the {len(items)} chunks of batch {message.id}"
-            return self._died(slot, f"the engine sent {answer}")
+            return self._died(slot, f"the engine sent {answer}", answered=items)
         slot.decoded(len(items), message.seconds)
         audio_s = sum(item.seconds for item in items)
         limit = max(slot.batch_limit, len(items))
         self._emit(BatchDecoded(slot.spec.name, [item.job_id for item in items], limit, audio_s, message.seconds))
-        return BatchResults(slot.process.take(message.id), message.results)
+        return BatchResults(items, message.results)
 
-    def _failed(self, slot: EngineSlot, failed: Failed) -> BatchOutcome:
-        items = slot.process.working_on(failed.id)
+    def _failed(self, slot: EngineSlot, failed: Failed) -> BatchOutcome | None:
+        items = slot.process.answered(failed.id)
         about = {"kind": failed.kind, **_about(slot), **_jobs(items)}
         logger.error("the engine failed a batch: %s", failed.message, extra=about)
         match failed.kind:
             case "memory":
-                self._shrink(slot, slot.process.take(failed.id))
+                self._shrink(slot, items)
                 return None
             case "input":
-                return BatchRefused(slot.process.take(failed.id), failed.message)
+                return BatchRefused(items, failed.message)
             case _:
-                return self._died(slot, failed.message, "device")
+                return self._died(slot, failed.message, "device", answered=items)
 
     def _shrink(self, slot: EngineSlot, items: Sequence[WorkItem]) -> None:
         """The device is too full: half as many chunks at once; with one chunk, no beam; then wait for memory."""
@@ -509,8 +510,17 @@ class EnginePool:
         else:
             self._lacks_memory(slot, self._free_mb(slot) or 0)
 
-    def _died(self, slot: EngineSlot, message: str, reason: Reason = "crashed") -> BatchLost:
-        suspects, innocent = slot.process.kill()
+    def _died(
+        self,
+        slot: EngineSlot,
+        message: str,
+        reason: Reason = "crashed",
+        *,
+        answered: Sequence[WorkItem] = (),
+    ) -> BatchLost:
+        """The engine is gone, or has to go. `answered`: the chunks of the batch that its last message was about."""
+        working, innocent = slot.process.kill()
+        suspects = (*answered, *working)
         logger.error("%s", message, extra={**_about(slot), **_jobs(suspects)})
         self._emit(EngineLost(slot.spec.name, reason))
         for items in innocent[::-1]:

@@ -122,10 +122,6 @@ class EngineProcess:
         options = replace(options, urgent=urgent)
         self.child.send(self._encode(Decode(id=batch.id, options=options, chunks=tuple(chunks))))
 
-    def decoded(self, chunks: int, seconds: float) -> None:
-        """A batch took so long. Call it before `take`, which starts the deadline of the next one."""
-        self._slowest_s = max(self._slowest_s, seconds / chunks)
-
     def postpone(self, seconds: float) -> None:
         """This process was stopped for so long: what the child sent meanwhile is still to be read."""
         if self._deadline is not None:
@@ -133,20 +129,22 @@ class EngineProcess:
         if self._urgent_deadline is not None:
             self._urgent_deadline += seconds
 
-    def working_on(self, batch_id: int | None) -> tuple[WorkItem, ...]:
-        """The chunks of that batch; empty if the child does not work on it."""
-        working = (*list(self.batches)[:1], *filter(None, [self.urgent_batch]))
-        return next((batch.items for batch in working if batch.id == batch_id), ())
+    def answered(self, batch_id: int | None, seconds: float = 0.0) -> tuple[WorkItem, ...]:
+        """The child works on that batch no more. Returns its chunks; empty if the child did not work on it.
 
-    def take(self, batch_id: int | None) -> tuple[WorkItem, ...]:
-        """The chunks of a batch that was answered; the child does not work on it any more."""
-        items = self.working_on(batch_id)
-        if self.urgent_batch is not None and self.urgent_batch.id == batch_id:
+        `seconds`: how long decoding it took; 0: it was not decoded.
+        """
+        first = self.batches[0] if self.batches else None
+        batch = next((one for one in (first, self.urgent_batch) if one is not None and one.id == batch_id), None)
+        if batch is None:
+            return ()
+        self._slowest_s = max(self._slowest_s, seconds / len(batch.items))
+        if batch is self.urgent_batch:
             self.urgent_batch = self._urgent_deadline = None
-        elif items:
+        else:
             self.batches.popleft()
             self._deadline = self._due(self.batches[0]) if self.batches else None
-        return items
+        return batch.items
 
     def kill(self) -> tuple[tuple[WorkItem, ...], list[tuple[WorkItem, ...]]]:
         """Kill the child; returns the chunks that it was working on, and the batches that waited."""

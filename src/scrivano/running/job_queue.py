@@ -27,8 +27,11 @@ class JobQueue:
         """Jobs that were put off do not count."""
         return len(self._queues[model]) > 0
 
-    def add(self, job: Job) -> None:
-        self._queues[self.model_of(job)].add(job.id, job.priority)
+    def add(self, job: Job) -> str:
+        """Returns the model that the job is for."""
+        model = self.model_of(job)
+        self._queues[model].add(job.id, job.priority)
+        return model
 
     def take(self, model: str, admitted: Collection[Priority]) -> str | None:
         """Remove the next job of these classes; returns its id."""

@@ -138,7 +138,7 @@ class Enqueue:
 
 @dataclass(frozen=True, slots=True)
 class AllEnqueued:
-    """Every chunk of the job has been enqueued at least once."""
+    """Every chunk of the job has been enqueued at least once. Comes once in a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +191,7 @@ class JobRun:
     def __init__(
         self,
         job: Job,
+        model: str,
         stored: Sequence[StoredChunk],
         defaults: DecodingOptions,
         codec: ResultCodec,
@@ -198,6 +199,7 @@ class JobRun:
     ) -> None:
         """`stored`: what earlier attempts left, in order. `now_s` is monotonic, here and in `step`."""
         self.job = job
+        self.model = model
         self.priority = job.priority
         self.options = decoding_options(defaults, job.decoding)
         self.started_at = now_s
@@ -213,6 +215,7 @@ class JobRun:
         self._languages = JobLanguage(job.language, multilingual=bool(job.decoding.multilingual))
         # Chunks that wait for a language to be known: before they are decoded, or to see whether it was the right one.
         self._waiting: set[int] = set()
+        self._all_enqueued = False
         # The text of this many chunks, with this many segments, is in the event log.
         self._told_chunks = self._told_segments = 0
         self._cut = self._done = 0
@@ -278,7 +281,6 @@ class JobRun:
                 result = self._codec.parse(row.result)
                 run.segments = chunk_segments(row.chunk, result.segments)
                 self._languages.recall(row.chunk.index, result.language, result.detected)
-        self._languages.settle(None)
         self._tell()
 
     def _add(self, chunk: Chunk) -> list[Command]:
@@ -294,6 +296,7 @@ class JobRun:
         self._cut += 1
         self._cut_s += chunk.seconds
         self._waiting.add(chunk.index)
+        self._finish_chunks()
         return commands + self._enqueue_known(first=False)
 
     def _forget_from(self, index: int) -> None:
@@ -305,8 +308,7 @@ class JobRun:
         self.chunks_total, self._duration = plan.chunks, plan.duration
         self._chunks = {index: run for index, run in self._chunks.items() if index < plan.chunks}
         commands: list[Command] = [StorePlan(plan.chunks, plan.duration)]
-        # Without more speech to come, chunks whose language waited for it wait no longer.
-        self._languages.settle(self.chunks_total)
+        self._languages.complete(plan.chunks)
         return commands + self._proceed(self._record(None, None, None))
 
     # Decoding --------------------------------------------------------------------------------------------------
@@ -318,7 +320,6 @@ class JobRun:
         segments = tuple(replace(one, language=spoken) for one in result.segments) if spoken else result.segments
         run.segments = chunk_segments(run.chunk, segments)
         self._waiting.add(index)
-        self._languages.settle(self.chunks_total)
         detected = self._languages.detections.get(index)
         stored = StoredResult(language=language, segments=segments, detected=detected)
         return self._proceed(self._record(index, stored, now_s))
@@ -358,12 +359,12 @@ class JobRun:
 
         `first`: ahead of later chunks, because text is told in order.
         """
-        self._finish_chunks()
         commands: list[Command] = []
-        if ready := self._languages.may_decode(sorted(self._waiting)):
+        if self._waiting and (ready := self._languages.may_decode(sorted(self._waiting))):
             self._waiting.difference_update(ready)
             commands.append(Enqueue([self._item(index) for index in ready], first=first))
-        if self.chunks_total is not None and not self._waiting:
+        if self.chunks_total is not None and not self._waiting and not self._all_enqueued:
+            self._all_enqueued = True
             commands.append(AllEnqueued())
         return commands
 
@@ -381,9 +382,7 @@ class JobRun:
 
     def _finish_chunks(self) -> None:
         """Chunks that were decoded in their final language are done."""
-        for index in [
-            one for one in self._waiting if self._languages.is_decoded(one) and self._languages.is_final(one)
-        ]:
+        for index in list(filter(self._languages.is_done, self._waiting)):
             self._waiting.remove(index)
             self._done += 1
             self._done_s += self._chunks[index].chunk.seconds

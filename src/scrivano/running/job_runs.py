@@ -88,7 +88,7 @@ class JobRuns:
 
     def models(self) -> set[str]:
         """The models of the running jobs."""
-        return {self._model_of(run) for run in self._runs.values()}
+        return {run.model for run in self._runs.values()}
 
     def admitted(self, model: str) -> list[Priority]:
         """The classes of which another job may start. Less urgent jobs do not count against more urgent ones."""
@@ -97,15 +97,15 @@ class JobRuns:
         for priority in Priority:
             runs += [run for run in self._runs.values() if run.priority is priority]
             preparing = sum(run.job.id in self._preparing for run in runs)
-            of_model = sum(self._model_of(run) == model for run in runs)
+            of_model = sum(run.model == model for run in runs)
             if preparing < PREPARATIONS and of_model < self._options.jobs_open:
                 admitted.append(priority)
         return admitted
 
-    def start(self, job: Job) -> None:
-        """Run a job that was claimed."""
+    def start(self, job: Job, model: str) -> None:
+        """Run a job that was claimed, with this model."""
         stored = self._store.chunks(job.id) if job.attempt > 1 else []
-        run = JobRun(job, stored, self._options.decoding, self._codec, time.monotonic())
+        run = JobRun(job, model, stored, self._options.decoding, self._codec, time.monotonic())
         self._runs[job.id] = run
         self._pool.open_job(job.id, job.attempt)
         logger.info("job running", extra=_about(run))
@@ -212,9 +212,9 @@ class JobRuns:
                     case job_run.StartPreparing():
                         self._start_preparing(run)
                     case job_run.Enqueue(items, first):
-                        self._pool.add(self._model_of(run), items, first=first)
+                        self._pool.add(run.model, items, first=first)
                     case job_run.AllEnqueued():
-                        self._pool.all_added(self._model_of(run), run.job.id)
+                        self._pool.all_added(run.model, run.job.id)
                     case _:
                         self._writes.append((run, command))
         except Exception as error:
@@ -338,9 +338,6 @@ class JobRuns:
             if row.result is not None
         ]
         return join_chunks(texts, max([duration, *(row.chunk.end for row in chunks)]))
-
-    def _model_of(self, run: JobRun) -> str:
-        return self._queue.model_of(run.job)
 
     def _upload_is_spent(self, job_id: str, status: JobStatus | None) -> bool:
         """A failed job keeps its upload, so that it can be tried again."""

@@ -124,6 +124,7 @@ class JobLanguage:
         self._requested: dict[int, str | None] = {}
         self._settled: list[str] = []
         self._resettled: dict[int, str] = {}
+        self._chunks_total: int | None = None
 
     def of(self, index: int) -> str | None:
         """The language that a chunk is to be decoded in; None: not known yet."""
@@ -166,6 +167,7 @@ class JobLanguage:
     def detect(self, index: int, detection: Detection) -> None:
         """The first detection of a chunk counts: decoding again detects the same."""
         self.detections.setdefault(index, detection)
+        self._settle()
 
     def recall(self, index: int, language: str, detection: Detection | None) -> None:
         """What an earlier attempt stored of a chunk.
@@ -175,9 +177,9 @@ class JobLanguage:
         """
         self._decoded_in[index] = language
         if detection is not None:
-            self.detect(index, detection)
             if language != detection.language:
                 self._resettled[index] = language
+            self.detect(index, detection)
 
     def forget_from(self, index: int, language: str | None) -> None:
         """From this chunk on the audio is cut differently: what was known of it is void, and what followed from that.
@@ -190,9 +192,18 @@ class JobLanguage:
         self._settled.clear()
         self.choice = Choice(language, 1.0) if language else None
 
-    def settle(self, chunks_total: int | None) -> None:
-        """Decide what can be decided. `chunks_total` None: there may be more."""
-        complete = chunks_total is not None and len(self.detections) >= chunks_total
+    def complete(self, chunks_total: int) -> None:
+        """No more chunks follow: those whose language waited for later speech wait no longer."""
+        self._chunks_total = chunks_total
+        self._settle()
+
+    def is_done(self, index: int) -> bool:
+        """Whether a chunk was decoded in its final language."""
+        return index in self._decoded_in and self.is_final(index)
+
+    def _settle(self) -> None:
+        """Decide what can be decided."""
+        complete = self._chunks_total is not None and len(self.detections) >= self._chunks_total
         self.choice = self.choice or vote(self._first(), complete=complete)
         while self.multilingual and (language := self._next(complete)) is not None:
             self._settled.append(language)
@@ -200,10 +211,6 @@ class JobLanguage:
     def is_final(self, index: int) -> bool:
         """Whether a decoded chunk needs no other language. A chunk without a detection was given its language."""
         return index not in self.detections or self._decoded_in.get(index) == self.of(index)
-
-    def is_decoded(self, index: int) -> bool:
-        """Whether the text of a chunk is known, in whatever language."""
-        return index in self._decoded_in
 
     def _first(self) -> Iterator[Detection]:
         index = 0

@@ -223,7 +223,10 @@ class Runner:
             self._inbox.get(timeout=min(self._pool.next_deadline_s(self._turned_at), POLL_INTERVAL_S))()
             while True:
                 self._inbox.get_nowait()()
-        self._decode()
+        self._check_deadlines()
+        # Engines get their next batch first: they decode while results are stored.
+        if time.monotonic() >= self._pause_until and not self._draining:
+            self._jobs.decode()
         self._jobs.commit()
         self._advance()
 
@@ -238,23 +241,11 @@ class Runner:
             self._media.warm()
         else:
             self._media.cool()
-        self._check_deadlines()
         self._jobs.renew_leases()
-        self._decode()
-        self._jobs.commit()
-
-    def _decode(self) -> None:
-        if time.monotonic() >= self._pause_until and not self._draining:
-            self._jobs.decode()
 
     def _engine_sent(self, news: Received[EngineMessage] | Exited[EngineMessage]) -> None:
-        slot = self._pool.slot_of(news.child)
-        if slot is None:  # the child was killed
-            return
-        if isinstance(news, Received):
-            self._jobs.engine_returned(self._pool.received(slot, news.message))
-        else:
-            self._jobs.engine_returned(self._pool.exited(slot, news))
+        if (outcome := self._pool.received(news)) is not None:
+            self._jobs.engine_returned(outcome)
 
     def _check_deadlines(self) -> None:
         now = time.monotonic()
@@ -270,8 +261,7 @@ class Runner:
     # Jobs ------------------------------------------------------------------------------------------------------
 
     def _submitted(self, job: Job) -> None:
-        self._queue.add(job)
-        self._pool.load(self._queue.model_of(job))
+        self._pool.load(self._queue.add(job))
 
     def _start_jobs(self, ready: Sequence[str]) -> None:
         """Start waiting jobs of models that are ready, as many as are admitted."""
@@ -283,7 +273,7 @@ class Runner:
                 job_id = self._queue.take(model, self._jobs.admitted(model))
                 if job_id is None:
                     break
-                self._start_job(job_id)
+                self._start_job(job_id, model)
 
     @property
     def _full(self) -> bool:
@@ -291,13 +281,13 @@ class Runner:
         frees what it used."""
         return self._draining or (self._blobs.disk_space.short and len(self._jobs) > 0)
 
-    def _start_job(self, job_id: str) -> None:
+    def _start_job(self, job_id: str, model: str) -> None:
         job = self._store.claim(job_id, LEASE_S)
         if job is None:  # cancelled while it waited
             return
         waited_s = (self._now() - job.created_at).total_seconds() if job.attempt == 1 else None
         self._emit(JobStarted(job, None if waited_s is None else max(0.0, waited_s)))
-        self._jobs.start(job)
+        self._jobs.start(job, model)
 
     # Stopping --------------------------------------------------------------------------------------------------
 

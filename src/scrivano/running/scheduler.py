@@ -107,6 +107,8 @@ class Scheduler:
 
         `calm_limit`: for a batch that does not begin with urgent chunks, which may come while it is decoded.
         """
+        if not self._jobs:
+            return []
         waiting = [priority for priority in Priority if self._turns[priority]]
         short, long = self._short_and_long()
         short_first = self._short_batches < SHORT_BATCHES

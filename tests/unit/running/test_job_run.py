@@ -68,7 +68,7 @@ def said(text: str, language: str = "en", probabilities: Mapping[str, float] | N
 
 
 def started(job: Job = JOB, stored: Sequence[StoredChunk] = ()) -> JobRun:
-    run = JobRun(job, stored, DecodingOptions(), CODEC, 0.0)
+    run = JobRun(job, "base", stored, DecodingOptions(), CODEC, 0.0)
     assert run.start() == [StartPreparing()]
     return run
 
@@ -91,14 +91,13 @@ def test_a_recording_of_one_chunk_in_the_order_in_which_it_happens() -> None:
     assert run.step(Prepared(duration=6.25, chunks=1), 0.0) == [StorePlan(1, 6.25), AllEnqueued()]
     assert run.request(0, "p").language is None
 
-    record, complete, publish = run.step(ChunkDecoded(0, said("Yes.", probabilities={"en": 0.9})), 1.0)
+    record, publish = run.step(ChunkDecoded(0, said("Yes.", probabilities={"en": 0.9})), 1.0)
 
     assert isinstance(record, Decoded)
     assert record.result is None, "the transcript is stored in the same transaction"
     assert [segment["text"] for segment in record.segments] == ["Yes."]
     assert record.progress == {"percent": 100, "chunk": 1, "chunks_total": 1}
     assert (record.language, record.detected) == ("en", {"language": "en", "probability": 0.9})
-    assert complete == AllEnqueued()
     assert isinstance(publish, Publish)
     assert ([one.text for one in publish.segments], publish.language, publish.duration_s) == (["Yes."], "en", 6.25)
 
@@ -315,7 +314,7 @@ def test_whatever_happens_a_job_is_published_once_with_the_text_that_was_told(
     expected = JobLanguage(None, multilingual="multilingual" in options)
     for index, one in enumerate(heard):
         expected.detect(index, Detection(one, SAMPLES / 16_000 if "fr" not in one else 0.0))
-    expected.settle(len(heard))
+    expected.complete(len(heard))
     world = World(heard, options)
     for step in steps:
         if world.published:

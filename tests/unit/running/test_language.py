@@ -19,7 +19,7 @@ def languages_of(*detections: Detection) -> list[str | None]:
     languages = JobLanguage(None, multilingual=True)
     for index, detection in enumerate(detections):
         languages.detect(index, detection)
-    languages.settle(len(detections))
+    languages.complete(len(detections))
     return [languages.of(index) for index in range(len(detections))]
 
 
@@ -105,10 +105,9 @@ def test_a_chunk_waits_for_the_next_one_only_where_it_differs_and_is_unclear() -
     languages = JobLanguage(None, multilingual=True)
     for index, detection in enumerate([heard("en", 0.9), heard("en", 0.55), heard("it", 0.55)]):
         languages.detect(index, detection)
-        languages.settle(None)
     assert [languages.of(index) for index in range(3)] == ["en", "en", None]
 
-    languages.settle(3)
+    languages.complete(3)
 
     assert languages.of(2) == "en"
 
@@ -118,7 +117,7 @@ def test_the_order_of_arrival_changes_nothing(found: list[Detection], multilingu
     at_once = JobLanguage(None, multilingual=multilingual)
     for index, detection in enumerate(found):
         at_once.detect(index, detection)
-    at_once.settle(len(found))
+    at_once.complete(len(found))
     whole = {index: at_once.of(index) for index in range(len(found))}
 
     languages = JobLanguage(None, multilingual=multilingual)
@@ -126,10 +125,11 @@ def test_the_order_of_arrival_changes_nothing(found: list[Detection], multilingu
     early = dict[int, str]()
     for place, index in enumerate(data.draw(st.permutations(range(len(found))))):
         languages.detect(index, found[index])
-        languages.settle(len(found) if place >= planned else None)
+        if place >= planned:
+            languages.complete(len(found))
         early = {**known(languages, len(found)), **early}  # what was ever said is never taken back
 
-    languages.settle(len(found))
+    languages.complete(len(found))
     assert known(languages, len(found)) == whole
     assert early.items() <= whole.items()
     assert languages.choice == at_once.choice
