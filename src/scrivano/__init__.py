@@ -15,7 +15,7 @@ Packages, each may import only those below it:
     webhooks      sign and deliver webhook calls, and retry them
     housekeeping  work that is due because time has passed: retention, jumps of the clock
     store         the database: the only SQL
-    files         the only writing of files: recordings, free space, the data folder
+    files         recordings, free space and the lock of the data folder
     auth          API keys, their scopes and limits
     net           calls to addresses that a client named
     telemetry     events, log, metrics, traces

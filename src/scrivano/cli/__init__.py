@@ -1,4 +1,4 @@
-"""The commands. All except `serve` and `keys` work through the client, with a running server or a temporary one.
+"""The commands. `transcribe`, `doctor` and `demo` use the client, with a running server or a temporary one.
 
 May import: auth, client, domain, engines, files, server, telemetry, text.
 

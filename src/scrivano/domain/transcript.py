@@ -84,32 +84,13 @@ class Transcript:
         return " ".join(segment.text for segment in self.segments)
 
 
-def segment_to_dict(segment: Segment) -> dict[str, Any]:
-    """All fields of a segment as plain JSON values; `segment_from_dict` reads them back."""
-    return {
-        "start": segment.start,
-        "end": segment.end,
-        "text": segment.text,
-        "avg_logprob": segment.avg_logprob,
-        "no_speech_prob": segment.no_speech_prob,
-        "compression_ratio": segment.compression_ratio,
-        "temperature": segment.temperature,
-        "tokens": list(segment.tokens),
-        "words": [
-            {"text": word.text, "start": word.start, "end": word.end, "probability": word.probability}
-            for word in segment.words
-        ],
-        **language_of(segment),
-    }
-
-
 def language_of(segment: Segment) -> dict[str, str]:
     """The field `language` of a segment, empty if it has none; for every format that shows it."""
     return {"language": segment.language} if segment.language else {}
 
 
 def segment_from_dict(data: Mapping[str, Any]) -> Segment:
-    """A segment from `segment_to_dict`, or from a Job's `segments` (missing fields get defaults)."""
+    """A segment of a Job's `segments`; missing fields get defaults."""
     return Segment(
         start=data["start"],
         end=data["end"],

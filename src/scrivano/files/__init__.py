@@ -1,4 +1,4 @@
-"""The only writing of files under DATA_DIR.
+"""Recordings, free space and the lock of the data folder, under DATA_DIR.
 
 May import: domain.
 

@@ -73,7 +73,7 @@ def prepare(request: Prepare, detect_speech: SpeechDetector, send: Send) -> None
                 reported_s = done_s
                 send(Preparing())
         chunks += _send_chunks(chunker.finish(target.samples), target, send)
-        target.sync()
+        target.finish()
         send(Prepared(duration=target.samples / SAMPLE_RATE, chunks=chunks))
 
 
@@ -88,7 +88,7 @@ def _written(recording: Recording, target: PreparedFile, max_audio_s: float) -> 
 
 def _send_chunks(chunks: Sequence[Chunk], target: PreparedFile, send: Send) -> int:
     for chunk in chunks:
-        # The server may give the chunk to an engine at once, which maps the file: all of the chunk must be in it.
+        # The server may give the chunk to an engine at once: all of it must be in the file.
         target.extend()
         send(ChunkCut(index=chunk.index, pieces=pairs_of(chunk)))
     return len(chunks)

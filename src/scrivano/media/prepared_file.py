@@ -1,4 +1,4 @@
-"""The file of prepared audio: 16 kHz mono s16le, which engines map into memory."""
+"""The file of prepared audio: 16 kHz mono s16le, which engines read."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 class PreparedFile:
     """Written from the start, block by block. Digital silence becomes a hole in the file, which takes no disk space.
 
-    A file of an earlier attempt is overwritten with the same bytes and never shortened before the end: an engine may
-    have mapped it, and reading beyond the end of a mapped file kills the reader (SIGBUS).
+    If an earlier media child of the same attempt died, its file is overwritten with the same bytes and never shortened
+    before the end: an engine may be reading chunks that the earlier child sent.
     """
 
     def __init__(self, path: str) -> None:
@@ -27,7 +27,7 @@ class PreparedFile:
         return self._written_bytes // 2
 
     def write(self, audio: NDArray[np.int16]) -> None:
-        # Only beyond the earlier attempt's end is a hole certain to read as zeros.
+        # Only beyond the end of the earlier file is a hole certain to read as zeros.
         hole = self._written_bytes >= self._earlier_bytes and not audio.any()
         data = b"" if hole else audio.astype("<i2", copy=False).tobytes()
         written = 0
@@ -41,13 +41,12 @@ class PreparedFile:
             os.ftruncate(self._fd, self._written_bytes)
             self._file_bytes = self._written_bytes
 
-    def sync(self) -> None:
-        """Cut off what an earlier attempt left, and return when the audio is on disk.
+    def finish(self) -> None:
+        """Cut off what an earlier child left.
 
-        The rows that name the file survive a power cut, so the file must too.
+        The file need not survive a power cut, so it is not synced: every start of the server deletes prepared audio.
         """
         os.ftruncate(self._fd, self._written_bytes)
-        os.fsync(self._fd)
 
     def close(self) -> None:
         os.close(self._fd)

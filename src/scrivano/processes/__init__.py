@@ -5,7 +5,7 @@ May import: domain.
 Modules, each may import only those below it:
 
     fork_server  a loaded process whose forks start in milliseconds
-    child        the server's end: a process that is sent messages and sends messages
+    child        starts a child, sends it messages, reads its messages, kills it
     channel      the child's end of the same pipes
     messages     every message between server, media child and engine child
 """

@@ -105,7 +105,7 @@ class ChunkCut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preparing:
-    """Another minute, at most, is decoded: the child makes progress."""
+    """At most a minute of audio was decoded since the last message."""
 
     type: Literal["progress"] = "progress"
 
@@ -204,7 +204,7 @@ class Loaded:
 
 
 def _plausible(segment: Segment) -> Segment:
-    """Raises ValueError for numbers that no engine returns: not finite, out of the chunk, or backwards."""
+    """Raises ValueError for numbers that no engine returns: not finite, later than `LAST_SECOND`, or backwards."""
     numbers = [segment.avg_logprob, segment.no_speech_prob, segment.compression_ratio, segment.temperature]
     times = [(segment.start, segment.end), *((word.start, word.end) for word in segment.words)]
     for start, end in times:

@@ -10,12 +10,12 @@ Modules, each may import only those below it:
     chunk_run        one chunk of a running job, and its stored result (pure)
     engine_pool      which models are loaded on which devices
     engine_process   one engine child and its batches
-    media_process    children that prepare recordings
+    media_process    children that prepare recordings, and their time limits
     job_queue        jobs that wait (pure)
     scheduler        which chunks form the next batch (pure)
     ageing           which priority class has the turn (pure)
     language         the language of a job and of each chunk (pure)
-    model_state      the life of a model (pure)
+    model_state      when a model loads, waits for memory, and unloads (pure)
     model_event_log  the events of the model, for those who follow them
 """
 

@@ -142,8 +142,8 @@ Reason = Literal["crashed", "killed", "hung", "device"]
 class EngineSlot:
     """One model on one device, loaded or not.
 
-    `greedy`: a beam did not fit into memory; there is none until the model is loaded again. `suspects`: its batch, or
-    the next one, is a chunk that may crash it, and is decoded alone so that no other chunk is suspected with it.
+    `greedy`: a beam did not fit into memory; there is none until the model is loaded again. `suspects`: its
+    current or next batch is one chunk that may crash it; it is decoded alone, so that no other chunk is suspected.
     `pace_s`: seconds a chunk, running mean; 0: not known. `used_at` is monotonic.
     """
 

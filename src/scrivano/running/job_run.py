@@ -2,8 +2,8 @@
 
     StartPreparing ─► Probed, ChunkCut … Prepared ─► Enqueue ─► ChunkDecoded … ─► Publish
 
-`JobRuns` carries the commands out. All of the state can be found again in the store, so that a run which is dropped at
-any moment goes on in the next attempt.
+`JobRuns` carries the commands out. All of the state can be rebuilt from the store, so a run that is dropped at any
+moment goes on in the next attempt.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ ASSUMED_CHUNK_S = 25.0
 # A media child that dies is started again; after so many deaths the recording is to blame.
 MEDIA_TRIES = 5
 
-# A chunk over which an engine crashed by itself gets one more engine, alone; then its job fails.
+# If an engine crashes (not killed from outside), each chunk of its batch is decoded again, alone. If that crashes an
+# engine, too, the job of the chunk fails.
 CRASHES_ALLOWED = 1
 
 # SIGKILL and SIGTERM come from outside (an operator, the kernel's memory killer): they rarely mean the chunk.
@@ -68,7 +69,7 @@ KILLS_ALLOWED = 5
 
 @dataclass(frozen=True, slots=True)
 class RecordingMissing:
-    """The upload is not there: a retry, and the end of the attempt before it, can cross."""
+    """The upload is not there: the job was retried while its previous attempt was still deleting it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +246,7 @@ class JobRun:
             case MediaDied(reason) if self._media_tries < MEDIA_TRIES:
                 return self.start()
             case MediaDied(reason):
-                why = f"its reader ended with {reason} {MEDIA_TRIES} times"
+                why = f"the process that reads it ended {MEDIA_TRIES} times ({reason})"
                 return [Fail("media_crashed", f"the recording cannot be prepared: {why}")]
             case MediaLate():
                 advice = "cut it into smaller files, or convert it to WAV or FLAC"
@@ -422,7 +423,7 @@ class JobRun:
         return self.progress()
 
     def progress(self) -> dict[str, int]:
-        """Percent of the audio to decode. What is not cut yet counts as speech, so it is rather low."""
+        """Percent of the audio. Audio that is not cut yet counts as speech, so it is too low rather than too high."""
         uncut_s = self._uncut_s()
         total_s = self._cut_s + uncut_s
         return {

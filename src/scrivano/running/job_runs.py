@@ -1,7 +1,7 @@
 """The jobs that run: feeds each `JobRun` and carries out its commands, with the store, files, children and engines.
 
-Everything that the runs write in one turn of the runner goes into one transaction. Engines get their next batch before
-that, so that they decode while results are stored.
+What the runs write in one turn of the runner is one transaction. Engines get their next batch before that, so that they
+decode while results are stored.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ logger = logging.getLogger(__name__)
 
 LEASE_S = 60.0
 
-# Media children at work at once, not counting those of less urgent jobs; each uses about one core while it decodes.
+# Media children at work at once, not counting those of less urgent jobs.
 PREPARATIONS = 2
 
-# How much later a job starts again that met a full disk.
+# A job that met a full disk starts again after this time.
 PUT_OFF_S = 10.0
 
 
@@ -142,7 +142,7 @@ class JobRuns:
     # Messages --------------------------------------------------------------------------------------------------
 
     def media_sent(self, child: Child[MediaMessage], message: MediaMessage) -> None:
-        """It may be a message about a job that was dropped."""
+        """Messages about jobs that were dropped are ignored."""
         for job_id, process in list(self._preparing.items()):
             if process.child is not child:
                 continue
@@ -175,7 +175,7 @@ class JobRuns:
                 self._step(self._runs[job_id], job_run.MediaLate())
 
     def engine_returned(self, outcome: BatchOutcome) -> None:
-        """What became of chunks; they may be of a job that was dropped."""
+        """What became of chunks; those of jobs that were dropped are ignored."""
         match outcome:
             case BatchResults(items, results):
                 for item, result in zip(items, results, strict=True):

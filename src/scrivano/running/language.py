@@ -14,8 +14,8 @@ from scrivano.domain.decoding import ChunkResult
 
 __all__ = ["VOTERS", "Choice", "Detection", "JobLanguage", "next_language", "vote"]
 
-# A vote ends early when one language has this share after this much audio. Less audio may be one name, or "okay": of
-# 245 pieces of one second the bundled model takes 2 for the other language, one with 0.96; of longer ones, none.
+# A vote ends early when one language has this share after this much audio. Less audio may be only a name or "okay": the
+# bundled model got 2 of 245 one-second pieces wrong, one of them with 0.96; of longer pieces, none.
 CERTAIN = 0.8
 CERTAIN_S = 5.0
 
@@ -170,10 +170,10 @@ class JobLanguage:
         self._settle()
 
     def recall(self, index: int, language: str, detection: Detection | None) -> None:
-        """What an earlier attempt stored of a chunk.
+        """Take in what an earlier attempt stored.
 
-        Decoded in another language than its own, its language had been settled, maybe by the end of the chunks, which
-        this attempt does not know yet.
+        If a chunk was decoded in another language than was detected in it, its language was settled. That may have
+        depended on the end of the recording, which this attempt has not reached yet, so it is kept.
         """
         self._decoded_in[index] = language
         if detection is not None:
@@ -182,7 +182,7 @@ class JobLanguage:
             self.detect(index, detection)
 
     def forget_from(self, index: int, language: str | None) -> None:
-        """From this chunk on the audio is cut differently: what was known of it is void, and what followed from that.
+        """From this chunk on the audio is cut differently: forget what was known of it, and all conclusions.
 
         `language`: the one that the row of the job has.
         """

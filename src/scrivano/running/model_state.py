@@ -1,10 +1,12 @@
 """The life of a model as a pure state machine: events in, actions out, no clock and no process inside.
 
     unloaded ──Load──► loading ──Loaded──► ready ──idle, Unload, Died──► unloaded
-                        │   ▲
-            LacksMemory │   │ Tick at retry_at
-                        ▼   │
-                    waiting_for_gpu
+                        │   ▲                │
+            LacksMemory │   │ Tick at        │ LacksMemory
+                        ▼   │ retry_at       │
+                    waiting_for_gpu ◄────────┘
+
+From `loading`, LoadFailed leads to `unloaded`; Unload does so from every state.
 
 `EnginePool` feeds it and carries out its actions. Times are monotonic seconds, except `loaded_at`.
 """

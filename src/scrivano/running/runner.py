@@ -1,7 +1,7 @@
 """The one thread that decides: which job starts, who gets the next batch, what is late.
 
 Whatever happens (a request, a message of a child, a deadline) becomes an entry of its inbox and is handled in turn, so
-that no state here is shared and nothing needs a lock. It may wait for the disk; it never waits for a child.
+that its state needs no lock; only the count of uploads is shared. It may wait for the disk; it never waits for a child.
 """
 
 from __future__ import annotations
@@ -199,7 +199,10 @@ class Runner:
             while not (self._stopping and self._drained):
                 self._turn_unless_full()
         except Exception:
-            logger.critical("the runner ended by a fault of the server; no job goes on without it", exc_info=True)
+            logger.critical(
+                "the runner has ended because of an error in the server; no job continues until a restart",
+                exc_info=True,
+            )
             self.broken = True
         finally:
             self._alive = False
@@ -269,16 +272,18 @@ class Runner:
             self._store.release(job.id, job.attempt)
             self._queue.resume(job)
         for model in ready:
-            while not self._full and self._queue.has_any(model):
+            while not self._admits_nothing and self._queue.has_any(model):
                 job_id = self._queue.take(model, self._jobs.admitted(model))
                 if job_id is None:
                     break
                 self._start_job(job_id, model)
 
     @property
-    def _full(self) -> bool:
-        """No job may start: the server stops, or the disk is full. With a full disk jobs run one by one, so that each
-        frees what it used."""
+    def _admits_nothing(self) -> bool:
+        """Whether no job may start now: the server is stopping, or the disk is full and a job runs already.
+
+        With a full disk jobs run one by one, so that each frees what it used.
+        """
         return self._draining or (self._blobs.disk_space.short and len(self._jobs) > 0)
 
     def _start_job(self, job_id: str, model: str) -> None:

@@ -90,7 +90,7 @@ class Scheduler:
             self._waiting(item).items.appendleft(item)
 
     def is_urgent(self, batch: Sequence[WorkItem]) -> bool:
-        """Whether the last batch, which this is, has chunks that a caller waits for."""
+        """Whether a caller waits for one of its chunks. `batch` must be the last one taken."""
         return any(item.job_id in self._urgent for item in batch)
 
     def complete(self, job_id: str) -> None:

@@ -1,6 +1,7 @@
 """Jobs, each with its chunks, event log and transcript: the single source of truth about them.
 
-Any thread may call. A method returns, and a hook is called, after the commit: from then on a power cut loses nothing.
+Any thread may call. A method returns, and a hook is called, after the commit (inside `JobStore.transaction`: after that
+of the block): from then on a power cut loses nothing.
 A method that writes may raise `StorageFull`.
 
 A run of a job is an *attempt*: `claim` numbers it, and every write of the runner carries the number. If another attempt

@@ -1,6 +1,6 @@
 """Decoded segments → stored segments: each stretch of speech once, times in order. Pure.
 
-All functions take the segments of a whole job, in file time. They only remove text, they never add or change any.
+The segments are those of a chunk, or of a whole job, in file time. Text is only removed, never added or changed.
 """
 
 from __future__ import annotations

@@ -11,9 +11,10 @@ from engine_support import NANO_FOLDER, RATE, described, samples
 
 from scrivano.domain.decoding import ChunkResult, DecodingOptions
 from scrivano.domain.errors import EngineInput, ModelUnavailable
-from scrivano.domain.transcript import Segment, segment_from_dict, segment_to_dict
+from scrivano.domain.transcript import Segment
 from scrivano.engines.engine import AudioChunk, Engine, LoadOptions
 from scrivano.engines.window_loop import WindowLoop
+from scrivano.processes.messages import encoder, parser
 
 EXACT = sorted(name for name, entry in described().items() if "-exact-" in name and entry["exact"])
 OPTIONS = DecodingOptions()
@@ -210,8 +211,8 @@ def test_without_word_timestamps_there_are_no_words(engine: Engine) -> None:
 
 
 def test_segments_survive_the_wire_and_hold_text_tokens_only(exact: list[ChunkResult]) -> None:
+    assert [parser(ChunkResult)(encoder(ChunkResult)(result)) for result in exact] == exact
     for segment in all_segments(exact):
-        assert segment_from_dict(segment_to_dict(segment)) == segment
         assert type(segment.start) is type(segment.words[0].probability) is float
         assert 0 < max(segment.tokens) < 50257  # the end of text, timestamps follow it
 

@@ -23,7 +23,7 @@ def test_digital_silence_is_a_hole_that_reads_as_zeros(audio: Audio, tmp_path: P
         assert target.stat().st_size == audio.nbytes
         file.extend()
         assert target.stat().st_size == audio.nbytes + silence.nbytes
-        file.sync()
+        file.finish()
 
     np.testing.assert_array_equal(np.fromfile(target, "<i2"), np.concatenate([audio, silence]))
     assert target.stat().st_blocks * 512 < audio.nbytes + 100_000
