@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import re
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -270,6 +273,35 @@ def test_a_model_is_downloaded_at_its_first_load_and_told_how_far(tmp_path: Path
             assert text_of(server.ended(server.submit(CLIP, queue="true"))) == CATALOG[CLIP]["text"]
             log = [line for line in server.log if line["message"] == "downloading the model"]
     assert log[-1]["done_bytes"] == log[-1]["total_bytes"] > 1_000_000
+
+
+def test_a_person_at_a_terminal_reads_no_json(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "WHISPER_MODEL": "nano", "DATA_DIR": str(tmp_path), "PORT": "0"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "scrivano", "serve"], stdout=theirs, stderr=theirs, env=env
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while b"Ctrl-C" not in shown:
+            shown += os.read(ours, 65536)
+        process.send_signal(signal.SIGINT)
+        with suppress(OSError):  # the end of a terminal
+            while more := os.read(ours, 65536):
+                shown += more
+    os.close(ours)
+
+    text = shown.decode().replace("\r\n", "\n")
+    assert process.returncode == 0
+    assert text.startswith(f"Scrivano {scrivano.__version__}\n")
+    assert re.search(r"address +http://127\.0\.0\.1:\d+\n", text)
+    assert text.endswith("  stopped\n")
+    assert "{" not in text
+    assert "disk" not in text
+
+
+def test_log_lines_are_json_elsewhere(server: Served) -> None:
+    assert {"time", "level", "logger", "message"} <= set(server.log[0])
 
 
 # starts that fail ------------------------------------------------------------------------------------------------

@@ -78,12 +78,17 @@ def _run_server(flags: Mapping[str, object], config: Path | None, while_stdin_is
         from scrivano.telemetry import log as logs
 
         settings = Settings.load(flags, config)
-        logs.configure(settings.log_level)
+        text = settings.log_format == "text" or (settings.log_format == "auto" and sys.stdout.isatty())
+        logs.configure(settings.log_level, text=text)
         if while_stdin_is_open:
             threading.Thread(target=_stop_at_end_of_stdin, daemon=True).start()
+        from scrivano.server.banner import banner
         from scrivano.server.run import run  # After the settings: it takes longest to import.
 
-        run(settings)
+        if text:
+            run(settings, on_start=lambda started: print(banner(started), flush=True))
+        else:
+            run(settings)
 
 
 def _stop_at_end_of_stdin() -> None:

@@ -40,7 +40,8 @@ def temporary_server(model: str | None = None) -> Iterator[str]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            env={**os.environ, "API_KEYS_FILE": ""},  # This command has no API key.
+            # This command has no API key, and reads the log.
+            env={**os.environ, "API_KEYS_FILE": "", "LOG_FORMAT": "json", "LOG_LEVEL": "info"},
         )
         try:
             yield _wait_for_url(process)

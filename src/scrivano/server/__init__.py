@@ -6,6 +6,7 @@ webhooks, wyoming.
 Modules, each may import only those below it:
 
     run          sockets, signals and the exit code
+    banner       what a person at a terminal is told when the server starts
     build        create every part
     start_checks what would fail only at the first load of a model
     lifespan     what runs in the background while the application serves
@@ -17,4 +18,4 @@ Modules, each may import only those below it:
     settings     every setting: flags, environment, file
 """
 
-__all__ = ["run", "settings", "start_checks"]
+__all__ = ["banner", "run", "settings", "start_checks"]

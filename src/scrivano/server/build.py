@@ -82,12 +82,13 @@ class BuildOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerParts:
-    """The built server. It starts to work when the lifespan of `app` starts."""
+    """The built server. It starts to work when the lifespan of `app` starts. `model`: the default one."""
 
     app: FastAPI
     runner: Runner
     wake_ups: WakeUps
     uploading: Uploading
+    model: str
 
     def prepare_shutdown(self) -> None:
         """Refuse the uploads that are arriving, end the calls that wait for a job, and start no new batch: batches may
@@ -192,6 +193,7 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
         runner=runner,
         wake_ups=wake_ups,
         uploading=http_options.uploading,
+        model=models.names[0],
     )
 
 

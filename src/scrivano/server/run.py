@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -14,10 +15,11 @@ from types import FrameType
 
 from scrivano.engines.gpu_memory import MemoryReader, NvmlReader
 from scrivano.files.data_dir_lock import DataDirLock
+from scrivano.server.banner import Started
 from scrivano.server.build import BuildOptions, ChildCommands, build
 from scrivano.server.http_server import ConnectionLimits, HttpServer
 from scrivano.server.settings import Settings
-from scrivano.server.sockets import bind, bind_wyoming, host_and_port
+from scrivano.server.sockets import bind, bind_wyoming
 from scrivano.telemetry.traces import tracing
 
 __all__ = ["run"]
@@ -32,10 +34,19 @@ EXIT_FAILED = 70
 OWN_DESCRIPTORS = 512
 
 
-def run(settings: Settings, commands: ChildCommands | None = None, memory: MemoryReader | None = None) -> None:
+def _log_start(started: Started) -> None:
+    logger.info("listening", extra={"url": f"http://{started.authority}", "data_dir": str(started.data_dir)})
+
+
+def run(
+    settings: Settings,
+    commands: ChildCommands | None = None,
+    memory: MemoryReader | None = None,
+    on_start: Callable[[Started], None] = _log_start,
+) -> None:
     """Serve until SIGTERM or SIGINT. Raises `StartError` if the server cannot start, `SystemExit` if its runner fails.
 
-    `memory` None: the memory of the GPUs, read with NVML.
+    `memory` None: the memory of the GPUs, read with NVML. `on_start` is called once, when clients can connect.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)
@@ -51,6 +62,7 @@ def run(settings: Settings, commands: ChildCommands | None = None, memory: Memor
             traces=tracing(os.environ),
             on_runner_failed=runner_failed.set,
         )
+        cleanup.callback(logger.info, "stopped")
         parts = build(settings, options, cleanup)
         host, port = listener.getsockname()[:2]
         lock.announce(host=host, port=port)
@@ -60,7 +72,7 @@ def run(settings: Settings, commands: ChildCommands | None = None, memory: Memor
                 " `scrivano keys create`.",
                 host,
             )
-        logger.info("listening", extra={"url": f"http://{host_and_port(listener)}", "data_dir": str(settings.data_dir)})
+        on_start(Started(host=host, port=port, docs=settings.docs, model=parts.model, data_dir=settings.data_dir))
         limits = _connection_limits(settings)
         HttpServer(parts.app, limits, runner_failed.is_set, parts.prepare_shutdown).run([listener])
         if runner_failed.is_set():

@@ -281,6 +281,9 @@ class Settings(BaseModel):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], AnyCase] = Field(
         "info", description="Lowest level that is logged."
     )
+    log_format: Annotated[Literal["auto", "json", "text"], AnyCase] = Field(
+        "auto", description="Form of log lines; `auto`: `text` if standard output is a terminal, else `json`."
+    )
 
     @classmethod
     def load(

@@ -1,4 +1,4 @@
-"""Log lines as JSON objects on stdout."""
+"""Log lines on stdout: JSON objects for programs, plain text for people."""
 
 from __future__ import annotations
 
@@ -30,18 +30,46 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if (context := LOG_CONTEXT.get()) is not None:
-            fields |= context.fields()
-        fields |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
+        fields |= _more_fields(record)
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
         return json.dumps(fields, default=str)
 
 
-def configure(level: str) -> None:
-    """Log everything of this level and above to stdout. Only programs may call this, libraries never."""
+class TextFormatter(logging.Formatter):
+    """`12:00:01 warning  message  name=value`, and the exception in lines of its own. The time is local.
+
+    Control characters are escaped, so that no message can forge a line or move the terminal's cursor.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
+        level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
+        values = [f"{name}={value}" for name, value in _more_fields(record).items()]
+        line = _printable("  ".join([f"{time}  {level}{record.getMessage()}", *values]))
+        if not record.exc_info:
+            return line
+        return "\n".join([line, *map(_printable, self.formatException(record.exc_info).splitlines())])
+
+
+def _more_fields(record: logging.LogRecord) -> dict[str, object]:
+    """The current request and job, and what was passed as `extra`."""
+    context = LOG_CONTEXT.get()
+    fields: dict[str, object] = {} if context is None else dict(context.fields())
+    return fields | {name: value for name, value in vars(record).items() if name not in _STANDARD}
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def configure(level: str, *, text: bool = False) -> None:
+    """Log everything of this level and above to stdout. `text`: for people, not for programs.
+
+    Only programs may call this, libraries never.
+    """
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(TextFormatter() if text else JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

@@ -1,0 +1,44 @@
+"""What a person at a terminal is told when the server starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from scrivano import __version__
+
+__all__ = ["Started", "banner"]
+
+ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """`host` and `port`: where the server listens. `docs`: it serves `/docs`. `model`: the default one."""
+
+    host: str
+    port: int
+    docs: bool
+    model: str
+    data_dir: Path
+
+    @property
+    def authority(self) -> str:
+        """As in a URL: `127.0.0.1:8080`, `[::1]:8080`."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def banner(started: Started) -> str:
+    """The version, an address that can be opened on this machine, the model and the data folder."""
+    url = f"http://{replace(started, host=ANY_ADDRESS.get(started.host, started.host)).authority}"
+    lines = [
+        f"Scrivano {__version__}",
+        "",
+        f"  address  {url}",
+        *([f"  try it   {url}/docs"] if started.docs else []),
+        f"  model    {started.model}, loaded when it is needed",
+        f"  data     {started.data_dir}",
+        "  stop     Ctrl-C",
+        "",
+    ]
+    return "\n".join(lines)
