@@ -43,6 +43,11 @@ class _Timed:
     def seconds(self) -> float:
         return self.end - self.start
 
+    @property
+    def letters(self) -> int:
+        """0 for a mark that closes a word."""
+        return 0 if self.text.strip() in CLOSING else len(self.text)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimedText:
@@ -72,13 +77,17 @@ def place_words(
     """
     groups = _timed(spoken, times, split)
     usual = _usual_duration([word for group in groups for word in group])
+    squeezed = [_is_squeezed(group) for group in groups]
+    for group in groups:
+        _share_time(group, usual)
     _shorten_at_sentence_ends([word for group in groups for word in group], 2 * usual)
     placed = []
     silent_until = 0.0
-    for segment, text, group in zip(spoken, texts, groups, strict=True):
+    for segment, text, group, failed in zip(spoken, texts, groups, squeezed, strict=True):
         words = _merged(group)
         start, end = _fit(words, segment, silent_until, usual)
-        if len(text) > FASTEST_SPEECH * (end - start) and segment.end - segment.start > end - start:
+        too_fast = len(text) > FASTEST_SPEECH * (end - start) and segment.end - segment.start > end - start
+        if too_fast or (failed and segment.end > segment.start):
             start, end = _spread(words, segment)
         silent_until = end
         start, end = min(start, seconds), min(end, seconds)
@@ -129,6 +138,59 @@ def _usual_duration(words: Sequence[_Timed]) -> float:
     """Return the median duration in seconds, of words that have one; at most `LONGEST_USUAL_WORD_S`."""
     durations = [word.seconds for word in words if word.seconds > 0]
     return min(LONGEST_USUAL_WORD_S, statistics.median(durations)) if durations else 0.0
+
+
+def _is_squeezed(words: Sequence[_Timed]) -> bool:
+    """Whether the alignment failed: most of the text has no length."""
+    without = sum(word.letters for word in words if word.seconds <= 0)
+    return 2 * without > sum(word.letters for word in words)
+
+
+def _share_time(words: Sequence[_Timed], usual: float) -> None:
+    """Give words without length a share of the time of the word after them, at the end of a segment of the one before.
+
+    The alignment leaves such a word where the word before it ends, which may be seconds before it is said: the pause is
+    in the time of the word, or the mark, after it. So that time is shortened first, to what so many words usually take.
+    """
+    at = 0
+    while at < len(words):
+        run_end = _run_end(words, at)
+        if run_end == at:
+            at += 1
+        elif run_end < len(words):
+            _share_block(words[at : run_end + 1], words[run_end], usual, pause_first=_starts_sentence(words, at))
+            at = run_end + 1
+        else:
+            timed = next((place for place in reversed(range(at)) if words[place].seconds > 0), at)
+            _share_block(words[timed:], words[timed], usual, pause_first=words[timed].letters == 0)
+            return
+
+
+def _run_end(words: Sequence[_Timed], start: int) -> int:
+    """One past the words without length from `start` on; `start` if there is none. A mark alone needs no length."""
+    end = start
+    while end < len(words) and words[end].seconds <= 0:
+        end += 1
+    return end if words[start].letters else start
+
+
+def _starts_sentence(words: Sequence[_Timed], at: int) -> bool:
+    return at == 0 or words[at - 1].text in SENTENCE_ENDS
+
+
+def _share_block(block: Sequence[_Timed], timed: _Timed, usual: float, *, pause_first: bool) -> None:
+    """Divide the time of one of the words among all of them, by their letters."""
+    start, end = timed.start, timed.end
+    most = usual * (1 + sum(word.letters > 0 for word in block))
+    if pause_first:
+        start = max(start, end - most)
+    elif not timed.letters:
+        end = min(end, start + most)
+    per_letter = (end - start) / max(1, sum(word.letters for word in block))
+    for word in block:
+        word.start, word.end = start, start + per_letter * word.letters
+        start = word.end
+    block[-1].end = end
 
 
 def _shorten_at_sentence_ends(words: Sequence[_Timed], longest: float) -> None:

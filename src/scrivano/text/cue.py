@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Cue", "milliseconds", "printable", "width"]
+__all__ = ["Cue", "milliseconds", "printable", "spaced", "width"]
 
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f]")
 
@@ -18,6 +19,25 @@ class Cue:
     start_ms: int
     end_ms: int
     text: str
+
+
+def spaced(times: Sequence[tuple[int, int]], limit_ms: int | None) -> list[tuple[int, int]]:
+    """Starts and ends of cues, so that none overlaps the next and each lasts a millisecond or more, as WebVTT requires.
+
+    None ends after `limit_ms`, the end of the file, unless there are more cues than milliseconds; None: it is unknown.
+    """
+    starts: list[int] = []
+    for start, _ in times:
+        starts.append(max(start, starts[-1] + 1 if starts else 0))
+    if limit_ms is not None:
+        limit_ms = max(limit_ms, len(times))
+        starts = [min(start, limit_ms - left) for start, left in zip(starts, range(len(starts), 0, -1), strict=True)]
+    latest = [*starts[1:], limit_ms]
+    ends = [max(end, start + 1) for start, (_, end) in zip(starts, times, strict=True)]
+    return [
+        (start, end if most is None else min(end, most))
+        for start, end, most in zip(starts, ends, latest[: len(starts)], strict=True)
+    ]
 
 
 def milliseconds(seconds: float) -> int:

@@ -85,7 +85,7 @@ class _Clock:
         Around a joint there is silence, and the model's word times are inexact there. So first words just before a
         joint belong to the words after it, and last words just after a joint to the words before it.
         """
-        pieces = list(accumulate((self._piece((word.start + word.end) / 2) for word in words), max))
+        pieces = list(accumulate((self._piece(middle) for middle in _middles(words)), max))
         first, last = pieces[0], pieces[-1]
         early = [place for place, piece in enumerate(pieces) if piece == first]
         if first < last and words[0].start >= self._ends[first] - snap_secs:
@@ -101,6 +101,20 @@ class _Clock:
     def _at(self, piece: int, seconds: float) -> float:
         start, end = self._times[piece]
         return min(max(start + seconds - self._starts[piece], start), end)
+
+
+def _middles(words: Sequence[Word]) -> list[float]:
+    """The middle of each word; of a word without length, that of the next one that has a length, else of the last one.
+
+    The model gives such a word the time of the end of the word before it, which may be before a pause.
+    """
+    middles: list[float] = []
+    following = next(((word.start + word.end) / 2 for word in reversed(words) if word.end > word.start), None)
+    for word in reversed(words):
+        middle = (word.start + word.end) / 2
+        following = middle if word.end > word.start or following is None else following
+        middles.append(following)
+    return middles[::-1]
 
 
 def _not_before(segment: Segment, earliest: float) -> Segment:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from scrivano.domain.errors import BadRequest
 from scrivano.domain.languages import LANGUAGES
 from scrivano.domain.transcript import Segment, Transcript, Word, language_of
-from scrivano.text.cue import Cue, milliseconds, printable
+from scrivano.text.cue import Cue, milliseconds, printable, spaced
 from scrivano.text.shape import Shape
 from scrivano.text.subtitles import subtitles
 
@@ -41,22 +41,22 @@ def render(transcript: Transcript, format: str, shape: Shape | None = None) -> s
     return FORMATS[format].write(transcript, shape)
 
 
-def cues(segments: Iterable[Segment]) -> Iterator[Cue]:
-    """One cue per segment with text. Starts ascend, and each cue lasts at least a millisecond, as WebVTT requires."""
-    at = 0
-    for segment in segments:
-        text = _without_blank_lines(segment.text)
-        if text:
-            at = max(at, milliseconds(segment.start))
-            yield Cue(at, max(at + 1, milliseconds(segment.end)), text)
+def cues(segments: Iterable[Segment], duration: float | None = None) -> list[Cue]:
+    """One cue for each segment with text; never two at once, none after the end of the file. Times as in `spaced`."""
+    shown = [(segment, text) for segment in segments if (text := _without_blank_lines(segment.text))]
+    times = [(milliseconds(segment.start), milliseconds(segment.end)) for segment, _ in shown]
+    limit_ms = milliseconds(duration) if duration else None
+    return [Cue(start, end, text) for (start, end), (_, text) in zip(spaced(times, limit_ms), shown, strict=True)]
 
 
 def _cues(transcript: Transcript, shape: Shape | None) -> Iterable[Cue]:
-    return cues(transcript.segments) if shape is None else subtitles(transcript.segments, shape)
+    if shape is None:
+        return cues(transcript.segments, transcript.duration)
+    return subtitles(transcript.segments, shape, transcript.duration)
 
 
 def _txt(transcript: Transcript, _: Shape | None) -> str:
-    return "".join(f"{_one_line(cue)}\n" for cue in cues(transcript.segments))
+    return "".join(f"{_one_line(cue)}\n" for cue in cues(transcript.segments, transcript.duration))
 
 
 def _srt(transcript: Transcript, shape: Shape | None) -> str:
@@ -75,7 +75,9 @@ def _vtt(transcript: Transcript, shape: Shape | None) -> str:
 
 
 def _tsv(transcript: Transcript, _: Shape | None) -> str:
-    rows = (f"{cue.start_ms}\t{cue.end_ms}\t{_one_line(cue)}\n" for cue in cues(transcript.segments))
+    rows = (
+        f"{cue.start_ms}\t{cue.end_ms}\t{_one_line(cue)}\n" for cue in cues(transcript.segments, transcript.duration)
+    )
     return "start\tend\ttext\n" + "".join(rows)
 
 
@@ -186,10 +188,13 @@ def _lrc_text(text: str) -> str:
 def _srt_text(text: str) -> str:
     """SubRip has no escapes, so an arrow is shortened, as in openai-whisper: a parser could read it as a time line.
 
+    Players hide what looks like a tag, so text in angle brackets gets the angle quotation marks that resemble them.
+
     A line with only a number above a line that starts like a time is joined with it: parsers that tolerate a missing
     blank line would read the two as the start of the next cue.
     """
-    return _NUMBER_AND_TIME.sub(r"\1 ", re.sub(r"-{2,}>", "->", text))
+    text = re.sub(r"<([^<>]+)>", "\u2039\\1\u203a", re.sub(r"-{2,}>", "->", text))
+    return _NUMBER_AND_TIME.sub(r"\1 ", text)
 
 
 _NUMBER_AND_TIME = re.compile(r"^(-?[0-9]+\.?[0-9]*)\n(?=[0-9]+[,.:，．。：][0-9])", re.MULTILINE)  # noqa: RUF001

@@ -7,10 +7,11 @@ faster than readers, or a word is longer than a line, a cue exceeds a limit, and
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from scrivano.domain.transcript import Segment
 from scrivano.text.atoms import Atom, Rank, atoms_of
-from scrivano.text.cue import Cue, width
+from scrivano.text.cue import Cue, milliseconds, spaced, width
 from scrivano.text.shape import Shape
 
 __all__ = ["subtitles"]
@@ -23,8 +24,8 @@ LEAST_SENTENCE = 0.25
 LEAST_CLAUSE = 0.4
 
 
-def subtitles(segments: Iterable[Segment], shape: Shape) -> list[Cue]:
-    """The cues of a transcript.
+def subtitles(segments: Iterable[Segment], shape: Shape, duration: float | None = None) -> list[Cue]:
+    """The cues of a transcript. None ends after `duration`, the seconds of the file, if that is given.
 
     In a segment whose words are not exactly its text, each character is assumed to take the same time.
     """
@@ -33,7 +34,8 @@ def subtitles(segments: Iterable[Segment], shape: Shape) -> list[Cue]:
     cues: list[Cue] = []
     for group, following in zip(groups, [*starts[1:], None], strict=False):
         cues.append(_cue(group, cues[-1].end_ms if cues else 0, following, shape))
-    return cues
+    times = spaced([(cue.start_ms, cue.end_ms) for cue in cues], milliseconds(duration) if duration else None)
+    return [replace(cue, start_ms=start, end_ms=end) for cue, (start, end) in zip(cues, times, strict=True)]
 
 
 # Atoms → groups, one for each cue.

@@ -102,3 +102,59 @@ def test_times_stay_in_the_audio_and_in_order() -> None:
     assert times == sorted(times)
     assert max(times) <= 1.2
     assert text.end <= 1.2
+
+
+def test_a_first_word_without_length_goes_with_the_rest_of_its_sentence() -> None:
+    """The alignment leaves it at the end of the sentence before, and gives the pause to the word after it."""
+    _, second = placed(
+        Spoken(start=0.0, end=1.0, tokens=(1, 2, 3)),
+        Spoken(start=5.0, end=6.0, tokens=(4, 2, 2, 2, 3)),
+        starts=(0.0, 0.4, 0.8, 1.0, 1.0, 5.3, 5.6, 5.9, 6.1),
+        texts=("The park.", "It park park park."),
+    )
+
+    [it, park, *_] = second.words
+    assert 4.0 < it.start < it.end <= park.start < park.end == 5.3
+    assert second.start == it.start
+
+
+def test_a_first_word_whose_comma_has_the_pause_goes_with_the_rest() -> None:
+    _, second = placed(
+        Spoken(start=0.0, end=1.0, tokens=(1, 2, 3)),
+        Spoken(start=5.0, end=6.0, tokens=(4, 8, 2, 2, 2)),
+        starts=(0.0, 0.4, 0.8, 1.0, 1.0, 5.0, 5.3, 5.6, 5.9),
+        texts=("The park.", "It) park park park"),
+    )
+
+    assert 4.0 < second.words[0].start < second.words[0].end == 5.0
+
+
+def test_a_word_without_length_after_a_full_stop_does_not_lie_in_the_pause() -> None:
+    [text] = placed(
+        Spoken(start=0.0, end=6.0, tokens=(1, 2, 3, 4, 2)),
+        starts=(0.0, 0.4, 0.8, 1.0, 1.0, 5.3),
+        texts=("The park. It park",),
+    )
+
+    assert text.words[1].end == 0.8
+    assert text.words[2].start > 4.0
+
+
+def test_last_words_without_length_share_the_word_before_them() -> None:
+    [text] = placed(
+        Spoken(start=0.0, end=2.0, tokens=(1, 2, 2, 3)), starts=(0.0, 0.4, 1.4, 1.4, 1.4), texts=("The park park.",)
+    )
+
+    assert [(round(word.start, 2), round(word.end, 2)) for word in text.words] == [(0.0, 0.4), (0.4, 0.9), (0.9, 1.4)]
+
+
+def test_a_sentence_most_of_which_has_no_length_falls_back_on_the_timestamps() -> None:
+    _, second = placed(
+        Spoken(start=0.0, end=1.0, tokens=(1, 2, 3)),
+        Spoken(start=5.0, end=6.4, tokens=(4, 2, 2, 3)),
+        starts=(0.0, 0.4, 0.8, 1.0, 1.0, 1.0, 6.0, 6.4),
+        texts=("The park.", "It park park."),
+    )
+
+    assert (second.start, second.end) == (5.0, 6.4)
+    assert second.words[0].start == 5.0

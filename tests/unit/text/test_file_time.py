@@ -164,3 +164,18 @@ def test_a_last_word_just_after_a_joint_stays_with_its_sentence() -> None:
     [whole] = to_file_time(chunk, [Segment(start=1.0, end=3.3, text="Sign it.", words=words)])
 
     assert (whole.text, whole.end) == ("Sign it.", 3.0)
+
+
+def test_a_first_word_without_length_does_not_stay_before_a_removed_pause() -> None:
+    chunk = Chunk(0, (Piece(0, 3 * SAMPLE_RATE), Piece(10 * SAMPLE_RATE, 14 * SAMPLE_RATE)))
+    [whole] = to_file_time(chunk, [segment(word("Can", 2.0, 2.0), word(" you", 3.5, 3.8), word(" sign?", 3.8, 4.4))])
+
+    assert (whole.text, whole.start) == ("Can you sign?", 10.0)
+    assert (whole.words[0].start, whole.words[0].end) == (10.0, 10.0)
+
+
+def test_a_last_word_without_length_does_not_lie_after_a_removed_pause() -> None:
+    chunk = Chunk(0, (Piece(0, 3 * SAMPLE_RATE), Piece(10 * SAMPLE_RATE, 14 * SAMPLE_RATE)))
+    [whole] = to_file_time(chunk, [segment(word("Sign", 1.0, 1.5), word(" it.", 4.0, 4.0))])
+
+    assert (whole.text, whole.end) == ("Sign it.", 3.0)

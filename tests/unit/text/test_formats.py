@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 
 import pytest
+import srt
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -167,16 +169,44 @@ TIME = re.compile(r"\d{2,}:[0-5]\d:[0-5]\d[.,]\d{3}")
 
 @given(segments)
 def test_cues_ascend_and_last(spoken: list[Segment]) -> None:
-    made = list(cues(spoken))
+    made = cues(spoken, 50_000.0)
 
     assert all(cue.start_ms < cue.end_ms for cue in made)
-    assert [cue.start_ms for cue in made] == sorted(cue.start_ms for cue in made)
+    assert all(before.end_ms <= after.start_ms for before, after in pairwise(made))
+    assert not made or made[-1].end_ms <= 50_000_000
+
+
+def test_segments_without_length_do_not_overlap_by_a_millisecond() -> None:
+    spoken = [
+        Segment(start=start, end=end, text="no") for start, end in ((0.0, 1.0), (1.0, 1.0), (1.0, 1.0), (1.0, 2.0))
+    ]
+
+    assert [(cue.start_ms, cue.end_ms) for cue in cues(spoken)] == [(0, 1000), (1000, 1001), (1001, 1002), (1002, 2000)]
+    assert [(cue.start_ms, cue.end_ms) for cue in cues(spoken[:3], 1.0)] == [(0, 998), (998, 999), (999, 1000)]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("press <b>OK</b> now", "press \u2039b\u203aOK\u2039/b\u203a now"),
+        ("a <name>", "a \u2039name\u203a"),
+        ("if a < b and c > d", "if a \u2039 b and c \u203a d"),
+        ("one < two", "one < two"),
+        ("from --> to", "from -> to"),
+        ("a <-- b --> c", "a \u2039-- b -\u203a c"),
+    ],
+)
+def test_what_looks_like_a_tag_stays_visible_in_srt(text: str, shown: str) -> None:
+    [read] = srt.parse(render(saying(text), "srt"))
+
+    assert read.content == shown
+    assert re.sub("<[^>]*>", "", read.content) == shown
 
 
 @given(segments)
 def test_every_file_has_the_shape_of_its_format(spoken: list[Segment]) -> None:
     transcript = Transcript(language="en", duration=100_000.0, segments=tuple(spoken))
-    count = len(list(cues(spoken)))
+    count = len(cues(spoken))
 
     vtt, srt = (render(transcript, format).split("\n\n") for format in ("vtt", "srt"))
 

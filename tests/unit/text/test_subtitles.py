@@ -206,8 +206,11 @@ def letters(*parts: str) -> str:
     return "".join(printable(" ".join(parts)).split())
 
 
+FILE_S = 100_000.0
+
+
 def transcript(said: list[Segment]) -> Transcript:
-    return Transcript(language="en", duration=100_000.0, segments=tuple(said))
+    return Transcript(language="en", duration=FILE_S, segments=tuple(said))
 
 
 @given(transcripts, shapes)
@@ -249,20 +252,33 @@ def test_only_long_words_and_fast_speech_exceed_limits(said: list[Segment], shap
                 pytest.fail(f"{breach} in {cue}")
 
 
+@given(transcripts, shapes, st.floats(min_value=0.1, max_value=200.0))
+def test_no_cue_ends_after_the_file(said: list[Segment], shape: Shape, duration: float) -> None:
+    made = subtitles(said, shape, duration)
+
+    assert all(cue.start_ms < cue.end_ms for cue in made)
+    assert all(before.end_ms <= after.start_ms for before, after in pairwise(made))
+    assert not made or made[-1].end_ms <= max(round(duration * 1000), len(made))
+
+
+def test_the_last_cue_of_a_clip_ends_with_the_clip() -> None:
+    assert subtitles([spoken("It is late.", start=1.0)], Shape(), 1.5) == [Cue(1000, 1500, "It is late.")]
+
+
 @given(transcripts, st.one_of(st.none(), shapes))
 @settings(max_examples=300)
 @example([spoken("--> ---> 00:00:01,000 --> 00:00:02,000")], None)
 def test_an_independent_reader_finds_the_same_in_srt(said: list[Segment], shape: Shape | None) -> None:
     read = list(srt.parse(render(transcript(said), "srt", shape)))
 
-    expected = re.sub("-{2,}>", "->", " ".join(letters(one.content) for one in read))
-    assert expected.replace(" ", "") == re.sub("-{2,}>", "->", letters(*(one.text for one in said)))
+    assert in_srt(*(one.content for one in read)) == in_srt(*(one.text for one in said))
     assert [one.index for one in read] == list(range(1, len(read) + 1))
     assert all(one.start < one.end for one in read)
     assert all(before.start <= after.start for before, after in pairwise(read))
     if shape is not None:
         assert [(one.start, one.end) for one in read] == [
-            (timedelta(milliseconds=cue.start_ms), timedelta(milliseconds=cue.end_ms)) for cue in subtitles(said, shape)
+            (timedelta(milliseconds=cue.start_ms), timedelta(milliseconds=cue.end_ms))
+            for cue in subtitles(said, shape, FILE_S)
         ]
 
 
@@ -276,7 +292,15 @@ def test_an_independent_reader_finds_the_same_in_vtt(said: list[Segment], shape:
     assert plain_text == letters(*(one.text for one in said))
     assert all(one.start < one.end for one in read)
     if shape is not None:
-        assert [one.start for one in read] == [vtt_time(cue.start_ms) for cue in subtitles(said, shape)]
+        assert [one.start for one in read] == [vtt_time(cue.start_ms) for cue in subtitles(said, shape, FILE_S)]
+
+
+# Arrows are shorter in SubRip, and angle brackets may be angle quotation marks.
+BRACKETS = str.maketrans("\u2039\u203a", "<>")
+
+
+def in_srt(*texts: str) -> str:
+    return re.sub("-{2,}>", "->", letters(*texts)).translate(BRACKETS)
 
 
 def vtt_time(ms: int) -> str:

@@ -142,6 +142,6 @@ def _transcript(
 
 
 def _report(text: Transcript, shape: Shape, profile: str | None) -> dict[str, Any]:
-    cues = subtitles(text.segments, shape)
+    cues = subtitles(text.segments, shape, text.duration)
     found = [asdict(breach) for breach in breaches(cues, shape)]
     return {"profile": profile, "limits": asdict(shape), "cues": len(cues), "breaches": found}
