@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -99,6 +100,39 @@ def test_a_folder_that_cannot_be_written_to_is_said_so_before_the_work(server: S
     assert "submitted" not in done.stderr
 
 
+def test_a_folder_stands_for_its_recordings_and_each_text_has_its_name(server: Served, tmp_path: Path) -> None:
+    for name in (CLIP, "it-exact-0.flac"):
+        shutil.copy(DATA / name, tmp_path)
+    (tmp_path / "notes.txt").write_text("no recording")
+    (tmp_path / "empty").mkdir()
+
+    done = run("transcribe", str(tmp_path), "--server", server.url.removeprefix("http://"))
+    none = run("transcribe", str(tmp_path / "empty"), "--server", server.url)
+
+    assert done.returncode == 0, done.stderr
+    texts = {name: text.strip() for name, text in re.findall(r"==> (.+?) <==\n([^=]*)", done.stdout)}
+    assert {name: " ".join(text.split()) for name, text in texts.items()} == {
+        name: CATALOG[name]["text"] for name in (CLIP, "it-exact-0.flac")
+    }
+    assert (none.returncode, "no recordings in the folder" in none.stderr) == (2, True)
+
+
+def test_a_transcript_is_replaced_only_by_force(server: Served, tmp_path: Path) -> None:
+    present = tmp_path / "en-exact-0.srt"
+    present.write_text("by hand")
+    order = ["transcribe", str(DATA / CLIP), "--server", server.url, "--output-dir", str(tmp_path), "--format", "srt"]
+
+    refused = run(*order)
+    assert (refused.returncode, "use --force" in refused.stderr) == (2, True)
+    assert present.read_text() == "by hand"
+    assert "submitted" not in refused.stderr
+
+    done = run(*order, "--force", "--profile", "bbc", "--prompt", "Parks.", "--hotwords", "Giovanni")
+    assert done.returncode == 0, done.stderr
+    assert f"wrote {present}" in done.stderr
+    assert all(len(line) <= 37 for line in present.read_text().splitlines())
+
+
 def test_standard_input_is_a_file_too(server: Served) -> None:
     done = run("transcribe", "-", "--language", "en", stdin=(DATA / CLIP).read_bytes(), SCRIVANO_SERVER=server.url)
 
@@ -156,6 +190,7 @@ def test_the_demo_transcribes_the_bundled_recording_and_leaves_nothing_running(t
     lines = [line.split("]  ", 1) for line in done.stdout.splitlines()]
     assert all(time.startswith("[00:0") for time, _ in lines)
     heard = " ".join(text for _, text in lines)
+    assert "scrivano serve" in done.stderr, "what to do next"
     assert word_error_rate(BUNDLED["text"], heard) <= 0.02, "the model's own figure on it is below half of that"
     assert list(tmp_path.glob("scrivano-*")) == []
 
@@ -182,6 +217,8 @@ def test_models_are_listed_with_what_is_here() -> None:
     assert [line.split()[-1] for line in done.stdout.splitlines() if line.startswith("nano ")] == ["yes"]
     assert "Systran/faster-whisper-large-v3" in done.stdout
     assert "WHISPER_MODEL_PATH=FILE" in done.stdout
+    assert "large-v3-turbo (default)" in done.stdout or "small (default)" in done.stdout
+    assert re.search(r"^large-v3 .* 3100 MB +3951 MB +1 x", done.stdout, re.M)
 
 
 def test_the_version_is_told() -> None:

@@ -11,6 +11,13 @@ from scrivano.domain.errors import StartError
 
 __all__ = ["demo"]
 
+NEXT = """
+It works. The bundled model is a toy; next, use a real one on a recording of yours:
+
+  scrivano transcribe RECORDING   downloads a model at first use (`scrivano models` lists them)
+  scrivano serve                  runs the server; try it at http://127.0.0.1:8080/docs
+  scrivano doctor                 checks this machine"""
+
 
 def demo() -> None:
     """Start a server with the bundled model, transcribe the bundled recording, and stop the server."""
@@ -24,4 +31,6 @@ def demo() -> None:
             failed = transcribe_all(url, [recording], TranscribeOptions(format="timed"), stderr)
     except StartError as error:
         fail(str(error), ExitCode.NO_SERVER)
+    if not failed:
+        stderr.print(NEXT, soft_wrap=True, markup=False)
     raise typer.Exit(ExitCode.FAILED if failed else ExitCode.OK)

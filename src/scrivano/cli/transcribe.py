@@ -21,6 +21,16 @@ from scrivano.domain.errors import StartError
 __all__ = ["transcribe"]
 
 
+# Endings of the recordings that are looked for in a folder. A file that is named itself may have any name.
+# fmt: off
+ENDINGS = frozenset((
+    ".3gp", ".aac", ".aif", ".aiff", ".amr", ".ape", ".asf", ".au", ".avi", ".caf", ".flac", ".flv",
+    ".m2ts", ".m4a", ".m4b", ".m4v", ".mka", ".mkv", ".mov", ".mp2", ".mp3", ".mp4", ".mpeg", ".mpg",
+    ".mts", ".oga", ".ogg", ".ogv", ".opus", ".ts", ".wav", ".webm", ".wma", ".wmv", ".wv",
+))
+# fmt: on
+
+
 # The values are listed here once more, because `text.formats` is slow to import; a test compares the two.
 class Format(StrEnum):
     TXT = "txt"
@@ -32,13 +42,22 @@ class Format(StrEnum):
     LRC = "lrc"
 
 
+class Profile(StrEnum):
+    NETFLIX = "netflix"
+    BBC = "bbc"
+    YOUTUBE = "youtube"
+
+
 class Task(StrEnum):
     TRANSCRIBE = "transcribe"
     TRANSLATE = "translate"
 
 
 def transcribe(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Recordings; - for standard input.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE...", help="Recordings, or folders with recordings; - for standard input."),
+    ],
     language: Annotated[str | None, typer.Option(help="Code or English name.  [default: detected]")] = None,
     languages: Annotated[str | None, typer.Option(help="Detect only these languages, for example de,en.")] = None,
     multilingual: Annotated[
@@ -46,10 +65,18 @@ def transcribe(
     ] = False,
     task: Annotated[Task, typer.Option(help="translate: into English.")] = Task.TRANSCRIBE,
     format: Annotated[Format, typer.Option(help="Format of the transcript.")] = Format.TXT,
+    prompt: Annotated[str | None, typer.Option(help="Text before the recording: names, spelling, style.")] = None,
+    hotwords: Annotated[str | None, typer.Option(help="Words to expect that the model would not.")] = None,
+    profile: Annotated[
+        Profile | None, typer.Option(help="Limits of subtitles.  [default: 42 characters a line]")
+    ] = None,
     output_dir: Annotated[
         Path | None, typer.Option(help="Write one file for each recording there, instead of to standard output.")
     ] = None,
-    server: Annotated[str | None, typer.Option(envvar="SCRIVANO_SERVER", help="URL of a running server.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace transcripts that are in --output-dir.")] = False,
+    server: Annotated[
+        str | None, typer.Option(envvar="SCRIVANO_SERVER", help="A running server: its URL, or host:port.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Model of the server that is started for this command.")] = None,
     api_key: Annotated[
         str | None, typer.Option(envvar="SCRIVANO_API_KEY", help="For a server that requires API keys.")
@@ -61,8 +88,9 @@ def transcribe(
     """
     from scrivano.cli.transcription import TranscribeOptions, transcribe_all
 
+    files = _expanded(files)
     if output_dir is not None:
-        _check_outputs(files, output_dir)
+        _check_outputs(files, output_dir, format.value, force=force)
     options = TranscribeOptions(
         language=language,
         languages=languages.split(",") if languages else (),
@@ -70,6 +98,9 @@ def transcribe(
         task=task.value,
         format=format.value,
         output_dir=output_dir,
+        prompt=prompt,
+        hotwords=hotwords,
+        profile=None if profile is None else profile.value,
     )
     try:
         with _recordings(files) as recordings, _server(server, model) as url:
@@ -79,8 +110,27 @@ def transcribe(
     raise typer.Exit(ExitCode.FAILED if failed else ExitCode.OK)
 
 
-def _check_outputs(names: Sequence[str], folder: Path) -> None:
-    """Fail now, not after hours of work, if the folder is not writable or two transcripts would have the same name."""
+def _expanded(names: Sequence[str]) -> list[str]:
+    """The files, with the recordings of a folder in its place, by name. Subfolders are not searched."""
+    return [file for name in names for file in (_recordings_in(name) if Path(name).is_dir() else [name])]
+
+
+def _recordings_in(folder: str) -> list[str]:
+    try:
+        paths = sorted(Path(folder).iterdir())
+    except OSError as error:
+        fail(f"cannot read the folder {folder} ({error.strerror})")
+    found = [str(path) for path in paths if path.suffix.lower() in ENDINGS and path.is_file() and path.name[0] != "."]
+    if not found:
+        fail(f"no recordings in the folder {folder}: name the files themselves if their names have unusual endings")
+    return found
+
+
+def _check_outputs(names: Sequence[str], folder: Path, format: str, *, force: bool) -> None:
+    """Fail now, not after hours of work, if the folder is not writable, two transcripts would have the same name, or
+    one would replace a file."""
+    from scrivano.cli.transcription import transcript_path
+
     stems = Counter(Path(name).stem for name in names)
     duplicates = sorted(stem for stem, count in stems.items() if count > 1)
     if duplicates:
@@ -91,6 +141,9 @@ def _check_outputs(names: Sequence[str], folder: Path) -> None:
         fail(f"cannot write to {folder} ({error.strerror}): choose another --output-dir")
     if not os.access(folder, os.W_OK | os.X_OK):
         fail(f"cannot write to {folder}: choose another --output-dir")
+    present = [path.name for name in names if (path := transcript_path(folder, Path(name), format)).exists()]
+    if present and not force:
+        fail(f"{', '.join(present)} in {folder} would be replaced: use --force, or another --output-dir")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,9 +19,9 @@ from scrivano.domain.transcript import Transcript
 from scrivano.files.data_dir_lock import DataDirLock
 from scrivano.server.settings import Settings
 from scrivano.text.formats import FORMATS, render
-from scrivano.text.shape import Shape
+from scrivano.text.shape import shape_of
 
-__all__ = ["TranscribeOptions", "find_server", "transcribe_all"]
+__all__ = ["TranscribeOptions", "find_server", "transcribe_all", "transcript_path"]
 
 # How often the state of the model is requested while it loads.
 POLL_S = 0.25
@@ -31,7 +32,8 @@ HEALTH_TIMEOUT_S = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TranscribeOptions:
-    """`format`: one of `FORMATS`, or `timed`: one line for each segment. `output_dir` None: standard output."""
+    """`format`: one of `FORMATS`, or `timed`: one line for each segment. `output_dir` None: standard output.
+    `profile`: limits of subtitles, one of `PROFILES`."""
 
     format: str
     task: str = "transcribe"
@@ -39,6 +41,9 @@ class TranscribeOptions:
     language: str | None = None
     languages: Sequence[str] = ()
     multilingual: bool | None = None
+    prompt: str | None = None
+    hotwords: str | None = None
+    profile: str | None = None
 
 
 def find_server(url: str | None, model: str | None) -> str | None:
@@ -47,6 +52,7 @@ def find_server(url: str | None, model: str | None) -> str | None:
     None: there is none. Raises `StartError` if the given server cannot be used.
     """
     if url is not None:
+        url = complete_url(url)
         served = _served_model(url)
         if served is None:
             raise StartError(
@@ -64,6 +70,16 @@ def find_server(url: str | None, model: str | None) -> str | None:
     found = f"http://[{host}]:{holder.port}" if ":" in host else f"http://{host}:{holder.port}"
     served = _served_model(found)
     return found if served is not None and model in (None, served) else None
+
+
+def complete_url(address: str) -> str:
+    """`host` and `host:port` mean a server there, by default on port 8080; a URL stays as it is."""
+    if "://" in address:
+        return address
+    host, _, path = address.partition("/")
+    host = f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host
+    has_port = re.search(r"[^:]:\d+$|\]:\d+$", host)
+    return f"http://{host}{'' if has_port else ':8080'}{'/' if path else ''}{path}"
 
 
 def transcribe_all(
@@ -85,7 +101,7 @@ def transcribe_all(
                 transcript = job_id and _follow(client, file, job_id, display)
                 if transcript:
                     display.pause()
-                    _write(transcript, file, options)
+                    _write(transcript, file, options, display, labelled=len(files) > 1)
                 failed += not transcript
                 unfinished = [other for other in unfinished if other != job_id]
         finally:
@@ -170,6 +186,8 @@ def _submit(client: Client, file: Path, options: TranscribeOptions, display: _Pr
             languages=options.languages,
             multilingual=options.multilingual,
             task=options.task,
+            prompt=options.prompt,
+            hotwords=options.hotwords,
             queue=True,
         )
     except (ClientError, OSError) as error:
@@ -196,8 +214,10 @@ def _await_model(client: Client, messages: Console) -> None:
 def _model_text(status: ModelStatus) -> str:
     download = status.more.get("download")
     if download:
-        total = f" of {download['total_bytes'] / 1e6:.0f}" if download["total_bytes"] else ""
-        return f"model: downloading, {download['done_bytes'] / 1e6:.0f}{total} MB"
+        done, total = download["done_bytes"], download["total_bytes"]
+        if not total:
+            return f"model: downloading, {done / 1e6:.0f} MB"
+        return f"model: downloading, {100 * done // total} % ({done / 1e6:.0f} of {total / 1e6:.0f} MB)"
     if status.state == "waiting_for_gpu":
         return f"model: waiting for GPU memory ({status.vram_needed_mb} MB needed, {status.vram_free_mb} MB free)"
     return f"model: {status.state}"
@@ -216,13 +236,24 @@ def _follow(client: Client, file: Path, job_id: str, display: _ProgressDisplay) 
         return None
 
 
-def _write(transcript: Transcript, file: Path, options: TranscribeOptions) -> None:
-    text = timed(transcript) if options.format not in FORMATS else render(transcript, options.format, Shape())
+def _write(
+    transcript: Transcript, file: Path, options: TranscribeOptions, display: _ProgressDisplay, *, labelled: bool
+) -> None:
+    """`labelled`: print the file's name above its text. Other formats have no place for a name."""
+    shape = shape_of(options.profile, {})
+    text = timed(transcript) if options.format not in FORMATS else render(transcript, options.format, shape)
     if options.output_dir is None:
-        print(text, end="", flush=True)
+        label = f"==> {file.name} <==\n" if labelled and options.format in ("txt", "timed") else ""
+        print(label + text, end="", flush=True)
         return
-    options.output_dir.mkdir(parents=True, exist_ok=True)
-    (options.output_dir / f"{file.stem}.{FORMATS[options.format].extension}").write_text(text, encoding="utf-8")
+    path = transcript_path(options.output_dir, file, options.format)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    display.step(file, f"wrote {path}")
+
+
+def transcript_path(folder: Path, recording: Path, format: str) -> Path:
+    return folder / f"{recording.stem}.{FORMATS[format].extension}"
 
 
 def _served_model(url: str) -> str | None:

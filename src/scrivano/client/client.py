@@ -223,6 +223,8 @@ class Client:
         languages: Sequence[str] = (),
         multilingual: bool | None = None,
         task: str | None = None,
+        prompt: str | None = None,
+        hotwords: str | None = None,
         webhook_url: str | None = None,
         queue: bool | None = None,
         wait_for_model: bool = True,
@@ -234,9 +236,11 @@ class Client:
         again for at most `model_timeout_s` (the first load may include a download). With `queue=True` the server
         accepts the job at once. `NotReady` is raised after that time, with `wait_for_model=False`, and for a file that
         can be read only once (a pipe).
+        `prompt`: text that precedes the recording. `hotwords`: words to expect.
         `languages`: the languages that may be detected. `multilingual=True`: each segment has its own language.
         """
         form = {"language": language, "languages": ",".join(languages) or None, "task": task}
+        form |= {"prompt": prompt, "hotwords": hotwords}
         form |= {"webhook_url": webhook_url, "multilingual": _flag(multilingual), "queue": _flag(queue)}
         data = {name: value for name, value in form.items() if value is not None}
         with _opened(file) as source:
@@ -282,11 +286,20 @@ class Client:
         languages: Sequence[str] = (),
         multilingual: bool | None = None,
         task: str | None = None,
+        prompt: str | None = None,
+        hotwords: str | None = None,
         timeout: float | None = None,
     ) -> Transcript:
         """Send a recording and wait for its transcript. Raises `JobFailed`, `JobCancelled` or `WaitTimeout`."""
         job_id = self.submit(
-            file, filename=filename, language=language, languages=languages, multilingual=multilingual, task=task
+            file,
+            filename=filename,
+            language=language,
+            languages=languages,
+            multilingual=multilingual,
+            task=task,
+            prompt=prompt,
+            hotwords=hotwords,
         )
         return self.wait(job_id, timeout).transcript
 

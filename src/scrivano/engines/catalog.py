@@ -18,8 +18,10 @@ __all__ = [
     "REPOSITORIES",
     "ModelSource",
     "default_model",
+    "download_mb",
     "find_model",
     "known_models",
+    "relative_speed",
     "vram_needed_mb",
     "window_mb",
 ]
@@ -73,6 +75,25 @@ MILLION_PARAMETERS = {
     "distil-large-v3": 756,
     "distil-large-v3.5": 756,
     NANO: 2,
+}
+
+# How many times as fast as large-v3, from the same model cards (English, on a GPU). `.en` models are as fast as others.
+SPEEDS = {
+    "tiny": 10,
+    "base": 7,
+    "small": 4,
+    "medium": 2,
+    "large-v1": 1,
+    "large-v2": 1,
+    "large-v3": 1,
+    "large": 1,
+    "large-v3-turbo": 8,
+    "turbo": 8,
+    "distil-small": 6,
+    "distil-medium": 7,
+    "distil-large-v2": 6,
+    "distil-large-v3": 6,
+    "distil-large-v3.5": 6,
 }
 
 # CUDA context, cuBLAS and the buffers of a small batch. It makes 2 * 1550 + 851 = 3951 MB for large-v3 in float16, the
@@ -148,6 +169,17 @@ def default_model(gpu_total_mb: int | None) -> str:
     if gpu_total_mb is not None and needed is not None and gpu_total_mb >= needed:
         return "large-v3-turbo"
     return "small"
+
+
+def download_mb(name: str) -> int | None:
+    """Return the size of a known model's download in MB: published models are float16. None if it is not downloaded."""
+    millions = MILLION_PARAMETERS.get(_stem(name))
+    return None if millions is None or name not in REPOSITORIES else 2 * millions
+
+
+def relative_speed(name: str) -> int | None:
+    """Return how many times as fast as large-v3 a model is; None if it is not known."""
+    return SPEEDS.get(_stem(name))
 
 
 def vram_needed_mb(name: str, *, path: Path | None = None, compute_type: str = "float16") -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from scrivano.domain.errors import ModelUnavailable
 from scrivano.engines.catalog import FILES, ModelSource
 
 __all__ = ["OnBytes", "fetch"]
+
+INFO_S = 10.0
 
 # Called with the bytes that were downloaded and the bytes in all (None: not known yet), from several threads.
 OnBytes = Callable[[int, int | None], None]
@@ -34,7 +37,10 @@ def fetch(source: ModelSource, on_bytes: OnBytes) -> Path:
     if cached is not None:
         return cached
     try:
-        folder = Path(_snapshot(source.repository, tqdm_class=_reporter(on_bytes)))
+        total_bytes = _total_bytes(source.repository)
+        if total_bytes:
+            on_bytes(0, total_bytes)
+        folder = Path(_snapshot(source.repository, tqdm_class=_reporter(on_bytes, total_bytes)))
     except Exception as error:
         raise ModelUnavailable(
             f"the model {source.name!r} could not be downloaded from {source.repository}: {_why(error)}"
@@ -73,6 +79,16 @@ def _snapshot(repository: str, **options: Any) -> str:
     return str(huggingface_hub.snapshot_download(repository, allow_patterns=list(FILES), **options))
 
 
+def _total_bytes(repository: str) -> int | None:
+    """The size of the download. None: the hub does not say; then it is known as files begin to arrive."""
+    try:
+        listed = huggingface_hub.HfApi().model_info(repository, files_metadata=True, timeout=INFO_S).siblings or []
+    except (OSError, httpx2.HTTPError, HfHubHTTPError):  # the download itself reports what is wrong
+        return None
+    wanted = [file.size for file in listed if any(fnmatch(file.rfilename, pattern) for pattern in FILES)]
+    return sum(size or 0 for size in wanted) or None
+
+
 def _why(error: Exception) -> str:
     endpoint = huggingface_hub.constants.ENDPOINT
     if isinstance(error, RepositoryNotFoundError):
@@ -94,7 +110,7 @@ def _short(error: Exception) -> str:
     return f"{type(cause).__name__}: {str(cause).strip().splitlines()[0] if str(cause).strip() else 'no details'}"
 
 
-def _reporter(on_bytes: OnBytes) -> type[tqdm]:
+def _reporter(on_bytes: OnBytes, total_bytes: int | None) -> type[tqdm]:
     """Return a class of progress bars for `snapshot_download` that draw nothing and call `on_bytes`.
 
     The hub's library makes several bars: one counts files, and one or two (by its version) count the same bytes.
@@ -106,7 +122,7 @@ def _reporter(on_bytes: OnBytes) -> type[tqdm]:
         with lock:
             totals = [bar.total for bar in bars if bar.total]
             done = max(int(bar.n) for bar in bars)
-        on_bytes(done, max(done, *totals) if totals else None)
+        on_bytes(done, max(done, total_bytes or 0, *totals) if totals or total_bytes else None)
 
     class Reporter(tqdm):
         def __init__(self, *args: Any, **options: Any) -> None:

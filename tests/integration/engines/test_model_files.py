@@ -38,6 +38,7 @@ def test_a_download_reports_its_progress_and_the_cache_needs_no_network(tmp_path
         assert progress[-1] == {"type": "downloading", "done_bytes": wanted, "total_bytes": wanted}
         done = [said["done_bytes"] for said in progress]
         assert done == sorted(done)
+        assert {said["total_bytes"] for said in progress} == {wanted}, "a percentage from the start"
         assert {name for name, _ in server.requests} == set(NAMES)
         asked = len(server.requests)
 

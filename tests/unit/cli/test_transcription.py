@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from scrivano.cli.transcription import timed
+import pytest
+
+from scrivano.cli.transcription import complete_url, timed
 from scrivano.domain.transcript import Segment, Transcript
 
 
@@ -10,3 +12,20 @@ def test_the_timed_format_has_one_line_for_each_segment() -> None:
     text = timed(Transcript(language="en", duration=3700.0, segments=segments))
 
     assert text == "[00:00:01.200 → 00:00:03.400]  One.\n[01:00:00.000 → 01:01:01.500]  Two.\n"
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        ("http://a.example", "http://a.example"),
+        ("https://a.example/speech", "https://a.example/speech"),
+        ("localhost", "http://localhost:8080"),
+        ("localhost:9000", "http://localhost:9000"),
+        ("10.0.0.2:9000/speech", "http://10.0.0.2:9000/speech"),
+        ("a.example/speech", "http://a.example:8080/speech"),
+        ("::1", "http://[::1]:8080"),
+        ("[::1]:9000", "http://[::1]:9000"),
+    ],
+)
+def test_an_address_without_a_scheme_is_a_server(address: str, url: str) -> None:
+    assert complete_url(address) == url

@@ -122,13 +122,17 @@ def test_a_file_is_submitted_with_its_options(tmp_path: Path) -> None:
     file.write_bytes(b"sound")
     server = Server(answer(ACCEPTED, 202))
 
-    job_id = server.client().submit(file, language="it", task="translate", webhook_url="http://x/y", queue=True)
+    job_id = server.client().submit(
+        file, language="it", task="translate", prompt="Ciao", hotwords="Po", webhook_url="http://x/y", queue=True
+    )
 
     assert job_id == "j1"
     assert (server.requests[0].method, server.requests[0].url.path) == ("POST", "/jobs")
     assert server.form() == {
         "language": "it",
         "task": "translate",
+        "prompt": "Ciao",
+        "hotwords": "Po",
         "webhook_url": "http://x/y",
         "queue": "true",
         "audio": "sound",
