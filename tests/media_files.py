@@ -197,6 +197,15 @@ class Prepared:
         return [piece for body in self.sent if body["type"] == "chunk" for piece in body["pieces"]]
 
     @property
+    def about(self) -> Mapping[str, Any]:
+        return next(body for body in self.sent if body["type"] == "about")
+
+    @property
+    def warnings(self) -> list[str]:
+        """Their codes."""
+        return [warning["code"] for warning in self.about["warnings"]]
+
+    @property
     def end(self) -> Mapping[str, Any]:
         return self.sent[-1]
 
@@ -205,12 +214,27 @@ class Prepared:
         return np.fromfile(self.target, "<i2")
 
 
-def prepared(source: Path, *, max_audio_secs: float = 86400, detector: SpeechDetector | None = None) -> Prepared:
+def prepared(
+    source: Path,
+    *,
+    max_audio_secs: float = 86400,
+    detector: SpeechDetector | None = None,
+    ending: str = "",
+    audio_track: str | None = None,
+    language: str | None = None,
+) -> Prepared:
     """Run the whole preparation in this process, without its limits."""
     sent: list[Mapping[str, Any]] = []
     target = source.with_name("prepared.s16")
     encode = encoder(MediaMessage)
-    request = Prepare(source=str(source), target=str(target), max_audio_s=max_audio_secs)
+    request = Prepare(
+        source=str(source),
+        target=str(target),
+        max_audio_s=max_audio_secs,
+        ending=ending,
+        audio_track=audio_track,
+        language=language,
+    )
     prepare(request, detector or SileroVad(), lambda message: sent.append(json.loads(encode(message))))
     return Prepared(sent, target)
 

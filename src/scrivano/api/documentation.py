@@ -97,6 +97,12 @@ _OPTIONS: dict[str, Any] = {
         "description": "The first temperature to decode with; 0, the default, is a beam search. Whisper raises it"
         " if the result is poor.",
     },
+    "audio_track": {
+        "type": "string",
+        "description": "Which audio track of the file to transcribe: its number, from 0, or its language. Absent: the"
+        " best one that can be decoded, preferably in `language`; if it has no speech, another one.",
+        "examples": ["1"],
+    },
     "priority": {
         "type": "string",
         "enum": ["interactive", "normal", "bulk"],

@@ -110,6 +110,21 @@ class JobSegment(BaseModel):
     )
 
 
+class JobAudio(BaseModel):
+    track: int = Field(description="Number of the audio track in the file, from 0.", examples=[0])
+    codec: str = Field(description="FFmpeg's name of its decoder.", examples=["aac"])
+    channels: int = Field(examples=[2])
+    sample_rate: int = Field(examples=[48000])
+    duration: float | None = Field(description="Seconds that the file claims, which may be wrong.", examples=[7.084])
+    start: float = Field(description="Seconds from the start of the file to the first sound.", examples=[0.0])
+
+
+class JobWarning(BaseModel):
+    code: str = Field(description="Stable.", examples=["ended_early"])
+    message: str = Field(examples=["the recording ended early, at 12.1 s of 35.1 s; the rest is missing"])
+    at: float | None = Field(description="Seconds from the start of the file; null: all of it.", examples=[12.1])
+
+
 class JobSummary(ResponseModel):
     id: str = Field(examples=[EXAMPLE_JOB_ID])
     status: str = Field(description="`queued`, `running`, `done`, `failed` or `cancelled`.", examples=["done"])
@@ -133,6 +148,12 @@ class JobSummary(ResponseModel):
     metadata: dict[str, str] | None = Field(
         default=None, description="As submitted; only if some was.", examples=[{"customer": "42"}]
     )
+    audio: JobAudio | None = Field(
+        default=None, description="The audio track that was transcribed; only after the recording was read."
+    )
+    warnings: list[JobWarning] = Field(
+        default=[], description="About the recording, such as damaged or missing parts; only if there are some."
+    )
 
     @classmethod
     def of(cls, job: Job) -> Self:
@@ -152,6 +173,8 @@ class JobSummary(ResponseModel):
             priority=job.options.get("priority"),
             model=job.model,
             metadata=job.options.get("metadata"),
+            audio=None if job.audio is None else JobAudio.model_validate(job.audio),
+            warnings=[JobWarning.model_validate(warning) for warning in job.warnings or ()],
         )
 
 

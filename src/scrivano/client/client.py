@@ -113,7 +113,8 @@ class JobCancelled(_JobError):
 class JobSnapshot:
     """A job at the time of the request. Times are ISO 8601 in UTC; `progress` is percent; `duration_secs` is audio.
 
-    `more` has the fields that this client does not know.
+    `audio` is the track that was transcribed, `warnings` what is to be said about the recording (`code`, `message`,
+    `at`). `more` has the fields that this client does not know.
     """
 
     id: str
@@ -128,6 +129,8 @@ class JobSnapshot:
     filename: str | None = None
     created_at: str | None = None
     completed_at: str | None = None
+    audio: Mapping[str, Any] | None = None
+    warnings: Sequence[Mapping[str, Any]] = ()
     more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -225,6 +228,7 @@ class Client:
         task: str | None = None,
         prompt: str | None = None,
         hotwords: str | None = None,
+        audio_track: int | str | None = None,
         webhook_url: str | None = None,
         queue: bool | None = None,
         wait_for_model: bool = True,
@@ -236,11 +240,12 @@ class Client:
         again for at most `model_timeout_s` (the first load may include a download). With `queue=True` the server
         accepts the job at once. `NotReady` is raised after that time, with `wait_for_model=False`, and for a file that
         can be read only once (a pipe).
-        `prompt`: text that precedes the recording. `hotwords`: words to expect.
-        `languages`: the languages that may be detected. `multilingual=True`: each segment has its own language.
+        `prompt`: text that precedes the recording. `hotwords`: words to expect. `audio_track`: a number, from 0, or a
+        language. `languages`: the languages that may be detected. `multilingual=True`: each segment has its own language.
         """
         form = {"language": language, "languages": ",".join(languages) or None, "task": task}
         form |= {"prompt": prompt, "hotwords": hotwords}
+        form |= {"audio_track": None if audio_track is None else str(audio_track)}
         form |= {"webhook_url": webhook_url, "multilingual": _flag(multilingual), "queue": _flag(queue)}
         data = {name: value for name, value in form.items() if value is not None}
         with _opened(file) as source:

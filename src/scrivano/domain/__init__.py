@@ -6,6 +6,7 @@ Modules, each may import only those below it:
 
     job         a job, its options, and which status may follow which
     job_event   an entry in the log of a job
+    recording   what was found out about a recording while it was read
     chunk       a piece of audio cut in silence: the unit of work
     decoding    how a chunk is decoded, and what an engine returns for it
     transcript  words, segments, transcripts
@@ -13,4 +14,4 @@ Modules, each may import only those below it:
     errors      every exception of the server
 """
 
-__all__ = ["chunk", "decoding", "errors", "job", "job_event", "languages", "transcript"]
+__all__ = ["chunk", "decoding", "errors", "job", "job_event", "languages", "recording", "transcript"]

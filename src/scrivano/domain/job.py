@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -55,6 +55,7 @@ class JobOptions:
     - `temperature`: the first of Whisper's temperatures, 0 to 1
     - `languages`: ISO 639-1 codes that the detected language is chosen from
     - `multilingual`: the language is detected for each chunk
+    - `audio_track`: which audio track of the file to transcribe, by its number (from 0) or its language
     - `purpose`: marks jobs that were not submitted for their transcript, such as a language detection
     """
 
@@ -67,6 +68,7 @@ class JobOptions:
     languages: tuple[str, ...] | None = None
     multilingual: bool | None = None
     purpose: str | None = None
+    audio_track: str | None = None
 
     def stored(self) -> dict[str, Any]:
         """The options that were chosen, as plain JSON values; `restored` reads them back."""
@@ -85,8 +87,9 @@ class Job:
     """One recording to transcribe. `progress` is percent, 0 to 100; `language` is None until given or detected.
 
     `options` are JSON values: the `JobOptions` that were given, `priority` unless it is normal, `model` unless it is
-    the server's default model, and `metadata`. `owner` is the id of the API key that submitted the job; None: it was
-    submitted without a key. `traceparent`: the span that submitted the job (W3C Trace Context).
+    the server's default model, `requested_language` and `metadata`. `owner` is the id of the API key that submitted the
+    job; None: it was submitted without a key. `traceparent`: the span that submitted the job (W3C Trace Context).
+    `audio` and `warnings`: an `AudioTrack` and `RecordingWarning`s as JSON values; None until the recording was read.
     """
 
     id: str
@@ -106,6 +109,8 @@ class Job:
     options: Mapping[str, Any] = field(default_factory=dict)
     traceparent: str | None = None
     owner: str | None = None
+    audio: Mapping[str, Any] | None = None
+    warnings: Sequence[Mapping[str, Any]] | None = None
 
     @property
     def decoding(self) -> JobOptions:
@@ -119,6 +124,11 @@ class Job:
     def model(self) -> str | None:
         """None: the server's default model."""
         return self.options.get("model")
+
+    @property
+    def requested_language(self) -> str | None:
+        """`language`, unless that was detected: it helps to choose a track, which must be the same in every attempt."""
+        return self.options.get("requested_language")
 
     @property
     def metadata(self) -> Mapping[str, str] | None:

@@ -6,7 +6,17 @@ Modules, each may import only those below it:
 
     child          decode a recording within limits, and send its chunks
     limits         memory, CPU time, file size and open files of this process
-    recording      an untrusted file, decoded to 16 kHz mono
+    recording      an untrusted file, decoded to 16 kHz mono, and what is to be said about it
+    track_reader   one audio track of an open container, on the container's clock
+    mixer          decoded frames of any kind to 16 kHz mono
+    tempo          faster or slower at the same pitch
+    source         an untrusted file, opened with FFmpeg
+    signatures     what a file claims to be, by its first bytes and its name
+    ogg            the links of a chained Ogg file
+    tracks         which audio track to transcribe (pure)
+    clock          where each frame belongs on the file's clock (pure)
+    downmix        channels to one that is never much quieter than the loudest (pure)
+    level          float audio of any level to 16 bits (pure)
     prepared_file  the file of prepared audio
     silero_vad     the probability of speech in each 32 ms
     loudness       in place of it, where everything counts as speech

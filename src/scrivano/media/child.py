@@ -25,17 +25,21 @@ from numpy.typing import NDArray
 
 from scrivano.domain.chunk import SAMPLE_RATE, Chunk
 from scrivano.domain.errors import MediaError
-from scrivano.media.chunking import WINDOW, Chunker, ChunkingOptions
+from scrivano.domain.recording import RecordingWarning
+from scrivano.media.chunking import WINDOW, Chunker, ChunkingOptions, SpanFinder
 from scrivano.media.limits import limit_process
 from scrivano.media.loudness import loudness
 from scrivano.media.parallel_map import ParallelMap, spare_cores
 from scrivano.media.prepared_file import PreparedFile
-from scrivano.media.recording import ADVICE, BLOCK, Recording, open_recording
+from scrivano.media.recording import BLOCK, Reading, Recording, open_recording
 from scrivano.media.silero_vad import SileroVad, SpeechDetector
+from scrivano.media.source import ADVICE
+from scrivano.media.tracks import TrackChoice
 from scrivano.processes.channel import Channel
 from scrivano.processes.fork_server import run
 from scrivano.processes.messages import (
     ChunkCut,
+    Described,
     MediaMessage,
     PreparationFailed,
     Prepare,
@@ -49,37 +53,78 @@ from scrivano.processes.messages import (
 
 # Seconds of audio between two `Preparing` messages.
 PROGRESS_S = 30.0
+# So many warnings are sent.
+MOST_WARNINGS = 50
 
 Send = Callable[[MediaMessage], None]
 
 
 def prepare(request: Prepare, detect_speech: SpeechDetector, send: Send) -> None:
-    """Decode, detect speech, cut: sends `Probed`, then `ChunkCut` and `Preparing`, then `Prepared`.
+    """Decode, detect speech, cut: sends `Probed`, then `ChunkCut` and `Preparing`, then `Described` and `Prepared`.
 
-    Raises `MediaError`.
+    Of several tracks, the best one that has speech is read. `detect_speech` starts anew when it is called again. Raises
+    `MediaError`.
     """
+    choice = TrackChoice(track=request.audio_track, language=request.language)
     with (
-        open_recording(request.source, request.max_audio_s) as recording,
+        open_recording(request.source, request.max_audio_s, ending=request.ending, choice=choice) as recording,
         closing(PreparedFile(request.target)) as target,
     ):
         send(Probed(duration=recording.duration))
+        reading = recording.read(_track_with_speech(recording, detect_speech, send))
         chunker = Chunker(ChunkingOptions(max_chunk_secs=request.max_chunk_s))
         chunks = 0
-        done_s = reported_s = 0.0
-        for probabilities in detect_speech(_written(recording, target, request.max_audio_s)):
+        for probabilities in _reported(detect_speech(_written(reading, target, request.max_audio_s)), send):
             chunks += _send_chunks(chunker.feed(probabilities.tolist()), target, send)
-            done_s += len(probabilities) * WINDOW / SAMPLE_RATE
-            if done_s - reported_s >= PROGRESS_S:
-                reported_s = done_s
-                send(Preparing())
         chunks += _send_chunks(chunker.finish(target.samples), target, send)
         target.finish()
+        send(Described(audio=reading.audio, warnings=_warnings(reading, recording)))
         send(Prepared(duration=target.samples / SAMPLE_RATE, chunks=chunks))
 
 
-def _written(recording: Recording, target: PreparedFile, max_audio_s: float) -> Iterator[NDArray[np.int16]]:
+def _track_with_speech(recording: Recording, detect_speech: SpeechDetector, send: Send) -> int:
+    """The rank of the first track with speech; 0 if none has any. Each is read up to its first speech."""
+    ranks = range(len(recording.tracks))
+    return next((rank for rank in ranks if rank == ranks[-1] == 0 or _speaks(recording, rank, detect_speech, send)), 0)
+
+
+def _speaks(recording: Recording, rank: int, detect_speech: SpeechDetector, send: Send) -> bool:
+    finder = SpanFinder(ChunkingOptions())
+    blocks = map(_whole_windows, recording.read(rank).blocks())
+    try:
+        for probabilities in _reported(detect_speech(blocks), send):
+            if any(finder.push(probability) for probability in probabilities.tolist()):
+                return True
+    except MediaError as error:
+        if error.code != "not_media":
+            raise
+        return False
+    return finder.finish(finder.position) is not None
+
+
+def _reported(probabilities: Iterator[NDArray[np.float32]], send: Send) -> Iterator[NDArray[np.float32]]:
+    """The same, with messages to the server that this process makes progress."""
+    done_s = reported_s = 0.0
+    for some in probabilities:
+        yield some
+        done_s += len(some) * WINDOW / SAMPLE_RATE
+        if done_s - reported_s >= PROGRESS_S:
+            reported_s = done_s
+            send(Preparing())
+
+
+def _warnings(reading: Reading, recording: Recording) -> tuple[RecordingWarning, ...]:
+    found = reading.warnings[:MOST_WARNINGS]
+    best = recording.tracks[0]
+    if reading.audio is not None and reading.audio.track != best.number:
+        message = f"track {best.number} has no speech, or is damaged; track {reading.audio.track} was transcribed"
+        found.insert(0, RecordingWarning(code="other_track", message=message))
+    return tuple(found)
+
+
+def _written(reading: Reading, target: PreparedFile, max_audio_s: float) -> Iterator[NDArray[np.int16]]:
     """The audio in blocks of whole windows. Each block is in the target before it is yielded."""
-    for block in recording.blocks():
+    for block in reading.blocks():
         if target.samples + len(block) > max_audio_s * SAMPLE_RATE:
             raise _too_long(max_audio_s)
         target.write(block)

@@ -9,7 +9,7 @@ import time
 from types import FrameType
 
 from scrivano.domain.errors import MediaError
-from scrivano.media.recording import ADVICE
+from scrivano.media.source import ADVICE
 
 # The recording, the prepared file, the three standard streams, and what libraries open.
 OPEN_FILES = 16

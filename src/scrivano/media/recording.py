@@ -1,230 +1,199 @@
-"""An untrusted recording, decoded to 16 kHz mono.
-
-FFmpeg may open only the file itself: the protocols and the formats are whitelisted. Without the whitelists, a playlist
-of 37 bytes makes FFmpeg read other local files or call addresses.
-"""
+"""An untrusted recording, decoded to 16 kHz mono on its own clock, with what is to be said about it."""
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import av
 import numpy as np
 from av.audio import AudioStream
 from av.container import InputContainer
-from av.error import FFmpegError
-from av.stream import Discard
+from av.stream import Discard, Disposition
 from numpy.typing import NDArray
 
 from scrivano.domain.chunk import SAMPLE_RATE
 from scrivano.domain.errors import MediaError
+from scrivano.domain.recording import AudioTrack, RecordingWarning
 from scrivano.media.chunking import WINDOW
+from scrivano.media.level import Level
+from scrivano.media.source import ADVICE, MediaFile
+from scrivano.media.track_reader import TrackReader, claimed_duration
+from scrivano.media.tracks import Track, TrackChoice, candidates
 
-# FFmpeg's demuxers of recordings (`mov` is MP4, M4A and 3GP too; `matroska` WebM; `asf` WMA; `wav` RF64). None of them
-# opens another file or address. Demuxers that do are left out: concat, hls, dash, sdp, rtsp, image2, imf.
-FORMATS = (
-    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dss,dts,dtshd,eac3,flac,flv,loas,matroska,mlp,mov,mp3,mpc,mpc8,mpeg,"
-    "mpegts,mxf,nistsphere,ogg,oma,qcp,rm,shn,tak,truehd,tta,voc,w64,wav,wv"
-)
+__all__ = ["ADVICE", "BLOCK", "Reading", "Recording", "open_recording"]
 
 # Samples per block (2 s): what the speech detector processes at once. A constant, because the same file must give the
 # same chunks on every run.
 BLOCK = 64 * WINDOW
 
-# A recording that starts later than this after its container's clock gets silence at the start.
-LEADING_S = 0.1
-# Shorter gaps in the timestamps are jitter: containers round to milliseconds, decoders have a start-up delay.
-GAP_S = 0.5
+# A recording ended early if more than this, and this part, of what its head claims is missing.
+MISSING_S = 0.5
+MISSING_PART = 0.02
 
-# After this many read errors in a row, without a packet between them, a damaged file counts as ended.
-MAX_FAILURES = 32
+# So many jumps of a clock are told.
+MAX_JUMPS = 10
 
-ADVICE = "submit a WAV, MP3, M4A, FLAC, OGG, MP4 or MKV file"
-
-logger = logging.getLogger(__name__)
+DESCRIBED = Disposition.comment | Disposition.visual_impaired | Disposition.hearing_impaired | Disposition.clean_effects
 
 
 class Recording:
-    """An open file and its best audio stream (`container.streams.best`: FFmpeg's choice)."""
+    """An open file. `tracks`: those to read, best first. `duration`: seconds that the container claims, if it does."""
 
-    def __init__(self, container: InputContainer, stream: AudioStream, max_audio_s: float) -> None:
-        self._container = container
-        self._stream = stream
-        self._timeline = _Timeline(
-            origin=(container.start_time or 0) / av.time_base,
-            end=max_audio_s if self.duration is None else self.duration + 1.0,
-        )
-        self._damaged = 0
+    def __init__(self, file: MediaFile, choice: TrackChoice, max_audio_s: float) -> None:
+        self._file = file
+        self._choice = choice
+        self._max_audio_s = max_audio_s
+        with closing(file.open(file.links[0])) as container:
+            tracks = _tracks(container)
+            if not len(container.streams) or (
+                tracks and not file.names_itself and not any(t.decodable for t in tracks)
+            ):
+                # Text or noise can be opened too: as nothing, or as a stream without a known codec.
+                raise file.refusal()
+            self.tracks = candidates(tracks, choice)
+            claimed = container.duration if len(file.links) == 1 else None
+            self.duration = claimed / av.time_base if claimed is not None and claimed > 0 else None
 
-    @property
-    def duration(self) -> float | None:
-        """Seconds, according to the container, which may be wrong. None: the container does not say."""
-        claimed = self._container.duration
-        return claimed / av.time_base if claimed is not None and claimed > 0 else None
+    def read(self, rank: int = 0) -> Reading:
+        """Read the track of this rank from the start."""
+        return Reading(self._file, self._choice, rank, self._max_audio_s)
 
-    @property
-    def format(self) -> str:
-        """FFmpeg's name of the container."""
-        return self._container.format.name
+
+class Reading:
+    """One pass over one track. `audio` and `warnings` are complete when the blocks are."""
+
+    def __init__(self, file: MediaFile, choice: TrackChoice, rank: int, max_audio_s: float) -> None:
+        self._file = file
+        self._choice = choice
+        self._rank = rank
+        self._max_audio_s = max_audio_s
+        self._level = Level()
+        self._whole = len(file.links) == 1
+        self._samples = 0
+        self._warnings: list[RecordingWarning] = []
+        self.audio: AudioTrack | None = None
 
     def blocks(self) -> Iterator[NDArray[np.int16]]:
         """16 kHz mono audio in order, in blocks of `BLOCK` samples; the last block may be shorter.
 
-        Sample 0 is the start of the file's clock. Damaged packets are skipped.
-        Raises `MediaError` if the file contains only damaged packets, or sound that cannot be mixed to mono.
+        Sample 0 is the start of the file's clock. What is damaged is skipped, with a warning. Raises `MediaError` if
+        nothing can be decoded, or sound cannot be mixed to mono.
         """
-        return _blocks(self._audio())
+        return self._level.apply(_blocks(self._links()))
 
-    def _audio(self) -> Iterator[NDArray[np.int16]]:
-        mixer = _Mixer()
-        for frame in self._frames():
-            silence_s = self._timeline.silence_before(frame)
-            if silence_s > 0:
-                yield from mixer.flush()
-                yield from _zeros(round(silence_s * SAMPLE_RATE))
-            yield from mixer.mix(frame)
-        yield from mixer.flush()
-        if self._damaged:
-            self._report_damage()
+    @property
+    def warnings(self) -> list[RecordingWarning]:
+        return sorted(self._warnings + self._level_warnings(), key=lambda one: one.at or 0.0)
 
-    def _frames(self) -> Iterator[av.AudioFrame]:
-        for packet in self._packets():
+    def _links(self) -> Iterator[NDArray[np.float32]]:
+        refused: MediaError | None = None
+        for link in self._file.links:
             try:
-                yield from self._stream.decode(packet)
-            except MemoryError:
-                raise
-            except FFmpegError:
-                self._damaged += 1
+                with closing(self._file.open(link)) as container:
+                    yield from self._link(container)
+            except MediaError as error:
+                if self._whole:
+                    raise
+                refused = error
+                self._warn("part_skipped", f"a part of the file was skipped: {error}", self._seconds)
+        if refused is not None and not self._samples:
+            raise refused
 
-    def _packets(self) -> Iterator[av.Packet[AudioStream] | None]:
-        """All packets of the stream, and finally an empty packet or None, which flushes the decoder."""
-        failures = 0
-        while failures < MAX_FAILURES:
-            try:
-                for packet in self._container.demux(self._stream):
-                    failures = 0
-                    yield packet
-                return
-            except MemoryError:
-                raise
-            except FFmpegError:
-                # `demux` ends at a read error; called again, it continues behind the damage.
-                failures += 1
-                self._damaged += 1
-        yield None
-
-    def _report_damage(self) -> None:
-        if not self._timeline.position:
-            raise MediaError("not_media", f"the sound in this file is damaged or copy-protected; {ADVICE}")
-        logger.warning("skipped %d damaged packets", self._damaged)
-
-
-class _Timeline:
-    """The position of each frame on the file's clock, so that gaps in the recording become silence.
-
-    `origin` and `end` are seconds on the container's clock. A gap that leads beyond `end`, or backwards, is a clock
-    that jumped: the recording then continues at its current position.
-    """
-
-    def __init__(self, *, origin: float, end: float) -> None:
-        self._origin = origin
-        self._end = end
-        self.position = 0.0
-
-    def silence_before(self, frame: av.AudioFrame) -> float:
-        """Seconds of silence between the previous frame and this one."""
-        gap = 0.0 if frame.time is None else frame.time - self._origin - self.position
-        shortest = GAP_S if self.position else LEADING_S
-        silence = gap if shortest < gap <= self._end - self.position else 0.0
-        if not silence and abs(gap) > GAP_S:
-            self._origin += gap
-        self.position += silence + frame.samples / frame.sample_rate
-        return silence
-
-
-class _Mixer:
-    """Frames of any rate, layout and sample format → 16 kHz mono. The frames' kind may change in the middle."""
-
-    def __init__(self) -> None:
-        self._resampler: av.AudioResampler | None = None
-        self._kind: tuple[str, str, int] | None = None
-
-    def mix(self, frame: av.AudioFrame) -> Iterator[NDArray[np.int16]]:
-        kind = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if kind != self._kind:
-            yield from self.flush()
-            # With a frame size there is one Python object per block, not one per frame: a third less time.
-            self._resampler = av.AudioResampler("s16", "mono", SAMPLE_RATE, frame_size=BLOCK)
-            self._kind = kind
-        yield from self._resample(frame)
-
-    def flush(self) -> Iterator[NDArray[np.int16]]:
-        """The rest that the resampler holds. The next frame starts a new resampler."""
-        yield from self._resample(None)
-        self._resampler = self._kind = None
-
-    def _resample(self, frame: av.AudioFrame | None) -> Iterator[NDArray[np.int16]]:
-        if self._resampler is None:
-            return
-        try:
-            mixed = self._resampler.resample(frame)
-        except MemoryError:
-            raise
-        except (FFmpegError, ValueError) as error:
-            kind = ", ".join(str(part) for part in self._kind or ())
-            raise MediaError("not_media", f"this kind of sound cannot be mixed to mono ({kind}); {ADVICE}") from error
-        for out in mixed:
-            yield np.frombuffer(memoryview(out.planes[0]), np.int16, count=out.samples)
-
-
-@contextmanager
-def open_recording(source: str, max_audio_s: float) -> Iterator[Recording]:
-    """Open an untrusted file. Raises `MediaError`: `not_media` or `no_audio`."""
-    if os.stat(source).st_size == 0:
-        raise MediaError("not_media", f"the file is empty; {ADVICE}")
-    with _open(source) as container:
-        stream = _best_audio(container)
+    def _link(self, container: InputContainer) -> Iterator[NDArray[np.float32]]:
+        ranked = candidates(_tracks(container), self._choice)
+        track = ranked[min(self._rank, len(ranked) - 1)]
+        stream = container.streams.audio[track.number]
         stream.codec_context.thread_count = 1
+        self._level.integers = stream.codec_context.name.startswith(("pcm_f", "wavpack"))
         for other in container.streams:
             if other.index != stream.index:
                 other.discard = Discard.all
-        yield Recording(container, stream, max_audio_s)
+        reader = TrackReader(container, stream, self._seconds, self._max_audio_s)
+        claimed = claimed_duration(container, stream)
+        if claimed is not None:
+            claimed /= max(self._file.part, 1e-3)
+        for part in reader.parts():
+            self._samples += len(part)
+            yield part
+        if reader.start is None and reader.damaged:
+            raise MediaError("not_media", f"the sound in this file is damaged or copy-protected; {ADVICE}")
+        self._conclude(reader, container, stream, track, claimed)
+
+    def _conclude(
+        self,
+        reader: TrackReader,
+        container: InputContainer,
+        stream: AudioStream,
+        track: Track,
+        claimed: float | None,
+    ) -> None:
+        if self.audio is None:
+            self.audio = AudioTrack(
+                track=track.number,
+                codec=stream.codec_context.name,
+                channels=reader.channels,
+                sample_rate=reader.sample_rate,
+                duration=container.duration / av.time_base if container.duration and self._whole else None,
+                start=round(reader.start or 0.0, 3),
+            )
+        if reader.damaged:
+            what = "a damaged packet was" if reader.damaged == 1 else f"{reader.damaged} damaged packets were"
+            self._warn("damaged_packets", f"{what} skipped", reader.damaged_at)
+        for jump in reader.jumps[:MAX_JUMPS]:
+            self._warn("time_jump", "the time stamps of the file jump here; the jump was ignored", jump)
+        if claimed is not None and claimed - reader.position > max(MISSING_S, MISSING_PART * claimed):
+            message = f"the recording ended early, at {reader.position:.1f} s of {claimed:.1f} s; the rest is missing"
+            self._warn("ended_early", message, reader.position)
+
+    def _level_warnings(self) -> list[RecordingWarning]:
+        level, found = self._level, []
+        if level.amplified_at is not None:
+            message = f"the recording is very quiet; it was amplified by up to {level.most_gain_db} dB"
+            found.append(RecordingWarning(code="quiet", message=message, at=level.amplified_at / SAMPLE_RATE))
+        if level.scaled:
+            message = "the samples are integers in a format of floats; they were scaled"
+            found.append(RecordingWarning(code="samples_scaled", message=message))
+        if level.clipped:
+            message = "the recording is clipped, because it was recorded too loud; this can cost words"
+            found.append(RecordingWarning(code="clipped", message=message))
+        return found
+
+    @property
+    def _seconds(self) -> float:
+        return self._samples / SAMPLE_RATE
+
+    def _warn(self, code: str, message: str, at: float) -> None:
+        self._warnings.append(RecordingWarning(code=code, message=message, at=round(at, 3)))
 
 
-def _open(source: str) -> InputContainer:
-    try:
-        # FFmpeg never takes an absolute path for an address. Old tags are often not UTF-8.
-        return av.open(
-            os.path.abspath(source),
-            container_options={"protocol_whitelist": "file", "format_whitelist": FORMATS},
-            metadata_errors="replace",
+@contextmanager
+def open_recording(
+    source: str, max_audio_s: float, *, ending: str = "", choice: TrackChoice | None = None
+) -> Iterator[Recording]:
+    """Open an untrusted file. Raises `MediaError`: `not_media` or `no_audio`. See `MediaFile` for `ending`."""
+    with closing(MediaFile(source, ending)) as file:
+        yield Recording(file, choice or TrackChoice(), max_audio_s)
+
+
+def _tracks(container: InputContainer) -> list[Track]:
+    best = container.streams.best("audio")
+    return [
+        Track(
+            number=number,
+            decodable=stream.codec_context is not None,
+            language=stream.metadata.get("language"),
+            default=bool(stream.disposition & Disposition.default),
+            best=best is not None and stream.index == best.index,
+            described=bool(stream.disposition & DESCRIBED),
         )
-    except MemoryError:
-        raise
-    except (FFmpegError, ValueError) as error:
-        raise _not_media() from error
+        for number, stream in enumerate(container.streams.audio)
+    ]
 
 
-def _best_audio(container: InputContainer) -> AudioStream:
-    stream = container.streams.best("audio")
-    if isinstance(stream, AudioStream) and stream.codec_context is not None:
-        return stream
-    if container.streams.audio or not len(container.streams):
-        # Text or noise under an audio file's name can be opened: as a stream without rate, channels or known codec.
-        raise _not_media()
-    raise MediaError("no_audio", "the file has no audio stream; submit a file with sound")
-
-
-def _not_media() -> MediaError:
-    return MediaError("not_media", f"the file is not a recording, or it is incomplete; {ADVICE}")
-
-
-def _blocks(audio: Iterable[NDArray[np.int16]]) -> Iterator[NDArray[np.int16]]:
+def _blocks(audio: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
     """The same audio in blocks of `BLOCK` samples; the last one may be shorter."""
-    block = np.empty(BLOCK, np.int16)
+    block = np.empty(BLOCK, np.float32)
     filled = 0
     for part in audio:
         while len(part):
@@ -234,11 +203,6 @@ def _blocks(audio: Iterable[NDArray[np.int16]]) -> Iterator[NDArray[np.int16]]:
             part = part[len(taken) :]
             if filled == BLOCK:
                 yield block
-                block, filled = np.empty(BLOCK, np.int16), 0
+                block, filled = np.empty(BLOCK, np.float32), 0
     if filled:
         yield block[:filled]
-
-
-def _zeros(samples: int) -> Iterator[NDArray[np.int16]]:
-    for start in range(0, samples, BLOCK):
-        yield np.zeros(min(BLOCK, samples - start), np.int16)

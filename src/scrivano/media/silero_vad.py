@@ -55,7 +55,7 @@ MapFunction = Callable[[Callable[[list[_Run]], list[_Encoded]], Iterable[list[_R
 
 
 class SileroVad:
-    """The network and its state. Call it once, with the blocks of one recording; a new recording needs a new object.
+    """The network and its state. A call with the blocks of one recording begins anew.
 
     The encoder, nine tenths of the work, needs only a window and the end of the window before it, so several threads
     may encode blocks concurrently. The decoder is a small LSTM that remembers, so it takes the windows in order.
@@ -72,6 +72,9 @@ class SileroVad:
         self._encoder = _session("encoder.onnx")
         self._decoder = _session("decoder.onnx")
         self._features = self._decoder.get_inputs()[0].name
+        self._restart()
+
+    def _restart(self) -> None:
         self._zeros = 0
         self._context = np.zeros(CONTEXT, np.int16)
         self._hidden, self._cell = _initial_state()
@@ -84,6 +87,7 @@ class SileroVad:
         Each block is a whole number of windows, and must not change afterwards. A map with several threads takes
         further blocks before it returns the first result.
         """
+        self._restart()
         for runs in map_function(self._encode, map(self._runs, blocks)):
             yield np.concatenate([self._decode(run) for run in runs])
 

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, Field, TypeAdapter
 from scrivano.domain.chunk import Chunk, Piece
 from scrivano.domain.decoding import ChunkResult, DecodingOptions
 from scrivano.domain.job import Task
+from scrivano.domain.recording import AudioTrack, RecordingWarning
 from scrivano.domain.transcript import Segment
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Close",
     "Decode",
     "Decoded",
+    "Described",
     "Downloading",
     "EngineMessage",
     "EngineRequest",
@@ -67,7 +69,8 @@ class Prepare:
 
     `memory_bytes` limits the data of the process (what it may write to), `cpu_s` its CPU time from now on; None: no
     limit. A day of speech takes about 5 minutes of one core and 150 MB; a day of MP4, whose index FFmpeg keeps in
-    memory, up to 400 MB. `vad` False: the whole recording counts as speech.
+    memory, up to 400 MB. `vad` False: the whole recording counts as speech. `ending`: that of the file's name, without
+    the dot. `audio_track` (a number or a language) names the track to read; `language`: prefer a track in it.
     """
 
     source: str
@@ -77,6 +80,28 @@ class Prepare:
     memory_bytes: int | None = 1 << 30
     cpu_s: int | None = 3600
     max_chunk_s: float = 30.0
+    ending: str = ""
+    audio_track: str | None = None
+    language: str | None = None
+
+
+# No recording needs more warnings, or longer ones.
+MOST_WARNINGS = 100
+LONGEST_WARNING = 1000
+_FEW = Field(max_length=MOST_WARNINGS)
+
+
+def _plausible_track(track: AudioTrack) -> AudioTrack:
+    numbers = (track.track, track.channels, track.sample_rate, track.start, track.duration or 0.0)
+    if not all(math.isfinite(number) and number >= 0 for number in numbers):
+        raise ValueError("a track with an impossible number")
+    return track
+
+
+def _plausible_warning(warning: RecordingWarning) -> RecordingWarning:
+    if len(warning.message) + len(warning.code) > LONGEST_WARNING or not math.isfinite(warning.at or 0.0):
+        raise ValueError("an impossible warning")
+    return warning
 
 
 # Media child to server ---------------------------------------------------------------------------------------------
@@ -111,6 +136,15 @@ class Preparing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """What is to be said about the recording; sent before the end. `audio`: the track that was read."""
+
+    type: Literal["about"] = "about"
+    audio: Annotated[AudioTrack, AfterValidator(_plausible_track)] | None
+    warnings: Annotated[tuple[Annotated[RecordingWarning, AfterValidator(_plausible_warning)], ...], _FEW] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """The end. `duration`: decoded seconds. `chunks`: how many were sent."""
 
@@ -128,7 +162,7 @@ class PreparationFailed:
     message: str
 
 
-MediaMessage = Probed | ChunkCut | Preparing | Prepared | PreparationFailed
+MediaMessage = Probed | ChunkCut | Preparing | Described | Prepared | PreparationFailed
 
 
 # Server to engine child --------------------------------------------------------------------------------------------

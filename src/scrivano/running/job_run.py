@@ -17,8 +17,9 @@ from typing import Any
 from scrivano.domain.chunk import Chunk
 from scrivano.domain.decoding import ChunkResult, DecodingOptions
 from scrivano.domain.job import Job, JobOptions
+from scrivano.domain.recording import AudioTrack, RecordingWarning
 from scrivano.domain.transcript import Segment
-from scrivano.processes.messages import ChunkCut, ChunkRequest, PreparationFailed, Prepared, Probed, pairs_of
+from scrivano.processes.messages import ChunkCut, ChunkRequest, Described, PreparationFailed, Prepared, Probed, pairs_of
 from scrivano.running.chunk_run import ChunkRun, ResultCodec, StoredResult
 from scrivano.running.language import JobLanguage
 from scrivano.running.scheduler import WorkItem
@@ -110,6 +111,7 @@ class ChunkLost:
 Message = (
     Probed
     | ChunkCut
+    | Described
     | Prepared
     | PreparationFailed
     | RecordingMissing
@@ -156,6 +158,8 @@ class StorePlan:
 
     chunks_total: int
     duration_s: float
+    audio: AudioTrack | None = None
+    warnings: Sequence[RecordingWarning] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +215,7 @@ class JobRun:
         self.chunks_total: int | None = None
         # Seconds as the container claims, later as decoded.
         self._duration: float | None = None
+        self._described = Described(audio=None)
         # The language in the row and the event log of the job; `_languages` may already know more.
         self._language = job.language
         self._languages = JobLanguage(job.language, multilingual=bool(job.decoding.multilingual))
@@ -237,6 +242,9 @@ class JobRun:
                 return []
             case ChunkCut():
                 return self._add(message.chunk)
+            case Described():
+                self._described = message
+                return []
             case Prepared():
                 return self._complete_plan(message)
             case PreparationFailed():
@@ -308,7 +316,9 @@ class JobRun:
     def _complete_plan(self, plan: Prepared) -> list[Command]:
         self.chunks_total, self._duration = plan.chunks, plan.duration
         self._chunks = {index: run for index, run in self._chunks.items() if index < plan.chunks}
-        commands: list[Command] = [StorePlan(plan.chunks, plan.duration)]
+        commands: list[Command] = [
+            StorePlan(plan.chunks, plan.duration, self._described.audio, self._described.warnings)
+        ]
         self._languages.complete(plan.chunks)
         return commands + self._proceed(self._record(None, None, None))
 

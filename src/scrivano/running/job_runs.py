@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from scrivano.domain.decoding import DecodingOptions
@@ -226,7 +226,7 @@ class JobRuns:
             self._step(run, job_run.RecordingMissing())
             return
         target = self._blobs.prepared_path(job.id, job.attempt)
-        self._preparing[job.id] = self._media.start(job.id, source, target, vad=job.decoding.vad is not False)
+        self._preparing[job.id] = self._media.start(job, source, target)
 
     # Writes ----------------------------------------------------------------------------------------------------
 
@@ -267,9 +267,14 @@ class JobRuns:
                     case StoreChunk(chunk, duration_s):
                         rows = self._store.add_chunks(job_id, attempt, [chunk], duration_secs=duration_s)
                         accepted = rows is not None
-                    case StorePlan(chunks_total, duration_s):
+                    case StorePlan(chunks_total, duration_s, audio, warnings):
                         accepted = self._store.plan_complete(
-                            job_id, attempt, chunks_total=chunks_total, duration_secs=duration_s
+                            job_id,
+                            attempt,
+                            chunks_total=chunks_total,
+                            duration_secs=duration_s,
+                            audio=None if audio is None else asdict(audio),
+                            warnings=[asdict(warning) for warning in warnings],
                         )
                     case job_run.CountCrash(index):
                         self._store.count_crashes([(job_id, attempt, index)])

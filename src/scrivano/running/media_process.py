@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
+from scrivano.domain.job import Job
 from scrivano.processes.child import Child, Exited, Received
 from scrivano.processes.fork_server import Forked, ForkServer
 from scrivano.processes.messages import MediaMessage, Prepare, encoder, parser
@@ -82,19 +83,22 @@ class MediaPool:
         if self._server is not None and not self._working:
             self.close()
 
-    def start(self, job_id: str, source: Path, target: Path, *, vad: bool = True) -> MediaProcess:
-        """Prepare `source` into `target`; the messages of the child go to `deliver`. `vad` False: all is speech."""
-        child = Child("media", self._fork(), self._parse, self._deliver, {"job_id": job_id})
+    def start(self, job: Job, source: Path, target: Path) -> MediaProcess:
+        """Prepare the recording of a job, `source`, into `target`; the messages of the child go to `deliver`."""
+        child = Child("media", self._fork(), self._parse, self._deliver, {"job_id": job.id})
         self._working.add(child)
         request = Prepare(
             source=str(source),
             target=str(target),
             max_audio_s=self._limits.max_audio_s,
             max_chunk_s=self._limits.max_chunk_s,
-            vad=vad,
+            vad=job.decoding.vad is not False,
+            ending=PurePath(job.filename or "").suffix[1:],
+            audio_track=job.decoding.audio_track,
+            language=job.requested_language,
         )
         child.send(self._encode(request))
-        return MediaProcess(job_id, child, self._limits)
+        return MediaProcess(job.id, child, self._limits)
 
     def stop(self, process: MediaProcess) -> None:
         """Kill a child. If the fork server does not do it in time, kill the server; its other jobs restart."""

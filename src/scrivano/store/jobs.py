@@ -295,10 +295,23 @@ class JobStore:
                 _set(db, job_id, attempt, **values)
             return stored[:same] + [StoredChunk(chunk, None, 0) for chunk in plan[same:]]
 
-    def plan_complete(self, job_id: str, attempt: int, *, chunks_total: int, duration_secs: float) -> bool:
-        """No more chunks follow; those of a longer earlier plan are dropped. `duration_secs`: decoded seconds."""
+    def plan_complete(
+        self,
+        job_id: str,
+        attempt: int,
+        *,
+        chunks_total: int,
+        duration_secs: float,
+        audio: Mapping[str, Any] | None = None,
+        warnings: Sequence[Mapping[str, Any]] = (),
+    ) -> bool:
+        """No more chunks follow; those of a longer earlier plan are dropped. `duration_secs`: decoded seconds.
+
+        `audio` and `warnings`: see `Job`.
+        """
+        values = {"chunks_total": chunks_total, "duration_secs": duration_secs}
         with self._database.write() as db:
-            accepted = _set(db, job_id, attempt, chunks_total=chunks_total, duration_secs=duration_secs)
+            accepted = _set(db, job_id, attempt, **values, audio=audio, warnings=list(warnings))
             if accepted:
                 chunk_rows.drop_from(db, job_id, chunks_total)
             return accepted
@@ -381,7 +394,9 @@ class JobStore:
         next one. Raises `JobNotFound`, `JobNotRetriable`, and `LimitReached` like `add_job`.
         """
         may = jobs.c.status.in_([status for status in JobStatus if JobStatus.QUEUED in NEXT_STATUSES[status]])
-        again = dict.fromkeys(("error", "error_code", "completed_at", "duration_secs", "chunks_total"))
+        again = dict.fromkeys(
+            ("error", "error_code", "completed_at", "duration_secs", "chunks_total", "audio", "warnings")
+        )
         with self._database.write() as db:
             values = {"status": JobStatus.QUEUED, "progress": 0, **again}
             quotas.check_owner(db, _job(db, job_id, owner).owner, limits, self._now())

@@ -57,6 +57,8 @@ jobs = sa.Table(
     sa.Column("traceparent", sa.String(64)),
     sa.Column("request_sha256", sa.String(64)),  # see `idempotency`; `language` as requested, not as detected
     sa.Column("owner", sa.String(32)),  # the API key that submitted the job; null: none
+    sa.Column("audio", sa.JSON),  # the audio track that was read; null until the plan is complete
+    sa.Column("warnings", sa.JSON),  # about the recording; null until the plan is complete
 )
 
 # Not in `jobs`, because SQLite reads through the megabytes of a row to reach columns that a later revision adds.

@@ -52,6 +52,7 @@ def parse_job_request(fields: FormFields, filename: str | None, models: ServedMo
             temperature=fields.temperature(),
             languages=languages,
             multilingual=_multilingual(fields, language),
+            audio_track=fields.text("audio_track"),
         ),
         webhook_url=parse_http_url(fields.text("webhook_url"), "webhook_url"),
         filename=filename,

@@ -109,6 +109,25 @@ def test_pending_webhooks_of_the_first_version_are_delivered(tmp_path: Path, pat
     assert hosts == dict(zip(urls, ["one.test:81", "one.test:81", "two.test"], strict=True))
 
 
+def test_jobs_of_the_fourth_schema_know_nothing_about_their_recordings(
+    tmp_path: Path, path: Path, clock: Clock
+) -> None:
+    earlier = tmp_path / "earlier"
+    (earlier / "versions").mkdir(parents=True)
+    for name in ("env.py", *(f"versions/r000{number}.py" for number in range(1, 5))):
+        shutil.copy(migrations.FOLDER / name, earlier / name)
+    Database.open(path, earlier).close()
+    with closing(sqlite3.connect(path)) as db, db:
+        names = "id, status, task, progress, options, created_at, attempt, audio_sha256, audio_bytes, request_sha256"
+        row = ("a", "queued", "transcribe", 0, "{}", "2029-01-02 03:04:05", 0, "", 1, "")
+        db.execute(f"INSERT INTO jobs ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+    with opened(path, clock) as store:
+        job = store.get_job("a")
+
+    assert (job.audio, job.warnings) == (None, None)
+
+
 def test_an_upgrade_that_fails_halfway_changes_nothing(tmp_path: Path, path: Path) -> None:
     Database.open(path).close()
     before = dump(path)

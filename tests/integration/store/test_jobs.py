@@ -176,6 +176,18 @@ def test_a_complete_plan_has_no_chunks_beyond_it(store: JobStore, clock: Clock) 
     assert (job.chunks_total, job.duration_secs) == (3, 12.5)
 
 
+def test_what_was_found_out_about_a_recording_is_kept_until_it_is_read_again(store: JobStore, clock: Clock) -> None:
+    running(store, clock, chunks=1)
+    audio, warnings = {"track": 1, "codec": "aac"}, [{"code": "quiet", "message": "so", "at": 1.0}]
+
+    assert store.plan_complete("a", 1, chunks_total=1, duration_secs=1.0, audio=audio, warnings=warnings)
+    job = store.get_job("a")
+    assert (job.audio, job.warnings) == (audio, warnings)
+    store.publish_failed("a", 1, "engine_input", "no")
+    job = store.retry("a")
+    assert (job.audio, job.warnings) == (None, None)
+
+
 def test_a_plan_may_be_empty(store: JobStore, clock: Clock) -> None:
     running(store, clock, chunks=0)
 

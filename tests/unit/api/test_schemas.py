@@ -59,6 +59,15 @@ def test_a_job_shows_what_it_was_submitted_with() -> None:
     assert "beam_size" not in shown
 
 
+def test_a_job_shows_what_was_found_out_about_its_recording() -> None:
+    audio = {"track": 1, "codec": "aac", "channels": 2, "sample_rate": 48000, "duration": None, "start": 0.5}
+    warnings = [{"code": "quiet", "message": "so", "at": None}]
+
+    shown = json.loads(job_json(replace(DONE, audio=audio, warnings=warnings)))
+
+    assert (shown["audio"], shown["warnings"]) == (audio, warnings)
+
+
 def test_stored_segments_are_passed_through_and_the_whole_is_a_job_response() -> None:
     words: dict[str, object] = {"index": 0, "start": 0.1, "end": 1.0, "text": "So.", "words": [], "tokens": [1]}
     quality = {"temperature": 0.0, "avg_logprob": -0.2, "no_speech_prob": 0.1, "compression_ratio": 1.0}

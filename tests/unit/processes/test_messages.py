@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from scrivano.domain.chunk import Chunk, Piece
 from scrivano.domain.decoding import ChunkResult, DecodingOptions
 from scrivano.domain.job import Task
+from scrivano.domain.recording import AudioTrack, RecordingWarning
 from scrivano.domain.transcript import Segment, Word
 from scrivano.processes.messages import (
     ChunkCut,
@@ -17,6 +20,7 @@ from scrivano.processes.messages import (
     Close,
     Decode,
     Decoded,
+    Described,
     Downloading,
     EngineMessage,
     EngineRequest,
@@ -39,6 +43,7 @@ SEGMENT = {"text": "one", "start": 0.0, "end": 1.0, "avg_logprob": -0.1, "words"
 RESULT = {"language": "en", "language_probability": 1, "segments": [SEGMENT], "language_probabilities": {"en": 1.0}}
 DECODED = {"type": "result", "id": 3, "results": [RESULT], "seconds": 1.0}
 SPOKEN = Segment(start=0.0, end=1.0, text="Sì.", words=(Word(text="Sì.", start=0.0, end=1.0, probability=0.9),))
+TRACK = AudioTrack(track=1, codec="aac", channels=2, sample_rate=48000, duration=None, start=0.5)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +53,8 @@ SPOKEN = Segment(start=0.0, end=1.0, text="Sì.", words=(Word(text="Sì.", start
         (MediaMessage, Probed(duration=None)),
         (MediaMessage, ChunkCut(index=1, pieces=((0, 5), (7, 9)))),
         (MediaMessage, Preparing()),
+        (MediaMessage, Described(audio=None)),
+        (MediaMessage, Described(audio=TRACK, warnings=(RecordingWarning(code="quiet", message="“so”", at=1.5),))),
         (MediaMessage, Prepared(duration=3.5, chunks=2)),
         (MediaMessage, PreparationFailed(code="not_media", message="“no”")),
         (EngineRequest, Load(model="base", path="/models/base")),
@@ -86,6 +93,20 @@ def test_a_chunk_survives_the_wire() -> None:
 
 def test_unknown_fields_are_ignored() -> None:
     assert parser(EngineMessage)(b'{"type": "loaded", "mood": "good"}') == Loaded()
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"audio": {**asdict(TRACK), "start": -1.0}},
+        {"audio": {**asdict(TRACK), "duration": float("nan")}},
+        {"audio": None, "warnings": [{"code": "quiet", "message": "x" * 2000}]},
+        {"audio": None, "warnings": [{"code": "quiet", "message": "x"}] * 200},
+    ],
+)
+def test_what_no_recording_is_like_is_refused(about: Mapping[str, Any]) -> None:
+    with pytest.raises(ValueError, match="validation error"):
+        parser(MediaMessage)(json.dumps({"type": "about", **about}).encode())
 
 
 def test_what_differs_by_rounding_is_accepted() -> None:

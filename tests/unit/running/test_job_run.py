@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from scrivano.domain.chunk import Chunk, Piece
 from scrivano.domain.decoding import ChunkResult, DecodingOptions
 from scrivano.domain.job import Job, JobOptions, JobStatus, Task
+from scrivano.domain.recording import AudioTrack, RecordingWarning
 from scrivano.domain.transcript import Segment
-from scrivano.processes.messages import ChunkCut, PreparationFailed, Prepared, Probed, pairs_of
+from scrivano.processes.messages import ChunkCut, Described, PreparationFailed, Prepared, Probed, pairs_of
 from scrivano.running import job_run
 from scrivano.running.chunk_run import ResultCodec, StoredResult
 from scrivano.running.job_run import (
@@ -100,6 +101,15 @@ def test_a_recording_of_one_chunk_in_the_order_in_which_it_happens() -> None:
     assert (record.language, record.detected) == ("en", {"language": "en", "probability": 0.9})
     assert isinstance(publish, Publish)
     assert ([one.text for one in publish.segments], publish.language, publish.duration_s) == (["Yes."], "en", 6.25)
+
+
+def test_what_was_found_out_about_the_recording_goes_with_its_plan() -> None:
+    run = started()
+    warning = RecordingWarning(code="quiet", message="so")
+    track = AudioTrack(track=0, codec="aac", channels=1, sample_rate=8000, duration=None, start=0.0)
+
+    assert run.step(Described(audio=track, warnings=(warning,)), 0.0) == []
+    assert run.step(Prepared(duration=9.0, chunks=0), 0.0)[0] == StorePlan(0, 9.0, track, (warning,))
 
 
 def test_a_recording_without_speech_is_done_with_its_plan() -> None:

@@ -43,6 +43,7 @@ def test_every_field_is_understood() -> None:
         "hotwords": "Scrivano",
         "word_timestamps": "False",
         "vad": "0",
+        "audio_track": "ita",
         "beam_size": "3",
         "temperature": "0.4",
         "priority": "bulk",
@@ -54,7 +55,13 @@ def test_every_field_is_understood() -> None:
     job_request = parsed(fields)
 
     assert job_request.options == JobOptions(
-        prompt="Minutes.", hotwords="Scrivano", word_timestamps=False, vad=False, beam_size=3, temperature=0.4
+        prompt="Minutes.",
+        hotwords="Scrivano",
+        word_timestamps=False,
+        vad=False,
+        beam_size=3,
+        temperature=0.4,
+        audio_track="ita",
     )
     assert (job_request.task, job_request.language, job_request.priority) == (Task.TRANSLATE, "de", "bulk")
     assert job_request.metadata == {"customer": "Müller"}

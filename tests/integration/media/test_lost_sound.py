@@ -1,0 +1,238 @@
+"""Recordings whose sound other programs lose: it is found, at its time, or the job says what is missing."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from media_files import KINDS, Audio, Kind, Prepared, Spoken, covered, prepared, refused, samples, write
+
+from scrivano.domain.chunk import SAMPLE_RATE
+
+SILENCE = np.zeros(SAMPLE_RATE * 5, np.int16)
+
+
+def write_wav(path: Path, channels: Sequence[Audio]) -> Path:
+    """A WAV file without a channel mask."""
+    length = max(map(len, channels))
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(len(channels))
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes(np.stack([np.pad(one, (0, length - len(one))) for one in channels], axis=1).tobytes())
+    return path
+
+
+def write_tracks(path: Path, tracks: Sequence[tuple[Audio, str]]) -> Path:
+    """A file with several audio tracks, each with its language."""
+    with av.open(str(path), "w") as container:
+        for _, language in tracks:
+            stream = container.add_stream("pcm_s16le", rate=SAMPLE_RATE, layout="mono")
+            stream.metadata["language"] = language
+        for stream, (audio, _) in zip(container.streams.audio, tracks, strict=True):
+            packet = av.Packet(audio.tobytes())
+            packet.stream, packet.time_base, packet.pts, packet.dts = stream, Fraction(1, 1000), 0, 0
+            container.mux(packet)
+    return path
+
+
+def write_stamped(path: Path, audio: Audio, stamp: Sequence[float]) -> Path:
+    """Frames of 20 ms, each with the time stamp (seconds) that `stamp` has for it."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=SAMPLE_RATE, layout="mono")
+        for number, seconds in enumerate(stamp):
+            packet = av.Packet(audio[number * 320 : (number + 1) * 320].tobytes())
+            packet.stream, packet.time_base = stream, Fraction(1, 1000)
+            packet.pts = packet.dts = round(seconds * 1000)
+            container.mux(packet)
+    return path
+
+
+def holds(result: Prepared, speech: Spoken, after_s: float = 0.0, scale: float = 1.0) -> bool:
+    return all(
+        covered(start * scale + after_s, end * scale + after_s, result.pieces) for start, end in speech.sentences
+    )
+
+
+def test_stereo_with_one_side_upside_down_keeps_its_speech(speech: Spoken, audio: Audio, tmp_path: Path) -> None:
+    halfway = audio.copy()
+    halfway[len(audio) // 2 :] *= -1
+
+    for other in (-audio, halfway):
+        assert holds(prepared(write_wav(tmp_path / "inverted.wav", [audio, other])), speech)
+
+
+@pytest.mark.parametrize(("count", "spoken"), [(3, 2), (6, 3), (9, 0), (9, 8), (24, 23), (64, 63)])
+def test_speech_in_any_channel_is_heard(count: int, spoken: int, speech: Spoken, audio: Audio, tmp_path: Path) -> None:
+    channels = [SILENCE] * count
+    channels[spoken] = audio
+
+    result = prepared(write_wav(tmp_path / "many.wav", channels))
+
+    assert holds(result, speech)
+    assert result.about["audio"]["channels"] == count
+
+
+def test_a_track_without_speech_is_followed_by_the_next(speech: Spoken, audio: Audio, tmp_path: Path) -> None:
+    result = prepared(write_tracks(tmp_path / "two.mka", [(SILENCE, "eng"), (audio, "eng")]))
+
+    assert holds(result, speech)
+    assert (result.about["audio"]["track"], result.warnings) == (1, ["other_track"])
+    assert result.end["duration"] == pytest.approx(len(audio) / SAMPLE_RATE, abs=0.01)
+
+
+def test_tracks_are_chosen_by_language_and_by_number(audio: Audio, tmp_path: Path) -> None:
+    source = write_tracks(tmp_path / "two.mka", [(audio, "eng"), (audio[: len(audio) // 2], "ita")])
+
+    assert prepared(source).about["audio"]["track"] == 0
+    assert prepared(source, language="it").about["audio"]["track"] == 1
+    assert prepared(source, audio_track="1").about["audio"]["track"] == 1
+    assert prepared(source, audio_track="ita").about["audio"]["track"] == 1
+    assert prepared(source, language="it", audio_track="0").about["audio"]["track"] == 0
+
+
+def test_a_chained_file_is_read_to_its_end(speech: Spoken, audio: Audio, tmp_path: Path) -> None:
+    kinds = [Kind(codec="libopus", rate=48000, layout="stereo"), Kind(codec="libopus", rate=48000), Kind(codec="flac")]
+    links = [write(tmp_path / f"{number}.ogg", audio, kind).read_bytes() for number, kind in enumerate(kinds)]
+    chained = tmp_path / "chained"
+    chained.write_bytes(links[0] + links[1] + b"not Ogg" * 100 + links[2])
+
+    result = prepared(chained)
+
+    length = len(audio) / SAMPLE_RATE
+    assert result.end["duration"] == pytest.approx(3 * length, abs=0.2)
+    assert all(holds(result, speech, after_s=number * length) for number in range(3))
+
+
+@pytest.mark.parametrize("kind", ["RIFF", "RF64"])
+def test_a_wav_file_that_does_not_say_how_long_it_is_is_read_to_its_end(
+    kind: str, audio: Audio, tmp_path: Path
+) -> None:
+    data = write(tmp_path / "a.wav", audio).read_bytes()
+    start = data.index(b"data")
+    form, body = data[12:start], data[start + 8 :]
+    if kind == "RF64":
+        form = b"ds64" + (28).to_bytes(4, "little") + bytes(28) + form
+        head = b"RF64\xff\xff\xff\xffWAVE" + form + b"data\xff\xff\xff\xff"
+    else:
+        head = b"RIFF\0\0\0\0WAVE" + form + b"data\0\0\0\0"
+    source = tmp_path / "pipe"
+    source.write_bytes(head + body)
+
+    np.testing.assert_array_equal(prepared(source).audio, audio)
+
+
+def test_a_file_that_ends_early_says_so(audio: Audio, tmp_path: Path) -> None:
+    source = write(tmp_path / "cut.wav", audio)
+    source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+
+    result = prepared(source)
+
+    (warning,) = result.about["warnings"]
+    assert warning["code"] == "ended_early"
+    assert warning["at"] == pytest.approx(len(audio) / SAMPLE_RATE / 2, abs=0.1)
+    assert "ended early, at" in warning["message"]
+
+
+def test_a_quiet_recording_is_amplified_and_quiet_noise_gives_nothing(
+    speech: Spoken, audio: Audio, tmp_path: Path
+) -> None:
+    with av.open(str(tmp_path / "quiet.wav"), "w") as container:
+        stream = container.add_stream("pcm_f32le", rate=SAMPLE_RATE, layout="mono")
+        frame = av.AudioFrame.from_ndarray((audio[None] / 32768 * 0.003).astype(np.float32), "flt", "mono")
+        frame.sample_rate = SAMPLE_RATE
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    noise = np.random.default_rng(1).normal(0, 20, SAMPLE_RATE * 20).astype(np.int16)
+
+    result = prepared(tmp_path / "quiet.wav")
+
+    assert holds(result, speech)
+    assert result.warnings == ["quiet"]
+    assert prepared(write(tmp_path / "noise.wav", noise)).end["chunks"] == 0
+
+
+@pytest.mark.parametrize("suffix", ["flac", "wav", "aac", "mp3"])
+def test_tags_before_any_format_are_skipped(suffix: str, audio: Audio, tmp_path: Path) -> None:
+    size = 1_200_000
+    tag = b"ID3\4\0\0" + bytes((size >> shift) & 0x7F for shift in (21, 14, 7, 0)) + bytes(size)
+    source = tmp_path / "tagged"
+    source.write_bytes(tag + write(tmp_path / f"a.{suffix}", audio, KINDS[suffix]).read_bytes())
+
+    assert prepared(source).end["duration"] == pytest.approx(len(audio) / SAMPLE_RATE, abs=0.15)
+
+
+def test_a_format_without_a_head_is_known_by_the_name_s_ending(speech: Spoken, audio: Audio, tmp_path: Path) -> None:
+    source = write(tmp_path / "a.g722", audio, Kind(codec="g722")).rename(tmp_path / "upload")
+
+    assert refused(source).code == "not_media"
+    assert holds(prepared(source, ending="G722"), speech)
+    # An ending of another format, or a wrong one, changes nothing.
+    wav = write(tmp_path / "a.wav", audio)
+    assert holds(prepared(wav, ending="g722"), speech)
+    assert holds(prepared(wav, ending="m3u8"), speech)
+
+
+def test_sound_that_begins_late_in_a_transport_stream_is_found(speech: Spoken, audio: Audio, tmp_path: Path) -> None:
+    source = write(tmp_path / "late.ts", audio, Kind(codec="mp2", rate=48000, picture=True, late_s=12.0))
+
+    assert holds(prepared(source), speech, after_s=12.0)
+
+
+@pytest.mark.parametrize("gap", [0.1, 0.3, 2.0])
+def test_gaps_count(gap: float, speech: Spoken, audio: Audio, tmp_path: Path) -> None:
+    count = len(audio) // 320
+    stamps = [number * 0.02 + (gap if number >= 160 else 0.0) for number in range(count)]
+
+    result = prepared(write_stamped(tmp_path / "gap.mkv", audio, stamps))
+
+    assert result.end["duration"] == pytest.approx(count * 0.02 + gap, abs=0.01)
+
+
+def test_overlapping_segments_do_not_shift_the_clock(speech: Spoken, audio: Audio, tmp_path: Path) -> None:
+    source = tmp_path / "segments"
+    with source.open("wb") as file:
+        for number, start in enumerate(range(0, len(audio), 8000)):
+            first = max(0, start - 800)
+            kind = Kind(codec="mp2", rate=SAMPLE_RATE, late_s=first / SAMPLE_RATE)
+            file.write(write(tmp_path / f"{number}.ts", audio[first : start + 8000], kind).read_bytes())
+
+    result = prepared(source)
+
+    assert result.end["duration"] == pytest.approx(len(audio) / SAMPLE_RATE, abs=0.1)
+    assert holds(result, speech)
+
+
+def test_compressed_time_stamps_are_followed(speech: Spoken, audio: Audio, tmp_path: Path) -> None:
+    count = len(audio) // 320
+    stamps = [number * 0.018 for number in range(count)]
+
+    result = prepared(write_stamped(tmp_path / "slow.mkv", audio, stamps))
+
+    assert result.end["duration"] == pytest.approx(count * 0.018, abs=0.05)
+    assert holds(result, speech, scale=0.9)
+
+
+def test_each_refusal_says_what_is_wrong(audio: Audio, tmp_path: Path) -> None:
+    unfinished = write(tmp_path / "phone.m4a", audio, KINDS["m4a"])
+    unfinished.write_bytes(unfinished.read_bytes().replace(b"moov", b"junk"))
+    unknown = write(tmp_path / "a.mka", audio, Kind(codec="flac"))
+    unknown.write_bytes(unknown.read_bytes().replace(b"A_FLAC", b"A_FLOC"))
+    text = tmp_path / "text.mp3"
+    text.write_text("this is not a recording\n" * 100)
+
+    assert "did not finish it" in str(refused(unfinished))
+    assert "codec that is not supported" in str(refused(unknown))
+    assert "not a recording" in str(refused(text))
+    assert "no audio stream" in str(refused(write(tmp_path / "video.mp4", None, Kind(picture=True))))
+
+
+def test_the_samples_of_a_shipped_recording_are_not_changed(speech: Spoken, tmp_path: Path) -> None:
+    source = tmp_path / "upload"
+    source.symlink_to(speech.path)
+
+    np.testing.assert_array_equal(prepared(source).audio, samples(speech.path))
