@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpx2
 import numpy as np
@@ -59,8 +59,7 @@ def begin(server: Served, size: int = len(BYTES), **fields: str) -> str:
     headers = {**TUS, "Upload-Length": str(size), "Upload-Metadata": metadata(**fields)}
     answer = server.http.post("/uploads", headers=headers)
     assert answer.status_code == 201, answer.text
-    where: str = answer.headers["Location"]
-    return where
+    return urljoin("/uploads", answer.headers["Location"])
 
 
 def patch(server: Served, where: str, offset: int, data: bytes, **headers: str) -> httpx2.Response:

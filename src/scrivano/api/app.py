@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
+from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Match
@@ -110,6 +112,7 @@ def create_app(services: Services, lifespan: Lifespan | None = None, options: Ht
         version=__version__,
         description=DESCRIPTION,
         license_info={"name": "MIT", "identifier": "MIT"},
+        servers=[{"url": "."}],  # Relative to the document: it works below any prefix.
         lifespan=lifespan,
     )
     app.state.services = services
@@ -126,7 +129,7 @@ class _Application(FastAPI):
     def __init__(self, routers: Sequence[Router], options: HttpOptions, **described: Any) -> None:
         # The routes themselves, not included routers: matching needs one look at each route.
         routes = [route for router in routers for route in router.routes]
-        super().__init__(routes=routes, openapi_url=None, **described)
+        super().__init__(routes=routes, openapi_url=None, redirect_slashes=False, **described)
         self.router.route_class = PolicyRoute
         self._options = options
         self._error_formats = {router.prefix: router.errors for router in routers if router.prefix}
@@ -174,10 +177,27 @@ def _invalid_request(request: Request, error: Exception) -> Response:
 
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == 404 and (location := _without_slash(request)):
+        return RedirectResponse(location)
     hint = {404: "no such page; /docs lists all routes", 405: "this route does not take that method; see /docs"}
     message = hint.get(error.status_code, error.detail)
     headers = {"Allow": _allowed_methods(request)} if error.status_code == 405 else error.headers or {}
     return _error_response(request, Problem(status=error.status_code, message=message, headers=headers))
+
+
+def _without_slash(request: Request) -> str | None:
+    """The location of the route without the slash at the end of the path; None if there is none.
+
+    Relative, unlike Starlette's: the path and the host that a proxy shows are not known here.
+    """
+    path = get_route_path(request.scope).removesuffix("/")
+    if path.endswith("/") or not request.url.path.endswith("/"):
+        return None
+    scope = {**request.scope, "path": request.scope["path"].removesuffix("/")}
+    if all(route.matches(scope)[0] is Match.NONE for route in request.app.routes):
+        return None
+    query = f"?{request.url.query}" if request.url.query else ""
+    return f"../{quote(path.rpartition('/')[2], safe='')}{query}"
 
 
 def _allowed_methods(request: Request) -> str:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
+from starlette._utils import get_route_path
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -138,7 +139,7 @@ class RouteMatching:
             if match is Match.PARTIAL and first is None:
                 first = _policy_of_route(route)
         if first is None:
-            return self._unknown(scope["method"], scope["path"])
+            return self._unknown(scope["method"], get_route_path(scope))
         return RoutePolicy(scopes=first.scopes, errors=first.errors)
 
     def _unknown(self, method: str, path: str) -> RoutePolicy:

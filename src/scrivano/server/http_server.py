@@ -12,13 +12,15 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from scrivano.server.request_parser import RequestParser
@@ -77,14 +79,21 @@ class HttpServer(uvicorn.Server):
     """Stops on SIGTERM, SIGINT, or when `failed` returns True. Call `run` with sockets that are already bound.
 
     `on_shutdown` is called on the event loop before open requests are waited for. It must make requests end that wait
-    for something, or each of them delays the end by `SHUTDOWN_S`.
+    for something, or each of them delays the end by `SHUTDOWN_S`. `trusted_proxies`: addresses and networks, separated
+    by commas, whose `X-Forwarded-…` header fields are used.
     """
 
     def __init__(
-        self, app: ASGIApp, limits: ConnectionLimits, failed: Callable[[], bool], on_shutdown: Callable[[], None]
+        self,
+        app: ASGIApp,
+        limits: ConnectionLimits,
+        failed: Callable[[], bool],
+        on_shutdown: Callable[[], None],
+        trusted_proxies: str = "127.0.0.1",
     ) -> None:
         config = uvicorn.Config(
-            app,
+            _Forwarded(app, trusted_proxies),
+            proxy_headers=False,
             http=_connection_class(limits),
             ws="none",
             backlog=ACCEPTED_AT_ONCE,
@@ -113,6 +122,29 @@ class HttpServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._on_shutdown()
         await super().shutdown(sockets)
+
+
+class _Forwarded:
+    """ASGI middleware: the client's address, the scheme and the prefix of the path, as a trusted proxy names them.
+
+    The proxy has removed the prefix from the path. It is not removed here: clients could then reach a path that the
+    proxy denies, below a prefix of their choice.
+    """
+
+    def __init__(self, app: ASGIApp, trusted_proxies: str) -> None:
+        self._app = ProxyHeadersMiddleware(app, trusted_proxies)  # type: ignore[arg-type]  # has its own types for ASGI
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["client"] and scope["client"][0] in self._app.trusted_hosts:
+            sent = dict(scope["headers"]).get(b"x-forwarded-prefix", b"").decode("latin-1")
+            prefix = sent.partition(",")[0].strip().rstrip("/")
+            if _PREFIX.fullmatch(prefix):
+                scope["root_path"] = prefix
+                scope["path"] = prefix + scope["path"]
+        await self._app(scope, receive, send)  # type: ignore[arg-type]
+
+
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
 
 def _connection_class(limits: ConnectionLimits) -> type[HttpToolsProtocol]:

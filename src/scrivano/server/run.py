@@ -74,7 +74,9 @@ def run(
             )
         on_start(Started(host=host, port=port, docs=settings.docs, model=parts.model, data_dir=settings.data_dir))
         limits = _connection_limits(settings)
-        HttpServer(parts.app, limits, runner_failed.is_set, parts.prepare_shutdown).run([listener])
+        HttpServer(parts.app, limits, runner_failed.is_set, parts.prepare_shutdown, settings.forwarded_allow_ips).run(
+            [listener]
+        )
         if runner_failed.is_set():
             raise SystemExit(EXIT_FAILED)
 

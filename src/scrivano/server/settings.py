@@ -251,6 +251,12 @@ class Settings(BaseModel):
         ge=1,
         description="How long a connection stays open without a request. Should be longer than in a proxy in front.",
     )
+    forwarded_allow_ips: str = Field(
+        "127.0.0.1,::1",
+        min_length=1,
+        description="Proxies whose `X-Forwarded-For`, `-Proto` and `-Prefix` are used: addresses and networks,"
+        " separated by commas; `*`: all.",
+    )
     sync_keepalive_secs: float = Field(
         20,
         ge=0,

@@ -47,6 +47,7 @@ def test_every_method_that_is_overridden_exists_with_the_same_parameters(ours: t
         "on_message_begin", "on_url", "on_header", "on_headers_complete", "on_message_complete", "on_response_complete",
     } & vars(ours).keys()  # fmt: skip
 
+    assert {"proxy_headers", "headers", "timeout_keep_alive"} <= inspect.signature(uvicorn.Config).parameters.keys()
     assert len(overridden) == (3 if ours is HttpServer else 10)
     for name in overridden:
         assert list(inspect.signature(getattr(ours, name)).parameters) == list(

@@ -19,12 +19,13 @@ __all__ = ["docs_router"]
 def docs_router() -> Router:
     router = Router(tag="docs")
     assets = StaticFiles(directory=Path(str(files("scrivano") / "web" / "swagger")))
+    # All links are relative, so that they work below any prefix that a proxy has for this server.
     page = get_swagger_ui_html(
-        openapi_url="/openapi.json",
+        openapi_url="openapi.json",
         title="Scrivano",
-        swagger_js_url="/assets/swagger/swagger-ui-bundle.js",
-        swagger_css_url="/assets/swagger/swagger-ui.css",
-        swagger_favicon_url="/assets/swagger/favicon-32x32.png",
+        swagger_js_url="assets/swagger/swagger-ui-bundle.js",
+        swagger_css_url="assets/swagger/swagger-ui.css",
+        swagger_favicon_url="assets/swagger/favicon-32x32.png",
     )
     policy = page_policy(bytes(page.body).decode())
 
@@ -36,7 +37,7 @@ def docs_router() -> Router:
     @router.get("/", include_in_schema=False)
     @router.public()
     async def root() -> RedirectResponse:
-        return RedirectResponse("/docs")
+        return RedirectResponse("docs")
 
     @router.head("/openapi.json", include_in_schema=False)
     @router.get("/openapi.json", include_in_schema=False)

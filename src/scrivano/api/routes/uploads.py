@@ -52,7 +52,7 @@ _EXAMPLES = {
     "Tus-Extension": ",".join(EXTENSIONS),
     "Tus-Max-Size": "1073741824",
     "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
-    "Location": f"/uploads/{EXAMPLE_JOB_ID}",
+    "Location": f"uploads/{EXAMPLE_JOB_ID}",
     "Upload-Offset": "524288",
     "Upload-Length": "1048576",
     "Upload-Metadata": "filename bWVldGluZy5tcDM=,language ZW4=",
@@ -99,6 +99,7 @@ _ERROR_DESCRIPTIONS = {
 router = Router(tag="uploads", prefix="/uploads", errors=ErrorFormat.TUS)
 
 
+@router.options("/", include_in_schema=False)
 @router.options(
     "",
     status_code=204,
@@ -129,6 +130,8 @@ async def options(resumable_jobs: ResumableJobsDep) -> Response:
     return Response(status_code=204, headers=headers)
 
 
+# Without a redirect: clients resolve `Location` against the URL that they were configured with.
+@router.post("/", status_code=201, include_in_schema=False, dependencies=[_VERSION])
 @router.post(
     "",
     status_code=201,
@@ -138,7 +141,7 @@ async def options(resumable_jobs: ResumableJobsDep) -> Response:
     responses={
         201: {
             "headers": _headers(
-                Location="The upload.",
+                Location="The upload, relative to the URL of this request.",
                 Upload_Offset="Bytes that are stored; only if the request had a body.",
                 Upload_Expires=_EXPIRES,
                 X_Job_Id=_JOB,
@@ -182,11 +185,21 @@ async def create(
     if has_body:
         _check_type(body)
     upload = await resumable_jobs.start(size_bytes, upload_metadata, caller, body_bytes=body.size_bytes or 0)
-    headers = {"Location": f"{request.scope.get('root_path', '')}/uploads/{upload.id}"}
+    headers = {"Location": _location(request, upload.id)}
     if has_body:
         upload = await resumable_jobs.receive(upload, 0, body, checksum, caller)
         headers["Upload-Offset"] = str(upload.offset_bytes)
     return Response(status_code=201, headers=headers | _upload_headers(upload))
+
+
+def _location(request: Request, upload_id: str) -> str:
+    """A path that clients resolve against the URL of their request, whatever prefix a proxy has removed from it.
+
+    A whole path if the proxy has sent the prefix (`X-Forwarded-Prefix`).
+    """
+    if prefix := request.scope.get("root_path"):
+        return f"{prefix}/uploads/{upload_id}"
+    return upload_id if request.url.path.endswith("/") else f"uploads/{upload_id}"
 
 
 _UPLOAD_HEADERS = _headers(
