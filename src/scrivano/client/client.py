@@ -241,7 +241,7 @@ class Client:
         accepts the job at once. `NotReady` is raised after that time, with `wait_for_model=False`, and for a file that
         can be read only once (a pipe).
         `prompt`: text that precedes the recording. `hotwords`: words to expect. `audio_track`: a number, from 0, or a
-        language. `languages`: the languages that may be detected. `multilingual=True`: each segment has its own language.
+        language. `languages`: those that may be detected. `multilingual=True`: each segment has its own language.
         """
         form = {"language": language, "languages": ",".join(languages) or None, "task": task}
         form |= {"prompt": prompt, "hotwords": hotwords}
