@@ -46,6 +46,10 @@ class Priority(StrEnum):
     BULK = "bulk"
 
 
+# The purpose of a job that is submitted for its language alone.
+DETECT_LANGUAGE = "detect-language"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
     """How to decode one job; None: the server's default.
@@ -69,6 +73,10 @@ class JobOptions:
     multilingual: bool | None = None
     purpose: str | None = None
     audio_track: str | None = None
+
+    @property
+    def detects_language(self) -> bool:
+        return self.purpose == DETECT_LANGUAGE
 
     def stored(self) -> dict[str, Any]:
         """The options that were chosen, as plain JSON values; `restored` reads them back."""

@@ -11,17 +11,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from scrivano.domain.chunk import Chunk
+from scrivano.domain.chunk import SAMPLE_RATE, Chunk, Piece
 from scrivano.domain.decoding import ChunkResult, DecodingOptions
 from scrivano.domain.job import Job, JobOptions
 from scrivano.domain.recording import AudioTrack, RecordingWarning
 from scrivano.domain.transcript import Segment
 from scrivano.processes.messages import ChunkCut, ChunkRequest, Described, PreparationFailed, Prepared, Probed, pairs_of
 from scrivano.running.chunk_run import ChunkRun, ResultCodec, StoredResult
-from scrivano.running.language import JobLanguage
+from scrivano.running.language import Choice, JobLanguage
 from scrivano.running.scheduler import WorkItem
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.jobs import Decoded
@@ -106,6 +106,11 @@ class ChunkLost:
     message: str
     alone: bool
     killed: bool
+
+
+# The language of a recording without speech is guessed from its start, with at most this probability.
+GUESSED_FROM_S = 30.0
+GUESSED_AT_MOST = 0.2
 
 
 Message = (
@@ -216,6 +221,7 @@ class JobRun:
         # Seconds as the container claims, later as decoded.
         self._duration: float | None = None
         self._described = Described(audio=None)
+        self._guessed = False
         # The language in the row and the event log of the job; `_languages` may already know more.
         self._language = job.language
         self._languages = JobLanguage(job.language, multilingual=bool(job.decoding.multilingual))
@@ -314,6 +320,12 @@ class JobRun:
         self._languages.forget_from(index, self._language)
 
     def _complete_plan(self, plan: Prepared) -> list[Command]:
+        samples = round(min(plan.duration, GUESSED_FROM_S) * SAMPLE_RATE)
+        if self.job.decoding.detects_language and not plan.chunks and samples:
+            # There is no speech, but whoever asks for a language gets the model's best guess.
+            self._guessed = True
+            cut = self._add(Chunk(0, (Piece(0, samples),)))
+            return cut + self._complete_plan(replace(plan, chunks=1))
         self.chunks_total, self._duration = plan.chunks, plan.duration
         self._chunks = {index: run for index, run in self._chunks.items() if index < plan.chunks}
         commands: list[Command] = [
@@ -352,7 +364,7 @@ class JobRun:
             language=None if choice is None else choice.language,
             segments=segments,
             progress=None if now_s is None else self._progress_due(now_s),
-            detected=None if choice is None else asdict(replace(choice, probability=round(choice.probability, 4))),
+            detected=None if choice is None else _detected(choice, GUESSED_AT_MOST if self._guessed else 1.0),
         )
 
     def _proceed(self, record: Decoded) -> list[Command]:
@@ -466,3 +478,10 @@ def _ladder(temperature: float | None) -> tuple[float, ...] | None:
     if not temperature:
         return None
     return tuple(round(temperature + 0.2 * step, 3) for step in range(6) if temperature + 0.2 * step <= 1.0 + 1e-6)
+
+
+def _detected(choice: Choice, at_most: float) -> dict[str, Any]:
+    """The data of the `language` event."""
+    known = {name: round(min(value, at_most), 4) for name, value in choice.probabilities.items()}
+    probability = round(min(choice.probability, at_most), 4)
+    return {"language": choice.language, "probability": probability, "probabilities": known}

@@ -7,7 +7,7 @@ resumed, or whose batches were different, gets the same languages.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 
 from scrivano.domain.decoding import ChunkResult
@@ -45,10 +45,11 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """`probability`: 0 to 1; 1 if the language was given."""
+    """`probability`: 0 to 1; 1 if the language was given. `probabilities`: of the likeliest languages, if detected."""
 
     language: str
     probability: float
+    probabilities: Mapping[str, float] = field(default_factory=dict, compare=False)
 
 
 def vote(first: Iterable[Detection], *, complete: bool) -> Choice | None:
@@ -76,7 +77,8 @@ def _weigh(detections: Sequence[Detection]) -> Choice:
         for language, probability in detection.probabilities.items():
             shares[language] = shares.get(language, 0.0) + probability * weight
     winner = max(sorted(shares), key=shares.__getitem__)
-    return Choice(winner, shares[winner] / sum(weights))
+    total = sum(weights)
+    return Choice(winner, shares[winner] / total, {language: share / total for language, share in shares.items()})
 
 
 def next_language(

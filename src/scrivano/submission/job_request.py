@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from scrivano.domain.errors import BadParameter, BadRequest, ModelNotFound
-from scrivano.domain.job import JobOptions, Priority, Task
+from scrivano.domain.job import DETECT_LANGUAGE, JobOptions, Priority, Task
 from scrivano.domain.languages import parse_choice, parse_language
 from scrivano.submission.form_fields import FormFields, parse_http_url
 from scrivano.submission.model_names import ServedModels
@@ -71,7 +71,7 @@ def language_detection(filename: str | None) -> JobRequest:
         task=Task.TRANSCRIBE,
         language=None,
         filename=filename,
-        options=JobOptions(purpose="detect-language"),
+        options=JobOptions(purpose=DETECT_LANGUAGE),
         priority=Priority.INTERACTIVE,
     )
 

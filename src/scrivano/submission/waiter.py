@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from anyio.to_thread import run_sync
 
@@ -47,10 +47,15 @@ REFUSED_CODES = frozenset({"not_media", "no_audio", "too_long", "media_timeout",
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """`code` is ISO 639-1, `und` if there is no speech; `probability` from 0 to 1."""
+    """`code` is Whisper's; `probability` from 0 to 1. `probabilities`: of the likeliest languages, by their codes."""
 
     code: str
     probability: float
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+
+
+# What Whisper takes for the likeliest language when it hears nothing at all.
+NO_AUDIO = Language("en", 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,16 +81,21 @@ class Waiter:
                 yield segment_from_dict(event.data)
 
     async def detected_language(self, job_id: str) -> Language:
-        """The language of the first speech. As soon as it is known, the job is cancelled.
+        """The language of the first speech, without speech the model's guess. Then the job is cancelled.
 
         Raises what `transcript` does.
         """
         async for event in self.follow(job_id):
             if event.type == "language":
                 await run_sync(self._cancel, job_id)
-                return Language(event.data["language"], event.data["probability"])
+                return _language(event)
         await run_sync(self._stored_transcript, job_id)
-        return Language("und", 0.0)
+        return NO_AUDIO
+
+    async def stored_language(self, job_id: str) -> Language | None:
+        """What was detected in an ended job; None: its language was given, or it has no speech."""
+        events = await run_sync(self.store.events_after, job_id, 0)
+        return next((_language(event) for event in reversed(events) if event.type == "language"), None)
 
     async def follow(self, job_id: str) -> AsyncIterator[JobEvent]:
         """The job's events, from the first one until the job has ended.
@@ -162,3 +172,7 @@ class Waiter:
             segments=tuple(segment_from_dict(segment) for segment in segments),
             task=job.task.value,
         )
+
+
+def _language(event: JobEvent) -> Language:
+    return Language(event.data["language"], event.data["probability"], event.data.get("probabilities", {}))

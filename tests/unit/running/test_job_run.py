@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from scrivano.domain.chunk import Chunk, Piece
 from scrivano.domain.decoding import ChunkResult, DecodingOptions
-from scrivano.domain.job import Job, JobOptions, JobStatus, Task
+from scrivano.domain.job import DETECT_LANGUAGE, Job, JobOptions, JobStatus, Task
 from scrivano.domain.recording import AudioTrack, RecordingWarning
 from scrivano.domain.transcript import Segment
 from scrivano.processes.messages import ChunkCut, Described, PreparationFailed, Prepared, Probed, pairs_of
@@ -98,7 +98,10 @@ def test_a_recording_of_one_chunk_in_the_order_in_which_it_happens() -> None:
     assert record.result is None, "the transcript is stored in the same transaction"
     assert [segment["text"] for segment in record.segments] == ["Yes."]
     assert record.progress == {"percent": 100, "chunk": 1, "chunks_total": 1}
-    assert (record.language, record.detected) == ("en", {"language": "en", "probability": 0.9})
+    assert (record.language, record.detected) == (
+        "en",
+        {"language": "en", "probability": 0.9, "probabilities": {"en": 0.9}},
+    )
     assert isinstance(publish, Publish)
     assert ([one.text for one in publish.segments], publish.language, publish.duration_s) == (["Yes."], "en", 6.25)
 
@@ -351,3 +354,24 @@ def test_whatever_happens_a_job_is_published_once_with_the_text_that_was_told(
     assert [[segment.text for segment in publish.segments] for publish in world.published] == [texts]
     assert world.told == texts
     assert world.job.language == (expected.choice and expected.choice.language)
+
+
+def test_a_recording_without_speech_has_a_guessed_language_for_who_asks_for_nothing_else() -> None:
+    asks = replace(JOB, options=JobOptions(purpose=DETECT_LANGUAGE).stored())
+    run = JobRun(asks, "nano", (), DecodingOptions(), CODEC, 0.0)
+    run.start()
+
+    stored, *_ = run.step(Prepared(duration=40.0, chunks=0), 0.0)
+    record, *_ = run.step(ChunkDecoded(0, said("", probabilities={"cy": 0.5, "en": 0.1})), 1.0)
+
+    assert stored == StoreChunk(Chunk(0, (Piece(0, 30 * 16_000),)), None)
+    assert isinstance(record, Decoded)
+    assert record.detected == {"language": "cy", "probability": 0.2, "probabilities": {"cy": 0.2, "en": 0.1}}
+
+
+def test_an_empty_recording_has_no_language_to_guess() -> None:
+    asks = replace(JOB, options=JobOptions(purpose=DETECT_LANGUAGE).stored())
+    run = JobRun(asks, "nano", (), DecodingOptions(), CODEC, 0.0)
+    run.start()
+
+    assert isinstance(run.step(Prepared(duration=0.0, chunks=0), 0.0)[-1], Publish)

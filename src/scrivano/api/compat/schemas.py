@@ -46,7 +46,9 @@ class ModelList(ResponseModel):
 
 class LanguageResponse(ResponseModel):
     detected_language: str = Field(description="Its English name.", examples=["english"])
-    language_code: str = Field(description="ISO 639-1; `und` without speech.", examples=["en"])
+    language_code: str = Field(
+        description="Whisper's code; a guess with a low confidence without speech.", examples=["en"]
+    )
     confidence: float = Field(description="0 to 1.", examples=[0.98])
 
 
@@ -161,6 +163,9 @@ INFERENCE_BODY = _form(
     prompt=_text("Text that precedes the recording.", examples=_LEFT_OUT),
     temperature=_text("0: as needed.", default="0.0"),
     beam_size=_text("Hypotheses kept while decoding; -1: the server's setting.", default="-1"),
+    no_language_probabilities=_text(
+        "`true`: `verbose_json` does not say which languages were likely.", default="false"
+    ),
 )
 
 LOAD_BODY = _form(

@@ -21,10 +21,14 @@ from scrivano.domain.transcript import Segment, Transcript, Word
 from scrivano.submission.form_fields import MAX_BEAM_SIZE, MAX_TEMPERATURE, FormFields
 from scrivano.submission.job_request import JobRequest
 from scrivano.submission.multipart import Form
+from scrivano.submission.waiter import Language
 from scrivano.text.formats import render, rounded_seconds
 from scrivano.text.shape import Shape
 
 router = Router(tag="whisper.cpp")
+
+# whisper.cpp leaves out languages that are less likely.
+LEAST_PROBABILITY = 0.001
 
 MEDIA_TYPES = {
     "json": "application/json",
@@ -64,16 +68,25 @@ async def inference(
     Parameters of whisper.cpp that have no meaning here are accepted and have no effect.
     """
     formats: list[str] = []
+    requests: list[JobRequest] = []
+    plain: list[bool] = []
 
     def job_request_of(form: Form) -> JobRequest:
         formats.append(_response_format(form.fields))
-        return _job_request(form)
+        plain.append(form.fields.is_true("no_language_probabilities"))
+        requests.append(_job_request(form))
+        return requests[-1]
 
     job_id = await submissions.submit_form(body, caller, "file", job_request_of, idempotency_key=idempotency_key)
     format = formats[-1]  # That of the complete form.
 
     async def content() -> str:
-        return _body(format, await waiter.transcript(job_id))
+        transcript = await waiter.transcript(job_id)
+        if format != "verbose_json" or plain[-1]:
+            return _body(format, transcript)
+        given = requests[-1].language
+        language = Language(given, 1.0, {given: 1.0}) if given else await waiter.stored_language(job_id)
+        return _dumps(_verbose(transcript) | _probabilities(language))
 
     errors = ErrorFormat.PLAIN if MEDIA_TYPES[format] == "application/json" else None
     return await long_calls.respond(job_id, content(), media_type=MEDIA_TYPES[format], errors=errors)
@@ -127,13 +140,17 @@ def _response_format(fields: FormFields) -> str:
 def _body(format: str, transcript: Transcript) -> str:
     match format:
         case "json":
-            return json.dumps({"text": _lines(transcript)}, ensure_ascii=False)
+            return _dumps({"text": _lines(transcript)})
         case "verbose_json":
-            return json.dumps(_verbose(transcript), ensure_ascii=False)
+            return _dumps(_verbose(transcript))
         case "text":
             return _lines(transcript)
         case subtitles:
             return render(transcript, subtitles, Shape())
+
+
+def _dumps(document: Any) -> str:
+    return json.dumps(document, ensure_ascii=False)
 
 
 def _lines(transcript: Transcript) -> str:
@@ -148,6 +165,18 @@ def _verbose(transcript: Transcript) -> dict[str, Any]:
         "duration": rounded_seconds(transcript.duration),
         "text": _lines(transcript),
         "segments": [_segment(index, segment) for index, segment in enumerate(transcript.segments)],
+    }
+
+
+def _probabilities(language: Language | None) -> dict[str, Any]:
+    """What whisper.cpp adds, unless `no_language_probabilities` is set. A language that was given counts as certain."""
+    if language is None:
+        return {}
+    likely = {code: share for code, share in language.probabilities.items() if share > LEAST_PROBABILITY}
+    return {
+        "detected_language": LANGUAGES.get(language.code, "unknown"),
+        "detected_language_probability": language.probability,
+        "language_probabilities": likely,
     }
 
 
