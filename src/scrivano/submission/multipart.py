@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from python_multipart.exceptions import FormParserError
@@ -65,18 +66,17 @@ class FormParser:
         self._is_file = False
         self._is_discarded = False
         self._complete = False
-        self._parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._start_part,
-                "on_header_field": self._add_header_name,
-                "on_header_value": self._add_header_value,
-                "on_headers_finished": self._end_headers,
-                "on_part_data": self._add_data,
-                "on_part_end": self._end_part,
-                "on_end": self._end_form,
-            },
-        )
+        callbacks = {
+            "on_part_begin": self._start_part,
+            "on_header_field": self._add_header_name,
+            "on_header_value": self._add_header_value,
+            "on_headers_finished": self._end_headers,
+            "on_part_data": self._add_data,
+            "on_part_end": self._end_part,
+            "on_end": self._end_form,
+        }
+        with _parser_errors():
+            self._parser = MultipartParser(boundary, callbacks)
 
     @property
     def form(self) -> Form:
@@ -85,17 +85,13 @@ class FormParser:
 
     def write(self, data: bytes) -> None:
         """Parse more of the body. Raises `MultipartError`, and what `on_file_data` raises."""
-        try:
+        with _parser_errors():
             self._parser.write(data)
-        except FormParserError as error:
-            raise MultipartError(f"multipart error: {error}") from error
 
     def finish(self) -> Form:
         """The whole form, after the last byte. Raises `MultipartError` if there is no closing boundary."""
-        try:
+        with _parser_errors():
             self._parser.finalize()
-        except FormParserError as error:
-            raise MultipartError(f"multipart error: {error}") from error
         if not self._complete:
             raise MultipartError("multipart error: the body ends before its closing boundary")
         return self.form
@@ -165,6 +161,15 @@ class FormParser:
 
     def _end_form(self) -> None:
         self._complete = True
+
+
+@contextmanager
+def _parser_errors() -> Iterator[None]:
+    """Raises the errors of the library as `MultipartError`. Its constructor, too, has some: for a long boundary."""
+    try:
+        yield
+    except FormParserError as error:
+        raise MultipartError(f"multipart error: {error}") from error
 
 
 def _boundary(content_type: str, file_field: str) -> bytes:

@@ -127,3 +127,8 @@ def test_a_second_file_beside_the_recording_is_ignored_and_a_short_one_is_a_valu
 
     form.check_file("audio")
     assert (form.fields.last("language"), data) == ("de", b"RIFF")
+
+
+def test_a_boundary_that_is_too_long_is_an_error_of_the_form() -> None:
+    with pytest.raises(MultipartError, match="^multipart error: "):
+        parsed(FORM, content_type=f"multipart/form-data; boundary={'b' * 60_000}")
