@@ -354,6 +354,27 @@ def test_the_same_key_gets_the_same_job(ready: Served) -> None:
     assert "Idempotency-Key" in other.json()["error"]
 
 
+@pytest.mark.parametrize(
+    ("path", "field", "bad"),
+    [
+        ("/jobs", "audio", "task"),
+        ("/v1/audio/transcriptions", "file", "response_format"),
+        ("/inference", "file", "response_format"),
+    ],
+)
+def test_a_bad_field_behind_a_large_recording_does_not_load_the_model(
+    cold: Served, path: str, field: str, bad: str
+) -> None:
+    recording = f'--b\r\nContent-Disposition: form-data; name="{field}"; filename="a.wav"\r\n\r\n'.encode() + bytes(
+        9_000_000
+    )
+    refused = f'\r\n--b\r\nContent-Disposition: form-data; name="{bad}"\r\n\r\nsing\r\n--b--\r\n'.encode()
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+
+    assert cold.http.post(path, content=recording + refused, headers=headers).status_code == 400
+    assert cold.state() == "unloaded"
+
+
 def test_the_state_is_looked_at_again_when_a_long_upload_is_complete(cold: Served) -> None:
     """The load begins early in the upload; when the upload ends, the model is ready and the job is taken."""
     boundary = b"frontier"

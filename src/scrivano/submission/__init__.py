@@ -9,6 +9,7 @@ Modules, each may import only those below it:
     resumable_jobs     submit a recording in several requests
     job_intake         store a received recording and its job
     admission          refuse a job that cannot be accepted now
+    early_load         when to load the model for an upload that is still arriving
     fetch              download a recording from a URL
     resumable_uploads  the files of uploads in several requests
     recording          the file of an upload in one request

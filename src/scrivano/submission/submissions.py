@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from scrivano.auth.keys import Caller
-from scrivano.domain.errors import BadRequest, FetchFailed, MultipartError
+from scrivano.domain.errors import BadRequest, FetchFailed, ModelNotFound, MultipartError
 from scrivano.files.blobs import Blobs
 from scrivano.running.runner import Runner
 from scrivano.submission.admission import Admission
 from scrivano.submission.disk_sink import upload_limit
+from scrivano.submission.early_load import EarlyLoad
 from scrivano.submission.fetch import Downloads
 from scrivano.submission.form_fields import FormFields, parse_http_url
 from scrivano.submission.job_intake import JobIntake
@@ -52,7 +53,7 @@ class Submissions:
         `StorageFull`; for a recording at a URL also `AddressRefused`, `FetchFailed`.
         """
         async with self._new_recording() as recording:
-            form = await self._receive(body, recording, AUDIO_FIELD, self._load_early)
+            form = await self._receive(body, recording, AUDIO_FIELD, self._job_request)
             job_request = self._job_request(form)
             self.admission.check_model(job_request, may_wait=bool(form.fields.flag("queue")))
             if url := _audio_url(form):
@@ -74,12 +75,13 @@ class Submissions:
     ) -> str:
         """Accept the form of a synchronous protocol; returns the id of the job, which may be an earlier one.
 
-        `job_request_of` parses a complete form; it may raise `BadRequest`. The job waits for its model, whatever state
+        `job_request_of` parses a form; it may raise `BadRequest`. It is called with the complete form last, and may be
+        called with what has arrived before. The job waits for its model, whatever state
         that is in. `prefix` is written ahead of the file. Raises `BadRequest`, `TooLarge`, `QueueFull`, `LimitReached`,
         `KeyReused`, `WorkerGone`, `StorageFull`.
         """
         async with self._new_recording(prefix) as recording:
-            form = await self._receive(body, recording, file_field, lambda form: self.runner.load())
+            form = await self._receive(body, recording, file_field, job_request_of)
             form.check_file(file_field)
             return await self._accept_once(recording, job_request_of(form), caller, idempotency_key)
 
@@ -98,7 +100,7 @@ class Submissions:
     async def read_form(self, body: RequestBody, file_field: str) -> FormFields:
         """The fields of a form whose file is not used. Raises `MultipartError`, `TooLarge`, `StorageFull`."""
         async with self._new_recording() as recording:
-            return (await self._receive(body, recording, file_field, lambda form: self.runner.load())).fields
+            return (await self._receive(body, recording, file_field, None)).fields
 
     @asynccontextmanager
     async def _new_recording(self, prefix: bytes = b"") -> AsyncIterator[Recording]:
@@ -108,14 +110,31 @@ class Submissions:
                 yield recording
 
     async def _receive(
-        self, body: RequestBody, recording: Recording, file_field: str, on_long: Callable[[Form], None]
+        self,
+        body: RequestBody,
+        recording: Recording,
+        file_field: str,
+        job_request_of: Callable[[Form], JobRequest] | None,
     ) -> Form:
-        """Read the whole form. `on_long` is called with what has arrived, once, early, if the upload is a long one:
-        the model can load meanwhile. A short form is checked as a whole before anything starts."""
+        """Read the whole form. `job_request_of` parses what has arrived of a long upload, so that its model can load
+        meanwhile; None: no model is needed. Other forms are checked as a whole before anything starts."""
         self.blobs.disk_space.admit(body.size_bytes or 0)
         parser = FormParser(body.content_type, file_field, recording.sink.put)
+
+        def load() -> None:
+            # A bad request does not load a model.
+            with suppress(BadRequest, ModelNotFound):
+                if job_request_of is not None:
+                    self.runner.load(job_request_of(parser.form).model)
+
+        early_load = EarlyLoad(body.size_bytes, load)
+
+        def put(data: bytes) -> None:
+            parser.write(data)
+            early_load.receive(len(data))
+
         try:
-            await recording.sink.receive(body.chunks, put=parser.write, on_long=lambda: on_long(parser.form))
+            await recording.sink.receive(body.chunks, put=put, on_long=early_load.announce_long)
         except BodyInterrupted as error:
             raise MultipartError("multipart error: the connection ended before the body did") from error
         return parser.finish()
@@ -144,12 +163,6 @@ class Submissions:
         if _audio_url(form) is None:
             form.check_file(AUDIO_FIELD)
         return parse_job_request(form.fields, form.filename, self.models)
-
-    def _load_early(self, form: Form) -> None:
-        """Load the model while a long upload arrives, unless the fields so far are refused: a bad request does not load
-        a model."""
-        with suppress(BadRequest):
-            self.runner.load(self._job_request(form).model)
 
 
 def _audio_url(form: Form) -> str | None:
