@@ -66,17 +66,19 @@ class FormParser:
         self._is_file = False
         self._is_discarded = False
         self._complete = False
-        callbacks = {
-            "on_part_begin": self._start_part,
-            "on_header_field": self._add_header_name,
-            "on_header_value": self._add_header_value,
-            "on_headers_finished": self._end_headers,
-            "on_part_data": self._add_data,
-            "on_part_end": self._end_part,
-            "on_end": self._end_form,
-        }
         with _parser_errors():
-            self._parser = MultipartParser(boundary, callbacks)
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._start_part,
+                    "on_header_field": self._add_header_name,
+                    "on_header_value": self._add_header_value,
+                    "on_headers_finished": self._end_headers,
+                    "on_part_data": self._add_data,
+                    "on_part_end": self._end_part,
+                    "on_end": self._end_form,
+                },
+            )
 
     @property
     def form(self) -> Form:

@@ -130,5 +130,5 @@ def test_a_second_file_beside_the_recording_is_ignored_and_a_short_one_is_a_valu
 
 
 def test_a_boundary_that_is_too_long_is_an_error_of_the_form() -> None:
-    with pytest.raises(MultipartError, match="^multipart error: "):
+    with pytest.raises(MultipartError, match=r"^multipart error: "):
         parsed(FORM, content_type=f"multipart/form-data; boundary={'b' * 60_000}")
