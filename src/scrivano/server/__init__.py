@@ -18,4 +18,4 @@ Modules, each may import only those below it:
     settings     every setting: flags, environment, file
 """
 
-__all__ = ["banner", "run", "settings", "start_checks"]
+__all__ = ["banner", "devices", "run", "settings", "start_checks"]
