@@ -20,6 +20,8 @@ GAP_S = 0.06
 # A frame that comes this early, and this part of its own length early, repeats what was heard before it.
 OVERLAP_S = 0.03
 OVERLAP_PART = 0.35
+# Gaps from here on are told: sound is missing.
+NOTICED_GAP_S = 0.5
 # A step back by more than this is no overlap: the clock was set anew.
 MAX_OVERLAP_S = 3.0
 # What may be done to the speed of audio whose clock runs at another speed than its samples.
@@ -88,6 +90,8 @@ class Clock:
         self.position = 0.0
         # File times at which the clock jumped, and the jump was not followed.
         self.jumps: list[float] = []
+        # Gaps within the recording: file time and length.
+        self.gaps: list[tuple[float, float]] = []
 
     def push(self, time: float | None, seconds: float) -> list[Stretch]:
         """Add a frame. `time`: seconds on the container's clock. Returns what became certain, in order."""
@@ -149,6 +153,8 @@ class Clock:
         if abs(gap) <= TOLERANCE_S:
             return None
         if self._is_plausible(frame, at, gap):
+            if self.position and gap >= NOTICED_GAP_S:
+                self.gaps.append((self.position, gap))
             return at
         if abs(gap) > MAX_OVERLAP_S and self.position:
             self.jumps.append(self.position)

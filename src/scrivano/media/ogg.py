@@ -17,20 +17,19 @@ SEARCH_BYTES = 1 << 16
 MAX_LINKS = 10_000
 
 
-def links(file: BinaryIO, size: int) -> list[tuple[int, int]]:
-    """The byte ranges of the links, in order. A file that is not chained has one."""
-    starts = [0]
+def links(file: BinaryIO, start: int, size: int) -> list[tuple[int, int]]:
+    """The byte ranges of the links, in order, from `start` on. A file that is not chained has one."""
+    starts = [start]
     beginning = True
-    for offset, begins in _pages(file, size):
+    for offset, begins in _pages(file, start, size):
         if begins and not beginning and len(starts) < MAX_LINKS:
             starts.append(offset)
         beginning = begins
     return list(zip(starts, [*starts[1:], size], strict=True))
 
 
-def _pages(file: BinaryIO, size: int) -> Iterator[tuple[int, bool]]:
+def _pages(file: BinaryIO, offset: int, size: int) -> Iterator[tuple[int, bool]]:
     """Each page's offset, and whether it begins a logical stream."""
-    offset = 0
     while offset + HEADER_BYTES <= size:
         file.seek(offset)
         head = file.read(HEADER_BYTES + 255)

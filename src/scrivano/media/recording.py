@@ -31,7 +31,7 @@ BLOCK = 64 * WINDOW
 MISSING_S = 0.5
 MISSING_PART = 0.02
 
-# So many jumps of a clock are told.
+# So many jumps of a clock, and gaps, are told.
 MAX_JUMPS = 10
 
 DESCRIBED = Disposition.comment | Disposition.visual_impaired | Disposition.hearing_impaired | Disposition.clean_effects
@@ -110,7 +110,7 @@ class Reading:
             if other.index != stream.index:
                 other.discard = Discard.all
         reader = TrackReader(container, stream, self._seconds, self._max_audio_s)
-        claimed = claimed_duration(container, stream)
+        claimed = claimed_duration(container, stream, counted=self._file.counts_frames)
         if claimed is not None:
             claimed /= max(self._file.part, 1e-3)
         for part in reader.parts():
@@ -140,6 +140,8 @@ class Reading:
         if reader.damaged:
             what = "a damaged packet was" if reader.damaged == 1 else f"{reader.damaged} damaged packets were"
             self._warn("damaged_packets", f"{what} skipped", reader.damaged_at)
+        for at, length in reader.gaps[:MAX_JUMPS]:
+            self._warn("gap", f"{length:.1f} s of the recording are missing here, according to its time stamps", at)
         for jump in reader.jumps[:MAX_JUMPS]:
             self._warn("time_jump", "the time stamps of the file jump here; the jump was ignored", jump)
         if claimed is not None and claimed - reader.position > max(MISSING_S, MISSING_PART * claimed):

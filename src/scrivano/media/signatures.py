@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
-__all__ = ["RAW_FORMATS", "WavData", "is_recording", "skipped_tags", "wav_data"]
+__all__ = [
+    "RAW_FORMATS",
+    "WavData",
+    "counts_frames",
+    "is_recording",
+    "length_patches",
+    "skipped_tags",
+    "wav_data",
+]
 
 # Formats without a head, by the ending of the file's name: FFmpeg's demuxer, and options that it needs.
 RAW_FORMATS: dict[str, tuple[str, dict[str, str]]] = {
@@ -33,10 +42,14 @@ RAW_FORMATS: dict[str, tuple[str, dict[str, str]]] = {
     "ulaw": ("mulaw", {"sample_rate": "8000"}),
 }
 
+# The start of a Sony Wave64 file, and of its chunk of samples.
+W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
+
 # First bytes of files that name themselves; RIFF and ISO media also name their kind a little later.
 SIGNATURES = (
     b"OggS", b"fLaC", b"\x1aE\xdf\xa3", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", b"#!AMR", b"FLV", b"caff", b".snd",
-    b"MAC ", b"wvpk", b"TTA1", b"DSD ", b".RMF", b"\x00\x00\x01\xba", b"Creative Voice File",
+    b"MAC ", b"wvpk", W64_RIFF, b"TTA1", b"DSD ", b".RMF", b"\x00\x00\x01\xba", b"Creative Voice File",
 )  # fmt: skip
 RIFF = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM")
 RIFF_KINDS = (b"WAVE", b"AVI ", b"AIFF", b"AIFC")
@@ -104,3 +117,39 @@ def wav_data(file: BinaryIO, offset: int, size: int) -> WavData | None:
             return WavData(present=max(0, size - offset - at - 8), claimed=claimed)
         at += 8 + length + length % 2
     return None
+
+
+def counts_frames(head: bytes) -> bool:
+    """Whether the first frame of an MP3 file says how many follow."""
+    return head[:1] == b"\xff" and (b"Xing" in head[:64] or b"Info" in head[:64])
+
+
+def length_patches(file: BinaryIO, offset: int, size: int) -> Mapping[int, bytes]:
+    """Lengths to read in place of those of 0 that a program wrote that could not come back to fill them in.
+
+    Of AU, AIFF and Wave64 files, by the offset in the file.
+    """
+    file.seek(offset)
+    head = file.read(WAV_HEAD_BYTES)
+    if head[:4] == b".snd" and head[8:12] == bytes(4):
+        return {offset + 8: UNKNOWN.to_bytes(4, "big")}
+    if head[:16] == W64_RIFF and (data := head.find(W64_DATA)) > 0 and not any(head[data + 16 : data + 24]):
+        lengths = {16: size - offset, data + 16: size - offset - data}
+        return {offset + at: length.to_bytes(8, "little") for at, length in lengths.items()}
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        return {offset + at: patch for at, patch in _aiff_patches(head, size - offset).items()}
+    return {}
+
+
+def _aiff_patches(head: bytes, size: int) -> Mapping[int, bytes]:
+    sound, common = head.find(b"SSND"), head.find(b"COMM")
+    if min(sound, common) < 0 or any(head[sound + 4 : sound + 8]):
+        return {}
+    left = max(0, size - sound - 16)
+    channels, bits = (
+        int.from_bytes(head[common + 8 : common + 10], "big"),
+        int.from_bytes(head[common + 14 : common + 16], "big"),
+    )
+    frames = left // max(1, channels * -(-bits // 8))
+    lengths = {4: size - 8, sound + 4: left + 8, common + 10: frames}
+    return {at: min(length, PLACEHOLDER).to_bytes(4, "big") for at, length in lengths.items()}

@@ -15,7 +15,7 @@ from av.error import FFmpegError
 
 from scrivano.domain.errors import MediaError
 from scrivano.media import ogg
-from scrivano.media.signatures import RAW_FORMATS, is_recording, skipped_tags, wav_data
+from scrivano.media.signatures import RAW_FORMATS, counts_frames, is_recording, length_patches, skipped_tags, wav_data
 
 __all__ = ["ADVICE", "MediaFile"]
 
@@ -44,17 +44,23 @@ ADVICE = "submit a WAV, MP3, M4A, FLAC, OGG, MP4 or MKV file"
 
 
 class _Range:
-    """A part of an open file, as FFmpeg reads it."""
+    """A part of an open file, as FFmpeg reads it. `patches`: bytes to read in place of others, by their offset."""
 
-    def __init__(self, fd: int, start: int, end: int) -> None:
+    def __init__(self, fd: int, start: int, end: int, patches: Mapping[int, bytes]) -> None:
+        self._patches = patches
         self._fd = fd
         self._start = start
         self._size = max(0, end - start)
         self._at = 0
 
     def read(self, size: int) -> bytes:
-        data = os.pread(self._fd, max(0, min(size, self._size - self._at)), self._start + self._at)
+        offset = self._start + self._at
+        data = os.pread(self._fd, max(0, min(size, self._size - self._at)), offset)
         self._at += len(data)
+        for at, patch in self._patches.items():
+            first, last = max(at, offset), min(at + len(patch), offset + len(data))
+            if first < last:
+                data = data[: first - offset] + patch[first - at : last - at] + data[last - offset :]
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -87,8 +93,9 @@ class MediaFile:
         wav = wav_data(self._file, start, self._size)
         self._options = {"ignore_length": "1"} if wav and wav.unknown else {}
         self.part = wav.part if wav else 1.0
+        self._patches = length_patches(self._file, start, self._size)
         self._raw = None if is_recording(self._head) else RAW_FORMATS.get(ending.lower())
-        self.links = ogg.links(self._file, self._size) if self._head[:4] == b"OggS" else [(start, self._size)]
+        self.links = ogg.links(self._file, start, self._size) if self._head[:4] == b"OggS" else [(start, self._size)]
 
     def close(self) -> None:
         self._file.close()
@@ -110,7 +117,7 @@ class MediaFile:
         whitelists = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
         try:
             container = av.open(
-                self._path if link == (0, self._size) else _Range(self._file.fileno(), *link),
+                self._source(link),
                 format=form,
                 container_options={**whitelists, **options, **probe},
                 metadata_errors="replace",  # old tags are often not UTF-8
@@ -121,6 +128,15 @@ class MediaFile:
             raise
         except (FFmpegError, ValueError) as error:
             raise self.refusal() from error
+
+    def _source(self, link: tuple[int, int]) -> str | _Range:
+        whole = link == (0, self._size) and not self._patches
+        return self._path if whole else _Range(self._file.fileno(), *link, self._patches)
+
+    @property
+    def counts_frames(self) -> bool:
+        """Whether it is an MP3 file whose first frame says how many follow."""
+        return counts_frames(self._head)
 
     @property
     def names_itself(self) -> bool:

@@ -67,6 +67,11 @@ class TrackReader:
         """Recording seconds at which the clock jumped, and the jump was ignored."""
         return [self._before_s + jump for jump in self._clock.jumps]
 
+    @property
+    def gaps(self) -> list[tuple[float, float]]:
+        """Recording seconds, and length, of each gap in the clock."""
+        return [(self._before_s + at, length) for at, length in self._clock.gaps]
+
     def parts(self) -> Iterator[Floats]:
         """The audio in order. Sample 0 is the start of the container's clock. Raises `MediaError`."""
         for part in self._stretches():
@@ -112,8 +117,12 @@ class TrackReader:
     # Frames ----------------------------------------------------------------------------------------------------
 
     def _frames(self) -> Iterator[av.AudioFrame]:
+        # Other containers also mark a last packet that is shorter than announced.
+        broadcast = _family(self._container) in BROADCAST
         for packet in self._packets():
             try:
+                if broadcast and packet is not None and packet.is_corrupt:  # it may contain sound all the same
+                    self._count_damage()
                 frames = self._stream.decode(packet)
             except MemoryError:
                 raise
@@ -145,9 +154,12 @@ class TrackReader:
         self.damaged += 1
 
 
-def claimed_duration(container: InputContainer, stream: AudioStream) -> float | None:
-    """Seconds that the container's head claims for a track; None: nothing that can be relied on."""
-    if _family(container) not in CLAIMING:
+def claimed_duration(container: InputContainer, stream: AudioStream, *, counted: bool) -> float | None:
+    """Seconds that the container's head claims for a track; None: nothing that can be relied on.
+
+    `counted`: an MP3 file says how many frames it has.
+    """
+    if _family(container) not in CLAIMING and not counted:
         return None
     if stream.duration is not None and stream.time_base is not None and stream.duration > 0:
         return float(stream.duration * stream.time_base)

@@ -139,6 +139,35 @@ def test_a_file_that_ends_early_says_so(audio: Audio, tmp_path: Path) -> None:
     assert "ended early, at" in warning["message"]
 
 
+@pytest.mark.parametrize("suffix", ["au", "aiff", "w64"])
+def test_other_files_without_a_length_are_read_to_their_end(suffix: str, audio: Audio, tmp_path: Path) -> None:
+    big = Kind(codec="pcm_s16le" if suffix == "w64" else "pcm_s16be")
+    data = bytearray(write(tmp_path / f"a.{suffix}", audio, big).read_bytes())
+    if suffix == "au":
+        data[8:12] = bytes(4)
+    elif suffix == "aiff":
+        sound, common = data.index(b"SSND"), data.index(b"COMM")
+        for at in (4, sound + 4, common + 10):
+            data[at : at + 4] = bytes(4)
+    else:
+        sound = data.index(b"data\xf3\xac")
+        for at in (16, sound + 16):
+            data[at : at + 8] = bytes(8)
+    source = tmp_path / "pipe"
+    source.write_bytes(data)
+
+    np.testing.assert_array_equal(prepared(source).audio[: len(audio)], audio)
+
+
+def test_sound_that_is_missing_inside_is_told(audio: Audio, tmp_path: Path) -> None:
+    stamps = [number * 0.02 + (3.0 if number >= 160 else 0.0) for number in range(len(audio) // 320)]
+
+    result = prepared(write_stamped(tmp_path / "gap.mkv", audio, stamps))
+
+    (warning,) = result.about["warnings"]
+    assert (warning["code"], warning["at"]) == ("gap", pytest.approx(3.2, abs=0.01))
+
+
 def test_a_quiet_recording_is_amplified_and_quiet_noise_gives_nothing(
     speech: Spoken, audio: Audio, tmp_path: Path
 ) -> None:
