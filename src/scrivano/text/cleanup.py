@@ -13,7 +13,7 @@ from scrivano.domain.languages import UNSPACED
 from scrivano.domain.transcript import Segment, Word
 from scrivano.text.punctuation import ends_sentence
 
-__all__ = ["clean", "collapse_rolling", "cut_loops", "drop_silence", "monotone"]
+__all__ = ["clean", "collapse_rolling", "cut_loops", "drop_silence", "drop_sounds", "monotone"]
 
 Segments = tuple[Segment, ...]
 
@@ -41,10 +41,46 @@ def clean(segments: Iterable[Segment], duration: float) -> Segments:
     """
 
     def once(segments: Segments) -> Segments:
-        spoken = drop_silence(segment for segment in segments if segment.text.strip())
+        speech = (drop_sounds(segment) for segment in segments)
+        spoken = drop_silence(segment for segment in speech if segment.text.strip())
         return monotone(cut_loops(collapse_rolling(spoken)), duration)
 
     return _until_stable(once, tuple(segments))
+
+
+def drop_sounds(segment: Segment) -> Segment:
+    """The segment without what describes sounds and is not said: `[MUSIC]`, `(applause)`, `♪`. Lyrics stay.
+
+    Nobody says square brackets. Round ones and asterisks may hold words that were said, so they go only if they name a
+    known sound, or are all of a segment and short. Brackets with digits stay: `(800) 555`.
+    """
+    spans = [match.span() for match in _SOUND.finditer(segment.text)]
+    if _SOUND_ALONE.fullmatch(segment.text):
+        spans = [(0, len(segment.text))]
+    if not spans:
+        return segment
+    units, words = _units(segment)
+    texts = _outside(spans, units if words else [segment.text])
+    kept = [_with_text(word, text) for word, text in zip(words, texts, strict=True) if text.strip()] if words else []
+    if kept:
+        kept[0] = _with_text(kept[0], kept[0].text.lstrip())
+    text = "".join(word.text for word in kept) if words else texts[0].strip()
+    start, end = (kept[0].start, kept[-1].end) if kept else (segment.start, segment.end)
+    return replace(segment, text=text, words=tuple(kept), tokens=(), start=start, end=max(start, end))
+
+
+def _with_text(word: Word, text: str) -> Word:
+    return replace(word, text=text)
+
+
+def _outside(spans: Sequence[tuple[int, int]], units: Sequence[str]) -> list[str]:
+    """What is left of each unit without the spans of their joined text."""
+    hidden = {place for start, end in spans for place in range(start, end)}
+    left, offset = [], 0
+    for unit in units:
+        left.append("".join(char for place, char in enumerate(unit, offset) if place not in hidden))
+        offset += len(unit)
+    return left
 
 
 def drop_silence(
@@ -68,8 +104,10 @@ def collapse_rolling(segments: Iterable[Segment]) -> Segments:
     """Of growing hypotheses ("I", "I think", "I think so") keep the last, with the start of the first.
 
     A hypothesis is replaced by the next segment if that starts with the same words, has more, and overlaps it or
-    follows at once. Real speech is kept: repeated words ("No. No."), an answer that starts like the previous one after
-    a pause, and, after a full stop, also without a pause ("Yes. Yes, I do."), unless it grows twice.
+    follows at once. At the same time, its last word may also be another one, or be missing.
+
+    Real speech is kept: repeated words ("No. No."), an answer that starts like the previous one after a pause, and,
+    after a full stop, also without a pause ("Yes. Yes, I do."), unless it grows twice.
     """
     return _until_stable(_collapse_once, tuple(segments))
 
@@ -97,6 +135,20 @@ def _until_stable(step: Callable[[Segments], Segments], segments: Segments) -> S
     return segments
 
 
+# Sounds that Whisper, and subtitles that it learned from, put in brackets.
+_SOUNDS = (
+    r"(?:\w+ ){0,2}(?:music|applause|laugh(?:s|ter|ing)?|chuckl(?:es|ing)|clap(?:s|ping)|cheer(?:s|ing)|cough(?:s|ing)?"
+    r"|sigh(?:s|ing)?|gasps?|sobs?|sniffs?|inaudible|unintelligible|indistinct|crosstalk|silence|noise|beep(?:s|ing)?"
+    r"|clears throat|blank[_ ]audio|no audio|foreign|speaking foreign language)(?: \w+){0,2}"
+)
+_NOTES = "\u2669\u266a\u266b\u266c\U0001f3b5\U0001f3b6"
+_SOUND = re.compile(
+    rf"\s*(?:\[[^\[\]\d]*\]|\u3010[^\u3010\u3011\d]*\u3011|\({_SOUNDS}\)|\*{_SOUNDS}\*|[{_NOTES}]+)", re.IGNORECASE
+)
+# All of a segment, three words at most: `(Musik)`, `(rires du public)`, `*klopft*`, and a bracket that is not closed.
+_WORDS = r"(?:[^\W\d]+[ -]?){1,3}"
+_SOUND_ALONE = re.compile(rf"\s*(?:\({_WORDS}\)|\uff08{_WORDS}\uff09|\*{_WORDS}\*|\[{_WORDS})[.!]?\s*")
+
 # Words are compared without case and punctuation. Scripts without spaces between words are compared by character,
 # otherwise "我" would not be recognised as the start of "我想".
 _TOKEN = re.compile(rf"[{UNSPACED}]|[^\W_{UNSPACED}]+(?:['\u2019][^\W_{UNSPACED}]+)*")
@@ -120,6 +172,22 @@ class _Hypothesis:
         extends = 0 < count < len(other.tokens) and other.tokens[:count] == self.tokens
         adds = not set(other.tokens) <= set(self.tokens)
         return extends and adds and _distance(self.segment, other.segment) <= ADJACENT_S
+
+    def revised_as(self, other: _Hypothesis) -> bool:
+        """The other lies at the same time and has the same words but the last, which it may also have taken back."""
+        count = len(self.tokens)
+        same = max(1, count - 1)
+        revised = count > 1 and len(other.tokens) >= same and other.tokens[:same] == self.tokens[:same]
+        withdrawn = 0 < len(other.tokens) < count and self.tokens[: len(other.tokens)] == other.tokens
+        return (revised or withdrawn) and _same_time(self.segment, other.segment)
+
+    def completed_as(self, other: _Hypothesis) -> bool:
+        """The last word was cut off: the other completes it, has more words, and overlaps or follows at once."""
+        count = len(self.tokens)
+        if not 1 < count < len(other.tokens) or self.tokens[: count - 1] != other.tokens[: count - 1]:
+            return False
+        completes = other.tokens[count - 1].startswith(self.tokens[count - 1])
+        return completes and _distance(self.segment, other.segment) <= ADJACENT_S
 
     def surely_grows_into(self, other: _Hypothesis) -> bool:
         """After the end of a sentence it takes more: the other must lie at the same time."""
@@ -158,10 +226,14 @@ def _chains(hypotheses: Sequence[_Hypothesis]) -> Iterator[Sequence[_Hypothesis]
 
 def _chain_end(hypotheses: Sequence[_Hypothesis], start: int) -> int:
     """One past the last hypothesis of the chain that starts at `start`; `start + 1`: the chain has one hypothesis."""
-    certain = _reach(hypotheses, start, lambda one, other: one.surely_grows_into(other) or one.decoded_again_as(other))
-    growing = _reach(hypotheses, start, _Hypothesis.grows_into)
+    certain = _reach(hypotheses, start, _is_surely_rolling)
+    growing = _reach(hypotheses, start, lambda one, other: one.grows_into(other) or one.completed_as(other))
     # A hypothesis that grows twice is not real speech, even across ends of sentences.
     return growing if growing - start > 2 else certain
+
+
+def _is_surely_rolling(one: _Hypothesis, other: _Hypothesis) -> bool:
+    return one.surely_grows_into(other) or one.decoded_again_as(other) or one.revised_as(other)
 
 
 def _reach(hypotheses: Sequence[_Hypothesis], start: int, linked: Callable[[_Hypothesis, _Hypothesis], bool]) -> int:
@@ -172,10 +244,12 @@ def _reach(hypotheses: Sequence[_Hypothesis], start: int, linked: Callable[[_Hyp
 
 
 def _last_of(chain: Sequence[_Hypothesis]) -> Segment:
-    """The last hypothesis, over the time of the whole chain."""
-    last = chain[-1].segment
+    """The last hypothesis, over the time of the whole chain; if it only lacks words, the longest one with them."""
     if len(chain) == 1:
-        return last
+        return chain[0].segment
+    count = len(chain[-1].tokens)
+    longer = [one for one in chain if one.tokens[:count] == chain[-1].tokens]
+    last = max(reversed(longer), key=lambda one: len(one.tokens)).segment
     start = min(hypothesis.segment.start for hypothesis in chain)
     return replace(last, start=start, end=max(hypothesis.segment.end for hypothesis in chain))
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scrivano.domain.transcript import Segment, Word
-from scrivano.text.cleanup import clean, collapse_rolling, cut_loops, drop_silence, monotone
+from scrivano.text.cleanup import clean, collapse_rolling, cut_loops, drop_silence, drop_sounds, monotone
 
 SPEECH = Segment(start=0.0, end=1.0, text="Hello.", avg_logprob=-0.2, no_speech_prob=0.01)
 
@@ -104,6 +104,107 @@ def test_real_speech_survives(speech: list[Segment]) -> None:
 
 def test_the_same_words_at_the_same_time_are_kept_once() -> None:
     assert texts(collapse_rolling([said("Right.", 0, 1), said("Right.", 0.2, 1)])) == ["Right."]
+
+
+@pytest.mark.parametrize(
+    ("chain", "left"),
+    [
+        ([said("I think", 0, 1), said("I thought so", 0, 1.5)], "I thought so"),
+        ([said("I thinking", 0, 1), said("I think", 0, 1)], "I think"),
+        ([said("I", 0, 0.5), said("I thin", 0, 1), said("I think so", 0, 1.5)], "I think so"),
+        ([said("I", 0, 0.5), said("I thin", 0.5, 1), said("I think so", 1, 1.5)], "I think so"),
+        ([said("I think so", 0, 1.5), said("I think", 0, 1), said("I think so too", 0, 2)], "I think so too"),
+        ([said("I think so", 0, 1.5), said("I think", 0, 1)], "I think so"),
+        ([said("I think.", 0, 1), said("I thought.", 0, 1.2), said("I thought so.", 0, 1.5)], "I thought so."),
+    ],
+)
+def test_hypotheses_that_revise_or_withdraw_their_last_word_are_kept_once(chain: list[Segment], left: str) -> None:
+    assert texts(collapse_rolling(chain)) == [left]
+
+
+@pytest.mark.parametrize(
+    "speech",
+    [
+        [said("I work.", 0, 1), said("I worked.", 1, 2), said("I works.", 2, 3)],
+        [said("We see.", 0, 1), said("We saw it.", 1, 2)],
+        [said("I think so", 0, 1.5), said("I think", 1.5, 2)],
+        [said("I like tea.", 0, 1), said("I like coffee.", 0.95, 2)],
+    ],
+)
+def test_sentences_that_begin_alike_survive(speech: list[Segment]) -> None:
+    assert collapse_rolling(speech) == tuple(speech)
+
+
+# drop_sounds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[MUSIC]",
+        "[Music]",
+        "(applause)",
+        "♪",
+        "♪♪♪",
+        "♪ ♪",
+        "[BLANK_AUDIO]",
+        "(Musik)",
+        "*laughs*",
+        "【音楽】",
+        "[ Silence ]",
+        "(upbeat music)",
+        "[music playing] [applause]",
+        "(rires du public)",
+        "[MUSIC",
+        "(audience laughing)",
+        "[]",
+        "(Applaus).",
+    ],
+)
+def test_what_describes_a_sound_is_no_speech(text: str) -> None:
+    assert clean([spoken(text)], 9.0) == ()
+    assert clean([said(text, 0, 1)], 9.0) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("[MUSIC] Good morning.", "Good morning."),
+        ("Good [door slams] morning.", "Good morning."),
+        ("That is good. (laughter)", "That is good."),
+        ("♪ Happy birthday to you ♪", "Happy birthday to you"),
+        ("Thank you.[applause]", "Thank you."),
+    ],
+)
+def test_speech_beside_a_sound_stays(text: str, left: str) -> None:
+    for segment in (spoken(text), said(text, 0, 5)):
+        (kept,) = clean([segment], 9.0)
+        assert kept.text == left
+        assert not segment.words or "".join(word.text for word in kept.words) == left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Call (800) 555-1212.",
+        "It is late (very late).",
+        "So (she said that she loves music) we went.",
+        "(I said that I would be there, and I was.)",
+        "2 * 3 * 4",
+        "a [1] b",
+    ],
+)
+def test_words_in_brackets_that_may_have_been_said_stay(text: str) -> None:
+    assert texts(clean([spoken(text)], 9.0)) == [text]
+
+
+@given(st.text(alphabet="ab (|)[]*♪1 ", max_size=20))
+def test_dropping_sounds_only_removes_text(text: str) -> None:
+    for segment in (spoken(text), said(text, 0, 5)):
+        left = drop_sounds(segment)
+        rest = iter(text)
+        assert all(char in rest for char in left.text)
+        assert not left.words or "".join(word.text for word in left.words) == left.text
 
 
 # cut_loops
