@@ -17,7 +17,8 @@ from scrivano.cli.console import exit_on_start_error
 __all__ = ["serve", "wyoming"]
 
 Host = Annotated[
-    str | None, typer.Option(help="Address to listen on; 0.0.0.0 for all IPv4 addresses.  [default: 127.0.0.1]")
+    list[str] | None,
+    typer.Option(help="Address to listen on; 0.0.0.0: all of IPv4, :: for all. Repeatable.  [default: 127.0.0.1]"),
 ]
 DataDir = Annotated[Path | None, typer.Option(help="Folder for jobs and recordings.")]
 Model = Annotated[str | None, typer.Option(help="A name from `scrivano models`, or a Hugging Face id.")]
@@ -42,7 +43,7 @@ def serve(
 ) -> None:
     """Run the server. docs/configuration.md lists all settings; set the others in the environment or with --config."""
     flags = {
-        "host": host,
+        "host": ",".join(host) if host else None,
         "port": port,
         "data_dir": data_dir,
         "whisper_model": model,
@@ -64,7 +65,7 @@ def wyoming(
     """Run the server with HTTP and Wyoming, Home Assistant's protocol. The same as `serve` with WYOMING_PORT."""
     flags = {
         "wyoming_port": port,
-        "host": host,
+        "host": ",".join(host) if host else None,
         "data_dir": data_dir,
         "whisper_model": model,
         "whisper_model_path": model_path,

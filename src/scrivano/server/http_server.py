@@ -135,6 +135,9 @@ class _Forwarded:
         self._app = ProxyHeadersMiddleware(app, trusted_proxies)  # type: ignore[arg-type]  # has its own types for ASGI
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["client"]:
+            # A socket for both families shows IPv4 addresses in this form.
+            scope["client"] = (scope["client"][0].removeprefix("::ffff:"), scope["client"][1])
         if scope["type"] == "http" and scope["client"] and scope["client"][0] in self._app.trusted_hosts:
             sent = dict(scope["headers"]).get(b"x-forwarded-prefix", b"").decode("latin-1")
             prefix = sent.partition(",")[0].strip().rstrip("/")

@@ -19,7 +19,7 @@ from scrivano.server.banner import Started
 from scrivano.server.build import BuildOptions, ChildCommands, build
 from scrivano.server.http_server import ConnectionLimits, HttpServer
 from scrivano.server.settings import Settings
-from scrivano.server.sockets import bind, bind_wyoming
+from scrivano.server.sockets import bind_all, bind_wyoming
 from scrivano.telemetry.traces import tracing
 
 __all__ = ["run"]
@@ -53,7 +53,7 @@ def run(
     with ExitStack() as cleanup:
         lock = DataDirLock(settings.data_dir, since=datetime.now(UTC))
         cleanup.callback(lock.release)
-        listener = cleanup.enter_context(bind(settings.host, settings.port))
+        listeners = bind_all(settings.host, settings.port, cleanup)
         runner_failed = threading.Event()
         options = BuildOptions(
             commands=commands or ChildCommands(),
@@ -64,18 +64,19 @@ def run(
         )
         cleanup.callback(logger.info, "stopped")
         parts = build(settings, options, cleanup)
-        host, port = listener.getsockname()[:2]
+        host, port = listeners[0].getsockname()[:2]
         lock.announce(host=host, port=port)
-        if not ip_address(host).is_loopback and settings.api_keys_file is None:
+        addresses = [listener.getsockname()[0] for listener in listeners]
+        if settings.api_keys_file is None and not all(ip_address(address).is_loopback for address in addresses):
             logger.warning(
                 "Listening on %s without API keys: anyone who can reach this machine can use it. Create one with"
                 " `scrivano keys create`.",
-                host,
+                ", ".join(addresses),
             )
         on_start(Started(host=host, port=port, docs=settings.docs, model=parts.model, data_dir=settings.data_dir))
         limits = _connection_limits(settings)
         HttpServer(parts.app, limits, runner_failed.is_set, parts.prepare_shutdown, settings.forwarded_allow_ips).run(
-            [listener]
+            listeners
         )
         if runner_failed.is_set():
             raise SystemExit(EXIT_FAILED)

@@ -130,7 +130,11 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on; `0.0.0.0` for all IPv4 addresses.")
+    host: str = Field(
+        "127.0.0.1",
+        pattern=r"[^,\s]",
+        description="Addresses to listen on, separated by commas; `0.0.0.0`: all of IPv4, `::`: all.",
+    )
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0: any free port.")
     data_dir: HomePath = Field(
         default_factory=_user_data_folder,

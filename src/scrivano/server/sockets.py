@@ -14,19 +14,51 @@ from scrivano.domain.errors import StartError
 from scrivano.server.http_server import BACKLOG
 from scrivano.server.settings import Settings
 
-__all__ = ["bind", "bind_wyoming", "host_and_port"]
+__all__ = ["bind", "bind_all", "bind_wyoming", "host_and_port"]
 
 logger = logging.getLogger(__name__)
 
 
-def bind(host: str, port: int, setting: str = "PORT or --port") -> socket.socket:
-    """A listening socket. Raises `StartError`, which says how to change `setting`.
+# `localhost` usually has both addresses, and clients try one of them first.
+LOOPBACKS = ("127.0.0.1", "::1")
+
+NO_IPV6 = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+
+def bind_all(hosts: str, port: int, cleanup: ExitStack) -> list[socket.socket]:
+    """Listening sockets for all hosts, which are separated by commas; all have the same port, also if `port` is 0.
+
+    `localhost` is both loopback addresses, and `::` all addresses of both families. Raises `StartError`.
+    """
+    names = [name.strip() for name in hosts.split(",") if name.strip()]
+    listeners: list[socket.socket] = []
+    for host in dict.fromkeys(address for name in names for address in _addresses(name)):
+        try:
+            listener = bind(host, port, both_families="0.0.0.0" not in names)
+        except StartError as error:
+            cause = error.__cause__
+            if host == LOOPBACKS[1] and host not in names and isinstance(cause, OSError) and cause.errno in NO_IPV6:
+                continue  # This machine has no IPv6.
+            raise
+        listeners.append(cleanup.enter_context(listener))
+        port = listener.getsockname()[1]
+    return listeners
+
+
+def _addresses(host: str) -> tuple[str, ...]:
+    return LOOPBACKS if host == "localhost" else (host,)
+
+
+def bind(host: str, port: int, setting: str = "PORT or --port", *, both_families: bool = True) -> socket.socket:
+    """A listening socket. `both_families`: on `::`, it takes IPv4 connections, too. Raises `StartError`, which says how
+    to change `setting`.
 
     Bind before anything else is started, so that a wrong address is reported at once.
     """
+    dual = host == "::" and both_families and socket.has_dualstack_ipv6()
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=dual)
     except OSError as error:
         raise StartError(f"cannot listen on {host} port {port} {_reason(error, setting)}") from error
     # Accepted sockets inherit the option. Without it, the head and the body of a response are 40 ms apart: asyncio sets
@@ -41,7 +73,7 @@ def bind_wyoming(settings: Settings, cleanup: ExitStack) -> socket.socket | None
         return None
     if find_spec("wyoming") is None:
         raise StartError("WYOMING_PORT needs the package wyoming: pip install 'scrivano[wyoming]', or unset it")
-    host = settings.wyoming_host or settings.host
+    host = settings.wyoming_host or settings.host.partition(",")[0].strip()
     listener = cleanup.enter_context(bind(host, settings.wyoming_port, "WYOMING_PORT"))
     address = listener.getsockname()[0]
     # An error, not a warning, because the API keys would seem to protect the server.
