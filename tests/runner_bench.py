@@ -109,7 +109,9 @@ def bench(
     store = JobStore(database, Outbox(database, now), now)
     blobs, memory, announced = Blobs(folder), ScriptedMemory(free_mb), list[tuple[str, Mapping[str, Any]]]()
     changes = dict(options or {})
-    spec = ModelSpec(name="usual", policy=changes.pop("policy", Policy(poll_interval_s=0.2)), needed_mb=4000)
+    spec = ModelSpec(
+        name="usual", policy=changes.pop("policy", Policy(poll_interval_s=0.2, unload_hold_s=0.2)), needed_mb=4000
+    )
     pool = PoolOptions(
         engine_command=[sys.executable, str(CHILDREN / "engine.py"), str(folder), json.dumps(orders)],
         models=[spec],

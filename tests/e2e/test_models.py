@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from media_files import repeated
 from openai import NotFoundError, OpenAI
 from served import CATALOG, DATA, Served, served, text_of, until
 
@@ -71,3 +73,36 @@ def test_one_is_loaded_and_unloaded_by_its_name(server: Served) -> None:
 
     until(lambda: states(server)["nano"] == "unloaded")
     assert server.http.post("/model/load?model=small").status_code == 404
+
+
+def test_whoever_waits_for_a_model_is_told_why(tmp_path: Path) -> None:
+    env = {"WHISPER_MODEL": "someone/nothing", "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hf")}
+    with served(tmp_path / "data", **env) as server:
+        job_id = server.submit("en-exact-0.flac", queue="true")
+        waiting = until(lambda: server.job(job_id).get("waiting_for", {}).get("last_error") and server.job(job_id))
+        audio = {"audio": (DATA / "en-exact-0.flac").read_bytes()}
+        refused = until(lambda: (answer := server.http.post("/jobs", files=audio).json()).get("last_error") and answer)
+
+    assert waiting["status"] == "queued"
+    assert waiting["waiting_for"]["model"] == "someone/nothing"
+    for told in (waiting["waiting_for"]["last_error"], refused["last_error"]):
+        assert "http://127.0.0.1:9 cannot be reached" in told
+    assert refused["error"] == "model_not_ready"
+
+
+def test_after_an_unload_a_job_says_how_long_it_leaves_the_memory_to_others(tmp_path: Path) -> None:
+    long = repeated(tmp_path / "long.wav", seconds=600)
+    with served(tmp_path / "data", UNLOAD_HOLD_SECS="5") as server:
+        server.load()
+        job_id = server.http.post("/jobs", files={"audio": long.read_bytes()}).json()["job_id"]
+        until(lambda: server.job(job_id)["progress"])
+        server.http.post("/model/unload")
+        waiting = until(lambda: dict(server.job(job_id).get("waiting_for", {})))
+        progress = server.job(job_id)["progress"]
+
+        assert waiting["state"] == "unloaded"
+        assert 0 < waiting["retry_in_secs"] <= 5
+        assert "last_error" not in waiting
+        until(lambda: server.job(job_id)["progress"] > progress)
+        assert "waiting_for" not in server.job(job_id)
+        server.http.delete(f"/jobs/{job_id}")

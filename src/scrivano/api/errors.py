@@ -129,7 +129,12 @@ def problem_of(error: ScrivanoError) -> Problem:
     if error.job_id is not None:
         headers[JOB_ID_HEADER] = error.job_id
     if isinstance(error, ModelNotReady):
-        plain_body = NotReadyResponse(error=str(error), state=error.state, retry_after_secs=error.retry_after_secs)
+        plain_body = NotReadyResponse(
+            error=str(error),
+            state=error.state,
+            retry_after_secs=error.retry_after_secs,
+            last_error=error.last_error,
+        )
     return Problem(
         status=http_status(error),
         message=str(error),

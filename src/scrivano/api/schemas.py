@@ -63,6 +63,7 @@ class NotReadyResponse(ErrorResponse):
     error: str = Field(examples=["model_not_ready"])
     state: str = Field(description="`unloaded`, `loading` or `waiting_for_gpu`.", examples=["unloaded"])
     retry_after_secs: int = Field(description="Also in the header `Retry-After`.", examples=[30])
+    last_error: str | None = Field(default=None, description="Why the last load failed; only if it did.")
 
 
 class OpenAIError(BaseModel):
@@ -178,7 +179,19 @@ class JobSummary(ResponseModel):
         )
 
 
+class WaitingFor(BaseModel):
+    """What a job waits for while its model is not ready."""
+
+    model: str = Field(examples=["large-v3"])
+    state: str = Field(description="`unloaded`, `loading` or `waiting_for_gpu`.", examples=["unloaded"])
+    last_error: str | None = Field(default=None, description="Why the last load failed; only if it did.")
+    retry_in_secs: int | None = Field(
+        default=None, description="When the model is loaded; only if that is known.", examples=[42]
+    )
+
+
 class JobResponse(JobSummary):
+    waiting_for: WaitingFor | None = Field(default=None, description="Only while the job waits for its model.")
     segments: list[JobSegment] = Field(description="Empty until the job is done.")
 
 
@@ -187,10 +200,11 @@ class JobListResponse(ResponseModel):
     next_cursor: str | None = Field(description="The `cursor` of the next page; null on the last one.")
 
 
-def job_json_chunks(job: Job, segments: bytes = b"[]") -> tuple[bytes, ...]:
+def job_json_chunks(job: Job, segments: bytes = b"[]", waiting_for: WaitingFor | None = None) -> tuple[bytes, ...]:
     """The JSON of a `JobResponse`. `segments` is the JSON that the store has: it may be megabytes, so it is neither
     parsed nor copied."""
-    return JobSummary.of(job).to_json()[:-1] + b',"segments":', segments, b"}"
+    waits = b"" if waiting_for is None else b',"waiting_for":' + waiting_for.model_dump_json(exclude_none=True).encode()
+    return JobSummary.of(job).to_json()[:-1] + waits + b',"segments":', segments, b"}"
 
 
 def job_json(job: Job, segments: bytes = b"[]") -> bytes:

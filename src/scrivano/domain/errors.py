@@ -287,13 +287,14 @@ class AudioGone(ScrivanoError):
 
 
 class ModelNotReady(ScrivanoError):
-    """`state` is the state of the model; `retry_after_secs`: whole seconds."""
+    """`state` is the state of the model; `retry_after_secs`: whole seconds; `last_error`: why its last load failed."""
 
     code = "model_not_ready"
 
-    def __init__(self, state: str, retry_after_secs: int) -> None:
+    def __init__(self, state: str, retry_after_secs: int, last_error: str | None = None) -> None:
         super().__init__("model_not_ready")
         self.state = state
+        self.last_error = last_error
         self.retry_after_secs = retry_after_secs
 
 

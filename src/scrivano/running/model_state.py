@@ -34,10 +34,12 @@ class ModelState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """`idle_timeout_s` 0: the model never unloads by itself."""
+    """`idle_timeout_s` 0: the model never unloads by itself. `unload_hold_s`: how long waiting work leaves the memory
+    to others after an unload that was asked for."""
 
     idle_timeout_s: float = 300.0
     poll_interval_s: float = 30.0
+    unload_hold_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,8 +192,19 @@ def waiting(life: Life, *, now: float) -> dict[str, int]:
     return {
         "vram_needed_mb": life.vram_needed_mb,
         "vram_free_mb": life.vram_free_mb,
-        "retry_in_secs": max(0, math.ceil(life.retry_at - now)),
+        "retry_in_secs": retry_in_secs(life, now=now) or 0,
     }
+
+
+def retry_in_secs(life: Life, *, now: float) -> int | None:
+    """In how many seconds the model is loaded for work that waits; None: it is being loaded, or at no certain time."""
+    match life.state:
+        case ModelState.WAITING_FOR_GPU:
+            return max(0, math.ceil(life.retry_at - now))
+        case ModelState.UNLOADED if life.hold_until > now:
+            return math.ceil(life.hold_until - now)
+        case _:
+            return None
 
 
 def _load(life: Life) -> tuple[Life, tuple[Action, ...]]:
@@ -207,11 +220,11 @@ def _start(life: Life) -> tuple[Life, tuple[Action, ...]]:
 
 
 def _unload(life: Life, *, now: float, policy: Policy) -> tuple[Life, tuple[Action, ...]]:
-    hold_until = now + policy.poll_interval_s
+    hold_until = now + policy.unload_hold_s
     if life.state is ModelState.UNLOADED:
         return replace(life, hold_until=hold_until), ()
     if life.state is ModelState.READY:
-        return replace(life, unload_pending=True, hold_until=hold_until), ()
+        return replace(life, unload_pending=True), ()
     return Life(hold_until=hold_until), (StopEngine(), Announce("model_unloaded"))
 
 
@@ -235,7 +248,8 @@ def _tick(life: Life, tick: Tick, *, now: float, policy: Policy) -> tuple[Life, 
 
 def _tick_ready(life: Life, tick: Tick, *, now: float, policy: Policy) -> tuple[Life, tuple[Action, ...]]:
     if life.unload_pending and not tick.in_flight:
-        return Life(hold_until=max(life.hold_until, now)), (StopEngine(), Announce("model_unloaded"))
+        # The time starts when the memory is free, not when the last batches were still in the engine.
+        return Life(hold_until=now + policy.unload_hold_s), (StopEngine(), Announce("model_unloaded"))
     if tick.work_waiting or tick.in_flight or tick.in_use or not policy.idle_timeout_s:
         return replace(life, idle_at=None), ()
     if life.idle_at is None:

@@ -146,6 +146,7 @@ def _model_spec(settings: Settings, device: Device, name: str, path: Path | None
         policy=Policy(
             idle_timeout_s=(settings.keep_alive or {}).get(name, settings.idle_timeout_secs),
             poll_interval_s=settings.gpu_poll_interval_secs,
+            unload_hold_s=settings.unload_hold_secs,
         ),
         needed_mb=vram_needed_mb(name, path=path, compute_type=device.compute_type) or 0,
         window_mb=window_mb(name, settings.beam_size),

@@ -194,6 +194,11 @@ class Settings(BaseModel):
     gpu_poll_interval_secs: int = Field(
         30, ge=1, description="How often a load is tried again while the GPU lacks free memory."
     )
+    unload_hold_secs: float = Field(
+        60,
+        ge=0,
+        description="After an unload request, jobs that wait do not load the model for this long; a new request does.",
+    )
     admission: Annotated[Literal["strict", "queue"], AnyCase] = Field(
         "strict",
         description="While the model is not ready, submissions are answered with 503 (`strict`) or queued (`queue`).",

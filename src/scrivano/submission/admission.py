@@ -50,10 +50,12 @@ class Admission:
         self.check_worker()
         if job_request.webhook_url:
             self.webhooks.register(job_request.webhook_url)
-        state = self.runner.models[job_request.model or self.models[0]].life.state
+        life = self.runner.models[job_request.model or self.models[0]].life
+        state = life.state
         if state is not ModelState.READY and not (may_wait or self.queue_always):
             self.runner.load(job_request.model)
-            raise ModelNotReady(state.value, RETRY_AFTER_SECS.get(state, self.gpu_poll_interval_secs))
+            retry_after_secs = RETRY_AFTER_SECS.get(state, self.gpu_poll_interval_secs)
+            raise ModelNotReady(state.value, retry_after_secs, life.last_error)
 
     async def check_queue(self, job_request: JobRequest, caller: Caller) -> None:
         """Whether a job that waits for its model would be accepted. Raises `WorkerGone`, `QueueFull`, `LimitReached`.

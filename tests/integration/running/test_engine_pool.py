@@ -16,7 +16,7 @@ from scrivano.running.engine_pool import ModelSpec
 from scrivano.running.engine_process import EngineLimits
 from scrivano.running.model_state import ModelState, Policy
 
-POLICY = Policy(poll_interval_s=0.2)
+POLICY = Policy(poll_interval_s=0.2, unload_hold_s=0.2)
 USUAL = ModelSpec(name="usual", load=Load(model="usual"), policy=POLICY, needed_mb=4000)
 OTHER = ModelSpec(name="other", load=Load(model="other"), policy=POLICY, needed_mb=3000)
 TWO = {"models": [USUAL, OTHER]}

@@ -20,11 +20,12 @@ from scrivano.running.model_state import (
     Tick,
     Unload,
     next_deadline,
+    retry_in_secs,
     step,
 )
 
 AT = datetime(2026, 1, 31, tzinfo=UTC)
-POLICY = Policy(idle_timeout_s=300, poll_interval_s=30)
+POLICY = Policy(idle_timeout_s=300, poll_interval_s=30, unload_hold_s=60)
 QUIET = Tick(work_waiting=False, in_flight=False, in_use=False)
 WORK = Tick(work_waiting=True, in_flight=False, in_use=False)
 BUSY = Tick(work_waiting=False, in_flight=True, in_use=False)
@@ -107,9 +108,16 @@ def test_an_unload_lets_the_batch_in_flight_end() -> None:
 
 
 def test_after_an_unload_waiting_work_leaves_others_their_chance_at_the_memory() -> None:
-    life, _ = live(*READY, (2, Unload()), (3, WORK), (31.9, WORK))
+    life, _ = live(*READY, (2, Unload()), (3, BUSY), (20, WORK), (79.9, WORK))
     assert life.state is ModelState.UNLOADED
-    assert step(life, WORK, now=32, policy=POLICY)[0].state is ModelState.LOADING
+    assert retry_in_secs(life, now=79.5) == 1
+    assert step(life, WORK, now=80, policy=POLICY)[0].state is ModelState.LOADING
+
+
+def test_after_an_unload_a_request_loads_the_model_at_once() -> None:
+    life, _ = live(*READY, (2, Unload()), (3, WORK), (4, Load()))
+    assert life.state is ModelState.LOADING
+    assert retry_in_secs(life, now=4) is None
 
 
 def test_a_load_takes_back_an_unload_that_still_drains() -> None:

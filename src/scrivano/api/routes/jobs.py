@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import Annotated
 
@@ -22,6 +23,7 @@ from scrivano.api.schemas import (
     JobSummary,
     NotReadyResponse,
     SubmittedResponse,
+    WaitingFor,
     job_json_chunks,
 )
 from scrivano.api.services import BlobsDep, CallerDep, RunnerDep, StoreDep, SubmissionsDep, WakeUpsDep
@@ -29,6 +31,8 @@ from scrivano.auth.keys import Caller, Scope
 from scrivano.domain.errors import JobNotRetriable
 from scrivano.domain.job import NEXT_STATUSES, Job, JobStatus
 from scrivano.housekeeping.retention import forget
+from scrivano.running.model_state import ModelState, retry_in_secs
+from scrivano.running.runner import Runner
 from scrivano.store.jobs import JobStore
 from scrivano.store.wake_ups import WakeUps
 
@@ -110,6 +114,7 @@ async def get(
     job_id: JobId,
     store: StoreDep,
     wake_ups: WakeUpsDep,
+    runner: RunnerDep,
     caller: CallerDep,
     wait: Annotated[
         float, Query(ge=0, le=MAX_WAIT_S, description="Seconds to wait for the job to end before responding.")
@@ -120,7 +125,28 @@ async def get(
         with suppress(TimeoutError):
             async with asyncio.timeout(wait):
                 await _wait_for_end(store, wake_ups, caller, job_id)
-    return ChunkedResponse(await run_sync(lambda: stored_job_json(store, store.get_job(job_id, owner=caller.sees))))
+
+    def read() -> tuple[bytes, ...]:
+        job = store.get_job(job_id, owner=caller.sees)
+        return stored_job_json(store, job, _waiting_for(job, runner))
+
+    return ChunkedResponse(await run_sync(read))
+
+
+def _waiting_for(job: Job, runner: Runner) -> WaitingFor | None:
+    """None if the job has ended or its model is ready."""
+    models = runner.models
+    # A job may name a model that an earlier configuration served; the first one takes its place.
+    name = job.model if job.model is not None and job.model in models else next(iter(models))
+    life = models[name].life
+    if job.status.terminal or life.state is ModelState.READY:
+        return None
+    return WaitingFor(
+        model=name,
+        state=life.state.value,
+        last_error=life.last_error,
+        retry_in_secs=retry_in_secs(life, now=time.monotonic()),
+    )
 
 
 async def _wait_for_end(store: JobStore, wake_ups: WakeUps, caller: Caller, job_id: str) -> None:
@@ -192,7 +218,7 @@ def retry(job_id: JobId, store: StoreDep, blobs: BlobsDep, runner: RunnerDep, ca
     return ChunkedResponse(job_json_chunks(job), 202)
 
 
-def stored_job_json(store: JobStore, job: Job) -> tuple[bytes, ...]:
+def stored_job_json(store: JobStore, job: Job, waiting_for: WaitingFor | None = None) -> tuple[bytes, ...]:
     """The chunks of the job's JSON, with its segments if it is done."""
     segments = store.get_result(job.id) if job.status is JobStatus.DONE else None
-    return job_json_chunks(job, segments or b"[]")
+    return job_json_chunks(job, segments or b"[]", waiting_for)

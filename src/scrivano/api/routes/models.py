@@ -99,7 +99,7 @@ def unload(runner: RunnerDep, models: ModelsDep, model: ModelName = None) -> Res
     """Without `model`: all of them. Work in progress ends first.
 
     Jobs that are not done continue when their model is loaded again: by a load, by the next submission, or after
-    GPU_POLL_INTERVAL_SECS, so that other programs can use the GPU in between.
+    UNLOAD_HOLD_SECS, so that other programs can use the GPU in between.
     """
     runner.unload(None if model is None else models.find(model) or models[0])
     return ModelActionResponse(status="unload_requested").response()
