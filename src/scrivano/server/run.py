@@ -62,8 +62,8 @@ def run(
             traces=tracing(os.environ),
             on_runner_failed=runner_failed.set,
         )
-        cleanup.callback(logger.info, "stopped")
         parts = build(settings, options, cleanup)
+        cleanup.callback(logger.info, "stopped")
         host, port = listeners[0].getsockname()[:2]
         lock.announce(host=host, port=port)
         addresses = [listener.getsockname()[0] for listener in listeners]
