@@ -31,50 +31,77 @@ class Downmix:
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self._weights = _weights(names)
+        self._plain: Samples = self._weights / self._weights.sum()
         self._signs = np.ones(len(names), np.float32)
-        self._used = self._weights / max(1e-9, float(self._weights.sum()))
+        self._used: Samples = self._plain
 
     def mix(self, audio: Samples) -> Samples:
         """`audio` is [samples, channels], in windows from the start of the recording."""
+        products = _products(audio)
+        if self._used is self._plain and self._is_plain(products):
+            return np.asarray(audio @ self._plain, np.float32)
         mixed = np.empty(len(audio), np.float32)
-        for start in range(0, len(audio), WINDOW):
-            mixed[start : start + WINDOW] = self._mix(audio[start : start + WINDOW])
+        for number, start in enumerate(range(0, len(audio), WINDOW)):
+            mixed[start : start + WINDOW] = self._mix(audio[start : start + WINDOW], products[number])
         return mixed
 
-    def _mix(self, window: Samples) -> Samples:
-        earlier, self._used = self._used, self._measure(window)
+    def _is_plain(self, products: Samples) -> bool:
+        """Whether no window needs other weights than those of the layout. Nearly all audio is like that."""
+        powers = np.diagonal(products, axis1=1, axis2=2)
+        counted = powers * (self._weights > 0)
+        loudest = counted.argmax(axis=1)
+        windows = np.arange(len(products))
+        most = counted[windows, loudest]
+        scale = np.sqrt(np.maximum(powers * most[:, None], SILENT * SILENT))
+        likeness = np.where(powers > SILENT, products[windows, loudest] / scale, 1.0)
+        mixed = np.einsum("c,wcd,d->w", self._plain, products, self._plain)
+        fine = (likeness.min(axis=1) >= INVERTED) & (mixed >= LEAST * most)
+        quiet = powers.max(axis=1) <= SILENT
+        return bool(np.all(fine & (most > SILENT) | quiet))
+
+    def _mix(self, window: Samples, products: Samples) -> Samples:
+        earlier, self._used = self._used, self._choose(products)
         mixed: Samples = window @ self._used
-        if not np.array_equal(earlier, self._used):
+        if earlier is not self._used:
             ramp = np.linspace(1, 0, RAMP, dtype=np.float32)[: len(window)]
             mixed[:RAMP] += (window[:RAMP] @ (earlier - self._used)) * ramp
         return mixed
 
-    def _measure(self, window: Samples) -> Samples:
-        powers = np.mean(window * window, axis=0)
+    def _choose(self, products: Samples) -> Samples:
+        """The weights for a window."""
+        powers = np.diagonal(products)
         weights = self._weights if np.any(powers[self._weights > 0] > SILENT) else np.ones_like(self._weights)
-        counted = np.where(weights > 0, powers, 0)
+        counted = powers * (weights > 0)
         loudest = int(np.argmax(counted))
         if counted[loudest] <= SILENT:
             return self._used
-        self._signs = self._aligned(window, powers, loudest)
-        used = weights * self._signs
+        self._signs = self._aligned(products, loudest)
+        used: Samples = weights * self._signs
         used /= np.abs(used).sum()
-        power = float(np.mean(np.square(window @ used)))
+        power = float(used @ products @ used)
         if power < LEAST * counted[loudest]:
             used *= min(float(np.sqrt(LEAST * counted[loudest] / max(power, SILENT))), float(len(used)))
-        return used.astype(np.float32)
+        return self._plain if np.array_equal(used, self._plain) else used
 
-    def _aligned(self, window: Samples, powers: Samples, loudest: int) -> Samples:
-        """The signs under which the channels add up."""
-        reference = window[:, loudest]
+    def _aligned(self, products: Samples, loudest: int) -> Samples:
+        """The signs under which the channels add up. The loudest one keeps its sign, and so do silent ones."""
+        powers = np.diagonal(products)
         scale = np.sqrt(np.maximum(powers * powers[loudest], SILENT * SILENT))
-        likeness = (reference @ window) / len(window) / scale * self._signs * self._signs[loudest]
-        # In relation to the loudest channel, as it was turned before.
-        signs = np.where(likeness < INVERTED, -self._signs, self._signs)
-        signs[loudest] = self._signs[loudest]
-        silent = powers <= SILENT
-        signs[silent] = self._signs[silent]
-        return signs.astype(np.float32)
+        likeness = products[loudest] / scale * self._signs * self._signs[loudest]
+        turned = (likeness < INVERTED) & (powers > SILENT)
+        turned[loudest] = False
+        signs: Samples = np.where(turned, -self._signs, self._signs)
+        return signs
+
+
+def _products(audio: Samples) -> Samples:
+    """The mean product of each two channels in each window, [windows, channels, channels]."""
+    whole = len(audio) // WINDOW * WINDOW
+    windows = audio[:whole].reshape(-1, WINDOW, audio.shape[1])
+    products = [np.matmul(windows.transpose(0, 2, 1), windows) / WINDOW]
+    if rest := len(audio) - whole:
+        products.append((audio[whole:].T @ audio[whole:])[None] / rest)
+    return np.concatenate(products)
 
 
 def _weights(names: tuple[str, ...]) -> Samples:

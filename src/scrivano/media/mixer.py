@@ -75,6 +75,8 @@ class Mixer:
         channels = len(self._names)
         for piece in pieces:
             audio = np.frombuffer(memoryview(piece.planes[0]), np.float32, count=piece.samples * channels)
+            if not np.isfinite(audio.sum()):  # one of them would spoil the weights of all channels for good
+                audio = np.nan_to_num(audio, nan=0.0, posinf=0.0, neginf=0.0)
             yield audio.copy() if channels == 1 else self._downmix.mix(audio.reshape(-1, channels))
 
 

@@ -260,6 +260,18 @@ def test_each_refusal_says_what_is_wrong(audio: Audio, tmp_path: Path) -> None:
     assert "no audio stream" in str(refused(write(tmp_path / "video.mp4", None, Kind(picture=True))))
 
 
+def test_samples_that_are_no_numbers_spoil_only_themselves(speech: Spoken, audio: Audio, tmp_path: Path) -> None:
+    floats = np.repeat((audio / 32768).astype(np.float32)[:, None], 2, axis=1)
+    floats[1000:1005] = [np.nan, np.inf]
+    with av.open(str(tmp_path / "nan.wav"), "w") as container:
+        packet = av.Packet(floats.tobytes())
+        packet.stream = container.add_stream("pcm_f32le", rate=SAMPLE_RATE, layout="stereo")
+        packet.time_base, packet.pts, packet.dts = Fraction(1, SAMPLE_RATE), 0, 0
+        container.mux(packet)
+
+    assert holds(prepared(tmp_path / "nan.wav"), speech)
+
+
 def test_the_samples_of_a_shipped_recording_are_not_changed(speech: Spoken, tmp_path: Path) -> None:
     source = tmp_path / "upload"
     source.symlink_to(speech.path)
