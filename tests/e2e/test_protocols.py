@@ -250,7 +250,7 @@ def test_home_assistant_learns_what_is_served(server: Served) -> None:
     (program,) = asyncio.run(describe()).asr
     assert program.installed
     assert program.models[0].name == "nano"
-    assert {"en", "it"} <= set(program.models[0].languages)
+    assert {"en", "it", "jw", "jv", "fil"} <= set(program.models[0].languages)
 
 
 def test_every_recording_gets_a_transcript(server: Served) -> None:

@@ -40,6 +40,9 @@ MAX_PART_BYTES = 16 * 1024 * 1024
 # The smallest and largest values that a WAV header may be given.
 FORMAT_LIMITS = {"rate": (1_000, 384_000), "width": (2, 4), "channels": (1, 32)}
 
+# Home Assistant compares its own codes with these. Whisper has older codes for Javanese and Filipino (jw, tl).
+NEWER_CODES = ("fil", "jv")
+
 logger = logging.getLogger(__name__)
 
 
@@ -188,7 +191,7 @@ def _info(model: str) -> Info:
                         attribution=Attribution(name="OpenAI", url="https://github.com/openai/whisper"),
                         installed=True,
                         version=None,
-                        languages=sorted(LANGUAGES),
+                        languages=sorted({*LANGUAGES, *NEWER_CODES}),
                     )
                 ],
             )
