@@ -14,6 +14,7 @@ __all__ = [
     "length_patches",
     "skipped_tags",
     "wav_data",
+    "wav_files",
 ]
 
 # Formats without a head, by the ending of the file's name: FFmpeg's demuxer, and options that it needs.
@@ -54,6 +55,8 @@ SIGNATURES = (
 RIFF = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM")
 RIFF_KINDS = (b"WAVE", b"AVI ", b"AIFF", b"AIFC")
 ISO_BOXES = (b"ftyp", b"moov", b"mdat", b"moof", b"styp", b"wide", b"pnot")
+# So many joined files are read one by one.
+MAX_FILES = 10_000
 # Chunks of a WAV file are looked through so far for its data.
 WAV_HEAD_BYTES = 1 << 20
 UNKNOWN = 0xFFFFFFFF
@@ -117,6 +120,26 @@ def wav_data(file: BinaryIO, offset: int, size: int) -> WavData | None:
             return WavData(present=max(0, size - offset - at - 8), claimed=claimed)
         at += 8 + length + length % 2
     return None
+
+
+def wav_files(file: BinaryIO, start: int, size: int) -> list[tuple[int, int]]:
+    """The byte ranges of WAV files that were joined, in order. Any other file is one range, from `start` to `size`."""
+    found: list[tuple[int, int]] = []
+    while len(found) < MAX_FILES:
+        file.seek(start)
+        head = file.read(12)
+        end = start + 8 + int.from_bytes(head[4:8], "little")
+        file.seek(end)
+        after = file.read(12)
+        if not _is_wav(head) or not _is_wav(after) or end <= start + 12:
+            break
+        found.append((start, end))
+        start = end
+    return [*found, (start, size)]
+
+
+def _is_wav(head: bytes) -> bool:
+    return head[:4] == b"RIFF" and head[8:12] == b"WAVE"
 
 
 def counts_frames(head: bytes) -> bool:

@@ -15,7 +15,15 @@ from av.error import FFmpegError
 
 from scrivano.domain.errors import MediaError
 from scrivano.media import ogg
-from scrivano.media.signatures import RAW_FORMATS, counts_frames, is_recording, length_patches, skipped_tags, wav_data
+from scrivano.media.signatures import (
+    RAW_FORMATS,
+    counts_frames,
+    is_recording,
+    length_patches,
+    skipped_tags,
+    wav_data,
+    wav_files,
+)
 
 __all__ = ["ADVICE", "MediaFile"]
 
@@ -95,7 +103,8 @@ class MediaFile:
         self.part = wav.part if wav else 1.0
         self._patches = length_patches(self._file, start, self._size)
         self._raw = None if is_recording(self._head) else RAW_FORMATS.get(ending.lower())
-        self.links = ogg.links(self._file, start, self._size) if self._head[:4] == b"OggS" else [(start, self._size)]
+        find_links = ogg.links if self._head[:4] == b"OggS" else wav_files
+        self.links = find_links(self._file, start, self._size)
 
     def close(self) -> None:
         self._file.close()

@@ -31,7 +31,7 @@ BROADCAST = frozenset({"mpegts", "mpeg"})
 BROADCAST_GAP_S = 600.0
 LONGEST_GAP_S = 3600.0
 # Containers whose head says how long they are.
-CLAIMING = frozenset({"mov", "matroska", "wav", "w64", "aiff", "caf", "flac", "avi", "asf", "tta", "wv", "ape", "au"})
+CLAIMING = frozenset({"mov", "matroska", "wav", "w64", "aiff", "caf", "flac", "asf", "tta", "wv", "ape", "au"})
 
 # Zeros that are yielded at once.
 SILENCE = 1 << 15

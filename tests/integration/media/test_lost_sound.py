@@ -109,6 +109,14 @@ def test_a_chained_file_is_read_to_its_end(speech: Spoken, audio: Audio, tmp_pat
     assert all(holds(result, speech, after_s=number * length) for number in range(3))
 
 
+def test_wav_files_that_were_joined_follow_each_other(audio: Audio, tmp_path: Path) -> None:
+    one = write(tmp_path / "a.wav", audio).read_bytes()
+    source = tmp_path / "joined"
+    source.write_bytes(one * 3)
+
+    np.testing.assert_array_equal(prepared(source).audio, np.tile(audio, 3))
+
+
 @pytest.mark.parametrize("kind", ["RIFF", "RF64"])
 def test_a_wav_file_that_does_not_say_how_long_it_is_is_read_to_its_end(
     kind: str, audio: Audio, tmp_path: Path
