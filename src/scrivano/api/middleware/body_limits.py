@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from scrivano.api.errors import error_response, problem_of
-from scrivano.api.routing import policy_of
+from scrivano.api.routing import ErrorFormat, policy_of
 from scrivano.domain.errors import ScrivanoError, TooLarge, UploadStalled, UploadStopped
 
 __all__ = ["ANY_RATE", "MAX_SMALL_BYTES", "BodyLimits", "BodyRate", "Uploading"]
@@ -69,9 +69,11 @@ class BodyLimits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = _Body(self._rate, scope, receive, send)
+        body, policy = _Body(self._rate, scope, receive, send), policy_of(scope)
+        # A resumable upload ends by itself when the server stops: it keeps what has arrived, and its response says so.
+        refused_at_stop = policy.takes_recording and policy.errors is not ErrorFormat.TUS
         try:
-            with self._uploading.track(body) if policy_of(scope).takes_recording else nullcontext():
+            with self._uploading.track(body) if refused_at_stop else nullcontext():
                 await self._app(scope, body.receive, body.send)
         except ClientDisconnect:
             if not body.refused:
