@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from served import CATALOG, served, text_of, until
+from served import CATALOG, PATIENCE_S, served, start, text_of, until
 
 CLIP = "en-exact-0.flac"
 
@@ -25,10 +25,20 @@ def test_a_ggml_file_transcribes_with_words(tmp_path: Path, nano_ggml: Path) -> 
         assert 0 <= segment["words"][0]["start"] < segment["words"][-1]["end"] <= CATALOG[CLIP]["duration"]
 
 
-def test_a_broken_file_leaves_the_model_unloaded_and_says_why(tmp_path: Path, nano_ggml: Path) -> None:
-    broken = tmp_path / "ggml-half.bin"
-    broken.write_bytes(nano_ggml.read_bytes()[:5_000_000])
-    with served(tmp_path / "data", WHISPER_MODEL="", WHISPER_MODEL_PATH=str(broken)) as server:
+def test_a_broken_file_stops_the_start_and_a_file_that_breaks_later_the_load(tmp_path: Path, nano_ggml: Path) -> None:
+    model = tmp_path / "ggml-half.bin"
+    model.write_bytes(nano_ggml.read_bytes()[:5_000_000])
+    env = {"WHISPER_MODEL": "", "WHISPER_MODEL_PATH": str(model)}
+    refused = start(tmp_path / "data", **env)
+
+    assert refused.wait(PATIENCE_S) == 2
+    assert refused.stdout is not None
+    assert "ggml-half.bin is not a whole GGML model" in refused.stdout.read()
+    refused.stdout.close()
+
+    model.write_bytes(nano_ggml.read_bytes())
+    with served(tmp_path / "data", **env) as server:
+        model.write_bytes(nano_ggml.read_bytes()[:5_000_000])
         server.http.post("/model/load")
         status = until(lambda: _with_error(server.http.get("/model/status").json()))
 
