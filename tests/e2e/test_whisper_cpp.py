@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from served import CATALOG, PATIENCE_S, served, start, text_of, until
+from served import CATALOG, TIMEOUT_S, served, start, text_of, until
 
 CLIP = "en-exact-0.flac"
 
@@ -31,7 +31,7 @@ def test_a_broken_file_stops_the_start_and_a_file_that_breaks_later_the_load(tmp
     env = {"WHISPER_MODEL": "", "WHISPER_MODEL_PATH": str(model)}
     refused = start(tmp_path / "data", **env)
 
-    assert refused.wait(PATIENCE_S) == 2
+    assert refused.wait(TIMEOUT_S) == 2
     assert refused.stdout is not None
     assert "ggml-half.bin is not a whole GGML model" in refused.stdout.read()
     refused.stdout.close()
