@@ -130,7 +130,7 @@ def test_a_wait_ends_in_time_and_at_once_for_what_is_over(ready: Served, done: d
     assert ready.http.get("/jobs/none", params={"wait": 60}).status_code == 404
     assert ready.http.get(f"/jobs/{done['id']}", params={"wait": 61}).status_code == 400
     assert time.monotonic() - started < 30
-    with served(tmp_path, CUDA_DEVICE="0", WHISPER_MODEL_PATH=str(tmp_path / "none")) as without_model:
+    with served(tmp_path, CUDA_DEVICE="0", WHISPER_MODEL="tiny", HF_HUB_OFFLINE="1") as without_model:
         waiting = without_model.submit(CLIP, queue="true")
         started = time.monotonic()
         assert without_model.http.get(f"/jobs/{waiting}", params={"wait": 1}).json()["status"] == "queued"
@@ -294,7 +294,7 @@ def test_without_vad_silence_is_decoded_too(ready: Served) -> None:
 
 
 def test_a_call_that_waits_does_not_hold_up_the_servers_end(tmp_path: Path) -> None:
-    with served(tmp_path, WHISPER_MODEL_PATH=str(tmp_path / "none")) as server:
+    with served(tmp_path, WHISPER_MODEL="tiny", HF_HUB_OFFLINE="1") as server:
         job_id = server.submit(CLIP, queue="true")
         waiting = HTTPConnection(str(server.http.base_url.host), server.http.base_url.port, timeout=60)
         waiting.request("GET", f"/jobs/{job_id}?wait=60")

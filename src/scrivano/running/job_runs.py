@@ -1,7 +1,6 @@
 """The jobs that run: feeds each `JobRun` and carries out its commands, with the store, files, children and engines.
 
-What the runs write in one turn of the runner is one transaction. Engines get their next batch before that, so that they
-decode while results are stored.
+What the runs write when an inbox was handled is one transaction.
 """
 
 from __future__ import annotations

@@ -222,16 +222,22 @@ class Runner:
 
     def _turn(self) -> None:
         self._turned_at = time.monotonic()
-        with suppress(queue.Empty):
-            self._inbox.get(timeout=min(self._pool.next_deadline_s(self._turned_at), POLL_INTERVAL_S))()
-            while True:
-                self._inbox.get_nowait()()
+        self._handle_inbox(min(self._pool.next_deadline_s(self._turned_at), POLL_INTERVAL_S))
         self._check_deadlines()
-        # Engines get their next batch first: they decode while results are stored.
+        self._jobs.commit()
+        # The end of a clip's plan follows its only chunk at once. Known by now, it makes the clip urgent work.
+        self._handle_inbox(0.0)
         if time.monotonic() >= self._pause_until and not self._draining:
             self._jobs.decode()
         self._jobs.commit()
         self._advance()
+
+    def _handle_inbox(self, timeout_s: float) -> None:
+        """Handle what is there; wait up to `timeout_s` for the first entry."""
+        with suppress(queue.Empty):
+            self._inbox.get(block=timeout_s > 0, timeout=timeout_s or None)()
+            while True:
+                self._inbox.get_nowait()()
 
     def _advance(self) -> None:
         """What time, rather than a message, makes due."""

@@ -52,7 +52,9 @@ UNSURE: dict[str, dict[str, float]] = {
 
 
 def told(it: Bench, job_id: str) -> list[Mapping[str, Any]]:
-    return [event.data for event in it.store.events_after(job_id, 0) if event.type == "language"]
+    """The language and its probability in each `language` event."""
+    log = [event.data for event in it.store.events_after(job_id, 0) if event.type == "language"]
+    return [{name: data[name] for name in ("language", "probability")} for data in log]
 
 
 def test_an_unsure_first_chunk_is_outvoted_and_decoded_again(tmp_path: Path) -> None:
