@@ -101,7 +101,7 @@ _OPTIONS: dict[str, Any] = {
         "type": "string",
         "description": "Which audio track of the file to transcribe: its number, from 0, or its language. Absent: the"
         " best one that can be decoded, preferably in `language`; if it has no speech, another one.",
-        "examples": ["1"],
+        "examples": ["", "1"],
     },
     "priority": {
         "type": "string",
