@@ -118,7 +118,7 @@ def test_with_the_reserve_running_jobs_end_on_a_full_disk(small_disk: Path) -> N
         filler = fill(small_disk)
         assert post(server)[0] == 507
 
-        jobs = [server.ended(job_id) for job_id in running]
+        jobs = [server.ended(job_id, timeout_s=180) for job_id in running]
         assert not (small_disk / "reserve").exists()
         # What is being prepared may not fit: then its job says so, and is tried again by whoever wants it.
         assert {(job["status"], job.get("error_code")) for job in jobs} <= {("done", None), ("failed", "storage_full")}

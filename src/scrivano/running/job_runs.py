@@ -40,7 +40,7 @@ LEASE_S = 60.0
 PREPARATIONS = 2
 
 # A job that met a full disk starts again after this time.
-PUT_OFF_S = 10.0
+PUT_OFF_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
