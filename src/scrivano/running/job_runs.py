@@ -332,8 +332,6 @@ class JobRuns:
             self._blobs.delete_prepared(run.job.id)  # it is made again, and may be what filled the disk
         self._queue.put_off(run.job, time.monotonic() + PUT_OFF_S)
 
-    # A job's end -----------------------------------------------------------------------------------------------
-
     def known_text(self, chunks: Sequence[StoredChunk], duration: float) -> tuple[Segment, ...]:
         """The text of stored chunks, as the transcript would be if nothing followed. Callable from any thread."""
         texts = [
@@ -342,6 +340,8 @@ class JobRuns:
             if row.result is not None
         ]
         return join_chunks(texts, max([duration, *(row.chunk.end for row in chunks)]))
+
+    # A job's end -----------------------------------------------------------------------------------------------
 
     def _upload_is_spent(self, job_id: str, status: JobStatus | None) -> bool:
         """A failed job keeps its upload, so that it can be tried again."""
