@@ -15,6 +15,7 @@ import logging
 import re
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -303,8 +304,9 @@ class Connection(HttpToolsProtocol):
     def _linger(self) -> None:
         """Tell the client that nothing more comes, and discard what it sends until it closes, too."""
         self._lingering = True
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
+        with suppress(OSError):  # The client may have reset the connection, and asyncio does not know of it yet.
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
         self._start_timer(LINGER_S, self.transport.close)
 
     def _linger_as_refused(self) -> None:

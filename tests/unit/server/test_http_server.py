@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import inspect
 import json
 import re
@@ -63,6 +64,7 @@ class Transport(asyncio.Transport):
         self.written = b""
         self.closed = False
         self.ended = False
+        self.reset = False
 
     def get_extra_info(self, name: str, default: object = None) -> object:
         return default
@@ -80,6 +82,8 @@ class Transport(asyncio.Transport):
         return True
 
     def write_eof(self) -> None:
+        if self.reset:
+            raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
         self.ended = True
 
     def pause_reading(self) -> None:
@@ -122,6 +126,16 @@ def test_a_head_that_is_too_large_is_refused() -> None:
             for start in range(0, len(data), 1000):
                 connection.data_received(data[start : start + 1000])
             assert (status(transport), transport.ended, transport.closed) == (431, True, False)
+
+    asyncio.run(run())
+
+
+def test_a_refused_connection_that_the_client_has_reset_is_no_fault() -> None:
+    async def run() -> None:
+        connection, transport = connect(server().config, ServerState())
+        transport.reset = True
+        connection.data_received(b"nonsense\r\n\r\n")
+        assert (status(transport), transport.closed) == (400, False)
 
     asyncio.run(run())
 
