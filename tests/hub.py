@@ -34,6 +34,8 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), HubHandler)
         self.limit = limit
         self.requests: list[tuple[str, int]] = []
+        self.wrong: set[str] = set()  # Files whose first byte arrives wrong.
+        self.claimed_bytes: dict[str, int] = {}  # Sizes in the listing, in place of the true ones.
 
     @property
     def url(self) -> str:
@@ -49,7 +51,7 @@ class HubHandler(BaseHTTPRequestHandler):
         if path.startswith(f"/api/models/{REPOSITORY}/tree/"):
             self._json([_listed(name, data) for name, data in FILES.items()])
         elif re.fullmatch(rf"/api/models/{REPOSITORY}(/revision/.*)?", path):
-            siblings = [{"rfilename": name, "size": len(data)} for name, data in FILES.items()]
+            siblings = [_sibling(name, data, self.server.claimed_bytes.get(name)) for name, data in FILES.items()]
             self._json({"id": REPOSITORY, "sha": COMMIT, "siblings": siblings})
         else:
             self._file(path)
@@ -79,6 +81,8 @@ class HubHandler(BaseHTTPRequestHandler):
     def _body(self, name: str, data: bytes, first: int) -> None:
         self.server.requests.append((name, first))
         limit = self.server.limit(name, first)
+        if name in self.server.wrong and first == 0:
+            data = bytes([data[0] ^ 1]) + data[1:]
         self.wfile.write(data[first:] if limit is None else data[first : first + limit])
         self.close_connection = limit is not None
 
@@ -93,6 +97,14 @@ class HubHandler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """No log: `requests` has the requests."""
+
+
+def _sibling(name: str, data: bytes, claimed_bytes: int | None) -> dict[str, Any]:
+    """As the hub lists a file; large ones are kept by their SHA-256 (Git LFS)."""
+    listed = {"rfilename": name, "size": claimed_bytes or len(data)}
+    if not name.startswith(("model.bin", "vocabulary.l")):
+        return listed
+    return listed | {"lfs": {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 130}}
 
 
 def _listed(name: str, data: bytes) -> dict[str, Any]:

@@ -8,12 +8,13 @@ Modules, each may import only those below it:
     demo              `demo`: transcribe the bundled recording
     doctor            `doctor`: check this machine
     keys              `keys`: create, list and revoke API keys
-    models            `models`: list the models
+    models            `models`: list, download and remove models
     serve             `serve` and `wyoming`: run the server
     transcribe        `transcribe`: its options, its files and its server
     checks            what `doctor` checks
     transcription     submit files, show progress, write transcripts
-    model_cache       whether a model has been downloaded
+    model_download    download a model, from where an earlier download stopped
+    model_cache       the models in the hub's cache, and what the hub has of a model
     temporary_server  a server for the duration of one command
     console           error messages and exit codes
 """

@@ -30,9 +30,10 @@ def main() -> None:
         pretty_exceptions_enable=False,
     )
     app.callback()(_global_options)
-    for command in (serve, wyoming, transcribe, models, doctor, demo):
+    for command in (serve, wyoming, transcribe, doctor, demo):
         app.command()(command)
-    app.add_typer(keys)
+    for group in (models, keys):
+        app.add_typer(group)
     app()
 
 

@@ -1,19 +1,73 @@
-"""Whether a model has been downloaded, and the size of the download."""
+"""The models in Hugging Face's cache on this machine, and what the hub has of a model.
+
+Functions import the hub's library when they are called, because that is slow.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import shutil
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
 from scrivano.engines.catalog import FILES, find_model
 
-__all__ = ["HubError", "cache_folder", "download_bytes", "is_downloaded"]
+__all__ = [
+    "CachedModel",
+    "HubError",
+    "HubFile",
+    "HubModel",
+    "cache_folder",
+    "cached_models",
+    "damaged_files",
+    "download_bytes",
+    "hub_model",
+    "is_downloaded",
+    "remove_cached",
+    "repository_folder",
+]
 
 HUB_S = 10.0
+
+READ_BYTES = 1024 * 1024
+
+# The hub's cache names a file by its hash: SHA-256 for large files, Git's SHA-1 for small ones.
+SHA256_DIGITS, SHA1_DIGITS = 64, 40
 
 
 class HubError(Exception):
     """The hub does not have the model, or does not respond."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubFile:
+    """A file in a repository of the hub. `sha256` is known for large files only."""
+
+    name: str
+    size_bytes: int
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubModel:
+    """The files of a model in the hub that a load needs."""
+
+    repository: str
+    commit: str
+    files: tuple[HubFile, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(file.size_bytes for file in self.files)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachedModel:
+    """A CTranslate2 Whisper model in the cache. `size_bytes`: what it takes on disk."""
+
+    repository: str
+    size_bytes: int
 
 
 def is_downloaded(name: str) -> bool:
@@ -21,7 +75,7 @@ def is_downloaded(name: str) -> bool:
     source = find_model(name)
     if source.folder is not None:
         return True
-    from huggingface_hub import try_to_load_from_cache  # Slow to import.
+    from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(source.repository or "", "model.bin")
     return isinstance(found, str) and Path(found).exists()
@@ -29,18 +83,27 @@ def is_downloaded(name: str) -> bool:
 
 def download_bytes(name: str) -> int:
     """The size of a model's download, as the hub says. Raises `HubError`."""
+    return hub_model(name).size_bytes
+
+
+def hub_model(name: str) -> HubModel:
+    """What the hub has of a model. Raises `HubError`."""
     import httpx2
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     repository = find_model(name).repository or ""
     try:
-        listed = HfApi().model_info(repository, files_metadata=True, timeout=HUB_S).siblings or []
+        info = HfApi().model_info(repository, files_metadata=True, timeout=HUB_S)
     except (HfHubHTTPError, OfflineModeIsEnabled, httpx2.HTTPError, OSError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise HubError(f"{constants.ENDPOINT} does not have it or cannot be reached ({reason})") from error
-    wanted = [file for file in listed if any(fnmatch(file.rfilename, pattern) for pattern in FILES)]
-    return sum(file.size or 0 for file in wanted)
+    wanted = [file for file in info.siblings or [] if any(fnmatch(file.rfilename, pattern) for pattern in FILES)]
+    files = (
+        HubFile(name=file.rfilename, size_bytes=file.size or 0, sha256=file.lfs.sha256 if file.lfs else None)
+        for file in wanted
+    )
+    return HubModel(repository=repository, commit=info.sha or "main", files=tuple(files))
 
 
 def cache_folder() -> Path:
@@ -49,3 +112,60 @@ def cache_folder() -> Path:
 
     folder = Path(constants.HF_HUB_CACHE).absolute()
     return next(one for one in (folder, *folder.parents) if one.is_dir())
+
+
+def repository_folder(repository: str) -> Path:
+    """Where the cache keeps a repository, whether it is there or not."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    return Path(constants.HF_HUB_CACHE).absolute() / repo_folder_name(repo_id=repository, repo_type="model")
+
+
+def cached_models() -> list[CachedModel]:
+    """The CTranslate2 Whisper models in the cache, by their repositories."""
+    from huggingface_hub import constants, scan_cache_dir
+
+    if not Path(constants.HF_HUB_CACHE).is_dir():
+        return []
+    return [
+        CachedModel(repository=repository.repo_id, size_bytes=repository.size_on_disk)
+        for repository in sorted(scan_cache_dir().repos, key=lambda one: one.repo_id.lower())
+        if repository.repo_type == "model"
+        and any({"model.bin", "config.json"} <= {file.file_name for file in one.files} for one in repository.revisions)
+    ]
+
+
+def remove_cached(repository: str) -> int:
+    """Delete a repository from the cache. Returns the freed bytes; 0 if it was not there. Raises `OSError`."""
+    folder = repository_folder(repository)
+    if not folder.is_dir():
+        return 0
+    # Files of snapshots are links to blobs; a cache without links (on Windows) has only the files themselves.
+    freed = sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    shutil.rmtree(folder)
+    return freed
+
+
+def damaged_files(snapshot: Path) -> list[Path]:
+    """The files of a model in the cache whose content is not what their hash says."""
+    return [path for path in sorted(snapshot.iterdir()) if not _intact(path)]
+
+
+def _intact(path: Path) -> bool:
+    target = path.resolve()
+    expected = target.name
+    if not target.is_file():
+        return False
+    if not path.is_symlink():  # A cache without links does not keep the hashes.
+        return True
+    if len(expected) == SHA1_DIGITS:
+        return _hash(target, hashlib.sha1(b"blob %d\0" % target.stat().st_size)) == expected
+    return len(expected) != SHA256_DIGITS or _hash(target, hashlib.sha256()) == expected
+
+
+def _hash(path: Path, state: hashlib._Hash) -> str:
+    with path.open("rb") as file:
+        while data := file.read(READ_BYTES):
+            state.update(data)
+    return state.hexdigest()

@@ -12,7 +12,7 @@ from pathlib import Path
 from scrivano.domain.errors import ModelUnavailable
 from scrivano.engines.ggml import check_ggml
 
-__all__ = ["check_folder", "check_model_path"]
+__all__ = ["check_folder", "check_model_path", "missing_files"]
 
 # What CTranslate2 and the tokenizer need.
 NEEDED_FILES = ("model.bin", "config.json", "tokenizer.json")
@@ -33,9 +33,14 @@ def check_model_path(path: Path) -> None:
         raise ModelUnavailable(f"{path} is a GGML file, which needs whisper.cpp: pip install 'scrivano[whispercpp]'")
 
 
+def missing_files(folder: Path) -> list[str]:
+    """The names of the files that a CTranslate2 model needs and this folder lacks."""
+    return [name for name in NEEDED_FILES if not (folder / name).is_file()]
+
+
 def check_folder(folder: Path) -> None:
     """Raises `ModelUnavailable` if it is not a folder with a CTranslate2 model that can be read."""
-    missing = [name for name in NEEDED_FILES if not (folder / name).is_file()]
+    missing = missing_files(folder)
     if missing:
         raise ModelUnavailable(
             f"{folder} is not a CTranslate2 Whisper model: it lacks {', '.join(missing)}; "

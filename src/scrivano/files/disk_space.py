@@ -10,7 +10,7 @@ from pathlib import Path
 
 from scrivano.domain.errors import StorageFull
 
-__all__ = ["DiskSpace"]
+__all__ = ["DiskSpace", "free_bytes"]
 
 logger = logging.getLogger(__name__)
 
