@@ -94,5 +94,7 @@ def _run_server(flags: Mapping[str, object], config: Path | None, while_stdin_is
 
 def _stop_at_end_of_stdin() -> None:
     """Stop when the parent has ended, however it ended: the kernel then closes its end of the pipe."""
-    sys.stdin.buffer.read()
+    # Not by `sys.stdin`: its lock, held by this thread, would abort the interpreter's own end.
+    while os.read(0, 65536):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,118 @@
+/** Jobs and transcripts as the server sends them. Field names are those of the HTTP interface. */
+
+export type JobStatus = "queued" | "running" | "done" | "failed" | "cancelled";
+
+export type Task = "transcribe" | "translate";
+
+export type Priority = "interactive" | "normal" | "bulk";
+
+/** `start` and `end`: seconds from the start of the file. `probability`: 0 to 1. */
+export interface Word {
+  /** With the space before it: joined words are the text of the segment. */
+  text: string;
+  start: number;
+  end: number;
+  probability: number;
+}
+
+/** A stretch of speech and its text. `start` and `end`: seconds from the start of the file. */
+export interface Segment {
+  index: number;
+  start: number;
+  end: number;
+  text: string;
+  /** May be empty. */
+  words: Word[];
+  /** Mean natural-log probability of the tokens: 0 is certain, -1 is poor. */
+  avg_logprob?: number;
+  /** 0 to 1. */
+  no_speech_prob?: number;
+  /** Above 2.4 the text repeats itself. */
+  compression_ratio?: number;
+  temperature?: number;
+  tokens?: number[];
+  /** Only in multilingual jobs. */
+  language?: string | null;
+}
+
+/** The audio track that was transcribed. */
+export interface AudioTrack {
+  track: number;
+  codec: string;
+  channels: number;
+  sample_rate: number;
+  /** Seconds that the file claims; null if it claims none. */
+  duration: number | null;
+  /** Seconds from the start of the file to the first sound. */
+  start: number;
+}
+
+/** Something to know about the recording, such as a damaged part. `at`: seconds from the start of the file. */
+export interface JobWarning {
+  code: string;
+  message: string;
+  at?: number | null;
+}
+
+/** Why a job does not go on while its model is not ready. */
+export interface WaitingFor {
+  model: string;
+  state: string;
+  last_error?: string | null;
+  retry_in_secs?: number | null;
+}
+
+/** A job without its segments, as in lists. Times are ISO 8601 in UTC. */
+export interface JobSummary {
+  id: string;
+  status: JobStatus;
+  task: Task;
+  /** Percent, 0 to 100. It never goes back, except when a job is tried again. */
+  progress: number;
+  /** Null or absent until it is given or detected. */
+  language?: string | null;
+  /** Length of the recording in seconds; null or absent until processing starts. */
+  duration_secs?: number | null;
+  created_at: string;
+  /** Null or absent until the job has ended. */
+  completed_at?: string | null;
+  /** Only if the job failed. */
+  error?: string | null;
+  /** Only if the job failed; stable. */
+  error_code?: string | null;
+  webhook_url?: string | null;
+  /** As uploaded. */
+  filename?: string | null;
+  priority?: string | null;
+  /** Only if it is not the default model. */
+  model?: string | null;
+  metadata?: Record<string, string> | null;
+  audio?: AudioTrack | null;
+  warnings?: JobWarning[];
+}
+
+export interface Job extends JobSummary {
+  /** Empty until the job is done. */
+  segments: Segment[];
+  /** Only while the job waits for its model. */
+  waiting_for?: WaitingFor | null;
+}
+
+/** A page of jobs, newest first. `next_cursor` is null on the last page. */
+export interface JobPage {
+  jobs: JobSummary[];
+  next_cursor: string | null;
+}
+
+export const TERMINAL_STATUSES: readonly JobStatus[] = ["done", "failed", "cancelled"];
+
+/** Whether the job has ended: it will not change unless it is retried. */
+export function isTerminal(job: { status: JobStatus }): boolean {
+  return TERMINAL_STATUSES.includes(job.status);
+}
+
+/** The text of a job or of segments, one line a segment. */
+export function textOf(source: { segments: readonly Segment[] } | readonly Segment[]): string {
+  const segments = "segments" in source ? source.segments : source;
+  return segments.map((segment) => segment.text.trim()).join("\n");
+}

@@ -1,0 +1,12 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    globalSetup: "tests/server.ts",
+    include: ["tests/**/*.test.{ts,tsx}"],
+    // A shared machine may be slow; a test that hangs still ends.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    maxWorkers: 2,
+  },
+});
