@@ -2,7 +2,8 @@
 
 Packages, each may import only those below it:
 
-    cli           the commands: serve, transcribe, keys, models, doctor, demo
+    cli           the commands: serve, transcribe, keys, models, backup, watch, service, doctor, demo
+    backup        a data folder as one file and back again, and the jobs of an earlier server
     server        the composition root: settings, sockets, and every part built in order
     api           HTTP: routes, errors, authorization
     wyoming       the same calls over TCP, for Home Assistant

@@ -1,10 +1,11 @@
 """The commands. `transcribe`, `doctor` and `demo` use the client, with a running server or a temporary one.
 
-May import: auth, client, domain, engines, files, server, telemetry, text.
+May import: auth, backup, client, domain, engines, files, server, telemetry, text.
 
 Modules, each may import only those below it:
 
     app               the command line: puts the commands together
+    data              `backup`, `restore` and `migrate`: the data folder as a whole
     demo              `demo`: transcribe the bundled recording
     doctor            `doctor`: check this machine
     keys              `keys`: create, list and revoke API keys

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from scrivano import __version__
+from scrivano.cli.data import backup, migrate, restore
 from scrivano.cli.demo import demo
 from scrivano.cli.doctor import doctor
 from scrivano.cli.keys import keys
@@ -30,7 +31,7 @@ def main() -> None:
         pretty_exceptions_enable=False,
     )
     app.callback()(_global_options)
-    for command in (serve, wyoming, transcribe, doctor, demo):
+    for command in (serve, wyoming, transcribe, backup, restore, migrate, doctor, demo):
         app.command()(command)
     for group in (models, keys):
         app.add_typer(group)

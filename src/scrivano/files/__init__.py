@@ -5,10 +5,11 @@ May import: domain.
 Modules, each may import only those below it:
 
     data_dir_lock  one server per data folder
+    staging        recordings that a backup keeps meanwhile
     blobs          recordings and prepared audio
     blob_writer    the bytes of an upload on their way to disk
     disk_space     free space and the reserve
     disk           folders, fsync, and errors of a full disk
 """
 
-__all__ = ["blob_writer", "blobs", "data_dir_lock", "disk_space"]
+__all__ = ["blob_writer", "blobs", "data_dir_lock", "disk", "disk_space", "staging"]

@@ -25,6 +25,7 @@ from scrivano.domain.job import Job
 from scrivano.engines.gpu_memory import MemoryReader
 from scrivano.files.blobs import Blobs
 from scrivano.files.disk_space import DiskSpace
+from scrivano.files.staging import remove_stale_staging
 from scrivano.housekeeping.retention import Retention
 from scrivano.net.address_policy import AddressPolicy
 from scrivano.net.guarded_transport import GuardedTransport
@@ -260,6 +261,7 @@ def _open_data_dir(settings: Settings, wake_ups: WakeUps, emit: Emit, cleanup: E
         settings.data_dir, min_free_bytes=settings.min_free_bytes, reserve_bytes=settings.reserve_bytes
     )
     disk_space.settle()  # Before anything is written: on a full disk, it may have to give up its reserve for that.
+    remove_stale_staging(settings.data_dir)
     blobs = Blobs(settings.data_dir, disk_space=disk_space)
     database = Database.open(settings.data_dir / "scrivano.db", on_full=disk_space.release)
     cleanup.callback(database.close)

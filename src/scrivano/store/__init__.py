@@ -4,6 +4,8 @@ May import: auth, domain.
 
 Modules, each may import only those below it:
 
+    snapshot     a consistent copy of a database that may be in use
+    imports      ended jobs of another server
     jobs         jobs, chunks, results, events; attempts and their fence
     chunk_rows   the rows of a job's chunks
     uploads      resumable uploads
@@ -17,4 +19,4 @@ Modules, each may import only those below it:
     wake_ups     wake coroutines after a change
 """
 
-__all__ = ["chunk_rows", "database", "jobs", "outbox", "uploads", "wake_ups"]
+__all__ = ["chunk_rows", "database", "imports", "jobs", "outbox", "snapshot", "uploads", "wake_ups"]

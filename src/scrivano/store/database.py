@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -19,7 +19,7 @@ from sqlalchemy import event
 from scrivano.domain.errors import StartError, StorageFull
 from scrivano.store import migrations
 
-__all__ = ["Database"]
+__all__ = ["Database", "discard_wal"]
 
 _PRAGMAS = (
     # With FULL a commit survives a power cut, with NORMAL it may not. On macOS only fullfsync reaches the disk.
@@ -124,6 +124,18 @@ class Database:
             self._readers.dispose()
             self._writer.close()
             self._writer.engine.dispose()
+
+
+def discard_wal(path: Path) -> None:
+    """Before the database file is replaced, when nothing has it open: an old WAL must not be applied to a new file.
+
+    Its commits are moved into the old file first, so that an interruption loses none of them.
+    """
+    if path.exists():
+        with suppress(sqlite3.Error), closing(_connect(path, "rw")) as db:  # A damaged file is replaced all the same.
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 @contextmanager

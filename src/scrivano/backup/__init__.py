@@ -1,0 +1,14 @@
+"""A data folder as one file and back again, and the jobs of an earlier server.
+
+May import: domain, files, store, text.
+
+Modules, each may import only those below it:
+
+    backup          a data folder, used by a server or not, to one file
+    restore         such a file to a data folder
+    migration       the jobs of an earlier server into a data folder
+    archive         the file: a manifest, the database and the recordings
+    earlier_server  the files of an earlier server (pure)
+"""
+
+__all__ = ["backup", "migration", "restore"]

@@ -1,0 +1,98 @@
+"""The jobs of an earlier server into a data folder that no server uses. Jobs that are there already stay."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from scrivano.backup.archive import DATABASE
+from scrivano.backup.earlier_server import EarlierJob, read_job
+from scrivano.domain.errors import StartError
+from scrivano.files.blob_writer import Blob
+from scrivano.files.blobs import Blobs
+from scrivano.files.data_dir_lock import DataDirLock
+from scrivano.store.database import Database
+from scrivano.store.imports import import_job
+from scrivano.text.assembly import segments_json
+
+__all__ = ["Migration", "migrate"]
+
+READ_BYTES = 1024 * 1024
+
+
+@dataclass(slots=True)
+class Migration:
+    """`migrated`, `present`: numbers of jobs. `refused`: the files that are no jobs, and why."""
+
+    migrated: int = 0
+    recordings: int = 0
+    present: int = 0
+    refused: dict[Path, str] = field(default_factory=dict)
+
+
+def migrate(source: Path, data_dir: Path, *, now: Callable[[], datetime]) -> Migration:
+    """Add the jobs of the earlier server's data folder `source`, which is only read. May be repeated.
+
+    Raises `StartError`: a server uses one of the folders, or there are no jobs.
+    """
+    files = list(_job_files(source))
+    if not files:
+        raise StartError(f"{source} has no jobs of the earlier server: no files that are named like {{job id}}.json")
+    if source.resolve() == data_dir.resolve():
+        raise StartError(f"{source} is this server's own data folder: set DATA_DIR to another folder")
+    done = Migration()
+    with ExitStack() as cleanup:
+        cleanup.callback(DataDirLock(data_dir, since=now()).release)
+        blobs = Blobs(data_dir)
+        database = Database.open(data_dir / DATABASE)
+        cleanup.callback(database.close)
+        for file in files:
+            try:
+                earlier = read_job(file.read_bytes(), file.stem)
+            except (ValueError, OSError) as error:
+                done.refused[file] = str(error)
+                continue
+            _add(database, blobs, file, earlier, done)
+    return done
+
+
+def _add(database: Database, blobs: Blobs, file: Path, earlier: EarlierJob, done: Migration) -> None:
+    """The recording first: a job in the database has its recording, however this ends."""
+    recording = _recording(file)
+    blob = _store(blobs, earlier.job.id, recording) if recording is not None else Blob(hashlib.sha256().hexdigest(), 0)
+    if import_job(
+        database, earlier.job, segments_json(earlier.segments), audio_sha256=blob.sha256, audio_bytes=blob.size_bytes
+    ):
+        done.migrated += 1
+        done.recordings += recording is not None
+    else:
+        done.present += 1
+
+
+def _job_files(folder: Path) -> Iterator[Path]:
+    """In the folder or its subfolders: files that are named like a job id."""
+    if not folder.is_dir():
+        raise StartError(f"{folder} is not a folder: name the DATA_DIR of the earlier server")
+    yield from (path for path in sorted(folder.rglob("*.json")) if len(path.stem) == 36 and path.stem.count("-") == 4)
+
+
+def _recording(file: Path) -> Path | None:
+    """The recording of a job, if the earlier server has kept it: the file of the same name with another ending."""
+    beside = sorted(file.parent.glob(f"{file.stem}*"))
+    return next((path for path in beside if path != file and path.is_file() and path.stat().st_size), None)
+
+
+def _store(blobs: Blobs, job_id: str, recording: Path) -> Blob:
+    path = blobs.path(job_id)
+    if path.exists():  # of a migration that was interrupted
+        with path.open("rb") as file:
+            return Blob(hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size)
+    blobs.delete(job_id)
+    with recording.open("rb") as source, blobs.create(job_id) as writer:
+        while data := source.read(READ_BYTES):
+            writer.write(data)
+        return writer.commit()

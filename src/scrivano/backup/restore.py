@@ -1,0 +1,100 @@
+"""A backup to a data folder.
+
+The recordings are put in place first, and then the database, by one rename. A restore that is interrupted before it
+leaves the data folder as it was, except for recordings that belong to no job, which the server deletes when it starts.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+from scrivano.backup.archive import DATABASE, Manifest, Member, read_archive
+from scrivano.domain.errors import StartError
+from scrivano.files.blobs import Blobs
+from scrivano.files.data_dir_lock import DataDirLock
+from scrivano.files.disk import sync, sync_folder
+from scrivano.store.database import discard_wal
+from scrivano.store.snapshot import check_snapshot
+
+__all__ = ["restore"]
+
+SUFFIX = ".restoring"
+
+
+def restore(file: Path, data_dir: Path, *, force: bool, now: Callable[[], datetime]) -> Manifest:
+    """Put a backup into a data folder that no server uses. `force`: also if it has a database, which is replaced.
+
+    Raises `StartError`: the folder is in use or not empty, or the backup is damaged; the folder is then as it was.
+    """
+    with closing(_Lock(data_dir, now())):
+        database = data_dir / DATABASE
+        if database.exists() and not force:
+            raise StartError(
+                f"{data_dir} has a database already: restore to another folder (DATA_DIR), or replace all of its jobs"
+                " with --force"
+            )
+        new = database.with_name(DATABASE + SUFFIX)
+        try:
+            manifest = _extract_all(file, Blobs(data_dir), new)
+            check_snapshot(new)
+            sync_folder(data_dir / "uploads", sync)
+            discard_wal(database)
+            new.replace(database)
+            sync_folder(data_dir, sync)
+        finally:
+            new.unlink(missing_ok=True)
+    return manifest
+
+
+def _extract_all(file: Path, blobs: Blobs, new_database: Path) -> Manifest:
+    with read_archive(file) as (manifest, members):
+        present = {_extract(member, blobs, new_database) for member in members}
+    lacking = {DATABASE, *manifest.recordings} - present
+    if lacking:
+        raise StartError(f"{file} is not a complete backup: it lacks {', '.join(sorted(lacking))}")
+    return manifest
+
+
+class _Lock:
+    """The lock of the data folder, for `closing`."""
+
+    def __init__(self, data_dir: Path, since: datetime) -> None:
+        self._lock = DataDirLock(data_dir, since=since)
+
+    def close(self) -> None:
+        self._lock.release()
+
+
+def _extract(member: Member, blobs: Blobs, new_database: Path) -> str:
+    """Write one file of the archive. Returns its name there, without the folder."""
+    if member.recording is None:
+        _write(member, new_database)
+        return DATABASE
+    name, dot, ending = member.recording.partition(".")
+    try:
+        path = blobs.path(name)
+    except ValueError as error:
+        raise StartError(f"the backup contains a recording with the name {member.recording!r}") from error
+    if dot and ending != "part":
+        raise StartError(f"the backup contains a recording with the name {member.recording!r}")
+    target = path.with_name(member.recording)
+    written = target.with_name(target.name + SUFFIX)
+    _write(member, written)
+    written.replace(target)
+    return member.recording
+
+
+def _write(member: Member, path: Path) -> None:
+    path.unlink(missing_ok=True)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(fd, "wb") as output:
+        shutil.copyfileobj(member.content, output)
+        output.flush()
+        sync(output.fileno())
+    if path.stat().st_size != member.size_bytes:
+        raise StartError(f"the backup was cut short: {path.name} is not complete")

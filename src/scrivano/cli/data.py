@@ -1,0 +1,105 @@
+"""`scrivano backup`, `restore` and `migrate`: the data folder as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scrivano import __version__
+from scrivano.cli.console import ExitCode, exit_on_start_error, fail, stderr_console
+
+__all__ = ["backup", "migrate", "restore"]
+
+DataDir = Annotated[Path | None, typer.Option(help="The server's data folder.  [default: DATA_DIR]")]
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(help="The file to write: a tar archive; name.tar.gz is compressed.")],
+    data_dir: DataDir = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+) -> None:
+    """Write all jobs and recordings to one file. The server may go on working.
+
+    The file contains transcripts and recordings; only this user may read it. API_KEYS_FILE is not in it.
+    """
+    from scrivano.backup.backup import back_up
+
+    if file.exists() and not force:
+        fail(f"{file} exists: choose another name, or use --force")
+    with _errors(file):
+        manifest = back_up(_folder(data_dir), file, version=__version__, now=_now)
+    count = len(manifest.recordings)
+    print(f"wrote {file}: {manifest.jobs} jobs, {count} recordings, {file.stat().st_size / 1e6:.1f} MB")
+    if manifest.missing:
+        stderr_console().print(
+            f"jobs that have lost their recordings before: {', '.join(manifest.missing)}", soft_wrap=True, markup=False
+        )
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="A file that `scrivano backup` has written.")],
+    data_dir: DataDir = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the jobs of the data folder.")] = False,
+) -> None:
+    """Put a backup into a data folder. Its server must be stopped. Unfinished jobs go on when the server starts."""
+    from scrivano.backup.restore import restore as put_back
+
+    folder = _folder(data_dir)
+    with _errors(folder):
+        manifest = put_back(file, folder, force=force, now=_now)
+    print(
+        f"restored {folder} as of {manifest.created_at}: {manifest.jobs} jobs, {len(manifest.recordings)} recordings"
+        f" (written by Scrivano {manifest.version})"
+    )
+
+
+def migrate(
+    source: Annotated[Path, typer.Argument(metavar="FROM", help="The DATA_DIR of the earlier server.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Add the jobs of the earlier server ({id}.json) to a data folder. Its server must be stopped.
+
+    May be repeated: jobs that are there already stay as they are. Exit code 1: some files are no jobs.
+    """
+    from scrivano.backup.migration import migrate as add_jobs
+
+    folder = _folder(data_dir)
+    with _errors(folder):
+        done = add_jobs(source, folder, now=_now)
+    for path, reason in done.refused.items():
+        stderr_console().print(f"{path}: {reason}", soft_wrap=True, markup=False)
+    print(
+        f"added {done.migrated} jobs to {folder}, {done.recordings} of them with their recordings;"
+        f" {done.present} were there already, {len(done.refused)} files are no jobs"
+    )
+    raise typer.Exit(ExitCode.FAILED if done.refused else ExitCode.OK)
+
+
+def _folder(given: Path | None) -> Path:
+    from scrivano.server.settings import Settings
+
+    with exit_on_start_error():
+        return Settings.load({"data_dir": given}).data_dir
+
+
+@contextmanager
+def _errors(written: Path) -> Iterator[None]:
+    """Exits with a message."""
+    from scrivano.domain.errors import StorageFull
+
+    with exit_on_start_error():
+        try:
+            yield
+        except StorageFull as error:
+            fail(str(error), ExitCode.FAILED)
+        except OSError as error:
+            fail(f"cannot write {written} ({error.strerror or error})", ExitCode.FAILED)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

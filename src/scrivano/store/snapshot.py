@@ -1,0 +1,94 @@
+"""A consistent copy of a database that a server may be writing to, and which recordings belong to it.
+
+The copy may have an older schema: only columns that every revision has are read.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from scrivano.domain.errors import StartError
+from scrivano.domain.job import JobStatus
+from scrivano.store import migrations
+
+__all__ = ["Snapshot", "check_snapshot", "take_snapshot"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A copy of a database. A job and an upload in several requests are named by their ids.
+
+    `needed`: without their recordings, these jobs could not go on or be tried again. `uploads`: unfinished ones that
+    have received something. `others`: ended jobs, whose recordings may have been deleted.
+    """
+
+    path: Path
+    revision: str
+    jobs: int
+    needed: frozenset[str]
+    uploads: frozenset[str]
+    others: frozenset[str]
+
+
+def take_snapshot(database: Path, copy: Path, *, live: bool) -> Snapshot:
+    """Copy the database to `copy`, which is replaced. `live`: a server has it open.
+
+    All pages are copied in one step, within one read transaction: the server goes on writing, and the copy has its
+    committed data of one moment. Raises `StartError` if the database cannot be read.
+    """
+    copy.unlink(missing_ok=True)
+    # While a server has the database open, this connection must not checkpoint (see `database.Database`).
+    mode = "ro" if live else "rw"
+    try:
+        with closing(_connect(database, mode)) as source, closing(sqlite3.connect(copy)) as target:
+            source.backup(target)
+        return check_snapshot(copy)
+    except sqlite3.Error as error:
+        raise StartError(f"cannot read the database {database} ({error})") from error
+
+
+def check_snapshot(path: Path) -> Snapshot:
+    """What a copied database contains. Raises `StartError` if it is damaged, or of a later version."""
+    try:
+        with closing(_connect(path, "rw")) as db:
+            (state,) = db.execute("PRAGMA quick_check(1)").fetchone()
+            if state != "ok":
+                raise StartError(f"the database {path} is damaged ({state})")
+            db.execute("PRAGMA journal_mode = DELETE")  # One file, without the WAL's.
+            return _read(path, db)
+    except sqlite3.Error as error:
+        raise StartError(f"the database {path} cannot be read ({error})") from error
+
+
+def _read(path: Path, db: sqlite3.Connection) -> Snapshot:
+    (revision,) = db.execute("SELECT version_num FROM alembic_version").fetchone()
+    known = migrations.revisions()
+    if revision not in known:
+        raise StartError(
+            f"the database is of a later version of Scrivano (schema {revision}; this version knows {known[-1]}):"
+            " use that version"
+        )
+    jobs = dict(db.execute("SELECT id, status FROM jobs"))
+    keeps = {name for name, status in jobs.items() if status not in (JobStatus.DONE, JobStatus.CANCELLED)}
+    return Snapshot(
+        path=path,
+        revision=str(revision),
+        jobs=len(jobs),
+        needed=frozenset(keeps),
+        uploads=frozenset(_unfinished_uploads(db)),
+        others=frozenset(jobs.keys() - keeps),
+    )
+
+
+def _unfinished_uploads(db: sqlite3.Connection) -> set[str]:
+    """The table came with the fourth revision."""
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'uploads'").fetchone():
+        return set()
+    return {name for (name,) in db.execute("SELECT id FROM uploads WHERE job_id IS NULL AND offset_bytes > 0")}
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=30, isolation_level=None)

@@ -1,0 +1,293 @@
+"""Backups of a data folder that is in use, restored elsewhere; and jobs of an earlier server."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tarfile
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from store_support import Clock, dump, new_job, next_schema
+
+from scrivano.backup.archive import Manifest
+from scrivano.backup.backup import back_up
+from scrivano.backup.migration import migrate
+from scrivano.backup.restore import restore
+from scrivano.domain.errors import StartError
+from scrivano.domain.job import JobStatus
+from scrivano.files.blobs import Blobs
+from scrivano.files.data_dir_lock import DataDirLock
+from scrivano.files.staging import Staging, remove_stale_staging
+from scrivano.store.database import Database
+from scrivano.store.jobs import JobStore
+from scrivano.store.outbox import Outbox
+from scrivano.store.uploads import PartialUpload, UploadStore
+
+WHEN = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def now() -> datetime:
+    return WHEN
+
+
+def save(folder: Path, file: Path) -> Manifest:
+    return back_up(folder, file, version="1.2.3", now=now)
+
+
+@dataclass
+class Folder:
+    """A data folder that this process uses as a server does."""
+
+    path: Path
+    store: JobStore
+    blobs: Blobs
+    uploads: UploadStore
+
+    def add(self, job_id: str, content: bytes = b"sound") -> None:
+        with self.blobs.create(job_id) as writer:
+            writer.write(content)
+            blob = writer.commit()
+        self.store.add_job(new_job(job_id, Clock()), audio_sha256=blob.sha256, audio_bytes=blob.size_bytes)
+
+    def finish(self, job_id: str) -> None:
+        job = self.store.claim(job_id, 60)
+        assert job is not None
+        self.store.publish_done(job_id, job.attempt, b"[]", language="en", duration_secs=1.0)
+        self.blobs.delete(job_id)
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[Folder]:
+    path = tmp_path / "live"
+    lock = DataDirLock(path, since=WHEN)
+    with closing(Database.open(path / "scrivano.db")) as database:
+        store = JobStore(database, Outbox(database, now), now)
+        yield Folder(path, store, Blobs(path), UploadStore(database, now))
+    lock.release()
+
+
+def recordings(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "uploads").iterdir()}
+
+
+def test_a_backup_of_a_live_folder_restores_its_jobs_and_their_recordings(live: Folder, tmp_path: Path) -> None:
+    for job_id in ("waiting", "failed", "done"):
+        live.add(job_id, job_id.encode())
+    live.finish("done")
+    live.store.publish_failed("failed", None, "no_audio", "no sound")
+    (live.path / "uploads" / "orphan").write_bytes(b"belongs to nothing")
+
+    manifest = save(live.path, tmp_path / "b.tar")
+    restored = restore(tmp_path / "b.tar", tmp_path / "new", force=False, now=now)
+
+    assert restored == manifest
+    assert (manifest.jobs, manifest.version, manifest.missing) == (3, "1.2.3", ())
+    assert recordings(tmp_path / "new") == {"waiting": b"waiting", "failed": b"failed"}
+    assert dump(tmp_path / "new" / "scrivano.db") == dump(live.path / "scrivano.db")
+    assert (tmp_path / "b.tar").stat().st_mode & 0o777 == 0o600
+    assert not (live.path / "backup").exists()
+
+
+@pytest.mark.parametrize("name", ["b.tar", "b.tar.gz"])
+def test_every_job_in_a_backup_has_its_recording_while_jobs_come_and_go(
+    live: Folder, tmp_path: Path, name: str
+) -> None:
+    stop = threading.Event()
+
+    def work() -> None:
+        for n in itertools.count():
+            if stop.is_set():
+                return
+            live.add(f"job{n}", f"job{n}".encode())
+            if n >= 3:
+                live.finish(f"job{n - 3}")
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        for n in range(6):
+            manifest = save(live.path, tmp_path / name)
+            target = tmp_path / f"new{n}"
+            restore(tmp_path / name, target, force=False, now=now)
+            with closing(Database.open(target / "scrivano.db")) as database:
+                unfinished = {job.id for job in JobStore(database, Outbox(database, now), now).unfinished()}
+            kept = recordings(target)
+            assert manifest.missing == ()
+            assert unfinished <= kept.keys()
+            assert all(content == job_id.encode() for job_id, content in kept.items())
+    finally:
+        stop.set()
+        worker.join()
+
+
+def test_a_job_that_has_lost_its_recording_is_named(live: Folder, tmp_path: Path) -> None:
+    live.add("whole")
+    live.add("lost")
+    live.blobs.path("lost").unlink()
+
+    assert save(live.path, tmp_path / "b.tar").missing == ("lost",)
+    assert restore(tmp_path / "b.tar", tmp_path / "new", force=False, now=now).jobs == 2
+
+
+def test_a_folder_with_jobs_is_replaced_only_by_force(live: Folder, tmp_path: Path) -> None:
+    live.add("first")
+    save(live.path, tmp_path / "b.tar")
+    target = tmp_path / "new"
+    restore(tmp_path / "b.tar", target, force=False, now=now)
+    before = dump(target / "scrivano.db")
+    live.add("second")
+    save(live.path, tmp_path / "b.tar")
+
+    with pytest.raises(StartError, match="with --force"):
+        restore(tmp_path / "b.tar", target, force=False, now=now)
+    assert dump(target / "scrivano.db") == before
+    assert restore(tmp_path / "b.tar", target, force=True, now=now).jobs == 2
+    assert recordings(target).keys() == {"first", "second"}
+
+
+def test_a_folder_that_a_server_uses_is_not_restored(live: Folder, tmp_path: Path) -> None:
+    live.add("a")
+    save(live.path, tmp_path / "b.tar")
+
+    with pytest.raises(StartError, match="is in use by process"):
+        restore(tmp_path / "b.tar", live.path, force=True, now=now)
+
+
+@pytest.mark.parametrize("kept", [0, 100, 700, 20_000, 60_000, 110_000])
+def test_a_backup_that_was_cut_short_changes_nothing(live: Folder, tmp_path: Path, kept: int) -> None:
+    live.add("a", b"x" * 50_000)
+    save(live.path, tmp_path / "b.tar")
+    whole = (tmp_path / "b.tar").read_bytes()
+    target = tmp_path / "new"
+    restore(tmp_path / "b.tar", target, force=False, now=now)
+    before = dump(target / "scrivano.db")
+    (tmp_path / "cut.tar").write_bytes(whole[:kept])
+
+    with pytest.raises(StartError, match=r"backup"):
+        restore(tmp_path / "cut.tar", target, force=True, now=now)
+    assert dump(target / "scrivano.db") == before
+    assert {path.name for path in target.iterdir()} <= {"scrivano.db", "uploads", "prepared", "server.lock"}
+
+
+def test_an_archive_with_other_names_is_refused(tmp_path: Path) -> None:
+    manifest = {"format": 1, "version": "1", "created_at": "", "revision": "r0001", "jobs": 0, "database_bytes": 0}
+    (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "recordings": {"../../evil": 4}}))
+    (tmp_path / "evil").write_text("evil")
+    with tarfile.open(tmp_path / "b.tar", "w") as tar:
+        tar.add(tmp_path / "manifest.json", "manifest.json")
+        tar.add(tmp_path / "evil", "uploads/../../evil")
+
+    with pytest.raises(StartError, match="contains a recording with the name"):
+        restore(tmp_path / "b.tar", tmp_path / "new" / "inner", force=False, now=now)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["inner"]
+
+
+def test_a_backup_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "later"
+    folder.mkdir()
+    Database.open(folder / "scrivano.db", next_schema(tmp_path)).close()
+
+    with pytest.raises(StartError, match="of a later version of Scrivano"):
+        save(folder, tmp_path / "b.tar")
+
+
+def test_what_a_killed_backup_leaves_is_removed(live: Folder, tmp_path: Path) -> None:
+    live.add("a")
+    staging = Staging(live.path)
+    staging.link()
+    with pytest.raises(StartError, match="another backup"):
+        save(live.path, tmp_path / "b.tar")
+    remove_stale_staging(live.path)
+    assert staging.find("a"), "a backup that is being made is left alone"
+
+    staging.__exit__(None, None, None)
+    (live.path / "backup" / "uploads").mkdir(parents=True)
+    remove_stale_staging(live.path)
+    assert not (live.path / "backup").exists()
+
+
+# The earlier server ---------------------------------------------------------------------------------------------
+
+IDS = [f"9f1b9e3c-0000-4a00-8000-00000000000{n}" for n in range(4)]
+
+
+def write_earlier(folder: Path) -> None:
+    folder.mkdir()
+    word = {"text": " Hello", "start": 0.0, "end": 1.0, "probability": 0.9}
+    segments = [{"index": 0, "start": 0.0, "end": 3.5, "text": "Hello.", "words": [word]}]
+    common = {
+        "task": "transcribe",
+        "language": "en",
+        "filename": "a.wav",
+        "created_at": "2025-01-02T03:04:05.123456789Z",
+    }
+    ended = {"completed_at": "2025-01-02T03:05:05Z", "progress": 100, "duration_secs": 3.5}
+    jobs = [
+        {"id": IDS[0], "status": "done", "segments": segments, **common, **ended},
+        {"id": IDS[1], "status": "failed", "error": "broken file", "segments": [], **common, **ended, "progress": 40},
+        {"id": IDS[2], "status": "running", "segments": [], "progress": 12, **common},
+    ]
+    for job in jobs:
+        (folder / f"{job['id']}.json").write_text(json.dumps(job))
+    (folder / f"{IDS[2]}.wav").write_bytes(b"RIFF, and so on")
+    (folder / f"{IDS[3]}.json").write_text("{")
+    (folder / "settings.json").write_text("{}")
+
+
+def test_jobs_of_the_earlier_server_are_added_once(tmp_path: Path) -> None:
+    write_earlier(tmp_path / "old")
+
+    first = migrate(tmp_path / "old", tmp_path / "new", now=now)
+    again = migrate(tmp_path / "old", tmp_path / "new", now=now)
+
+    assert (first.migrated, first.recordings, first.present) == (3, 1, 0)
+    assert [path.stem for path in first.refused] == [IDS[3]]
+    assert (again.migrated, again.present) == (0, 3)
+    with closing(Database.open(tmp_path / "new" / "scrivano.db")) as database:
+        store = JobStore(database, Outbox(database, now), now)
+        done, failed, running = (store.get_job(job_id) for job_id in IDS[:3])
+        [segment] = json.loads(store.get_result(IDS[0]) or b"[]")
+        assert (done.status, done.language, done.duration_secs, done.filename) == (JobStatus.DONE, "en", 3.5, "a.wav")
+        assert (segment["text"], segment["words"][0]["text"], segment["end"]) == ("Hello.", " Hello", 3.5)
+        assert (failed.status, failed.error, failed.progress) == (JobStatus.FAILED, "broken file", 40)
+        assert (running.status, "submit the recording again" in str(running.error)) == (JobStatus.FAILED, True)
+        assert [event.type for event in store.events_after(IDS[0], 0)] == ["done"]
+        assert store.retry(IDS[2]).status is JobStatus.QUEUED
+    assert Blobs(tmp_path / "new").path(IDS[2]).read_bytes() == b"RIFF, and so on"
+
+
+def test_a_migration_says_what_is_wrong(live: Folder, tmp_path: Path) -> None:
+    write_earlier(tmp_path / "old")
+    (tmp_path / "empty").mkdir()
+
+    for source, target, reason in [
+        (tmp_path / "nowhere", tmp_path / "new", "is not a folder"),
+        (tmp_path / "empty", tmp_path / "new", "has no jobs"),
+        (tmp_path / "old", tmp_path / "old", "own data folder"),
+        (tmp_path / "old", live.path, "in use by process"),
+    ]:
+        with pytest.raises(StartError, match=reason):
+            migrate(source, target, now=now)
+
+
+@pytest.mark.parametrize("renamed", [False, True], ids=["arriving", "about to become a job"])
+def test_an_unfinished_upload_is_in_the_backup(live: Folder, tmp_path: Path, renamed: bool) -> None:
+    later = WHEN + timedelta(days=1)
+    upload = PartialUpload(id="u", size_bytes=9, offset_bytes=4, metadata="", created_at=WHEN, expires_at=later)
+    live.uploads.add(upload)
+    live.uploads.add(replace(upload, id="empty", offset_bytes=0))
+    name = "u" if renamed else "u.part"
+    (live.path / "uploads" / name).write_bytes(b"four and more")
+
+    assert save(live.path, tmp_path / "b.tar").missing == ()
+    restore(tmp_path / "b.tar", tmp_path / "new", force=False, now=now)
+
+    assert recordings(tmp_path / "new") == {name: b"four and more"}
+    with closing(Database.open(tmp_path / "new" / "scrivano.db")) as database:
+        assert {one.id: one.offset_bytes for one in UploadStore(database, now).pending()} == {"u": 4, "empty": 0}
