@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-virtualenv
 
-.PHONY: demo serve test check schemathesis hostile lock bench torture powercut soak nano clean
+.PHONY: demo serve test check schemathesis hostile lock bench gpu-check torture powercut soak nano clean
 
 demo: $(VENV)/run.stamp
 	$(BIN)/scrivano demo
@@ -35,6 +35,10 @@ hostile: $(VENV)/dev.stamp
 # BENCH=--large for the long recordings, or names of workloads: BENCH="w2 w3".
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.run $(BENCH)
+
+# Check and measure a GPU (docs/performance.md). GPU="--out FOLDER", or names of stages: GPU="server w1".
+gpu-check: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks.gpu $(GPU)
 
 # The checks of docs/reliability.md: N kills of a server under load; power cuts (needs strace); a long run.
 N ?= 120

@@ -11,9 +11,10 @@ import json
 import shutil
 import socket
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any
@@ -26,16 +27,20 @@ from faster_whisper import BatchedInferencePipeline, WhisperModel
 class Transcriber:
     """One loaded model. Options that a request does not set have faster-whisper's defaults."""
 
-    def __init__(self, folder: Path, turn: AbstractContextManager[Any]) -> None:
-        self._turn = turn
-        self._engines = {"sequential": WhisperModel(str(folder), device="cpu", compute_type="int8")}
-        self._engines["batched"] = BatchedInferencePipeline(self._engines["sequential"])
+    def __init__(self, args: argparse.Namespace) -> None:
+        self._turn: AbstractContextManager[Any] = Lock() if args.concurrency == "lock" else nullcontext()
+        model = WhisperModel(str(args.model), device=args.device, compute_type=args.compute_type)
+        self._engines: dict[str, Callable[..., tuple[Iterable[Any], Any]]] = {
+            "sequential": model.transcribe,
+            "sequential, speech only": partial(model.transcribe, vad_filter=True),
+            "batched": partial(BatchedInferencePipeline(model).transcribe, batch_size=args.batch_size),
+        }
 
-    def segments(self, file: UploadFile, engine: str, language: str | None, words: bool) -> Generator[dict[str, Any]]:
+    def segments(self, file: UploadFile, engine: str, **options: Any) -> Generator[dict[str, Any]]:
         with tempfile.NamedTemporaryFile() as copy, self._turn:
             shutil.copyfileobj(file.file, copy)
             copy.flush()
-            found, _ = self._engines[engine].transcribe(copy.name, language=language, word_timestamps=words)
+            found, _ = self._engines[engine](copy.name, **options)
             for segment in found:
                 yield asdict(segment)
 
@@ -49,13 +54,14 @@ def create_app(transcriber: Transcriber) -> FastAPI:
         engine: Annotated[str, Form()],
         language: Annotated[str | None, Form()] = None,
         words: Annotated[bool, Form()] = False,
+        beam_size: Annotated[int, Form()] = 5,
     ) -> list[dict[str, Any]]:
-        return list(transcriber.segments(audio, engine, language, words))
+        return list(transcriber.segments(audio, engine, language=language, word_timestamps=words, beam_size=beam_size))
 
     @app.post("/first")
     def first(audio: UploadFile, engine: Annotated[str, Form()]) -> dict[str, Any]:
         """Return the first segment as soon as it is known, and stop."""
-        with closing(transcriber.segments(audio, engine, None, False)) as segments:
+        with closing(transcriber.segments(audio, engine)) as segments:
             return next(segments)
 
     return app
@@ -65,8 +71,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--concurrency", choices=("lock", "threads"), required=True)
-    args = parser.parse_args()
-    app = create_app(Transcriber(args.model, Lock() if args.concurrency == "lock" else nullcontext()))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--compute-type", default="int8")
+    parser.add_argument("--batch-size", type=int, default=8)
+    app = create_app(Transcriber(parser.parse_args()))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
         print(json.dumps({"message": "listening", "url": f"http://127.0.0.1:{listening.getsockname()[1]}"}), flush=True)

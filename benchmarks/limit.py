@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnxruntime
 
-from benchmarks.shapes import FRAMES, MELS, Shape
+from benchmarks.shapes import FRAMES, Shape
 
 # Rows, depth, columns: as in the encoder, and larger; the best result is used.
 SIZES = ((1500, 512, 2048), (1500, 2048, 512), (3072, 1024, 1024), (2048, 2048, 2048))
@@ -35,9 +35,9 @@ def measure(threads: int) -> Peak:
 
 def encoder_work(shape: Shape) -> tuple[float, float]:
     """Multiplications of a window in int8 layers, and in float32 (attention and convolutions)."""
-    layers = shape.layers * FRAMES * 12 * shape.width**2
-    attention = shape.layers * 2 * FRAMES**2 * shape.width
-    convolutions = 2 * FRAMES * 3 * MELS * shape.width + FRAMES * 3 * shape.width**2
+    layers = shape.encoder_layers * FRAMES * 12 * shape.width**2
+    attention = shape.encoder_layers * 2 * FRAMES**2 * shape.width
+    convolutions = 2 * FRAMES * 3 * shape.mels * shape.width + FRAMES * 3 * shape.width**2
     return layers, attention + convolutions
 
 

@@ -30,15 +30,32 @@ _BOUNDARY = b"-" * 24 + b"d74496d66958873e123456"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestOptions:
-    """Options of a request. `language` None: detect it. `words`: word timestamps; None: the server's default."""
+    """Options of a request. `language` None: detect it. `words`: word timestamps; `beam`: its size. None: the server's
+    default."""
 
     language: str | None = "en"
     words: bool | None = None
+    beam: int | None = None
 
     def form(self, words_field: str) -> dict[str, str]:
         words = None if self.words is None else str(self.words).lower()
-        chosen = {"language": self.language, words_field: words}
+        beam = None if self.beam is None else str(self.beam)
+        chosen = {"language": self.language, words_field: words, "beam_size": beam}
         return {name: value for name, value in chosen.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """What the models run on. `batch_size`: faster-whisper's; Scrivano chooses its own."""
+
+    device: str = "cpu"
+    compute_type: str = "int8"
+    batch_size: int = 8
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Scrivano's."""
+        return {"DEVICE": self.device, "COMPUTE_TYPE": self.compute_type}
 
 
 class System(Protocol):
@@ -212,8 +229,17 @@ def served(**environment: str) -> Iterator[Scrivano]:
 
 
 @contextmanager
-def baseline(model: Path, concurrency: str) -> Iterator[Process]:
-    process = Process(["benchmarks.baseline", "--model", str(model), "--concurrency", concurrency])
+def baseline(model: Path, concurrency: str, placement: Placement) -> Iterator[Process]:
+    options = {
+        "model": model,
+        "concurrency": concurrency,
+        "device": placement.device,
+        "compute-type": placement.compute_type,
+        "batch-size": placement.batch_size,
+    }
+    process = Process(
+        ["benchmarks.baseline", *(text for name, value in options.items() for text in (f"--{name}", str(value)))]
+    )
     try:
         yield process
     finally:

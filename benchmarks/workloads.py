@@ -13,8 +13,8 @@ from typing import Any
 from benchmarks import material
 from benchmarks.figures import Figure, at_least, at_most, quantile, ratio
 from benchmarks.load import Together, at_once, interleaved, timed, with_arrivals
-from benchmarks.servers import FasterWhisper, RequestOptions, Scrivano, System, baseline, scrivano
-from benchmarks.shapes import SHAPES, write_model
+from benchmarks.servers import FasterWhisper, Placement, RequestOptions, Scrivano, System, baseline, scrivano
+from benchmarks.shapes import LARGE_SHAPES, SHAPES, write_model
 from scrivano.engines.catalog import NANO_FOLDER
 
 # Words that the random models return for a window: as many as people speak in 30 s, and in 10 s.
@@ -53,27 +53,33 @@ class Bench:
         if shape == "nano":
             return NANO_FOLDER
         folder = self.folder / f"{shape}-{tokens}"
-        return folder if folder.exists() else write_model(folder, SHAPES[shape], tokens)
+        return folder if folder.exists() else write_model(folder, {**SHAPES, **LARGE_SHAPES}[shape], tokens)
 
     def speech(self, seconds: float) -> Path:
         path = self.folder / f"speech-{seconds:.0f}.mp3"
         return path if path.exists() else material.speech(path, seconds)
 
 
+CPU = Placement()
+
+
 class Systems:
     """The running servers of one workload. Only one of them gets requests at a time."""
 
-    def __init__(self, model: Path, stack: ExitStack) -> None:
+    def __init__(self, model: Path, stack: ExitStack, placement: Placement = CPU) -> None:
         self._model = model
         self._stack = stack
+        self._placement = placement
         self._baselines: dict[str, Any] = {}
 
     def scrivano(self, **environment: str) -> Scrivano:
-        return self._stack.enter_context(scrivano(self._model, **environment))
+        return self._stack.enter_context(scrivano(self._model, **{**self._placement.settings, **environment}))
 
     def faster_whisper(self, engine: str, concurrency: str = "lock") -> FasterWhisper:
         if concurrency not in self._baselines:
-            self._baselines[concurrency] = self._stack.enter_context(baseline(self._model, concurrency))
+            self._baselines[concurrency] = self._stack.enter_context(
+                baseline(self._model, concurrency, self._placement)
+            )
         return FasterWhisper(self._baselines[concurrency], engine)
 
 
@@ -91,7 +97,7 @@ def _long_speech(bench: Bench, shape: str) -> Iterator[Figure]:
     seconds = bench.scale.speech_s
     with ExitStack() as stack:
         works = {
-            name: partial(_together, system, [path], ask)
+            name: partial(together, system, [path], ask)
             for name, (system, ask) in _long_systems(bench, shape, stack).items()
         }
         works[SEQUENTIAL]()  # Warm-up.
@@ -162,13 +168,13 @@ def _clips(bench: Bench, group: str, ask: RequestOptions) -> Iterator[Figure]:
             asked["thread pool"] = systems.faster_whisper("sequential", "threads")
         for system in asked.values():
             system.transcribe(paths[0], ask)
-        works = {name: partial(_together, system, paths, ask) for name, system in asked.items()}
+        works = {name: partial(together, system, paths, ask) for name, system in asked.items()}
         taken = interleaved(works, bench.scale.rounds)
     bench.samples[group] = {name: [asdict(one) for one in rounds] for name, rounds in taken.items()}
     yield from _clip_figures(group, len(paths), taken)
 
 
-def _together(system: System, paths: list[Path], ask: RequestOptions) -> Together:
+def together(system: System, paths: list[Path], ask: RequestOptions) -> Together:
     before = system.cpu_seconds()
     together = at_once([partial(system.transcribe, path, ask) for path in paths])
     return replace(together, cpu=system.cpu_seconds() - before)

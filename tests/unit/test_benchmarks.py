@@ -13,8 +13,8 @@ from benchmarks.accuracy import Errors, Recording, Spoken, add, edits, plain, re
 from benchmarks.figures import Figure, at_least, at_most, plot, quantile, ratio, table, write
 from benchmarks.limit import encoder_work, measure_int8
 from benchmarks.load import at_once, interleaved, with_arrivals
-from benchmarks.shapes import ODDS, SHAPES, chain
-from scrivano.engines.catalog import NANO_FOLDER
+from benchmarks.shapes import LARGE_SHAPES, ODDS, SHAPES, chain
+from scrivano.engines.catalog import MILLION_PARAMETERS, NANO_FOLDER
 
 FAST = Figure(group="W1", name="speed", value=1.7, goal=at_least(1.6))
 SLOW = Figure(group="W3", name="wait", value=0.3, goal=at_most(0.25))
@@ -65,6 +65,13 @@ def test_the_encoder_of_base_does_the_work_that_is_known_of_it() -> None:
     layers, rest = encoder_work(SHAPES["base"])
 
     assert layers + rest == pytest.approx(43.7e9, rel=0.01)
+
+
+def test_the_shapes_have_as_many_parameters_as_the_published_models() -> None:
+    millions = {name: shape.parameters / 1e6 for name, shape in {**SHAPES, **LARGE_SHAPES}.items()}
+
+    for name in ("tiny", "base", "small", "medium", "large-v3-turbo", "large-v3", "distil-large-v3"):
+        assert millions[name] == pytest.approx(MILLION_PARAMETERS[name], rel=0.04)
 
 
 def test_onnx_by_hand_can_be_run() -> None:
