@@ -13,6 +13,7 @@ Packages, each may import only those below it:
     engines       speech models; a child process
     processes     child processes and the typed messages that they exchange
     text          chunk results to clean segments, subtitles and file formats
+    comparison    two texts of one recording, word by word
     webhooks      sign and deliver webhook calls, and retry them
     housekeeping  work that is due because time has passed: retention, jumps of the clock
     store         the database: the only SQL

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ import httpx2
 import pytest
 from media_files import repeated
 from served import CATALOG, DATA, Served, served, text_of, until, words
+from webhook_receiver import Receiver
 
 UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 CLIP = "en-exact-0.flac"
@@ -52,35 +51,6 @@ def events(response: httpx2.Response) -> Iterator[tuple[str, dict[str, Any], str
         elif line and not line.startswith(":"):
             name, _, value = line.partition(": ")
             fields[name] = value
-
-
-class Receiver:
-    """A webhook's receiving end. `refusals`: how many calls are answered 500 before one is taken."""
-
-    def __init__(self, refusals: int = 0) -> None:
-        self.calls: list[tuple[float, dict[str, Any], str]] = []
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.calls.append((time.monotonic(), json.loads(body), self.headers["Content-Type"]))
-                self.send_response(500 if len(receiver.calls) <= refusals else 204)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self._server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def bodies(self, key: str) -> list[Any]:
-        return [body[key] for _, body, _ in list(self.calls) if key in body]
 
 
 @pytest.fixture
@@ -459,6 +429,10 @@ def test_every_route_is_documented_with_an_example(ready: Served) -> None:
         "GET /jobs/{job_id}/audio",
         "POST /jobs/{job_id}/retry",
         "GET /jobs/{job_id}/transcript",
+        "GET /jobs/{job_id}/versions",
+        "GET /jobs/{job_id}/versions/compare",
+        "GET /jobs/{job_id}/versions/{number}",
+        "GET /jobs/{job_id}/versions/{number}/transcript",
         "OPTIONS /uploads",
         "POST /uploads",
         "GET /uploads/{upload_id}",

@@ -1,6 +1,7 @@
 """The HTTP interfaces: one file for each resource, and one for each other server's protocol.
 
-May import: auth, domain, engines, files, housekeeping, running, store, submission, telemetry, text, webhooks.
+May import: auth, comparison, domain, engines, files, housekeeping, running, store, submission, telemetry, text,
+webhooks.
 
 Modules, each may import only those below it:
 

@@ -28,7 +28,7 @@ from scrivano.api.middleware.body_limits import ANY_RATE, BodyLimits, BodyRate, 
 from scrivano.api.middleware.request_telemetry import RequestTelemetry, RequestTelemetryOptions
 from scrivano.api.middleware.security_headers import SecurityHeaders
 from scrivano.api.openapi import complete
-from scrivano.api.routes import audio, docs, events, health, jobs, models, transcripts, uploads, webhooks
+from scrivano.api.routes import audio, docs, events, health, jobs, models, transcripts, uploads, versions, webhooks
 from scrivano.api.routing import PolicyRoute, RouteMatching, Router, policy_of
 from scrivano.api.services import Services
 from scrivano.auth.key_ring import KeyRing
@@ -97,6 +97,7 @@ def create_app(services: Services, lifespan: Lifespan | None = None, options: Ht
         events.router,
         audio.router,
         transcripts.router,
+        versions.router,
         models.router,
         webhooks.router,
         health.router,

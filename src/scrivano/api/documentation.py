@@ -9,13 +9,16 @@ from pydantic import BaseModel
 from scrivano.api.schemas import EXAMPLE_JOB_ID, ErrorResponse
 
 __all__ = [
+    "COMPARISON_EXAMPLE",
     "JOB_EXAMPLES",
     "METRICS_EXAMPLE",
     "MODEL_EXAMPLES",
     "MODEL_STREAM_EXAMPLE",
+    "RETRY_BODY",
     "STREAM_EXAMPLE",
     "SUBMIT_BODY",
     "SYNCHRONOUS",
+    "VERSIONS_EXAMPLE",
     "errors",
 ]
 
@@ -170,6 +173,33 @@ SUBMIT_BODY: dict[str, Any] = {
     },
 }
 
+_CHANGES: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "language": {
+            "type": "string",
+            "description": "A code or an English name. Blank: it is detected.",
+            "examples": ["", "en"],
+        },
+        "task": {"type": "string", "enum": ["transcribe", "translate"]},
+        "webhook_url": {
+            "type": "string",
+            "description": "Receives the finished version. Absent: that of the job.",
+            "examples": ["", "http://127.0.0.1:9000/hook"],
+        },
+        **_OPTIONS,
+    },
+}
+
+RETRY_BODY: dict[str, Any] = {
+    "required": False,
+    "description": "What differs from the job. Fields that are absent stay as they are.",
+    "content": {
+        kind: {"schema": _CHANGES, "example": {"beam_size": 1}}
+        for kind in ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
+    },
+}
+
 _RUNNING = {
     "id": EXAMPLE_JOB_ID,
     "status": "running",
@@ -217,6 +247,51 @@ JOB_EXAMPLES: dict[str, Any] = {
             "error_code": "no_audio",
         }
     },
+}
+
+_VERSION_1 = {
+    "number": 1,
+    "id": f"{EXAMPLE_JOB_ID}-v1",
+    "current": False,
+    "status": "done",
+    "progress": 100,
+    "created_at": "2026-01-31T12:00:00.000Z",
+    "completed_at": "2026-01-31T12:00:04.250Z",
+    "task": "transcribe",
+    "language": "en",
+    "model": "large-v3",
+    "options": {},
+}
+
+_VERSION_2 = _VERSION_1 | {
+    "number": 2,
+    "id": f"{EXAMPLE_JOB_ID}-v2",
+    "current": True,
+    "created_at": "2026-01-31T12:10:00.000Z",
+    "completed_at": "2026-01-31T12:10:02.100Z",
+    "model": "small",
+    "options": {"beam_size": 1},
+}
+
+VERSIONS_EXAMPLE: dict[str, Any] = {"job_id": EXAMPLE_JOB_ID, "current": 2, "versions": [_VERSION_1, _VERSION_2]}
+
+COMPARISON_EXAMPLE: dict[str, Any] = {
+    "job_id": EXAMPLE_JOB_ID,
+    "a": _VERSION_1,
+    "b": _VERSION_2,
+    "unit": "word",
+    "length_a": 4,
+    "length_b": 4,
+    "equal": 3,
+    "substituted": 1,
+    "deleted": 0,
+    "inserted": 0,
+    "difference": 0.25,
+    "spans": [
+        {"kind": "equal", "a": "The", "b": "The", "start": 0.29, "end": 0.41},
+        {"kind": "substituted", "a": "director", "b": "doctor", "start": 0.41, "end": 0.93},
+        {"kind": "equal", "a": "will arrive.", "b": "will arrive.", "start": 0.93, "end": 2.99},
+    ],
 }
 
 STREAM_EXAMPLE = """\

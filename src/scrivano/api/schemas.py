@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from fastapi.responses import Response
 from pydantic import BaseModel, Field, PlainSerializer
@@ -13,6 +13,7 @@ from scrivano.domain.job import Job, utc
 
 __all__ = [
     "ChecksResponse",
+    "ComparisonResponse",
     "DeliveryListResponse",
     "DeliveryResponse",
     "ErrorResponse",
@@ -30,8 +31,11 @@ __all__ = [
     "OpenAIErrorResponse",
     "ResponseModel",
     "ServedModelStatus",
+    "SpanResponse",
     "SubmittedResponse",
     "UploadResponse",
+    "VersionListResponse",
+    "VersionResponse",
     "WebhookTestResponse",
     "job_json",
     "job_json_chunks",
@@ -155,6 +159,14 @@ class JobSummary(ResponseModel):
     warnings: list[JobWarning] = Field(
         default=[], description="About the recording, such as damaged or missing parts; only if there are some."
     )
+    version: int | None = Field(
+        default=None,
+        description="Number of the version that is shown; only if the job was transcribed again.",
+        examples=[2],
+    )
+    version_of: str | None = Field(
+        default=None, description="The job that this is a version of; only if it is one.", examples=[EXAMPLE_JOB_ID]
+    )
 
     @classmethod
     def of(cls, job: Job) -> Self:
@@ -176,6 +188,8 @@ class JobSummary(ResponseModel):
             metadata=job.options.get("metadata"),
             audio=None if job.audio is None else JobAudio.model_validate(job.audio),
             warnings=[JobWarning.model_validate(warning) for warning in job.warnings or ()],
+            version=job.version,
+            version_of=job.version_of,
         )
 
 
@@ -209,6 +223,62 @@ def job_json_chunks(job: Job, segments: bytes = b"[]", waiting_for: WaitingFor |
 
 def job_json(job: Job, segments: bytes = b"[]") -> bytes:
     return b"".join(job_json_chunks(job, segments))
+
+
+class VersionResponse(ResponseModel):
+    number: int = Field(description="The first transcript of the job is 1.", examples=[2])
+    id: str = Field(
+        description="Its own id: `/jobs/{id}` and all routes below it take it.", examples=[f"{EXAMPLE_JOB_ID}-v2"]
+    )
+    current: bool = Field(description="Whether the job shows this version.", examples=[True])
+    status: str = Field(description="As of a job.", examples=["done"])
+    progress: int = Field(description="Percent, 0 to 100.", examples=[100])
+    created_at: UtcTime = Field(examples=["2026-01-31T12:00:00.000Z"])
+    completed_at: UtcTime | None = Field(description="Null until it has ended.", examples=["2026-01-31T12:00:04.250Z"])
+    task: str = Field(examples=["transcribe"])
+    language: str | None = Field(description="Null until given or detected.", examples=["en"])
+    model: str | None = Field(
+        description="The model that made it, or will; null if the server did not store that.", examples=["small"]
+    )
+    options: dict[str, Any] = Field(
+        description="The options that were given; all others are the server's.", examples=[{"beam_size": 1}]
+    )
+    error: str | None = Field(default=None, description="Only if it failed.")
+    error_code: str | None = Field(default=None, description="Only if it failed; stable.")
+
+
+class VersionListResponse(ResponseModel):
+    job_id: str = Field(examples=[EXAMPLE_JOB_ID])
+    current: int = Field(description="Number of the version that the job shows: the newest that is done.", examples=[2])
+    versions: list[VersionResponse] = Field(description="Oldest first.")
+
+
+class SpanResponse(BaseModel):
+    kind: str = Field(
+        description="`equal`, `substituted`, `deleted` (only `a` has it) or `inserted` (only `b` has it).",
+        examples=["substituted"],
+    )
+    a: str = Field(description="The words of version `a`.", examples=["director"])
+    b: str = Field(description="The words of version `b`.", examples=["doctor"])
+    start: float | None = Field(description="Seconds from the start of the file.", examples=[0.41])
+    end: float | None = Field(examples=[0.93])
+
+
+class ComparisonResponse(ResponseModel):
+    job_id: str = Field(examples=[EXAMPLE_JOB_ID])
+    a: VersionResponse
+    b: VersionResponse
+    unit: str = Field(description="What is counted: `word`, or `character` in languages without spaces.")
+    length_a: int = Field(description="Words of version `a`.", examples=[1200])
+    length_b: int = Field(examples=[1203])
+    equal: int = Field(examples=[1150])
+    substituted: int = Field(examples=[45])
+    deleted: int = Field(description="Words that only `a` has.", examples=[5])
+    inserted: int = Field(description="Words that only `b` has.", examples=[8])
+    difference: float = Field(
+        description="Share of words that differ, of the longer version: 0 to 1.", examples=[0.0482]
+    )
+    spans: list[SpanResponse] = Field(description="Both texts in order, as runs of words of one kind.")
 
 
 class UploadResponse(ResponseModel):

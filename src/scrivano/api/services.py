@@ -20,6 +20,7 @@ from scrivano.store.outbox import Outbox
 from scrivano.store.wake_ups import WakeUps
 from scrivano.submission.model_names import ServedModels
 from scrivano.submission.resumable_jobs import ResumableJobs
+from scrivano.submission.retries import Retries
 from scrivano.submission.submissions import Submissions
 from scrivano.submission.waiter import Waiter
 from scrivano.telemetry.metrics import Metrics
@@ -36,6 +37,7 @@ __all__ = [
     "OutboxDep",
     "ReadGpuDep",
     "ResumableJobsDep",
+    "RetriesDep",
     "RunnerDep",
     "Services",
     "StoreDep",
@@ -64,6 +66,7 @@ class Services:
     webhooks: WebhookSender
     submissions: Submissions
     resumable_jobs: ResumableJobs
+    retries: Retries
     waiter: Waiter
     long_calls: LongCalls
     wake_ups: WakeUps
@@ -101,6 +104,7 @@ ModelsDep = Annotated[ServedModels, _part(lambda services: services.models)]
 OutboxDep = Annotated[Outbox, _part(lambda services: services.outbox)]
 ReadGpuDep = Annotated[ReadGpu, _part(lambda services: services.read_gpu)]
 ResumableJobsDep = Annotated[ResumableJobs, _part(lambda services: services.resumable_jobs)]
+RetriesDep = Annotated[Retries, _part(lambda services: services.retries)]
 RunnerDep = Annotated[Runner, _part(lambda services: services.runner)]
 StoreDep = Annotated[JobStore, _part(lambda services: services.store)]
 SubmissionsDep = Annotated[Submissions, _part(lambda services: services.submissions)]

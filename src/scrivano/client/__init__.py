@@ -21,6 +21,7 @@ from scrivano.client.client import (
     NotReady,
     StatusError,
     Unreachable,
+    Version,
     WaitTimeout,
 )
 
@@ -37,5 +38,6 @@ __all__ = [
     "NotReady",
     "StatusError",
     "Unreachable",
+    "Version",
     "WaitTimeout",
 ]

@@ -43,6 +43,7 @@ __all__ = [
     "NotReady",
     "StatusError",
     "Unreachable",
+    "Version",
     "WaitTimeout",
 ]
 
@@ -114,7 +115,8 @@ class JobSnapshot:
     """A job at the time of the request. Times are ISO 8601 in UTC; `progress` is percent; `duration_secs` is audio.
 
     `audio` is the track that was transcribed, `warnings` what is to be said about the recording (`code`, `message`,
-    `at`). `more` has the fields that this client does not know.
+    `at`). `model`: unless it is the server's default model. `version`: the number of the version, if the job has
+    several; `version_of`: the job that this is a version of. `more` has the fields that this client does not know.
     """
 
     id: str
@@ -131,6 +133,9 @@ class JobSnapshot:
     completed_at: str | None = None
     audio: Mapping[str, Any] | None = None
     warnings: Sequence[Mapping[str, Any]] = ()
+    model: str | None = None
+    version: int | None = None
+    version_of: str | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -149,6 +154,27 @@ class JobSnapshot:
         return Transcript(
             language=self.language, duration=self.duration_secs or 0.0, segments=self.segments, task=self.task
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """A transcript of a job's recording, by one model with some options. `number` 1 is the first one.
+
+    `id` is its own: all calls that take the id of a job take it. `current`: the job shows this version. `options`:
+    those that were given. `more` as in `JobSnapshot`.
+    """
+
+    number: int
+    id: str
+    current: bool
+    status: str
+    created_at: str | None = None
+    completed_at: str | None = None
+    task: str = "transcribe"
+    language: str | None = None
+    model: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +255,8 @@ class Client:
         prompt: str | None = None,
         hotwords: str | None = None,
         audio_track: int | str | None = None,
+        model: str | None = None,
+        options: Mapping[str, Any] | None = None,
         webhook_url: str | None = None,
         queue: bool | None = None,
         wait_for_model: bool = True,
@@ -242,11 +270,13 @@ class Client:
         can be read only once (a pipe).
         `prompt`: text that precedes the recording. `hotwords`: words to expect. `audio_track`: a number, from 0, or a
         language. `languages`: those that may be detected. `multilingual=True`: each segment has its own language.
+        `model`: one of the served ones. `options`: more fields of `POST /jobs`, such as `{"beam_size": 1}`.
         """
         form = {"language": language, "languages": ",".join(languages) or None, "task": task}
         form |= {"prompt": prompt, "hotwords": hotwords}
         form |= {"audio_track": None if audio_track is None else str(audio_track)}
         form |= {"webhook_url": webhook_url, "multilingual": _flag(multilingual), "queue": _flag(queue)}
+        form |= {"model": model, **{name: _text(value) for name, value in (options or {}).items()}}
         data = {name: value for name, value in form.items() if value is not None}
         with _opened(file) as source:
             upload = _Upload(source, filename or _name(file), data)
@@ -268,6 +298,28 @@ class Client:
     def cancel(self, job_id: str) -> JobSnapshot:
         """Raises `AlreadyEnded` if the job has ended."""
         return self._call(_snapshot, "DELETE", f"/jobs/{job_id}")
+
+    def retry(self, job_id: str, *, model: str | None = None, **options: Any) -> JobSnapshot:
+        """Queue an ended job again. Returns the queued job.
+
+        `options` are fields of `POST /jobs`, such as `beam_size=1` or `language="de"`; the others stay as they were. A
+        job that is done stays so, and gets a new version: the returned job, with an id of its own. Raises
+        `AlreadyEnded` for a job that is done if nothing differs, and if the recording is no longer stored.
+        """
+        fields = {"model": model, **options}
+        body = {name: value for name, value in fields.items() if value is not None}
+        return self._call(_snapshot, "POST", f"/jobs/{job_id}/retry", json=body)
+
+    def versions(self, job_id: str) -> list[Version]:
+        """Oldest first; the first transcript of the job is version 1."""
+        return self._call(_versions, "GET", f"/jobs/{job_id}/versions")
+
+    def version(self, job_id: str, number: int) -> JobSnapshot:
+        return self._call(_snapshot, "GET", f"/jobs/{job_id}/versions/{number}")
+
+    def compare(self, job_id: str, a: int, b: int) -> Mapping[str, Any]:
+        """Two versions word by word: `equal`, `substituted`, `deleted`, `inserted`, `difference`, and the `spans`."""
+        return self._call(dict[str, Any], "GET", f"/jobs/{job_id}/versions/compare", params={"a": a, "b": b})
 
     def stream(self, job_id: str) -> Iterator[JobEvent]:
         """Yield events until the last one. After a dropped connection, the stream continues with the next event."""
@@ -390,6 +442,10 @@ class _Pipe:
         self.read = source.read
 
 
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _flag(value: bool | None) -> str | None:
     return None if value is None else str(value).lower()
 
@@ -458,11 +514,15 @@ def _snapshot(data: Mapping[str, Any]) -> JobSnapshot:
     return JobSnapshot(**_known(JobSnapshot, {**data, "segments": segments}))
 
 
+def _versions(data: Mapping[str, Any]) -> list[Version]:
+    return [Version(**_known(Version, one)) for one in data["versions"]]
+
+
 def _model_status(data: Mapping[str, Any]) -> ModelStatus:
     return ModelStatus(**_known(ModelStatus, data))
 
 
-def _known(kind: type[JobSnapshot | ModelStatus], data: Mapping[str, Any]) -> dict[str, Any]:
+def _known(kind: type[JobSnapshot | ModelStatus | Version], data: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments for `kind`. Values without a field of their own go to `more`."""
     names = {one.name for one in fields(kind)} - {"more"}
     known = {name: value for name, value in data.items() if name in names}

@@ -26,6 +26,8 @@ ScrivanoError
 ├── JobTerminal           the job has ended already
 ├── JobUnfinished         the job has not ended yet
 ├── JobNotRetriable       the job cannot be retried
+├── VersionNotFound       the job has no version of this number
+├── VersionOfJob          a version is deleted with its job
 ├── TranscriptNotReady    the job has no transcript
 ├── AudioGone             the job's recording is no longer stored
 ├── ModelNotReady         the model is not loaded; says when to retry
@@ -88,6 +90,8 @@ __all__ = [
     "UploadStalled",
     "UploadStopped",
     "UploadTaken",
+    "VersionNotFound",
+    "VersionOfJob",
     "WorkerGone",
     "WrongContentType",
     "WrongTusVersion",
@@ -263,6 +267,21 @@ class JobUnfinished(ScrivanoError):
 
 class JobNotRetriable(ScrivanoError):
     code = "job_not_retriable"
+
+
+class VersionNotFound(ScrivanoError):
+    code = "version_not_found"
+
+    def __init__(self, job_id: str, number: int, numbers: Sequence[int]) -> None:
+        has = f"the versions {numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else "only version 1"
+        super().__init__(f"job {job_id} has no version {number}; it has {has}")
+
+
+class VersionOfJob(ScrivanoError):
+    code = "version_of_job"
+
+    def __init__(self, version_id: str, number: int, job_id: str) -> None:
+        super().__init__(f"{version_id} is version {number} of job {job_id}, and is deleted with that job")
 
 
 class TranscriptNotReady(ScrivanoError):

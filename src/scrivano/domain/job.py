@@ -98,6 +98,10 @@ class Job:
     the server's default model, `requested_language` and `metadata`. `owner` is the id of the API key that submitted the
     job; None: it was submitted without a key. `traceparent`: the span that submitted the job (W3C Trace Context).
     `audio` and `warnings`: an `AudioTrack` and `RecordingWarning`s as JSON values; None until the recording was read.
+    `decoded_by`: the model that made the transcript; None until then.
+
+    `version_of`: this is a version of that job, whose recording it shares: made by another model or with
+    other options. `version`: the number of this version; of a job, of the version that it shows. None: it has only one.
     """
 
     id: str
@@ -119,6 +123,14 @@ class Job:
     owner: str | None = None
     audio: Mapping[str, Any] | None = None
     warnings: Sequence[Mapping[str, Any]] | None = None
+    decoded_by: str | None = None
+    version: int | None = None
+    version_of: str | None = None
+
+    @property
+    def recording_id(self) -> str:
+        """The id under which its recording is stored."""
+        return self.version_of or self.id
 
     @property
     def decoding(self) -> JobOptions:

@@ -220,7 +220,7 @@ class JobRuns:
             self._writes.append((run, self._fault(run, error)))
 
     def _start_preparing(self, run: JobRun) -> None:
-        job, source = run.job, self._blobs.path(run.job.id)
+        job, source = run.job, self._blobs.path(run.job.recording_id)
         if not source.exists():
             self._step(run, job_run.RecordingMissing())
             return
@@ -301,7 +301,9 @@ class JobRuns:
         if isinstance(end, Fail):
             return self._store.publish_failed(job_id, attempt, end.code, end.message)
         segments = segments_json(end.segments)
-        return self._store.publish_done(job_id, attempt, segments, language=end.language, duration_secs=end.duration_s)
+        return self._store.publish_done(
+            job_id, attempt, segments, language=end.language, duration_secs=end.duration_s, decoded_by=run.model
+        )
 
     def _ended(self, run: JobRun, end: Publish | Fail, assembled_from: float) -> None:
         job_id, now = run.job.id, time.monotonic()

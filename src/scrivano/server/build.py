@@ -47,6 +47,7 @@ from scrivano.submission.job_intake import JobIntake
 from scrivano.submission.model_names import ServedModels
 from scrivano.submission.resumable_jobs import ResumableJobs
 from scrivano.submission.resumable_uploads import ResumableUploads
+from scrivano.submission.retries import Retries
 from scrivano.submission.submissions import Submissions
 from scrivano.submission.waiter import Waiter
 from scrivano.telemetry.events import Emit, JobEnded, TelemetryEvent
@@ -116,6 +117,7 @@ class _Submission:
 
     submissions: Submissions
     resumable_jobs: ResumableJobs
+    retries: Retries
     waiter: Waiter
 
 
@@ -165,6 +167,7 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
         webhooks=webhooks,
         submissions=submission.submissions,
         resumable_jobs=submission.resumable_jobs,
+        retries=submission.retries,
         waiter=submission.waiter,
         long_calls=LongCalls(waiter=submission.waiter, keepalive_after_s=settings.sync_keepalive_secs),
         wake_ups=wake_ups,
@@ -240,8 +243,9 @@ def _submission(
         models=models,
         max_upload_bytes=settings.max_upload_bytes,
     )
+    retries = Retries(store=data.jobs, blobs=data.blobs, runner=runner, models=models, max_queue=settings.max_queue)
     waiter = Waiter(store=data.jobs, runner=runner, wake_ups=wake_ups)
-    return _Submission(submissions=submissions, resumable_jobs=resumable_jobs, waiter=waiter)
+    return _Submission(submissions=submissions, resumable_jobs=resumable_jobs, retries=retries, waiter=waiter)
 
 
 def _http_options(settings: Settings, keys: KeyRing | None, emit: Emit, traces: Tracing | None) -> HttpOptions:

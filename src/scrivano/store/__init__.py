@@ -7,6 +7,7 @@ Modules, each may import only those below it:
     snapshot     a consistent copy of a database that may be in use
     imports      ended jobs of another server
     jobs         jobs, chunks, results, events; attempts and their fence
+    versions     a job's recording transcribed again
     chunk_rows   the rows of a job's chunks
     uploads      resumable uploads
     outbox       webhook deliveries

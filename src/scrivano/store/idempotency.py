@@ -10,7 +10,7 @@ import json
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
 from scrivano.domain.errors import KeyReused
 from scrivano.domain.job import Job, JobStatus
@@ -75,5 +75,7 @@ def _recent_duplicate(db: Connection, request_sha256: str, since: datetime, owne
     good = jobs.c.status.in_([JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.DONE])
     same_owner = jobs.c.owner.is_not_distinct_from(owner)
     same_request = jobs.c.request_sha256 == request_sha256
-    query = select(jobs.c.id).where(good, same_owner, jobs.c.created_at >= since, same_request)
+    # A job that was transcribed again with other options has the text of those.
+    as_requested = or_(jobs.c.version.is_(None), jobs.c.version == 1)
+    query = select(jobs.c.id).where(good, same_owner, jobs.c.created_at >= since, same_request, as_requested)
     return db.scalar(query.order_by(jobs.c.created_at.desc()).limit(1))

@@ -48,7 +48,7 @@ from scrivano.domain.errors import (
 )
 from scrivano.domain.job import NEXT_STATUSES, Job, JobStatus, Priority
 from scrivano.domain.job_event import JobEvent
-from scrivano.store import chunk_rows, idempotency, quotas, uploads
+from scrivano.store import chunk_rows, idempotency, quotas, uploads, versions
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.database import Database
 from scrivano.store.event_log import EventLog, last_seqs
@@ -162,8 +162,9 @@ class JobStore:
         before: tuple[datetime, str] | None = None,
         owner: str | None = None,
     ) -> list[Job]:
-        """Newest first. `before`: only jobs older than the one with this `created_at` and id."""
-        query = select(*_JOB).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit).where(_of(owner))
+        """Newest first, without versions. `before`: only jobs older than the one with this `created_at` and id."""
+        query = select(*_JOB).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit)
+        query = query.where(_of(owner), jobs.c.version_of.is_(None))
         if status is not None:
             query = query.where(jobs.c.status == status)
         if before is not None:
@@ -174,15 +175,21 @@ class JobStore:
             return [Job(**row._asdict()) for row in db.execute(query)]
 
     def with_audio(self, *, ended: bool) -> set[str]:
-        """Jobs whose upload may still be needed: unfinished and failed ones; with `ended`, all of them."""
+        """Jobs whose upload may still be needed: unfinished and failed ones, and those with such a version; with
+        `ended`, all of them."""
         needed = jobs.c.status.not_in([JobStatus.DONE, JobStatus.CANCELLED])
+        query = select(func.coalesce(jobs.c.version_of, jobs.c.id))
         with self._database.read() as db:
-            return set(db.scalars(select(jobs.c.id) if ended else select(jobs.c.id).where(needed)))
+            return set(db.scalars(query if ended else query.where(needed)))
 
     def expired(self, before: datetime, limit: int) -> list[str]:
-        """Jobs that ended at that time or earlier, oldest end first."""
+        """Jobs that ended at that time or earlier, oldest end first. A job with versions ended with the newest one.
+
+        Versions are deleted with their job.
+        """
+        whole = and_(jobs.c.version_of.is_(None), versions.no_version_unfinished())
         with self._database.read() as db:
-            query = select(jobs.c.id).where(_ENDED, jobs.c.completed_at <= before)
+            query = select(jobs.c.id).where(_ENDED, jobs.c.completed_at <= before, whole)
             return list(db.scalars(query.order_by(jobs.c.completed_at, jobs.c.id).limit(limit)))
 
     # Jobs: accepting, claiming ---------------------------------------------------------------------------------
@@ -354,19 +361,30 @@ class JobStore:
     # A job's end -----------------------------------------------------------------------------------------------
 
     def publish_done(
-        self, job_id: str, attempt: int, segments_json: bytes, *, language: str | None, duration_secs: float
+        self,
+        job_id: str,
+        attempt: int,
+        segments_json: bytes,
+        *,
+        language: str | None,
+        duration_secs: float,
+        decoded_by: str | None = None,
     ) -> bool:
         """Store the transcript, the status, the final event and the webhook delivery, in one transaction.
 
-        `segments_json`: the JSON array that is served from now on. `language` None keeps the known one.
+        `segments_json`: the JSON array that is served from now on. `language` None keeps the known one. A version
+        becomes what its job shows, unless that shows a newer version.
         """
         values: dict[str, object] = {"status": JobStatus.DONE, "progress": 100, "duration_secs": duration_secs}
+        values["decoded_by"] = decoded_by
         if language is not None:
             values["language"] = language
         with self._database.write() as db:
             job = self._finish(db, _RUNNING, {"_job_id": job_id, "_attempt": attempt}, values)
             if job is not None:
                 db.execute(_ADD_RESULT, {"job_id": job_id, "segments": segments_json})
+                if job.version_of is not None:
+                    versions.promote(db, job)
         return self._finished(job)
 
     def publish_failed(self, job_id: str, attempt: int | None, code: str, message: str) -> bool:
@@ -387,8 +405,17 @@ class JobStore:
         self._finished(job)
         return job
 
-    def retry(self, job_id: str, *, owner: str | None = None, limits: Limits = UNLIMITED) -> Job:
+    def retry(
+        self,
+        job_id: str,
+        *,
+        owner: str | None = None,
+        limits: Limits = UNLIMITED,
+        changes: Mapping[str, Any] | None = None,
+    ) -> Job:
         """Queue a failed or cancelled job for another attempt. Its audio must still be there.
+
+        `changes`: columns that are different from now on: `task`, `language`, `options`, `webhook_url`.
 
         Its event log starts again, at the next number. A webhook that was not yet called for its end is called for the
         next one. Raises `JobNotFound`, `JobNotRetriable`, and `LimitReached` like `add_job`.
@@ -398,7 +425,7 @@ class JobStore:
             ("error", "error_code", "completed_at", "duration_secs", "chunks_total", "audio", "warnings")
         )
         with self._database.write() as db:
-            values = {"status": JobStatus.QUEUED, "progress": 0, **again}
+            values = {"status": JobStatus.QUEUED, "progress": 0, **again, **(changes or {})}
             quotas.check_owner(db, _job(db, job_id, owner).owner, limits, self._now())
             if not db.execute(update(jobs).where(jobs.c.id == job_id, may).values(values)).rowcount:
                 status = _job(db, job_id).status
@@ -410,12 +437,48 @@ class JobStore:
         self._changed(job_id)
         return job
 
-    def purge(self, job_id: str) -> None:
-        """Delete an ended job: its row, events, transcript, deliveries and idempotency key. `Blobs` has its files.
+    def add_version(
+        self,
+        job_id: str,
+        changes: Mapping[str, Any],
+        *,
+        owner: str | None = None,
+        max_queue: int | None = None,
+        limits: Limits = UNLIMITED,
+    ) -> Job:
+        """Queue another transcription of a job that is done; `changes` as in `retry`. Its audio must still be there.
 
-        Raises `JobNotFound`, `JobUnfinished`.
+        Until the new version is done, the job stays as it is. Raises `JobNotFound`, `JobNotRetriable` for a job that is
+        not done or is a version itself, and `QueueFull`, `LimitReached` like `add_job`.
         """
         with self._database.write() as db:
+            job = _job(db, job_id, owner)
+            if job.status is not JobStatus.DONE or job.version_of is not None:
+                raise JobNotRetriable(f"job {job_id} is {job.status}; only jobs that are done have versions")
+            quotas.check_queue(db, max_queue)
+            quotas.check_owner(db, job.owner, limits, self._now())
+            return _job(db, versions.add(db, job, changes, self._now()))
+
+    def versions(self, job_id: str, *, owner: str | None = None) -> tuple[Job, list[Job]]:
+        """The job and all its versions, oldest first. The id of a version means its job. Raises `JobNotFound`."""
+        with self._database.read() as db:
+            job = _whole_job(db, job_id, owner)
+            return job, versions.of_job(db, job)
+
+    def version(self, job_id: str, number: int, *, owner: str | None = None) -> Job:
+        """One version of a job. Raises `JobNotFound`, `VersionNotFound`."""
+        with self._database.read() as db:
+            return versions.find(db, _whole_job(db, job_id, owner), number)
+
+    def purge(self, job_id: str) -> None:
+        """Delete an ended job: its row, events, transcript, versions, deliveries and idempotency key. `Blobs` has its
+        files.
+
+        Raises `JobNotFound`, `JobUnfinished`, `VersionOfJob`.
+        """
+        with self._database.write() as db:
+            versions.check_purgeable(db, _job(db, job_id))
+            versions.purge(db, job_id)
             # The foreign keys cascade to everything that belongs to the job.
             if not db.execute(delete(jobs).where(jobs.c.id == job_id, _ENDED)).rowcount:
                 raise JobUnfinished(job_id, _job(db, job_id).status)
@@ -550,6 +613,12 @@ def _store_result(db: Connection, running: dict[str, Job], log: EventLog, decode
 
 def _of(owner: str | None) -> ColumnElement[bool]:
     return true() if owner is None else jobs.c.owner == owner
+
+
+def _whole_job(db: Connection, job_id: str, owner: str | None) -> Job:
+    """The job, also by the id of one of its versions. Raises `JobNotFound`."""
+    job = _job(db, job_id, owner)
+    return job if job.version_of is None else _job(db, job.version_of, owner)
 
 
 def _job(db: Connection, job_id: str, owner: str | None = None) -> Job:

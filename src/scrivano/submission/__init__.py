@@ -6,6 +6,7 @@ Modules, each may import only those below it:
 
     waiter             wait for a job to end, or for a model to load
     submissions        submit a recording in one request
+    retries            transcribe a stored recording again
     resumable_jobs     submit a recording in several requests
     job_intake         store a received recording and its job
     admission          refuse a job that cannot be accepted now
@@ -14,8 +15,10 @@ Modules, each may import only those below it:
     resumable_uploads  the files of uploads in several requests
     recording          the file of an upload in one request
     disk_sink          write a file to disk while more of it arrives
+    small_form         read a form without a recording
     multipart          parse a multipart form
     tus_headers        parse the headers of the tus protocol
+    job_changes        what a retry changes
     job_request        what a caller asks for
     model_names        the names by which a model can be requested
     file_names         the name of an uploaded file, decoded
@@ -35,6 +38,8 @@ __all__ = [
     "request_body",
     "resumable_jobs",
     "resumable_uploads",
+    "retries",
+    "small_form",
     "submissions",
     "tus_headers",
     "waiter",

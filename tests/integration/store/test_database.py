@@ -128,6 +128,24 @@ def test_jobs_of_the_fourth_schema_know_nothing_about_their_recordings(
     assert (job.audio, job.warnings) == (None, None)
 
 
+def test_jobs_of_the_fifth_schema_have_one_version(tmp_path: Path, path: Path, clock: Clock) -> None:
+    earlier = tmp_path / "earlier"
+    (earlier / "versions").mkdir(parents=True)
+    for name in ("env.py", *(f"versions/r000{number}.py" for number in range(1, 6))):
+        shutil.copy(migrations.FOLDER / name, earlier / name)
+    Database.open(path, earlier).close()
+    with closing(sqlite3.connect(path)) as db, db:
+        names = "id, status, task, progress, options, created_at, attempt, audio_sha256, audio_bytes, request_sha256"
+        row = ("a", "done", "transcribe", 100, "{}", "2029-01-02 03:04:05", 1, "", 1, "")
+        db.execute(f"INSERT INTO jobs ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        db.execute("INSERT INTO results (job_id, segments) VALUES ('a', '[]')")
+
+    with opened(path, clock) as store:
+        assert store.versions("a")[1] == [store.get_job("a")]
+        assert store.add_version("a", {}).version == 2
+        assert [version.decoded_by for version in store.versions("a")[1]] == [None, None]
+
+
 def test_an_upgrade_that_fails_halfway_changes_nothing(tmp_path: Path, path: Path) -> None:
     Database.open(path).close()
     before = dump(path)

@@ -6,6 +6,7 @@ Modules, each may import only those below it:
     uploads      `/uploads`: resumable uploads (tus)
     events       `/jobs/{id}/stream`: follow a job
     audio        `/jobs/{id}/audio`: the recording
+    versions     `/jobs/{id}/versions`: versions of a job, and their differences
     transcripts  `/jobs/{id}/transcript`: the transcript as a file
     jobs         `/jobs`: submit, read, cancel, retry and delete jobs
     models       `/model`: state, load, unload, events
@@ -13,4 +14,4 @@ Modules, each may import only those below it:
     health       `/health`, probes and metrics
 """
 
-__all__ = ["audio", "docs", "events", "health", "jobs", "models", "transcripts", "uploads", "webhooks"]
+__all__ = ["audio", "docs", "events", "health", "jobs", "models", "transcripts", "uploads", "versions", "webhooks"]

@@ -53,7 +53,7 @@ async def audio(
     def open_recording() -> tuple[Job, int]:
         job = store.get_job(job_id, owner=caller.sees)
         try:
-            return job, os.open(blobs.path(job_id), os.O_RDONLY | os.O_CLOEXEC)
+            return job, os.open(blobs.path(job.recording_id), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError as error:
             raise AudioGone(job_id) from error
 

@@ -12,7 +12,7 @@ from fastapi import Header, Path, Query, Response
 
 from scrivano.api.chunked_response import ChunkedResponse
 from scrivano.api.cursors import format_cursor, parse_cursor
-from scrivano.api.documentation import JOB_EXAMPLES, SUBMIT_BODY, errors
+from scrivano.api.documentation import JOB_EXAMPLES, RETRY_BODY, SUBMIT_BODY, errors
 from scrivano.api.request_body import BodyDep
 from scrivano.api.routing import Router
 from scrivano.api.schemas import (
@@ -26,15 +26,15 @@ from scrivano.api.schemas import (
     WaitingFor,
     job_json_chunks,
 )
-from scrivano.api.services import BlobsDep, CallerDep, RunnerDep, StoreDep, SubmissionsDep, WakeUpsDep
+from scrivano.api.services import BlobsDep, CallerDep, RetriesDep, RunnerDep, StoreDep, SubmissionsDep, WakeUpsDep
 from scrivano.auth.keys import Caller, Scope
-from scrivano.domain.errors import JobNotRetriable
-from scrivano.domain.job import NEXT_STATUSES, Job, JobStatus
+from scrivano.domain.job import Job, JobStatus
 from scrivano.housekeeping.retention import forget
 from scrivano.running.model_state import ModelState, retry_in_secs
 from scrivano.running.runner import Runner
 from scrivano.store.jobs import JobStore
 from scrivano.store.wake_ups import WakeUps
+from scrivano.submission.small_form import read_fields
 
 router = Router(tag="jobs")
 
@@ -167,7 +167,10 @@ async def _wait_for_end(store: JobStore, wake_ups: WakeUps, caller: Caller, job_
     response_model=JobResponse,
     responses={
         **errors(404, 507),
-        409: {"model": ErrorResponse, "description": "The job has ended; with `purge=true`: it has not ended yet."},
+        409: {
+            "model": ErrorResponse,
+            "description": "The job has ended; with `purge=true`: it or one of its versions has not ended yet.",
+        },
     },
 )
 @router.requires(Scope.SUBMIT)
@@ -197,24 +200,29 @@ def cancel(
 @router.post(
     "/jobs/{job_id}/retry",
     status_code=202,
-    summary="Try a failed or cancelled job again",
+    summary="Try a failed or cancelled job again, or make a new version of one that is done",
     response_model=JobResponse,
     responses={
-        **errors(404, 507),
-        409: {"model": ErrorResponse, "description": "The job has not failed, or its recording is not stored."},
+        **errors(400, 404, 429, 507),
+        409: {
+            "model": ErrorResponse,
+            "description": "The job has not ended, it is done and nothing differs, or its recording is not stored.",
+        },
     },
+    openapi_extra={"requestBody": RETRY_BODY},
 )
 @router.requires(Scope.SUBMIT)
-def retry(job_id: JobId, store: StoreDep, blobs: BlobsDep, runner: RunnerDep, caller: CallerDep) -> Response:
-    """The same job waits for another attempt, with its recording and its parameters.
+async def retry(job_id: JobId, body: BodyDep, retries: RetriesDep, caller: CallerDep) -> Response:
+    """A failed or cancelled job waits for another attempt, with its recording and its parameters.
 
-    The recordings of failed jobs are stored; those of cancelled jobs are with `KEEP_AUDIO=true`.
+    A job that is done stays as it is and gets a new **version**, with another model or other options: fields that are
+    not named keep their values, and blank ones return to the server's settings. The response is the version, with an
+    `id` of its own. Once it is done, the job shows its transcript; the older ones stay at `/jobs/{id}/versions`.
+
+    The recordings of failed jobs are stored; those of done and cancelled jobs are with `KEEP_AUDIO=true`.
     """
-    job = store.get_job(job_id, owner=caller.sees)
-    if JobStatus.QUEUED in NEXT_STATUSES[job.status] and not blobs.path(job_id).exists():
-        raise JobNotRetriable(f"the recording of job {job_id} is not stored; submit it again")
-    job = store.retry(job_id, owner=caller.sees, limits=caller.limits)
-    runner.submit(job)
+    fields = await read_fields(body)
+    job = await run_sync(retries.retry, job_id, fields, caller)
     return ChunkedResponse(job_json_chunks(job), 202)
 
 

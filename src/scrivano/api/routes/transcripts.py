@@ -27,7 +27,16 @@ from scrivano.text.formats import FORMATS, render
 from scrivano.text.shape import Shape, breaches, shape_of
 from scrivano.text.subtitles import subtitles
 
-__all__ = ["disposition", "router"]
+__all__ = [
+    "RESPONSES",
+    "CheckParameter",
+    "FormatParameter",
+    "Limits",
+    "PartialParameter",
+    "disposition",
+    "router",
+    "transcript",
+]
 
 router = Router(tag="jobs")
 
@@ -38,7 +47,7 @@ CHECKABLE_FORMATS = ("srt", "vtt", "lrc")
 
 
 @dataclass(frozen=True, slots=True)
-class _Limits:
+class Limits:
     """Limits of subtitles in the query. A limit that is absent is that of the profile."""
 
     profile: Annotated[
@@ -64,16 +73,25 @@ def _schema(media_type: str) -> dict[str, str]:
     return {"type": "object" if media_type == "application/json" else "string"}
 
 
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {format.media_type: {"schema": _schema(format.media_type)} for format in FORMATS.values()}},
+    400: {"model": ErrorResponse},
+    404: {"model": ErrorResponse},
+    409: {"model": ErrorResponse, "description": "The job is not done, or has ended without a transcript."},
+}
+
+FormatParameter = Annotated[Literal["txt", "srt", "vtt", "tsv", "json", "verbose_json", "lrc"], Query()]
+PartialParameter = Annotated[bool, Query(description="If the job is not done: the text so far.")]
+CheckParameter = Annotated[
+    bool, Query(description="Return a report of the subtitles that break the limits, instead of the subtitles.")
+]
+
+
 @router.get(
     "/jobs/{job_id}/transcript",
     summary="A job's transcript as a file",
     response_class=Response,
-    responses={
-        200: {"content": {format.media_type: {"schema": _schema(format.media_type)} for format in FORMATS.values()}},
-        400: {"model": ErrorResponse},
-        404: {"model": ErrorResponse},
-        409: {"model": ErrorResponse, "description": "The job is not done, or has ended without a transcript."},
-    },
+    responses=RESPONSES,
 )
 @router.requires(Scope.READ)
 def transcript(
@@ -81,12 +99,10 @@ def transcript(
     store: StoreDep,
     runner: RunnerDep,
     caller: CallerDep,
-    limits: Annotated[_Limits, Depends()],
-    format: Annotated[Literal["txt", "srt", "vtt", "tsv", "json", "verbose_json", "lrc"], Query()] = "txt",
-    partial: Annotated[bool, Query(description="If the job is not done: the text so far.")] = False,
-    check: Annotated[
-        bool, Query(description="Return a report of the subtitles that break the limits, instead of the subtitles.")
-    ] = False,
+    limits: Annotated[Limits, Depends()],
+    format: FormatParameter = "txt",
+    partial: PartialParameter = False,
+    check: CheckParameter = False,
 ) -> Response:
     """Subtitles (`srt`, `vtt`, `lrc`) are made from the times of the words: cues within the limits, divided at
     sentences, then clauses, then words."""

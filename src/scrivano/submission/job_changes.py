@@ -1,0 +1,68 @@
+"""What a retry changes: the options of a job, of which the named ones are replaced. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from scrivano.domain.errors import BadParameter, ModelNotFound
+from scrivano.domain.job import Job, Priority
+from scrivano.submission.form_fields import FormFields
+from scrivano.submission.job_request import JobRequest, parse_job_request
+from scrivano.submission.model_names import ServedModels
+
+__all__ = ["CHANGEABLE", "parse_changes"]
+
+# They exclude each other, so that one of them replaces all three.
+_LANGUAGE_FIELDS = ("language", "languages", "multilingual")
+
+# For each other option: its stored value in a request.
+_OPTIONS: Mapping[str, Callable[[JobRequest], Any]] = {
+    "prompt": lambda request: request.options.prompt,
+    "hotwords": lambda request: request.options.hotwords,
+    "word_timestamps": lambda request: request.options.word_timestamps,
+    "vad": lambda request: request.options.vad,
+    "beam_size": lambda request: request.options.beam_size,
+    "temperature": lambda request: request.options.temperature,
+    "audio_track": lambda request: request.options.audio_track,
+    "model": lambda request: request.model,
+    "priority": lambda request: None if request.priority is Priority.NORMAL else request.priority.value,
+    "metadata": lambda request: None if request.metadata is None else dict(request.metadata),
+}
+
+CHANGEABLE = (*_LANGUAGE_FIELDS, "task", *_OPTIONS, "webhook_url")
+
+
+def parse_changes(fields: FormFields, job: Job, models: ServedModels) -> dict[str, Any]:
+    """The columns of a job whose values a form names: `task`, `language`, `options`, `webhook_url`.
+
+    An option that is not named stays as it is in `job`; a blank one becomes the server's default. Empty: the form names
+    nothing that can be changed. Raises `BadRequest`.
+    """
+    named = {name.partition("[")[0] for name in fields.values} & {*CHANGEABLE}
+    if not named:
+        return {}
+    _check_model(fields.text("model"), models)
+    request = parse_job_request(fields, job.filename, models)
+    options = {**job.options, **{name: value(request) for name, value in _OPTIONS.items() if name in named}}
+    # What was detected is detected again.
+    changes: dict[str, Any] = {"language": job.requested_language}
+    if named & {*_LANGUAGE_FIELDS}:
+        changes["language"] = options["requested_language"] = request.language
+        options["languages"] = list(request.options.languages or ()) or None
+        options["multilingual"] = request.options.multilingual
+    if "task" in named:
+        changes["task"] = request.task
+    if "webhook_url" in named:
+        changes["webhook_url"] = request.webhook_url
+    return changes | {"options": {name: value for name, value in options.items() if value is not None}}
+
+
+def _check_model(name: str | None, models: ServedModels) -> None:
+    """Raises `BadParameter`, which names the choices."""
+    try:
+        models.find(name)
+    except ModelNotFound as error:
+        served = ", ".join(models.names)
+        message = f"this server does not serve the model '{name}': choose one of {served}; the setting MODELS adds more"
+        raise BadParameter("model", message) from error
