@@ -13,6 +13,7 @@ Modules, each may import only those below it:
     long_calls        calls that wait longer than proxies do
     request_body      a request's body for `submission`
     middleware        authorization, limits of bodies, telemetry, security headers
+    event_schemas     events and webhooks for the OpenAPI document
     documentation     request bodies, examples and error descriptions of the OpenAPI document
     errors            errors as responses
     routing           what a route declares: scopes, error format, size of its body

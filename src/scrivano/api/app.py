@@ -22,17 +22,31 @@ from starlette.types import ASGIApp
 from scrivano import __version__
 from scrivano.api.compat import openai, whisper_asr, whisper_cpp
 from scrivano.api.errors import Problem, error_response, problem_of
+from scrivano.api.event_schemas import add_events
 from scrivano.api.middleware.authorization import Authorization
 from scrivano.api.middleware.blank_parameters import BlankParameters
 from scrivano.api.middleware.body_limits import ANY_RATE, BodyLimits, BodyRate, Uploading
 from scrivano.api.middleware.request_telemetry import RequestTelemetry, RequestTelemetryOptions
 from scrivano.api.middleware.security_headers import SecurityHeaders
 from scrivano.api.openapi import complete
-from scrivano.api.routes import audio, docs, events, health, jobs, models, transcripts, uploads, versions, webhooks
+from scrivano.api.routes import (
+    audio,
+    docs,
+    events,
+    health,
+    jobs,
+    models,
+    stream_tokens,
+    transcripts,
+    uploads,
+    versions,
+    webhooks,
+)
 from scrivano.api.routing import PolicyRoute, RouteMatching, Router, policy_of
 from scrivano.api.services import Services
 from scrivano.auth.key_ring import KeyRing
 from scrivano.auth.rate_limiter import RateLimiter
+from scrivano.auth.stream_tokens import StreamTokens
 from scrivano.domain.errors import ScrivanoError
 from scrivano.telemetry.log_context import set_job
 
@@ -67,6 +81,9 @@ EXPOSED_HEADERS = (
     "X-Job-Id",
 )
 
+# Names that browsers resolve to this machine without asking a DNS server, so that no other page can have them.
+LOOPBACK_ORIGIN = r"https?://(localhost|[a-z0-9-]+\.localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?"
+
 # How long a browser may cache the response to a preflight request; Chromium allows 7200 s at most.
 PREFLIGHT_S = 600
 
@@ -77,9 +94,9 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 class HttpOptions:
     """How the application is exposed.
 
-    `keys` None: no API keys are needed. `origins`: web origins whose scripts may call, `*` for all. `docs`: serve the
-    documentation page. `body_rate`: how slowly request bodies may arrive. `uploading`: those with a recording, to be
-    stopped with the server. `telemetry` None: requests are not recorded.
+    `keys` None: no API keys are needed. `origins`: web origins whose scripts may call; `*`: all; `loopback`: pages of
+    this machine, on any port. `docs`: serve the documentation page. `body_rate`: how slowly request bodies may arrive.
+    `uploading`: those with a recording, to be stopped with the server. `telemetry` None: requests are not recorded.
     """
 
     keys: KeyRing | None = None
@@ -96,6 +113,7 @@ def create_app(services: Services, lifespan: Lifespan | None = None, options: Ht
         uploads.router,
         events.router,
         audio.router,
+        stream_tokens.router,
         transcripts.router,
         versions.router,
         models.router,
@@ -138,13 +156,15 @@ class _Application(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         options, app = self._options, super().build_middleware_stack()
         if options.keys is not None:
-            app = Authorization(app, options.keys, RateLimiter(time.monotonic))
+            tokens: StreamTokens = self.state.services.stream_tokens
+            app = Authorization(app, options.keys, tokens, RateLimiter(time.monotonic))
         app = BodyLimits(app, options.body_rate, options.uploading)
         if options.origins:
             # Outside of authorization: a browser sends preflight requests without a key.
             app = CORSMiddleware(
                 app,
                 allow_origins=options.origins,
+                allow_origin_regex=LOOPBACK_ORIGIN if "loopback" in options.origins else None,
                 allow_methods=METHODS,
                 allow_headers=["*"],
                 expose_headers=EXPOSED_HEADERS,
@@ -159,7 +179,9 @@ class _Application(FastAPI):
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
             routes = [route for route in self.routes if isinstance(route, PolicyRoute) and route.include_in_schema]
-            complete(super().openapi(), routes, keys=self._options.keys is not None)
+            document = super().openapi()
+            add_events(document)
+            complete(document, routes, keys=self._options.keys is not None)
         assert self.openapi_schema is not None
         return self.openapi_schema
 

@@ -42,6 +42,7 @@ from scrivano.domain.errors import (
     WrongContentType,
     WrongTusVersion,
 )
+from scrivano.running.model_state import ModelState
 
 __all__ = [
     "JOB_ID_HEADER",
@@ -135,7 +136,7 @@ def problem_of(error: ScrivanoError) -> Problem:
     if isinstance(error, ModelNotReady):
         plain_body = NotReadyResponse(
             error=str(error),
-            state=error.state,
+            state=ModelState(error.state),
             retry_after_secs=error.retry_after_secs,
             last_error=error.last_error,
         )

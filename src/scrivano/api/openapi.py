@@ -14,6 +14,14 @@ _SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer scv_…`"},
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
+_TOKEN_SCHEME = {
+    "stream_token": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "token",
+        "description": "From `POST /stream-tokens`, for what a browser opens without headers.",
+    }
+}
 _ERROR_MODELS = {
     ErrorFormat.PLAIN: "ErrorResponse",
     ErrorFormat.OPENAI: "OpenAIErrorResponse",
@@ -29,7 +37,7 @@ def complete(document: dict[str, Any], routes: Iterable[PolicyRoute], *, keys: b
     for unused in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(unused, None)
     if keys:
-        document["components"]["securitySchemes"] = _SECURITY_SCHEMES
+        document["components"]["securitySchemes"] = _SECURITY_SCHEMES | _TOKEN_SCHEME
 
 
 def _complete_operation(operation: dict[str, Any], policy: RoutePolicy, *, keys: bool) -> None:
@@ -44,7 +52,8 @@ def _complete_operation(operation: dict[str, Any], policy: RoutePolicy, *, keys:
             if media_type != _JSON and body.get("schema", {}).get("$ref", "").endswith("ErrorResponse"):
                 response["content"] = {_JSON: body}
     if keys:
-        operation["security"] = [] if policy.scopes is None else [{name: []} for name in _SECURITY_SCHEMES]
+        schemes = [*_SECURITY_SCHEMES, *(_TOKEN_SCHEME if policy.stream_token else ())]
+        operation["security"] = [] if policy.scopes is None else [{name: []} for name in schemes]
     for status, description in _errors_of(policy, keys=keys).items():
         responses.setdefault(status, {"description": description, **error_body})
 

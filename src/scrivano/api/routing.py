@@ -6,6 +6,7 @@ A route without a declaration cannot be registered.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -46,13 +47,14 @@ class RoutePolicy:
     """`scopes`: an API key needs one of them (an admin key has all); None: no key is needed.
 
     `event_stream`: the response is a stream of events, which ends when its key is revoked, and counts towards the
-    key's open streams. `takes_recording`: the body may have any size. `probe`: called every few seconds, so neither
-    traced nor logged while it succeeds.
+    key's open streams. `stream_token`: a token in the query may stand for the key. `takes_recording`: the body may have
+    any size. `probe`: called every few seconds, so neither traced nor logged while it succeeds.
     """
 
     scopes: frozenset[KeyScope] | None
     errors: ErrorFormat = ErrorFormat.PLAIN
     event_stream: bool = False
+    stream_token: bool = False
     takes_recording: bool = False
     probe: bool = False
 
@@ -77,7 +79,7 @@ class Router(APIRouter):
     """
 
     def __init__(self, *, tag: str, prefix: str = "", errors: ErrorFormat = ErrorFormat.PLAIN) -> None:
-        super().__init__(prefix=prefix, tags=[tag], route_class=PolicyRoute)
+        super().__init__(prefix=prefix, tags=[tag], route_class=PolicyRoute, generate_unique_id_function=_operation_id)
         self.errors = errors
 
     def requires(
@@ -85,6 +87,7 @@ class Router(APIRouter):
         scope: KeyScope,
         *others: KeyScope,
         event_stream: bool = False,
+        stream_token: bool = False,
         takes_recording: bool = False,
         probe: bool = False,
         errors: ErrorFormat | None = None,
@@ -95,6 +98,7 @@ class Router(APIRouter):
                 scopes=frozenset({scope, *others}),
                 errors=errors or self.errors,
                 event_stream=event_stream,
+                stream_token=stream_token,
                 takes_recording=takes_recording,
                 probe=probe,
             )
@@ -103,6 +107,11 @@ class Router(APIRouter):
     def public(self, *, probe: bool = False) -> Callable[[_Endpoint], _Endpoint]:
         """Declare an endpoint that takes no API key. Goes below the route's decorator."""
         return _declare(RoutePolicy(scopes=None, errors=self.errors, probe=probe))
+
+
+def _operation_id(route: APIRoute) -> str:
+    """Stable and readable, because generated clients name their methods after it: `jobs_submit`."""
+    return re.sub(r"\W", "_", f"{route.tags[0]}_{route.name.strip('_')}")
 
 
 def _declare(policy: RoutePolicy) -> Callable[[_Endpoint], _Endpoint]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from fastapi.responses import Response
 from pydantic import BaseModel, Field, PlainSerializer
 
-from scrivano.domain.job import Job, utc
+from scrivano.domain.job import Job, JobStatus, Priority, Task, utc
+from scrivano.running.model_state import ModelState
 
 __all__ = [
     "ChecksResponse",
@@ -21,6 +22,7 @@ __all__ = [
     "HealthResponse",
     "JobListResponse",
     "JobResponse",
+    "JobSegment",
     "JobSummary",
     "ModelActionResponse",
     "ModelDevice",
@@ -32,8 +34,10 @@ __all__ = [
     "ResponseModel",
     "ServedModelStatus",
     "SpanResponse",
+    "StreamTokenResponse",
     "SubmittedResponse",
     "UploadResponse",
+    "UtcTime",
     "VersionListResponse",
     "VersionResponse",
     "WebhookTestResponse",
@@ -65,7 +69,7 @@ class ErrorResponse(ResponseModel):
 
 class NotReadyResponse(ErrorResponse):
     error: str = Field(examples=["model_not_ready"])
-    state: str = Field(description="`unloaded`, `loading` or `waiting_for_gpu`.", examples=["unloaded"])
+    state: ModelState = Field(description="Not `ready`.", examples=["unloaded"])
     retry_after_secs: int = Field(description="Also in the header `Retry-After`.", examples=[30])
     last_error: str | None = Field(default=None, description="Why the last load failed; only if it did.")
 
@@ -132,8 +136,8 @@ class JobWarning(BaseModel):
 
 class JobSummary(ResponseModel):
     id: str = Field(examples=[EXAMPLE_JOB_ID])
-    status: str = Field(description="`queued`, `running`, `done`, `failed` or `cancelled`.", examples=["done"])
-    task: str = Field(examples=["transcribe"])
+    status: JobStatus = Field(examples=["done"])
+    task: Task = Field(examples=["transcribe"])
     progress: int = Field(description="Percent, 0 to 100.", examples=[100])
     language: str | None = Field(
         description="Null until given or detected. Of a multilingual job that is done: the language spoken longest.",
@@ -148,7 +152,7 @@ class JobSummary(ResponseModel):
     error_code: str | None = Field(default=None, description="Only if the job failed; stable.")
     webhook_url: str | None = Field(default=None, description="Only if one was given.")
     filename: str | None = Field(default=None, description="As uploaded.")
-    priority: str | None = Field(default=None, description="Only if it is not `normal`.", examples=["bulk"])
+    priority: Priority | None = Field(default=None, description="Only if it is not `normal`.", examples=["bulk"])
     model: str | None = Field(default=None, description="Only if it is not the default model.", examples=["small"])
     metadata: dict[str, str] | None = Field(
         default=None, description="As submitted; only if some was.", examples=[{"customer": "42"}]
@@ -172,8 +176,8 @@ class JobSummary(ResponseModel):
     def of(cls, job: Job) -> Self:
         return cls(
             id=job.id,
-            status=job.status.value,
-            task=job.task.value,
+            status=job.status,
+            task=job.task,
             progress=job.progress,
             language=job.language,
             duration_secs=None if job.duration_secs is None else round(job.duration_secs, 3),
@@ -197,7 +201,7 @@ class WaitingFor(BaseModel):
     """What a job waits for while its model is not ready."""
 
     model: str = Field(examples=["large-v3"])
-    state: str = Field(description="`unloaded`, `loading` or `waiting_for_gpu`.", examples=["unloaded"])
+    state: ModelState = Field(description="Not `ready`.", examples=["unloaded"])
     last_error: str | None = Field(default=None, description="Why the last load failed; only if it did.")
     retry_in_secs: int | None = Field(
         default=None, description="When the model is loaded; only if that is known.", examples=[42]
@@ -292,6 +296,11 @@ class UploadResponse(ResponseModel):
     job_id: str | None = Field(description="Null until the upload is complete.", examples=[EXAMPLE_JOB_ID])
 
 
+class StreamTokenResponse(ResponseModel):
+    token: str = Field(description="For the query parameter `token`.", examples=["sct_0f1e2d3c4b5a.1769860800.…"])
+    expires_at: UtcTime = Field(examples=["2026-01-31T12:10:00.000Z"])
+
+
 # Model
 
 
@@ -302,11 +311,11 @@ class ModelDownload(BaseModel):
 
 class ModelDevice(BaseModel):
     gpu: int
-    state: str
+    state: ModelState
 
 
 class ServedModelStatus(ResponseModel):
-    state: str = Field(description="`unloaded`, `loading`, `waiting_for_gpu` or `ready`.")
+    state: ModelState
     model: str | None = Field(default=None, description="Its name.")
     loaded_at: UtcTime | None = Field(default=None, description="Only when ready.")
     vram_needed_mb: int | None = Field(default=None, description="Only while waiting for memory.")
@@ -324,7 +333,7 @@ class ModelStatusResponse(ServedModelStatus):
 
 
 class ModelActionResponse(ResponseModel):
-    status: str = Field(examples=["load_initiated"])
+    status: Literal["load_initiated", "already_ready", "unload_requested"] = Field(examples=["load_initiated"])
 
 
 # Health
@@ -336,7 +345,7 @@ class HealthResponse(ResponseModel):
     vram_total_mb: int | None = Field(examples=[12282])
     model: str = Field(examples=["large-v3"])
     queue_depth: int = Field(description="Jobs that wait; running ones do not count.", examples=[0])
-    model_state: str = Field(examples=["ready"])
+    model_state: ModelState = Field(examples=["ready"])
 
 
 class ChecksResponse(ResponseModel):

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from scrivano.api.long_calls import LongCalls
 from scrivano.auth.keys import ANONYMOUS, Caller
+from scrivano.auth.stream_tokens import StreamTokens
 from scrivano.engines.gpu_memory import GpuMemory
 from scrivano.files.blobs import Blobs
 from scrivano.running.model_event_log import ModelEventLog
@@ -41,6 +42,7 @@ __all__ = [
     "RunnerDep",
     "Services",
     "StoreDep",
+    "StreamTokensDep",
     "SubmissionsDep",
     "WaiterDep",
     "WakeUpsDep",
@@ -71,6 +73,7 @@ class Services:
     long_calls: LongCalls
     wake_ups: WakeUps
     model_log: ModelEventLog
+    stream_tokens: StreamTokens
     metrics: Metrics
     read_gpu: ReadGpu
     models: ServedModels
@@ -107,6 +110,7 @@ ResumableJobsDep = Annotated[ResumableJobs, _part(lambda services: services.resu
 RetriesDep = Annotated[Retries, _part(lambda services: services.retries)]
 RunnerDep = Annotated[Runner, _part(lambda services: services.runner)]
 StoreDep = Annotated[JobStore, _part(lambda services: services.store)]
+StreamTokensDep = Annotated[StreamTokens, _part(lambda services: services.stream_tokens)]
 SubmissionsDep = Annotated[Submissions, _part(lambda services: services.submissions)]
 WaiterDep = Annotated[Waiter, _part(lambda services: services.waiter)]
 WakeUpsDep = Annotated[WakeUps, _part(lambda services: services.wake_ups)]

@@ -36,6 +36,10 @@ class KeyRing:
         """The key with this secret. None: there is none."""
         return verify(self._keys, secret)
 
+    def find_id(self, key_id: str) -> Key | None:
+        """The key with this id. None: there is none."""
+        return next((key for key in self._keys.values() if key.id == key_id), None)
+
     async def changed(self, key: Key) -> None:
         """Wait until this key is revoked or changed."""
         while self._keys.get(key.sha256) == key:

@@ -39,6 +39,10 @@ def serve(
         Path | None, typer.Option(help="Require one of the API keys in this file; see `scrivano keys`.")
     ] = None,
     config: Config = None,
+    dev: Annotated[
+        bool,
+        typer.Option("--dev", help="For front-end development: web pages of this machine, on any port, may call."),
+    ] = False,
     while_stdin_is_open: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Run the server. docs/configuration.md lists all settings; set the others in the environment or with --config."""
@@ -51,7 +55,7 @@ def serve(
         "device": device,
         "api_keys_file": api_keys_file,
     }
-    _run_server(flags, config, while_stdin_is_open)
+    _run_server(flags, config, dev=dev, while_stdin_is_open=while_stdin_is_open)
 
 
 def wyoming(
@@ -73,12 +77,16 @@ def wyoming(
     _run_server(flags, config)
 
 
-def _run_server(flags: Mapping[str, object], config: Path | None, while_stdin_is_open: bool = False) -> None:
+def _run_server(
+    flags: Mapping[str, object], config: Path | None, *, dev: bool = False, while_stdin_is_open: bool = False
+) -> None:
     with exit_on_start_error():
         from scrivano.server.settings import Settings
         from scrivano.telemetry import log as logs
 
         settings = Settings.load(flags, config)
+        if dev:
+            settings = settings.for_development()
         text = settings.log_format == "text" or (settings.log_format == "auto" and sys.stdout.isatty())
         logs.configure(settings.log_level, text=text)
         if while_stdin_is_open:

@@ -154,6 +154,16 @@ class NoKey(ScrivanoError):
         self.shown = shown
 
 
+class InvalidStreamToken(NoKey):
+    """A token in a URL that is not accepted. `reason` continues a sentence: "this stream token …"."""
+
+    code = "invalid_stream_token"
+
+    def __init__(self, reason: str) -> None:
+        ScrivanoError.__init__(self, f"this stream token {reason}: get a new one with POST /stream-tokens")
+        self.shown = True
+
+
 class NotAllowed(ScrivanoError):
     """`scopes`: any one of them is enough."""
 

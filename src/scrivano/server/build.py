@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import socket
 import sys
 import uuid
@@ -21,6 +22,7 @@ from scrivano.api.middleware.request_telemetry import RequestTelemetryOptions
 from scrivano.api.schemas import job_json
 from scrivano.api.services import Services
 from scrivano.auth.key_ring import KeyRing
+from scrivano.auth.stream_tokens import StreamTokens
 from scrivano.domain.job import Job
 from scrivano.engines.gpu_memory import MemoryReader
 from scrivano.files.blobs import Blobs
@@ -138,8 +140,8 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
     keys = KeyRing(settings.api_keys_file) if settings.api_keys_file is not None else None
     # A server with keys has clients that are not trusted with the private network.
     address_policy = AddressPolicy.of(settings.allow_networks, private_by_default=keys is None)
-    secrets = [secret.get_secret_value() for secret in settings.webhook_secret or ()]
-    sender_options = SenderOptions(now=_now, new_id=_new_id, secrets=secrets, emit=emit)
+    webhook_secrets = [secret.get_secret_value() for secret in settings.webhook_secret or ()]
+    sender_options = SenderOptions(now=_now, new_id=_new_id, secrets=webhook_secrets, emit=emit)
     transport = GuardedTransport(address_policy)
     webhooks = WebhookSender(data.jobs, data.outbox, wake_ups, transport, job_json, sender_options)
     model_log = ModelEventLog(lambda: wake_ups.fire(MODEL))
@@ -172,6 +174,8 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
         long_calls=LongCalls(waiter=submission.waiter, keepalive_after_s=settings.sync_keepalive_secs),
         wake_ups=wake_ups,
         model_log=model_log,
+        # They last minutes, so they need not outlive this process.
+        stream_tokens=StreamTokens(secrets.token_bytes(32), _now),
         metrics=metrics,
         read_gpu=lambda: memory.read(settings.cuda_device[0]),
         models=models,

@@ -103,7 +103,7 @@ def _origin(text: str) -> str:
 
     Origins are compared as a whole, so one with a wildcard (`https://*.example.org`) would match no page.
     """
-    if text == "*":
+    if text in ("*", LOOPBACK):
         return text
     found = _ORIGIN.fullmatch(text.rstrip("/").lower())
     if found is None:
@@ -112,6 +112,9 @@ def _origin(text: str) -> str:
     host = host if host.isascii() else host.encode("idna").decode()
     return f"{scheme}://{host}{'' if port == _DEFAULT_PORTS.get(scheme) else port}"
 
+
+# Pages of this machine, on any port.
+LOOPBACK = "loopback"
 
 _ORIGIN = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>\[[0-9a-f:.]+\]|[^/?#@:*\s]+)(?P<port>:\d+)?")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
@@ -241,7 +244,9 @@ class Settings(BaseModel):
         description="Requests need one of the API keys in this file. Unset: anyone who can connect may do everything.",
     )
     cors_origins: Annotated[Origins | None, BeforeValidator(_origins)] = Field(
-        None, description="Web pages of these origins may call the server; `*`: all pages. Unset: none."
+        None,
+        description="Web pages of these origins may call the server; `loopback`: pages of this machine, on any port;"
+        " `*`: all pages. Unset: none.",
     )
     docs: bool = Field(True, description="Serve `/docs` and `/openapi.json`.")
     upload_idle_secs: float = Field(
@@ -300,6 +305,10 @@ class Settings(BaseModel):
         "auto", description="Form of log lines; `auto`: `text` if standard output is a terminal, else `json`."
     )
 
+    def for_development(self) -> Settings:
+        """These settings for `serve --dev`: pages of this machine may call, too."""
+        return self.model_copy(update={"cors_origins": (*(self.cors_origins or ()), LOOPBACK)})
+
     @classmethod
     def load(
         cls,
@@ -348,7 +357,7 @@ _NOUNS: Mapping[Any, str] = {
     bool: "true or false",
     Path: "a path",
     Names: "names, separated by commas",
-    Origins: "origins like https://app.example.org, separated by commas, or *",
+    Origins: "origins like https://app.example.org, separated by commas, loopback, or *",
     Indices: "whole numbers from 0, separated by commas",
     Aliases: "name=model, separated by commas",
     KeepAlive: "name=seconds, separated by commas; 0 seconds: never unloaded",

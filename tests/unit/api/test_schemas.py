@@ -16,6 +16,7 @@ from scrivano.api.schemas import (
     job_json_chunks,
 )
 from scrivano.domain.job import Job, JobStatus, Task
+from scrivano.running.model_state import ModelState
 
 QUEUED = Job(
     id="j1",
@@ -85,6 +86,8 @@ def test_a_list_of_jobs_has_no_segments_and_says_that_it_is_the_last_page() -> N
 
 
 def test_a_model_shows_only_what_is_known_of_it() -> None:
-    status = ModelStatusResponse(state="loading", model="nano", download=ModelDownload(done_bytes=1, total_bytes=None))
+    status = ModelStatusResponse(
+        state=ModelState.LOADING, model="nano", download=ModelDownload(done_bytes=1, total_bytes=None)
+    )
 
     assert json.loads(status.to_json()) == {"state": "loading", "model": "nano", "download": {"done_bytes": 1}}

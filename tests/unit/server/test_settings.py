@@ -75,8 +75,15 @@ def test_networks_are_a_comma_separated_list() -> None:
 @pytest.mark.parametrize("origin", ["https://*.example.org", "https://app.example.org:*", "http://*", "*.example.org"])
 def test_an_origin_that_matches_no_page_is_refused(origin: str) -> None:
     assert message_for({"CORS_ORIGINS": origin}).endswith(
-        "it must be origins like https://app.example.org, separated by commas, or *"
+        "it must be origins like https://app.example.org, separated by commas, loopback, or *"
     )
+
+
+def test_development_adds_the_pages_of_this_machine() -> None:
+    given = Settings.load({}, None, {"CORS_ORIGINS": "https://app.example.org"})
+
+    assert given.for_development().cors_origins == ("https://app.example.org", "loopback")
+    assert Settings.load({}, None, {}).for_development() == Settings.load({}, None, {"CORS_ORIGINS": "loopback"})
 
 
 def test_origins_are_as_browsers_send_them() -> None:

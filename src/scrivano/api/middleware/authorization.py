@@ -8,16 +8,18 @@ import math
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette._utils import get_route_path
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from scrivano.api.errors import error_response, problem_of
-from scrivano.api.routing import policy_of
+from scrivano.api.routing import RoutePolicy, policy_of
 from scrivano.auth.key_ring import KeyRing
 from scrivano.auth.keys import Caller, Key
 from scrivano.auth.keys import Scope as KeyScope
 from scrivano.auth.rate_limiter import RateLimiter
-from scrivano.domain.errors import LimitReached, NoKey, NotAllowed, ScrivanoError
+from scrivano.auth.stream_tokens import StreamTokens
+from scrivano.domain.errors import InvalidStreamToken, LimitReached, NoKey, NotAllowed, ScrivanoError
 
 __all__ = ["Authorization", "presented_key"]
 
@@ -26,13 +28,17 @@ logger = logging.getLogger(__name__)
 # `Retry-After` of the limit on open streams: it ends when the client closes one, so any figure is a guess.
 STREAM_RETRY_S = 30
 
+# The query parameter of a stream token.
+TOKEN_PARAMETER = "token"
+
 
 class Authorization:
     """ASGI middleware. Puts the `Caller` into the request's state, or sends an error response instead of the route."""
 
-    def __init__(self, app: ASGIApp, ring: KeyRing, rate_limiter: RateLimiter) -> None:
+    def __init__(self, app: ASGIApp, ring: KeyRing, tokens: StreamTokens, rate_limiter: RateLimiter) -> None:
         self._app = app
         self._ring = ring
+        self._tokens = tokens
         self._rate_limiter = rate_limiter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -40,7 +46,7 @@ class Authorization:
             await self._app(scope, receive, send)
             return
         try:
-            key = self._authorize(scope, policy.scopes)
+            key = self._authorize(scope, policy, policy.scopes)
             scope.setdefault("state", {})["caller"] = Caller.with_key(key)
             if policy.event_stream:
                 with self._counted_stream(key):
@@ -50,20 +56,33 @@ class Authorization:
         except _Refused as refused:
             await error_response(policy.errors, problem_of(refused.error))(scope, receive, send)
 
-    def _authorize(self, scope: Scope, scopes: Collection[KeyScope]) -> Key:
+    def _authorize(self, scope: Scope, policy: RoutePolicy, scopes: Collection[KeyScope]) -> Key:
         """Raises `_Refused`."""
-        secret = presented_key(Headers(scope=scope))
-        key = self._ring.find(secret) if secret else None
-        if key is None:
+        try:
+            key = self._find_key(scope, policy)
+        except NoKey as error:
             client = scope.get("client") or ("unknown",)
             logger.info("request refused: no known API key", extra={"client": client[0], "path": scope["path"]})
-            raise _Refused(NoKey(shown=bool(secret)))
+            raise _Refused(error) from error
         wait_s = self._rate_limiter.take(key.id, key.limits.requests_per_minute)
         if wait_s:
             allowed = f"this API key may make {key.limits.requests_per_minute} requests a minute"
             raise _Refused(LimitReached(f"{allowed}; try again after Retry-After seconds", math.ceil(wait_s)))
         if not key.may(scopes):
             raise _Refused(NotAllowed(sorted(scopes)))
+        return key
+
+    def _find_key(self, scope: Scope, policy: RoutePolicy) -> Key:
+        """Raises `NoKey`. A key in the header has precedence over a token in the query."""
+        secret = presented_key(Headers(scope=scope))
+        token = QueryParams(scope["query_string"]).get(TOKEN_PARAMETER) if policy.stream_token else None
+        if not secret and token:
+            key = self._ring.find_id(self._tokens.key_id(token, get_route_path(scope)))
+            if key is None:
+                raise InvalidStreamToken("is of an API key that was revoked")
+            return key
+        if not secret or (key := self._ring.find(secret)) is None:
+            raise NoKey(shown=bool(secret))
         return key
 
     @contextmanager

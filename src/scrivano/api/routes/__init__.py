@@ -2,16 +2,29 @@
 
 Modules, each may import only those below it:
 
-    docs         `/docs`: Swagger UI and the OpenAPI document
-    uploads      `/uploads`: resumable uploads (tus)
-    events       `/jobs/{id}/stream`: follow a job
-    audio        `/jobs/{id}/audio`: the recording
-    versions     `/jobs/{id}/versions`: versions of a job, and their differences
-    transcripts  `/jobs/{id}/transcript`: the transcript as a file
-    jobs         `/jobs`: submit, read, cancel, retry and delete jobs
-    models       `/model`: state, load, unload, events
-    webhooks     `/webhooks`: deliveries, redelivery, test
-    health       `/health`, probes and metrics
+    docs           `/docs`: Swagger UI and the OpenAPI document
+    uploads        `/uploads`: resumable uploads (tus)
+    events         `/jobs/{id}/stream`: follow a job
+    audio          `/jobs/{id}/audio`: the recording
+    stream_tokens  `/stream-tokens`: tokens for URLs that a browser opens without headers
+    versions       `/jobs/{id}/versions`: versions of a job, and their differences
+    transcripts    `/jobs/{id}/transcript`: the transcript as a file
+    jobs           `/jobs`: submit, read, cancel, retry and delete jobs
+    models         `/model`: state, load, unload, events
+    webhooks       `/webhooks`: deliveries, redelivery, test
+    health         `/health`, probes and metrics
 """
 
-__all__ = ["audio", "docs", "events", "health", "jobs", "models", "transcripts", "uploads", "versions", "webhooks"]
+__all__ = [
+    "audio",
+    "docs",
+    "events",
+    "health",
+    "jobs",
+    "models",
+    "stream_tokens",
+    "transcripts",
+    "uploads",
+    "versions",
+    "webhooks",
+]

@@ -38,7 +38,7 @@ router = Router(tag="jobs")
         416: {"model": ErrorResponse, "description": "The recording has no such part."},
     },
 )
-@router.requires(KeyScope.READ)
+@router.requires(KeyScope.READ, stream_token=True)
 async def audio(
     job_id: JobId,
     store: StoreDep,

@@ -38,7 +38,7 @@ BATCH_SIZE = 100
         **errors(404),
     },
 )
-@router.requires(Scope.READ, event_stream=True)
+@router.requires(Scope.READ, event_stream=True, stream_token=True)
 async def stream(
     job_id: JobId,
     store: StoreDep,

@@ -46,7 +46,7 @@ def health(runner: RunnerDep, store: StoreDep, models: ModelsDep, read_gpu: Read
         vram_total_mb=memory.total_mb if memory else None,
         model=models[0],
         queue_depth=store.queue_depth(),
-        model_state=runner.model.life.state.value,
+        model_state=runner.model.life.state,
     ).response()
 
 

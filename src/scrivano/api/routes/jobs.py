@@ -84,7 +84,7 @@ async def submit(
     responses={400: {"model": ErrorResponse}},
 )
 @router.requires(Scope.READ)
-def list_jobs(
+def list_(
     store: StoreDep,
     caller: CallerDep,
     status: Annotated[JobStatus | None, Query(description="Only jobs with this status.")] = None,
@@ -143,7 +143,7 @@ def _waiting_for(job: Job, runner: Runner) -> WaitingFor | None:
         return None
     return WaitingFor(
         model=name,
-        state=life.state.value,
+        state=life.state,
         last_error=life.last_error,
         retry_in_secs=retry_in_secs(life, now=time.monotonic()),
     )

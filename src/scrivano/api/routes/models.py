@@ -57,7 +57,7 @@ def _status(runner: Runner, name: str) -> dict[str, Any]:
     model = runner.models[name]
     life = model.life
     fields: dict[str, Any] = {
-        "state": life.state.value,
+        "state": life.state,
         "model": name,
         "loaded_at": life.loaded_at if life.state is ModelState.READY else None,
         "last_error": life.last_error,
@@ -66,7 +66,7 @@ def _status(runner: Runner, name: str) -> dict[str, Any]:
     if life.state is ModelState.WAITING_FOR_GPU:
         fields |= waiting(life, now=time.monotonic())
     if len(model.devices) > 1:
-        fields["devices"] = [ModelDevice(gpu=gpu, state=state.value) for gpu, state in model.devices.items()]
+        fields["devices"] = [ModelDevice(gpu=gpu, state=state) for gpu, state in model.devices.items()]
     return fields
 
 
@@ -113,7 +113,7 @@ def unload(runner: RunnerDep, models: ModelsDep, model: ModelName = None) -> Res
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": MODEL_STREAM_EXAMPLE}}}
     },
 )
-@router.requires(Scope.READ, Scope.SUBMIT, event_stream=True)
+@router.requires(Scope.READ, Scope.SUBMIT, event_stream=True, stream_token=True)
 async def events(
     model_log: ModelLogDep,
     wake_ups: WakeUpsDep,

@@ -197,8 +197,10 @@ def test_the_documentation_says_what_each_route_needs(app: FastAPI) -> None:
     document = app.openapi()
     submit = document["paths"]["/jobs"]["post"]
 
-    assert set(document["components"]["securitySchemes"]) == {"bearer", "key"}
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "key", "stream_token"}
     assert submit["security"] == [{"bearer": []}, {"key": []}]
+    stream = document["paths"]["/jobs/{job_id}/stream"]["get"]
+    assert stream["security"] == [{"bearer": []}, {"key": []}, {"stream_token": []}]
     assert {"401", "403", "408", "429"} <= set(submit["responses"])
     assert document["paths"]["/health"]["get"]["security"] == []
     assert "401" not in document["paths"]["/health"]["get"]["responses"]
@@ -311,3 +313,81 @@ def test_a_body_without_a_recording_must_be_small(app: FastAPI, keys: Path) -> N
         answer = client.post("/settings", headers=admin, content=iter([b"a" * 1_000_000] * 3))
 
     assert (answer.status_code, set(answer.json())) == (413, {"error"})
+
+
+# Stream tokens
+
+
+def test_a_stream_token_stands_for_its_key_at_one_job(app: FastAPI, keys: Path, reader: dict[str, str]) -> None:
+    owner, other = new_key(keys, Scope.READ, Scope.SUBMIT), new_key(keys, Scope.READ, Scope.SUBMIT)
+    with TestClient(app) as client:
+        until(lambda: client.get("/jobs", headers=other).status_code == 200)  # the new keys are known
+        form: dict[str, Any] = {"files": {"audio": ("a", b"no recording")}, "data": {"queue": "true"}}
+        mine, second = (client.post("/jobs", headers=owner, **form).json()["job_id"] for _ in range(2))
+        until(lambda: client.get(f"/jobs/{mine}", headers=owner).json()["status"] == "failed")
+        answer = client.post("/stream-tokens", headers=owner, json={"job_id": mine})
+        token = {"token": answer.json()["token"]}
+
+        assert (answer.status_code, answer.headers["Cache-Control"]) == (201, "no-store")
+        assert client.get(f"/jobs/{mine}/stream", params=token).status_code == 200
+        assert client.get(f"/jobs/{mine}/audio", params=token).content == b"no recording"
+        for path in (f"/jobs/{second}/stream", f"/jobs/{second}/audio", "/model/events", f"/jobs/{mine}", "/jobs"):
+            refused = client.get(path, params=token)
+            assert refused.status_code == 401, path
+        assert client.delete(f"/jobs/{mine}", params=token).status_code == 401
+        assert client.post("/stream-tokens", headers=other, json={"job_id": mine}).status_code == 404
+        assert client.post("/stream-tokens", params=token, json={"job_id": mine}).status_code == 401
+        wrong = client.get(f"/jobs/{mine}/stream", params={"token": "sct_x"})
+        assert (wrong.status_code, "POST /stream-tokens" in wrong.json()["error"]) == (401, True)
+
+
+def test_a_stream_token_ends_with_its_key(app: FastAPI, keys: Path, reader: dict[str, str]) -> None:
+    from scrivano.auth.keys import remove_key
+
+    new_key(keys, Scope.READ)
+    with TestClient(app) as client:
+        token = {"token": client.post("/stream-tokens", headers=reader).json()["token"]}
+        remove_key(keys, "key 0")
+        until(lambda: client.get("/jobs", headers=reader).status_code == 401)
+        refused = client.get("/model/events", params=token)
+
+    assert (refused.status_code, "revoked" in refused.json()["error"]) == (401, True)
+
+
+def test_the_life_of_a_stream_token_is_limited(app: FastAPI, reader: dict[str, str]) -> None:
+    with TestClient(app) as client:
+        for secs, status in [(9, 400), (10, 201), (3600, 201), (3601, 400)]:
+            answer = client.post("/stream-tokens", headers=reader, json={"expires_in_secs": secs})
+            assert answer.status_code == status
+
+
+def test_without_keys_a_stream_token_is_issued_and_ignored(tmp_path: Path) -> None:
+    with built(data_dir=tmp_path) as app, TestClient(app) as client:
+        assert client.post("/stream-tokens").status_code == 201
+        assert client.post("/stream-tokens", json={"job_id": "x"}).status_code == 404
+        assert client.get("/jobs", params={"token": "anything"}).status_code == 200
+
+
+# Pages of this machine
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        ("http://localhost:5173", True),
+        ("http://localhost", True),
+        ("https://127.0.0.1:3000", True),
+        ("http://[::1]:8000", True),
+        ("http://app.localhost:5173", True),
+        ("http://localhost.example.org", False),
+        ("http://localhost:5173.example.org", False),
+        ("http://127.0.0.1.example.org", False),
+        ("http://192.168.1.2:5173", False),
+        ("null", False),
+    ],
+)
+def test_loopback_allows_pages_of_this_machine(app: FastAPI, origin: str, allowed: bool) -> None:
+    with TestClient(create_app(app.state.services, options=HttpOptions(origins=["loopback"]))) as client:
+        answer = client.get("/health", headers={"Origin": origin})
+
+    assert answer.headers.get("Access-Control-Allow-Origin") == (origin if allowed else None)
