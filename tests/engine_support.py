@@ -20,7 +20,7 @@ from scrivano.engines.catalog import NANO_FOLDER
 
 RECORDINGS = Path(__file__).parent / "data" / "recordings"
 RATE = 16_000
-TIMEOUT_S = 60.0
+TIMEOUT_S = 240.0
 
 __all__ = ["NANO_FOLDER", "RATE", "RECORDINGS", "TIMEOUT_S", "Wire", "described", "prepared", "samples", "worker"]
 

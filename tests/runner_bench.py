@@ -18,6 +18,7 @@ from served import until
 from scrivano.domain.job import Job, JobStatus, Task
 from scrivano.engines.gpu_memory import GpuMemory
 from scrivano.files.blobs import Blobs
+from scrivano.files.disk_space import DiskSpace
 from scrivano.running.engine_pool import ModelSpec, PoolOptions
 from scrivano.running.job_runs import JobRunOptions
 from scrivano.running.model_state import Life, ModelState, Policy
@@ -103,11 +104,18 @@ TEXTS = ["from 0", f"from {20 * SECOND}", f"from {40 * SECOND}"]
 
 @contextmanager
 def bench(
-    folder: Path, *, options: Mapping[str, Any] | None = None, free_mb: int = 8000, **orders: object
+    folder: Path,
+    *,
+    options: Mapping[str, Any] | None = None,
+    free_mb: int = 8000,
+    store_type: type[JobStore] = JobStore,
+    disk_space: DiskSpace | None = None,
+    **orders: object,
 ) -> Iterator[Bench]:
     database = Database.open(folder / "scrivano.db")
-    store = JobStore(database, Outbox(database, now), now)
-    blobs, memory, announced = Blobs(folder), ScriptedMemory(free_mb), list[tuple[str, Mapping[str, Any]]]()
+    store = store_type(database, Outbox(database, now), now)
+    blobs, memory = Blobs(folder, disk_space=disk_space), ScriptedMemory(free_mb)
+    announced = list[tuple[str, Mapping[str, Any]]]()
     changes = dict(options or {})
     spec = ModelSpec(
         name="usual", policy=changes.pop("policy", Policy(poll_interval_s=0.2, unload_hold_s=0.2)), needed_mb=4000
@@ -119,7 +127,7 @@ def bench(
     )
     pool_names = ("limits", "batch_size", "in_flight", "urgent_slot", "models", "gpus")
     pool_changes = {name: changes.pop(name) for name in pool_names if name in changes}
-    job_names = ("decoding", "jobs_open", "keep_audio")
+    job_names = ("decoding", "jobs_open", "keep_audio", "put_off_s")
     job_changes = {name: changes.pop(name) for name in job_names if name in changes}
     defaults = RunnerOptions(
         media_command=[sys.executable, str(CHILDREN / "media.py")],

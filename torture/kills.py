@@ -139,6 +139,7 @@ class Torture:
         try:
             while (given := self.report.blows.total()) < self._plan.kills:
                 self._lot.shuffle(cells)
+                cells.sort(key=self._blows_of)  # after a miss the same cell is tried again before others have two
                 for victim, blow in cells[: self._plan.kills - given]:
                     time.sleep(self._lot.uniform(0, self._plan.calm_s))
                     if self._hit(victim, blow):
@@ -151,6 +152,9 @@ class Torture:
             self._server.stop()
         self._judge_store()
         return self.report
+
+    def _blows_of(self, cell: tuple[str, Signals]) -> int:
+        return self.report.blows[cell[0], cell[1].name]
 
     def _url(self) -> str:
         return self._server.url
@@ -236,9 +240,8 @@ class Torture:
                 ended_at.append(datetime.fromisoformat(job["completed_at"]))
         _patiently(lambda: self._load.acknowledged.keys() <= self._hooks.messages.keys())
         self._judge_calls()
-        self.report.first_s = [
-            min((end - restart).total_seconds() for end in ended_at if end > restart) for restart in self._restarted
-        ]
+        later = [[end - restart for end in ended_at if end > restart] for restart in self._restarted]
+        self.report.first_s = [min(ends).total_seconds() for ends in later if ends]
 
     def _judge_calls(self) -> None:
         for job_id in self._load.acknowledged:
@@ -269,7 +272,7 @@ COUNTED = {
 }
 
 
-def _patiently(look: Callable[[], Any], timeout_s: float = 20.0) -> Any:
+def _patiently(look: Callable[[], Any], timeout_s: float = 60.0) -> Any:
     """Call `look` until its result is true or the time is over. Returns the last result."""
     deadline = time.monotonic() + timeout_s
     while not (found := look()) and time.monotonic() < deadline:

@@ -1,7 +1,7 @@
 """A scripted media process: the bytes of the recording are its orders, as JSON.
 
-`chunks`: [start, end] of each chunk in samples. `then`: end (default), error, crash, hang, silent, nonsense.
-`crashes`: how many starts crash before one follows `then`; a file counts them.
+`chunks`: [start, end] of each chunk in samples. `then`: end (default), error, full, crash, hang, silent, nonsense.
+`crashes`, `full`: how many starts crash, or find the disk full, before one follows `then`; a file counts them.
 """
 
 import json
@@ -35,11 +35,15 @@ def work(_: None) -> int:
         then = orders.get("then", "end")
         if starts.stat().st_size <= orders.get("crashes", 0):
             then = "crash"
+        if starts.stat().st_size <= orders.get("full", 0):
+            then = "full"
         match then:
             case "end":
                 send(type="end", duration=seconds, chunks=len(orders.get("chunks", [])))
             case "error":
                 send(type="error", code="not_media", message="ordered to refuse")
+            case "full":
+                send(type="error", code="storage_full", message="ordered to be full")
             case "crash":
                 os.kill(os.getpid(), signal.SIGSEGV)
             case "hang":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -18,7 +19,7 @@ from scrivano.domain.job import Job, JobStatus, Priority
 from scrivano.domain.transcript import Segment
 from scrivano.files.blobs import Blobs
 from scrivano.processes.child import Child, Exited
-from scrivano.processes.messages import MediaMessage, Prepared, Preparing
+from scrivano.processes.messages import MediaMessage, PreparationFailed, Prepared, Preparing
 from scrivano.running import job_run
 from scrivano.running.chunk_run import ResultCodec
 from scrivano.running.engine_pool import BatchLost, BatchOutcome, BatchRefused, BatchResults, EnginePool
@@ -39,18 +40,20 @@ LEASE_S = 60.0
 # Media children at work at once, not counting those of less urgent jobs.
 PREPARATIONS = 2
 
-# A job that met a full disk starts again after this time.
-PUT_OFF_S = 5.0
+# A job that has met a full disk in so many attempts fails: its preparation may take the very space that its end needs.
+FULL_DISK_TRIES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRunOptions:
     """`decoding`: the options of the server. `jobs_open`: how many jobs of a model may run at once, not counting less
-    urgent ones. `keep_audio`: done and cancelled jobs keep their upload."""
+    urgent ones. `keep_audio`: done and cancelled jobs keep their upload. `put_off_s`: what met a full disk starts again
+    after this time."""
 
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
     jobs_open: int = 16
     keep_audio: bool = False
+    put_off_s: float = 5.0
 
 
 Write = StoreChunk | StorePlan | job_run.CountCrash | Decoded | Publish | Fail
@@ -81,6 +84,8 @@ class JobRuns:
         self._preparing: dict[str, MediaProcess] = {}
         self._writes: list[tuple[JobRun, Write]] = []
         self._renew_at = 0.0
+        # How many attempts at a job have met a full disk.
+        self._full_disks: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -119,6 +124,7 @@ class JobRuns:
         if keep_files:
             return
         self._queue.remove(job_id)
+        self._full_disks.pop(job_id, None)
         if run is not None:
             self._blobs.delete_prepared(job_id, run.job.attempt)
         if self._upload_is_spent(job_id, status):
@@ -149,7 +155,10 @@ class JobRuns:
             if isinstance(message, Prepared):
                 del self._preparing[job_id]
                 self._emit(StageEnded(job_id, "prepare", time.monotonic() - process.started_at))
-            if not isinstance(message, Preparing):
+            if isinstance(message, PreparationFailed) and message.code == StorageFull.code:
+                self._blobs.disk_space.release()
+                self._disk_is_full(self._runs[job_id], message.message)
+            elif not isinstance(message, Preparing):
                 self._step(self._runs[job_id], message)
 
     def media_exited(self, exited: Exited[MediaMessage]) -> None:
@@ -241,12 +250,13 @@ class JobRuns:
             try:
                 self._write(writes)
             except StorageFull:
-                # The reserve may have been released meanwhile. Nothing of the first try was kept, so try once more.
+                # Nothing of the first try was kept. Meanwhile the reserve may have been released; the prepared audio of
+                # jobs that end is not needed any more.
+                self._delete_prepared_of_ended(writes)
                 self._write(writes)
         except StorageFull as error:
             for run in _runs_of(writes):
-                logger.error("job put off: %s", error, extra=_about(run))
-                self._put_off(run)
+                self._disk_is_full(run, str(error))
         except Exception as error:
             if len(runs := _runs_of(writes)) > 1:  # find the one at fault
                 for run in runs:
@@ -327,12 +337,39 @@ class JobRuns:
         except Exception:  # not even the failure can be stored
             self._put_off(run)
 
+    # A full disk -----------------------------------------------------------------------------------------------
+
+    def _disk_is_full(self, run: JobRun, reason: str) -> None:
+        """Try the job again a little later, and fail it if that does not help."""
+        job_id = run.job.id
+        self._full_disks[job_id] += 1
+        if self._full_disks[job_id] < FULL_DISK_TRIES:
+            logger.error("job put off: %s", reason, extra=_about(run))
+            self._put_off(run)
+            return
+        self._end_attempt(run)
+        advice = f"free some and try the job again (POST /jobs/{job_id}/retry)"
+        self._fail(run, Fail(StorageFull.code, f"the server has no disk space for this job; {advice}"))
+
     def _put_off(self, run: JobRun) -> None:
         """End the attempt; what it has stored remains, and the next one starts a little later."""
+        self._end_attempt(run)
+        self.put_off(run.job)
+
+    def put_off(self, job: Job) -> None:
+        """The job does not run; start it a little later."""
+        self._queue.put_off(job, time.monotonic() + self._options.put_off_s)
+
+    def _end_attempt(self, run: JobRun) -> None:
         self.close(run.job.id, keep_files=True)
         with suppress(OSError):
             self._blobs.delete_prepared(run.job.id)  # it is made again, and may be what filled the disk
-        self._queue.put_off(run.job, time.monotonic() + PUT_OFF_S)
+
+    def _delete_prepared_of_ended(self, writes: Sequence[tuple[JobRun, Write]]) -> None:
+        for run, write in writes:
+            if isinstance(write, Publish | Fail):
+                with suppress(OSError):
+                    self._blobs.delete_prepared(run.job.id)
 
     def known_text(self, chunks: Sequence[StoredChunk], duration: float) -> tuple[Segment, ...]:
         """The text of stored chunks, as the transcript would be if nothing followed. Callable from any thread."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
-from scrivano.domain.errors import StorageFull
+from scrivano.domain.errors import JobNotFound, StorageFull
 from scrivano.domain.job import Job
 from scrivano.domain.transcript import Segment
 from scrivano.engines.gpu_memory import MemoryReader
@@ -35,9 +35,6 @@ from scrivano.telemetry.events import Emit, JobStarted, ignore
 __all__ = ["Runner", "RunnerOptions"]
 
 logger = logging.getLogger(__name__)
-
-# After the disk was full, engines get no new batch for so long.
-FULL_DISK_PAUSE_S = 5.0
 
 # Deadlines are checked at least this often.
 POLL_INTERVAL_S = 1.0
@@ -218,7 +215,7 @@ class Runner:
             self._turn()
         except StorageFull as error:
             logger.error("%s", error)
-            self._pause_until = time.monotonic() + FULL_DISK_PAUSE_S
+            self._pause_until = time.monotonic() + self._options.jobs.put_off_s
 
     def _turn(self) -> None:
         self._turned_at = time.monotonic()
@@ -275,14 +272,22 @@ class Runner:
     def _start_jobs(self, ready: Sequence[str]) -> None:
         """Start waiting jobs of models that are ready, as many as are admitted."""
         for job in self._queue.due(time.monotonic()):
-            self._store.release(job.id, job.attempt)
-            self._queue.resume(job)
+            self._resume(job)
         for model in ready:
             while not self._admits_nothing and self._queue.has_any(model):
                 job_id = self._queue.take(model, self._jobs.admitted(model))
                 if job_id is None:
                     break
                 self._start_job(job_id, model)
+
+    def _resume(self, job: Job) -> None:
+        """Queue a job again that was put off. With the disk still full it stays put off."""
+        try:
+            self._store.release(job.id, job.attempt)
+        except StorageFull:
+            self._jobs.put_off(job)
+            raise
+        self._queue.resume(job)
 
     @property
     def _admits_nothing(self) -> bool:
@@ -293,7 +298,12 @@ class Runner:
         return self._draining or (self._blobs.disk_space.short and len(self._jobs) > 0)
 
     def _start_job(self, job_id: str, model: str) -> None:
-        job = self._store.claim(job_id, LEASE_S)
+        try:
+            job = self._store.claim(job_id, LEASE_S)
+        except StorageFull:
+            with suppress(JobNotFound):
+                self._jobs.put_off(self._store.get_job(job_id))
+            raise
         if job is None:  # cancelled while it waited
             return
         waited_s = (self._now() - job.created_at).total_seconds() if job.attempt == 1 else None

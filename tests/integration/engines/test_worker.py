@@ -51,7 +51,7 @@ def test_load_decode_close(recording: dict[str, Any]) -> None:
 def test_a_decode_beside_another_one_does_not_wait_for_it(recording: dict[str, Any]) -> None:
     with worker() as child:
         child.load()
-        child.send(decode(*[recording] * 60, request_id=1))
+        child.send(decode(*[recording] * 16, request_id=1))
         child.send(decode(recording, request_id=2, urgent=True))
         first, second = child.receive(), child.receive()
 
