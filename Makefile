@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-virtualenv
 
-.PHONY: demo serve test check schemathesis hostile lock bench gpu-check torture powercut soak nano clean
+.PHONY: demo serve test test-slow check schemathesis hostile lock bench gpu-check torture powercut soak nano clean
 
 demo: $(VENV)/run.stamp
 	$(BIN)/scrivano demo
@@ -15,7 +15,11 @@ serve: $(VENV)/run.stamp
 	$(BIN)/scrivano serve
 
 test: $(VENV)/dev.stamp
-	$(PYTEST)
+	$(PYTEST) -m "not slow"
+
+# What takes minutes: hostile files, crashes and kills of a whole server, a browser.
+test-slow: $(VENV)/dev.stamp
+	$(PYTEST) -m slow
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .

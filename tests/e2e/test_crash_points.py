@@ -19,6 +19,8 @@ from store_support import Clock, add, dump, new_job, next_schema, opened
 from scrivano.store import migrations
 from torture.receiver import Receiver, receiver
 
+pytestmark = pytest.mark.slow
+
 CRASHING = Path(__file__).parent.parent / "children" / "crashing.py"
 SECRET = "whsec_" + "dG9ydHVyZSB0b3J0dXJlIHRvcnR1cmUgdG9ydHVyZQ=="
 ORDERS = json.dumps({"chunks": [[0, 160_000], [160_000, 320_000], [320_000, 480_000]]}).encode()

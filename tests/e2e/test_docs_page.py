@@ -10,6 +10,8 @@ import pytest
 from browser import CHROMEDRIVER, CHROMIUM, OFFLINE, Browser, browser
 from served import DATA, Served, served, until
 
+pytestmark = pytest.mark.slow
+
 RECORDING = DATA / "en-exact-0.flac"
 
 OPERATION = """

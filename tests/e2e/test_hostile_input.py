@@ -20,6 +20,8 @@ from hostile import Trap, hostile_files, references, spoiled_files
 from media_files import KINDS, repeated, samples, spoken
 from served import CATALOG, DATA, Served, served, text_of, until
 
+pytestmark = pytest.mark.slow
+
 CLIP = "en-exact-0.flac"
 ALL = os.environ.get("HOSTILE") == "all"
 PLACES, STEP = (40, 1) if ALL else (1, 4)

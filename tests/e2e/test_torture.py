@@ -10,6 +10,7 @@ from torture.kills import BLOWS, VICTIMS, Plan, clips, torture
 from torture.soak import Trend, soak, trend
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_every_victim_survives_every_blow(tmp_path: Path) -> None:
     plan = Plan(kills=len(VICTIMS) * len(BLOWS), seed=3, stop_s=0.3, calm_s=0.3, open_jobs=6)

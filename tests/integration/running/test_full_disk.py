@@ -47,9 +47,9 @@ class FullDisk(JobStore):
         self._check("store_results")
         return super().store_results(decoded)
 
-    def publish_done(self, job_id: str, attempt: int, segments: bytes, **more: Any) -> bool:
+    def publish_done(self, job_id: str, attempt: int, segments_json: bytes, **more: Any) -> bool:
         self._check("publish_done")
-        return super().publish_done(job_id, attempt, segments, **more)
+        return super().publish_done(job_id, attempt, segments_json, **more)
 
     def publish_failed(self, job_id: str, attempt: int | None, code: str, message: str) -> bool:
         self._check("publish_failed")
