@@ -12,6 +12,7 @@ Packages, each may import only those below it:
     media         any recording to 16 kHz mono, speech and chunks; a child process
     engines       speech models; a child process
     processes     child processes and the typed messages that they exchange
+    watch         a folder whose recordings are transcribed as they arrive
     text          chunk results to clean segments, subtitles and file formats
     comparison    two texts of one recording, word by word
     webhooks      sign and deliver webhook calls, and retry them

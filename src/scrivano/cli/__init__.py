@@ -1,6 +1,7 @@
 """The commands. `transcribe`, `doctor` and `demo` use the client, with a running server or a temporary one.
 
-May import: auth, backup, client, domain, engines, files, server, telemetry, text.
+May import: auth, backup, client, domain, engines, files, server, telemetry, text,
+watch.
 
 Modules, each may import only those below it:
 
@@ -11,11 +12,13 @@ Modules, each may import only those below it:
     keys              `keys`: create, list and revoke API keys
     models            `models`: list, download and remove models
     serve             `serve` and `wyoming`: run the server
+    watch             `watch`: transcribe the recordings of a folder as they arrive
     transcribe        `transcribe`: its options, its files and its server
     checks            what `doctor` checks
     transcription     submit files, show progress, write transcripts
     model_download    download a model, from where an earlier download stopped
     model_cache       the models in the hub's cache, and what the hub has of a model
+    remote_transcriber  a server elsewhere, as the watcher uses it
     temporary_server  a server for the duration of one command
     console           error messages and exit codes
 """

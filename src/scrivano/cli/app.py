@@ -18,6 +18,7 @@ from scrivano.cli.keys import keys
 from scrivano.cli.models import models
 from scrivano.cli.serve import serve, wyoming
 from scrivano.cli.transcribe import transcribe
+from scrivano.cli.watch import watch
 
 __all__ = ["main"]
 
@@ -31,7 +32,7 @@ def main() -> None:
         pretty_exceptions_enable=False,
     )
     app.callback()(_global_options)
-    for command in (serve, wyoming, transcribe, backup, restore, migrate, doctor, demo):
+    for command in (serve, wyoming, transcribe, watch, backup, restore, migrate, doctor, demo):
         app.command()(command)
     for group in (models, keys):
         app.add_typer(group)

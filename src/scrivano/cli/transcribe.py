@@ -17,18 +17,9 @@ import typer
 
 from scrivano.cli.console import ExitCode, fail, stderr_console
 from scrivano.domain.errors import StartError
+from scrivano.domain.file_endings import RECORDING_ENDINGS
 
-__all__ = ["transcribe"]
-
-
-# Endings of the recordings that are looked for in a folder. A file that is named itself may have any name.
-# fmt: off
-ENDINGS = frozenset((
-    ".3gp", ".aac", ".aif", ".aiff", ".amr", ".ape", ".asf", ".au", ".avi", ".caf", ".flac", ".flv",
-    ".m2ts", ".m4a", ".m4b", ".m4v", ".mka", ".mkv", ".mov", ".mp2", ".mp3", ".mp4", ".mpeg", ".mpg",
-    ".mts", ".oga", ".ogg", ".ogv", ".opus", ".ts", ".wav", ".webm", ".wma", ".wmv", ".wv",
-))
-# fmt: on
+__all__ = ["Format", "Profile", "Task", "chosen_server", "transcribe"]
 
 
 # The values are listed here once more, because `text.formats` is slow to import; a test compares the two.
@@ -103,7 +94,7 @@ def transcribe(
         profile=None if profile is None else profile.value,
     )
     try:
-        with _recordings(files) as recordings, _server(server, model) as url:
+        with _recordings(files) as recordings, chosen_server(server, model) as url:
             failed = transcribe_all(url, recordings, options, stderr_console(), api_key=api_key)
     except StartError as error:
         fail(str(error), ExitCode.NO_SERVER)
@@ -120,10 +111,14 @@ def _recordings_in(folder: str) -> list[str]:
         paths = sorted(Path(folder).iterdir())
     except OSError as error:
         fail(f"cannot read the folder {folder} ({error.strerror})")
-    found = [str(path) for path in paths if path.suffix.lower() in ENDINGS and path.is_file() and path.name[0] != "."]
+    found = [str(path) for path in paths if _is_recording(path)]
     if not found:
         fail(f"no recordings in the folder {folder}: name the files themselves if their names have unusual endings")
     return found
+
+
+def _is_recording(path: Path) -> bool:
+    return path.suffix.lower() in RECORDING_ENDINGS and path.is_file() and not path.name.startswith(".")
 
 
 def _check_outputs(names: Sequence[str], folder: Path, format: str, *, force: bool) -> None:
@@ -161,7 +156,7 @@ def _recordings(names: Sequence[str]) -> Iterator[list[Path]]:
 
 
 @contextmanager
-def _server(url: str | None, model: str | None) -> Iterator[str]:
+def chosen_server(url: str | None, model: str | None) -> Iterator[str]:
     """The given server, or this user's running server if it has the model, or a temporary one. Raises `StartError`."""
     from scrivano.cli.temporary_server import temporary_server
     from scrivano.cli.transcription import find_server

@@ -259,6 +259,7 @@ class Client:
         options: Mapping[str, Any] | None = None,
         webhook_url: str | None = None,
         queue: bool | None = None,
+        idempotency_key: str | None = None,
         wait_for_model: bool = True,
         model_timeout_s: float = 1800.0,
     ) -> str:
@@ -271,6 +272,7 @@ class Client:
         `prompt`: text that precedes the recording. `hotwords`: words to expect. `audio_track`: a number, from 0, or a
         language. `languages`: those that may be detected. `multilingual=True`: each segment has its own language.
         `model`: one of the served ones. `options`: more fields of `POST /jobs`, such as `{"beam_size": 1}`.
+        `idempotency_key`: a second submission with the same key gets the job of the first one.
         """
         form = {"language": language, "languages": ",".join(languages) or None, "task": task}
         form |= {"prompt": prompt, "hotwords": hotwords}
@@ -279,14 +281,17 @@ class Client:
         form |= {"model": model, **{name: _text(value) for name, value in (options or {}).items()}}
         data = {name: value for name, value in form.items() if value is not None}
         with _opened(file) as source:
-            upload = _Upload(source, filename or _name(file), data)
+            headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+            upload = _Upload(source, filename or _name(file), data, headers)
             deadline = time.monotonic() + (model_timeout_s if wait_for_model and upload.repeatable else 0.0)
             return self._submit(upload, deadline)
 
     def _submit(self, upload: _Upload, deadline: float) -> str:
         while True:
             try:
-                return self._call(_job_id, "POST", "/jobs", data=upload.data, files=upload.files())
+                return self._call(
+                    _job_id, "POST", "/jobs", data=upload.data, files=upload.files(), headers=upload.headers
+                )
             except NotReady as error:
                 if time.monotonic() + error.retry_after_s > deadline:
                     raise
@@ -426,6 +431,7 @@ class _Upload:
     source: BinaryIO
     filename: str
     data: Mapping[str, str]
+    headers: Mapping[str, str]
 
     @property
     def repeatable(self) -> bool:

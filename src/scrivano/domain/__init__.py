@@ -12,6 +12,7 @@ Modules, each may import only those below it:
     transcript  words, segments, transcripts
     languages   the languages that Whisper knows
     errors      every exception of the server
+    file_endings  the endings of recordings
 """
 
-__all__ = ["chunk", "decoding", "errors", "job", "job_event", "languages", "recording", "transcript"]
+__all__ = ["chunk", "decoding", "errors", "file_endings", "job", "job_event", "languages", "recording", "transcript"]

@@ -1,7 +1,7 @@
 """The composition root: builds the parts of the server in order, runs them, closes them in reverse order.
 
 May import: api, auth, domain, engines, files, housekeeping, net, processes, running, store, submission, telemetry,
-webhooks, wyoming.
+watch, webhooks, wyoming.
 
 Modules, each may import only those below it:
 
@@ -9,6 +9,7 @@ Modules, each may import only those below it:
     banner       what a person at a terminal is told when the server starts
     build        create every part
     start_checks what would fail only at the first load of a model
+    watching     the folder that the server itself watches
     lifespan     what runs in the background while the application serves
     gauges       the metrics that are read at each scrape
     devices      which device and models follow from the settings and the machine

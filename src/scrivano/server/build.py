@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -23,6 +24,7 @@ from scrivano.api.schemas import job_json
 from scrivano.api.services import Services
 from scrivano.auth.key_ring import KeyRing
 from scrivano.auth.stream_tokens import StreamTokens
+from scrivano.domain.errors import StartError
 from scrivano.domain.job import Job
 from scrivano.engines.gpu_memory import MemoryReader
 from scrivano.files.blobs import Blobs
@@ -38,6 +40,7 @@ from scrivano.server.gauges import gauges
 from scrivano.server.lifespan import Lifespan, WyomingOptions
 from scrivano.server.settings import Settings
 from scrivano.server.start_checks import check_start
+from scrivano.server.watching import Watching, log_report
 from scrivano.store.database import Database
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
@@ -45,6 +48,7 @@ from scrivano.store.uploads import UploadStore
 from scrivano.store.wake_ups import DELIVERIES, MODEL, WakeUps
 from scrivano.submission.admission import Admission
 from scrivano.submission.fetch import Downloads
+from scrivano.submission.folder_transcriber import FolderTranscriber
 from scrivano.submission.job_intake import JobIntake
 from scrivano.submission.model_names import ServedModels
 from scrivano.submission.resumable_jobs import ResumableJobs
@@ -55,6 +59,7 @@ from scrivano.submission.waiter import Waiter
 from scrivano.telemetry.events import Emit, JobEnded, TelemetryEvent
 from scrivano.telemetry.metrics import Metrics
 from scrivano.telemetry.traces import Tracing
+from scrivano.watch.watcher import Watcher, WatchOptions
 from scrivano.webhooks.sender import SenderOptions, WebhookSender
 
 __all__ = ["BuildOptions", "ChildCommands", "ServerParts", "build"]
@@ -183,6 +188,8 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
     keep = None if settings.retention_hours is None else timedelta(hours=settings.retention_hours)
     retention = Retention(data.jobs, data.outbox, data.uploads, data.blobs, keep, _now)
     tasks = [webhooks.run, retention.run, submission.resumable_jobs.finish_pending]
+    if settings.watch_folder is not None:
+        tasks.append(_watching(settings, settings.watch_folder, submission, wake_ups).run)
     lifespan = Lifespan(
         wake_ups=wake_ups,
         runner=runner,
@@ -250,6 +257,20 @@ def _submission(
     retries = Retries(store=data.jobs, blobs=data.blobs, runner=runner, models=models, max_queue=settings.max_queue)
     waiter = Waiter(store=data.jobs, runner=runner, wake_ups=wake_ups)
     return _Submission(submissions=submissions, resumable_jobs=resumable_jobs, retries=retries, waiter=waiter)
+
+
+def _watching(settings: Settings, folder: Path, submission: _Submission, wake_ups: WakeUps) -> Watching:
+    """Raises `StartError`."""
+    if not folder.is_dir():
+        raise StartError(f"WATCH_FOLDER is {str(folder)!r}: there is no such folder, or this user may not see it")
+
+    def stopping() -> bool:
+        return wake_ups.stopping
+
+    transcriber = FolderTranscriber(submission.submissions, submission.waiter, stopping)
+    options = WatchOptions(formats=settings.watch_formats, settle_s=settings.watch_settle_secs)
+    watcher = Watcher(folder, transcriber, options, log_report, stopping=stopping)
+    return Watching(watcher, poll_s=min(5.0, settings.watch_settle_secs))
 
 
 def _http_options(settings: Settings, keys: KeyRing | None, emit: Emit, traces: Tracing | None) -> HttpOptions:

@@ -123,6 +123,7 @@ Names = tuple[Annotated[str, Field(min_length=1)], ...]
 Indices = tuple[Annotated[int, Field(ge=0)], ...]
 KeepAlive = dict[Annotated[str, Field(min_length=1)], Annotated[float, Field(ge=0)]]
 Aliases = dict[Annotated[str, Field(min_length=1)], Annotated[str, Field(min_length=1)]]
+Formats = tuple[Literal["txt", "srt", "vtt", "tsv", "json", "lrc"], ...]
 Secrets = tuple[SecretBytes, ...]
 Origins = NewType("Origins", tuple[str, ...])
 Networks = tuple[IPv4Network | IPv6Network, ...]
@@ -294,6 +295,15 @@ class Settings(BaseModel):
     retention_hours: float | None = Field(
         None, gt=0, description="Ended jobs and their files are deleted after this long. Unset: never."
     )
+    watch_folder: HomePath | None = Field(
+        None, description="Recordings that arrive in this folder are transcribed, beside them. Unset: none."
+    )
+    watch_formats: Annotated[Formats, BeforeValidator(_names)] = Field(
+        ("srt", "txt", "json"), description="Transcripts that are written for the recordings in `WATCH_FOLDER`."
+    )
+    watch_settle_secs: float = Field(
+        10, gt=0, description="A file in `WATCH_FOLDER` counts as complete when it has not changed for this long."
+    )
     access_log: bool = Field(
         True,
         description="Log each request: its id, method, route, status and duration; health probes only if they fail.",
@@ -358,6 +368,7 @@ _NOUNS: Mapping[Any, str] = {
     Path: "a path",
     Names: "names, separated by commas",
     Origins: "origins like https://app.example.org, separated by commas, loopback, or *",
+    Formats: "some of txt, srt, vtt, tsv, json and lrc, separated by commas",
     Indices: "whole numbers from 0, separated by commas",
     Aliases: "name=model, separated by commas",
     KeepAlive: "name=seconds, separated by commas; 0 seconds: never unloaded",

@@ -1,9 +1,11 @@
 """From received bytes to a stored job, and waiting for the job's result. Every protocol submits through this package.
 
-May import: auth, domain, files, net, running, store, telemetry, webhooks.
+May import: auth, domain, files, net, running, store, telemetry, watch,
+webhooks.
 
 Modules, each may import only those below it:
 
+    folder_transcriber  this server, as the watcher of a folder uses it
     waiter             wait for a job to end, or for a model to load
     submissions        submit a recording in one request
     retries            transcribe a stored recording again
@@ -30,6 +32,7 @@ Modules, each may import only those below it:
 __all__ = [
     "admission",
     "fetch",
+    "folder_transcriber",
     "form_fields",
     "job_intake",
     "job_request",

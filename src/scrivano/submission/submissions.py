@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from scrivano.auth.keys import Caller
+from scrivano.auth.keys import ANONYMOUS, Caller
 from scrivano.domain.errors import BadRequest, FetchFailed, ModelNotFound, MultipartError
 from scrivano.files.blobs import Blobs
 from scrivano.running.runner import Runner
@@ -96,6 +96,16 @@ class Submissions:
             self.runner.load()  # while the speaker still speaks
             await recording.sink.receive(chunks)
             return await self._accept_once(recording, job_request, caller) if recording.size_bytes else None
+
+    async def submit_file(self, chunks: AsyncIterator[bytes], job_request: JobRequest, *, idempotency_key: str) -> str:
+        """Accept a file of this machine; returns the job's id. The job waits for its model.
+
+        Raises what `chunks` does, and `TooLarge`, `QueueFull`, `KeyReused`, `WorkerGone`, `StorageFull`.
+        """
+        async with self._new_recording() as recording:
+            await recording.sink.receive(chunks)
+            self.admission.check_worker()
+            return await self.intake.accept(recording, job_request, ANONYMOUS, idempotency_key=idempotency_key)
 
     async def read_form(self, body: RequestBody, file_field: str) -> FormFields:
         """The fields of a form whose file is not used. Raises `MultipartError`, `TooLarge`, `StorageFull`."""

@@ -72,7 +72,7 @@ class Waiter:
         """
         async for _ in self.follow(job_id):
             pass
-        return await run_sync(self._stored_transcript, job_id)
+        return await run_sync(self.stored_transcript, job_id)
 
     async def segments(self, job_id: str) -> AsyncIterator[Segment]:
         """Segments as they become known, until the job has ended. Raises what `follow` does."""
@@ -89,7 +89,7 @@ class Waiter:
             if event.type == "language":
                 await run_sync(self._cancel, job_id)
                 return _language(event)
-        await run_sync(self._stored_transcript, job_id)
+        await run_sync(self.stored_transcript, job_id)
         return NO_AUDIO
 
     async def stored_language(self, job_id: str) -> Language | None:
@@ -158,7 +158,8 @@ class Waiter:
             self.store.cancel(job_id)
             self.runner.cancel(job_id)
 
-    def _stored_transcript(self, job_id: str) -> Transcript:
+    def stored_transcript(self, job_id: str) -> Transcript:
+        """The transcript of an ended job. Raises `RecordingRefused`, `JobFailed`, `JobCancelled`, `JobNotFound`."""
         job = self.store.get_job(job_id)
         if job.status is JobStatus.CANCELLED:
             raise JobCancelled(job.id)

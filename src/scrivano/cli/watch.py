@@ -1,0 +1,127 @@
+"""`scrivano watch`: transcribe the recordings of a folder as they arrive."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scrivano.cli.console import ExitCode, fail, stderr_console
+from scrivano.cli.transcribe import Format, Profile, Task, chosen_server
+from scrivano.domain.errors import StartError
+
+if TYPE_CHECKING:
+    from scrivano.watch.watcher import Watcher, WatchOptions
+
+__all__ = ["watch"]
+
+
+def watch(
+    folder: Annotated[Path, typer.Argument(help="The folder; its subfolders are watched, too.")],
+    format: Annotated[
+        list[Format] | None, typer.Option(help="Format of a transcript. Repeatable.  [default: srt, txt, json]")
+    ] = None,
+    language: Annotated[str | None, typer.Option(help="Code or English name.  [default: detected]")] = None,
+    languages: Annotated[str | None, typer.Option(help="Detect only these languages, for example de,en.")] = None,
+    task: Annotated[Task, typer.Option(help="translate: into English.")] = Task.TRANSCRIBE,
+    prompt: Annotated[str | None, typer.Option(help="Text before the recording: names, spelling, style.")] = None,
+    profile: Annotated[
+        Profile | None, typer.Option(help="Limits of subtitles.  [default: 42 characters a line]")
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Exit when all recordings have been dealt with.")] = False,
+    poll: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks at the folder.")] = 5.0,
+    settle: Annotated[float, typer.Option(min=0.0, help="Seconds that a file must stay unchanged.")] = 10.0,
+    server: Annotated[
+        str | None, typer.Option(envvar="SCRIVANO_SERVER", help="A running server: its URL, or host:port.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Model of the server that is started for this command.")] = None,
+    api_key: Annotated[
+        str | None, typer.Option(envvar="SCRIVANO_API_KEY", help="For a server that requires API keys.")
+    ] = None,
+) -> None:
+    """Transcribe the recordings of a folder as they arrive, and write the transcripts beside them.
+
+    A recording that fails gets a file NAME.error with the reason; delete it to try again. Restarts lose nothing.
+    Exit codes: 0 stopped, or all done; 1 with --once, if a recording failed; 2 wrong usage; 3 no server.
+    """
+    from scrivano.watch.watcher import WatchOptions
+
+    if not folder.is_dir():
+        fail(f"{folder} is not a folder")
+    request = {
+        "language": language,
+        "languages": tuple(languages.split(",")) if languages else (),
+        "task": task.value,
+        "prompt": prompt,
+    }
+    options = WatchOptions(
+        formats=tuple(one.value for one in format or (Format.SRT, Format.TXT, Format.JSON)),
+        settle_s=settle,
+        profile=None if profile is None else profile.value,
+        key=_key(request),
+    )
+    _check_formats(options.formats)
+    try:
+        with chosen_server(server, model) as url:
+            failed = _run(url, folder, options, request, api_key=api_key, poll_s=poll, once=once)
+    except StartError as error:
+        fail(str(error), ExitCode.NO_SERVER)
+    raise typer.Exit(ExitCode.FAILED if failed else ExitCode.OK)
+
+
+def _run(
+    url: str,
+    folder: Path,
+    options: WatchOptions,
+    request: Mapping[str, object],
+    *,
+    api_key: str | None,
+    poll_s: float,
+    once: bool,
+) -> bool:
+    """Watch until a signal comes, or with `once` until nothing is left. Returns whether a recording failed."""
+    from scrivano.cli.remote_transcriber import RemoteTranscriber
+    from scrivano.client import Client
+    from scrivano.watch.watcher import Watcher
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    console = stderr_console()
+
+    def report(name: str, text: str) -> None:
+        console.print(f"{name or folder}: {text}", markup=False, soft_wrap=True)
+
+    with Client(url, api_key=api_key) as client:
+        watcher = Watcher(folder, RemoteTranscriber(client, request), options, report, stopping=stop.is_set)
+        report("", f"watching, with the server at {url}")
+        _watch(watcher, stop, poll_s, once=once)
+    return once and bool(watcher.failed)
+
+
+def _watch(watcher: Watcher, stop: threading.Event, poll_s: float, *, once: bool) -> None:
+    while not stop.is_set():
+        if watcher.poll() and once:
+            return
+        stop.wait(poll_s)
+
+
+def _key(request: Mapping[str, object]) -> str:
+    """A short name for the options of the jobs."""
+    import hashlib
+    import json
+
+    return hashlib.sha256(json.dumps(dict(request), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _check_formats(formats: Sequence[str]) -> None:
+    """Two formats must not be written to the same file."""
+    from scrivano.text.formats import FORMATS
+
+    extensions = [FORMATS[format].extension for format in formats]
+    if len(set(extensions)) < len(extensions):
+        fail("json and verbose_json have the same ending: choose one of them")

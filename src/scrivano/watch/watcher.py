@@ -1,0 +1,216 @@
+"""Looks at a folder again and again, submits its recordings, and writes the transcripts beside them.
+
+Each step may be repeated: a restart, at any moment, does no work twice and loses none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from scrivano.domain.errors import ServerStopping
+from scrivano.text.formats import FORMATS, render
+from scrivano.text.shape import shape_of
+from scrivano.watch.folder import JOURNAL, Folder, error_name, sidecar_names
+from scrivano.watch.journal import Entry, Journal, State
+from scrivano.watch.settling import Settling, Stamp
+from scrivano.watch.transcriber import Done, Failed, Gone, Transcriber, TryLater
+
+__all__ = ["WatchOptions", "Watcher"]
+
+# Recordings that are submitted at a time: the server keeps a copy of each until its job ends.
+IN_FLIGHT = 4
+
+Report = Callable[[str, str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchOptions:
+    """`formats`: of the sidecars, names of `FORMATS`. `profile`: limits of subtitles. `key`: stands for the options of
+    the jobs; with another one, a job of earlier options is not used."""
+
+    formats: Sequence[str] = ("srt", "txt", "json")
+    settle_s: float = 10.0
+    profile: str | None = None
+    key: str = ""
+
+    @property
+    def extensions(self) -> dict[str, str]:
+        """The format of each sidecar, by its extension."""
+        return {FORMATS[format].extension: format for format in self.formats}
+
+
+class Watcher:
+    """Not thread-safe. `report` is called with a recording's name (empty: the folder) and what has become of it."""
+
+    def __init__(
+        self,
+        root: Path,
+        transcriber: Transcriber,
+        options: WatchOptions,
+        report: Report,
+        *,
+        stopping: Callable[[], bool] = lambda: False,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._folder = Folder(root, stopping)
+        self._transcriber = transcriber
+        self._options = options
+        self._report = report
+        self._stopping = stopping
+        self._now_s = now_s
+        self._settling = Settling(options.settle_s)
+        self._journal: Journal | None = None
+        self._unreadable: set[str] = set()
+        self._trouble = ""
+
+    def poll(self) -> bool:
+        """Do what can be done now. Returns whether all recordings have been dealt with."""
+        try:
+            idle = self._poll()
+        except (OSError, TryLater) as error:
+            self._report_trouble(str(error))
+            return False
+        except ServerStopping:
+            return False
+        self._report_trouble("")
+        return idle
+
+    @property
+    def failed(self) -> list[str]:
+        """The recordings that could not be transcribed."""
+        return sorted({*(self._journal.failed() if self._journal is not None else ()), *self._unreadable})
+
+    def _poll(self) -> bool:
+        files = self._folder.scan()
+        journal = self._journal or Journal.from_json(self._folder.read(JOURNAL) or "")
+        self._journal = journal
+        try:
+            self._collect(journal, files)
+            settled = self._settling.settled(files, self._now_s())
+            for name in settled:
+                if self._stopping() or len(journal.submitted()) >= IN_FLIGHT:
+                    break
+                self._try(journal, files, name)
+            journal.drop_missing(files)
+            waiting = {name for name, stamp in files.items() if stamp.size_bytes} - set(settled)
+            return not waiting and all(self._dealt_with(journal, files, name) for name in settled)
+        finally:
+            if journal.changed:
+                self._folder.write(JOURNAL, journal.to_json())
+
+    def _dealt_with(self, journal: Journal, files: Mapping[str, Stamp], name: str) -> bool:
+        entry = journal.get(name)
+        ended = entry is not None and entry.stamp == files[name] and entry.state is not State.SUBMITTED
+        return ended or name in self._unreadable
+
+    def _try(self, journal: Journal, files: Mapping[str, Stamp], name: str) -> None:
+        """A recording that cannot be read does not keep the others waiting. It is tried again at the next poll."""
+        try:
+            self._consider(journal, files, name)
+            self._unreadable.discard(name)
+        except OSError as error:
+            if name not in self._unreadable:
+                self._report(name, f"cannot be read, or its transcript not be written ({error})")
+            self._unreadable.add(name)
+
+    def _consider(self, journal: Journal, files: Mapping[str, Stamp], name: str) -> None:
+        """Submit a recording that has settled, unless its transcript is there or on its way."""
+        entry, stamp = journal.get(name), files[name]
+        if entry is not None and entry.stamp == stamp:
+            if entry.state is State.FAILED and not self._folder.exists(error_name(name)):
+                self._submit(journal, files, name, replace(entry, attempt=entry.attempt + 1))
+            return
+        sha256 = self._folder.sha256(name)
+        if self._folder.stamp(name) != stamp:
+            return  # It changed while it was read.
+        if entry is not None and entry.sha256 == sha256:
+            journal.put(name, replace(entry, stamp=stamp))
+            return
+        new = Entry(stamp=stamp, sha256=sha256, state=State.DONE, sidecars=entry.sidecars if entry else ())
+        known = self._known_state(files, name) if entry is None else None
+        if known is not None:
+            journal.put(name, replace(new, state=known))
+        elif not self._share(journal, files, name, new):
+            self._submit(journal, files, name, new)
+
+    def _known_state(self, files: Mapping[str, Stamp], name: str) -> State | None:
+        """What sidecars say of a recording that is not in the journal."""
+        if all(self._folder.exists(sidecar) for sidecar in self._sidecars(files, name).values()):
+            return State.DONE
+        return State.FAILED if self._folder.exists(error_name(name)) else None
+
+    def _share(self, journal: Journal, files: Mapping[str, Stamp], name: str, entry: Entry) -> bool:
+        """Use the transcript of a recording with the same content. Returns whether there is or will be one."""
+        twins = journal.twins(entry.sha256, name)
+        if any(twin.state is State.SUBMITTED for twin in twins.values()):
+            return True
+        for other, twin in twins.items():
+            texts = {
+                extension: self._folder.read(sidecar) for extension, sidecar in self._sidecars(files, other).items()
+            }
+            whole = {extension: text for extension, text in texts.items() if text is not None}
+            if twin.state is State.DONE and len(whole) == len(texts):
+                self._finish(journal, files, name, entry, whole)
+                self._report(name, f"has the same content as {other}")
+                return True
+        return False
+
+    def _submit(self, journal: Journal, files: Mapping[str, Stamp], name: str, entry: Entry) -> None:
+        free = [sidecar for sidecar in self._sidecars(files, name).values() if not self._folder.exists(sidecar)]
+        entry = replace(entry, sidecars=tuple(sorted({*entry.sidecars, *free})))
+        key = f"watch-{entry.sha256}-{entry.attempt}-{self._options.key}"
+        submitted = self._transcriber.submit(self._folder.path(name), key)
+        if isinstance(submitted, Failed):
+            self._fail(journal, name, entry, submitted.reason)
+            return
+        journal.put(name, replace(entry, state=State.SUBMITTED, job_id=submitted))
+        self._folder.write(JOURNAL, journal.to_json())
+        self._report(name, f"submitted as job {submitted}")
+
+    def _collect(self, journal: Journal, files: Mapping[str, Stamp]) -> None:
+        """Write what has become of the jobs. A recording that is not there now keeps its job."""
+        for name, entry in journal.submitted().items():
+            if name not in files or entry.job_id is None:
+                continue
+            outcome = self._transcriber.outcome(entry.job_id)
+            if isinstance(outcome, Done):
+                shape = shape_of(self._options.profile, {})
+                texts = {
+                    extension: render(outcome.transcript, format, shape)
+                    for extension, format in self._options.extensions.items()
+                }
+                self._finish(journal, files, name, entry, texts)
+            elif isinstance(outcome, Failed):
+                self._fail(journal, name, entry, outcome.reason)
+            elif isinstance(outcome, Gone):
+                self._submit(journal, files, name, replace(entry, attempt=entry.attempt + 1))
+
+    def _finish(
+        self, journal: Journal, files: Mapping[str, Stamp], name: str, entry: Entry, texts: Mapping[str, str]
+    ) -> None:
+        """Write the sidecars. A file that was not written for this recording stays as it is."""
+        written = []
+        for extension, sidecar in self._sidecars(files, name).items():
+            if sidecar in entry.sidecars or not self._folder.exists(sidecar):
+                self._folder.write(sidecar, texts[extension])
+                written.append(sidecar)
+        self._folder.delete(error_name(name))
+        journal.put(name, replace(entry, state=State.DONE, sidecars=tuple(written)))
+        self._report(name, f"wrote {', '.join(written)}" if written else "its transcripts were there already")
+
+    def _fail(self, journal: Journal, name: str, entry: Entry, reason: str) -> None:
+        self._folder.write(error_name(name), f"{reason}\n")
+        journal.put(name, replace(entry, state=State.FAILED))
+        self._report(name, f"failed: {reason}")
+
+    def _sidecars(self, files: Mapping[str, Stamp], name: str) -> dict[str, str]:
+        return sidecar_names(name, self._options.extensions, files.keys())
+
+    def _report_trouble(self, trouble: str) -> None:
+        """Once for each kind of trouble, not at each poll."""
+        if trouble and trouble != self._trouble:
+            self._report("", trouble)
+        self._trouble = trouble

@@ -1,0 +1,270 @@
+"""The watcher over a real folder, with a transcriber that does what a test says."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from scrivano.domain.transcript import Segment, Transcript
+from scrivano.watch.transcriber import Done, Failed, Gone, Outcome, TryLater
+from scrivano.watch.watcher import Watcher, WatchOptions
+
+TEXT = "Good morning."
+
+
+@dataclass
+class FakeTranscriber:
+    """Answers with `outcomes`, by the content of the recording; without one, the job has not ended."""
+
+    outcomes: dict[bytes, Outcome] = field(default_factory=dict)
+    jobs: dict[str, bytes] = field(default_factory=dict)
+    keys: list[str] = field(default_factory=list)
+    refused: str = ""
+    away: bool = False
+
+    def submit(self, recording: Path, key: str) -> str | Failed:
+        if self.away:
+            raise TryLater("no server")
+        if self.refused:
+            return Failed(self.refused)
+        self.keys.append(key)
+        job_id = f"job{len(set(self.keys))}"
+        self.jobs[job_id] = recording.read_bytes()
+        return job_id
+
+    def outcome(self, job_id: str) -> Outcome | None:
+        if self.away:
+            raise TryLater("no server")
+        return self.outcomes.get(self.jobs[job_id]) if job_id in self.jobs else Gone()
+
+
+def done(text: str = TEXT) -> Done:
+    return Done(Transcript(language="en", duration=2.0, segments=(Segment(start=0.0, end=2.0, text=text),)))
+
+
+class Watched:
+    """A folder and its watcher; `look` lets a second pass and looks twice, so that what was written has settled."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.time_s = 0.0
+        self.said: list[str] = []
+        self.transcriber = FakeTranscriber()
+        self.restart()
+
+    def restart(self) -> None:
+        def say(name: str, text: str) -> None:
+            self.said.append(f"{name}: {text}")
+
+        options = WatchOptions(settle_s=1.0)
+        self.watcher = Watcher(self.root, self.transcriber, options, say, now_s=lambda: self.time_s)
+
+    def look(self) -> bool:
+        self.watcher.poll()
+        self.time_s += 1.0
+        return self.watcher.poll()
+
+    def names(self) -> list[str]:
+        return sorted(path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Watched:
+    (tmp_path / "in").mkdir()
+    return Watched(tmp_path / "in")
+
+
+def test_transcripts_are_written_beside_a_recording_once_it_has_stopped_growing(watched: Watched) -> None:
+    recording = watched.root / "sub" / "a.mp3"
+    recording.parent.mkdir()
+    recording.write_bytes(b"so")
+    (watched.root / "notes.txt").write_text("no recording")
+    watched.watcher.poll()
+    watched.time_s += 0.9
+    recording.write_bytes(b"sound")
+    watched.watcher.poll()
+    watched.time_s += 0.9
+    assert not watched.watcher.poll()
+    assert watched.transcriber.keys == []
+
+    assert not watched.look()
+    watched.transcriber.outcomes[b"sound"] = done()
+    assert watched.look()
+
+    beside = {path.name: path.read_text() for path in recording.parent.iterdir() if path != recording}
+    assert beside["a.txt"] == f"{TEXT}\n"
+    assert beside["a.srt"].startswith("1\n00:00:00,000 --> 00:00:02,000\nGood morning.\n")
+    assert json.loads(beside["a.json"])["text"] == TEXT
+    assert beside.keys() == {"a.txt", "a.srt", "a.json"}
+    assert watched.watcher.failed == []
+
+
+def test_a_restart_follows_the_job_that_was_submitted(watched: Watched) -> None:
+    (watched.root / "a.mp3").write_bytes(b"sound")
+    watched.look()
+    watched.restart()
+    watched.look()
+    watched.transcriber.outcomes[b"sound"] = done()
+    watched.look()
+    watched.restart()
+    assert watched.look()
+
+    assert len(watched.transcriber.keys) == 1
+    assert "a.srt" in watched.names()
+
+
+def test_without_its_journal_a_folder_shows_what_is_done(watched: Watched) -> None:
+    watched.transcriber.outcomes = {b"sound": done(), b"noise": Failed("no speech codec")}
+    (watched.root / "a.mp3").write_bytes(b"sound")
+    (watched.root / "b.mp3").write_bytes(b"noise")
+    watched.look()
+    assert watched.look()
+    before = watched.names()
+    (watched.root / ".scrivano-watch.json").write_text("{ damaged")
+
+    watched.restart()
+    assert watched.look()
+
+    assert len(watched.transcriber.keys) == 2
+    assert watched.names() == before
+    assert watched.watcher.failed == ["b.mp3"]
+
+
+def test_a_copy_of_a_recording_gets_the_same_transcripts_without_a_job(watched: Watched) -> None:
+    watched.transcriber.outcomes[b"sound"] = done()
+    (watched.root / "a.mp3").write_bytes(b"sound")
+    (watched.root / "b.wav").write_bytes(b"sound")
+    watched.look()
+    assert watched.look()
+
+    assert len(watched.transcriber.keys) == 1
+    assert (watched.root / "b.srt").read_text() == (watched.root / "a.srt").read_text()
+    assert any("b.wav: has the same content as a.mp3" in line for line in watched.said)
+
+
+def test_a_touched_or_copied_recording_is_not_transcribed_again(watched: Watched) -> None:
+    watched.transcriber.outcomes[b"sound"] = done()
+    (watched.root / "a.mp3").write_bytes(b"sound")
+    watched.look()
+    watched.look()
+    os.utime(watched.root / "a.mp3", (1, 1))
+    watched.look()
+    shutil.copy(watched.root / "a.mp3", watched.root / "new.mp3")
+    watched.look()
+
+    assert len(watched.transcriber.keys) == 1
+    assert "new.srt" in watched.names()
+
+
+def test_a_changed_recording_replaces_its_own_transcripts_only(watched: Watched) -> None:
+    watched.transcriber.outcomes = {b"sound": done(), b"other sound": done("Good evening.")}
+    (watched.root / "a.mp3").write_bytes(b"sound")
+    (watched.root / "a.txt").write_text("by hand")
+    watched.look()
+    watched.look()
+    (watched.root / "a.mp3").write_bytes(b"other sound")
+    watched.look()
+    watched.look()
+
+    assert (watched.root / "a.txt").read_text() == "by hand"
+    assert "Good evening." in (watched.root / "a.srt").read_text()
+
+
+def test_a_recording_that_fails_says_why_and_is_tried_again_when_that_is_deleted(watched: Watched) -> None:
+    watched.transcriber.outcomes[b"noise"] = Failed("not a recording")
+    (watched.root / "a.mp3").write_bytes(b"noise")
+    watched.look()
+    assert watched.look()
+    assert (watched.root / "a.mp3.error").read_text() == "not a recording\n"
+    assert watched.watcher.failed == ["a.mp3"]
+    assert watched.look()
+    assert len(watched.transcriber.keys) == 1
+
+    (watched.root / "a.mp3.error").unlink()
+    watched.transcriber.outcomes[b"noise"] = done()
+    watched.look()
+    assert watched.look()
+
+    assert len(set(watched.transcriber.keys)) == 2, "another job, not the failed one"
+    assert watched.names() == [".scrivano-watch.json", "a.json", "a.mp3", "a.srt", "a.txt"]
+    assert watched.watcher.failed == []
+
+
+def test_a_recording_that_the_server_refuses_has_its_reason_beside_it(watched: Watched) -> None:
+    watched.transcriber.refused = "too large"
+    (watched.root / "a.mp3").write_bytes(b"sound")
+    assert watched.look()
+
+    assert (watched.root / "a.mp3.error").read_text() == "too large\n"
+
+
+def test_a_server_that_is_away_is_waited_for(watched: Watched) -> None:
+    watched.transcriber.away = True
+    (watched.root / "a.mp3").write_bytes(b"sound")
+    for _ in range(3):
+        assert not watched.look()
+    assert watched.said == [": no server"], "said once"
+
+    watched.transcriber.away = False
+    watched.look()
+    watched.transcriber.outcomes[b"sound"] = done()
+    assert watched.look()
+
+
+def test_a_job_that_the_server_has_lost_is_submitted_again(watched: Watched) -> None:
+    (watched.root / "a.mp3").write_bytes(b"sound")
+    watched.look()
+    watched.transcriber.jobs.clear()
+    watched.transcriber.outcomes[b"sound"] = done()
+    watched.look()
+    assert watched.look()
+
+    assert len(set(watched.transcriber.keys)) == 2
+    assert "a.srt" in watched.names()
+
+
+def test_a_share_that_is_away_loses_nothing(watched: Watched) -> None:
+    (watched.root / "a.mp3").write_bytes(b"sound")
+    watched.look()
+    away = watched.root.with_name("away")
+    watched.root.rename(away)
+    assert not watched.look()
+    watched.root.mkdir()  # the mount point without its share
+    watched.transcriber.outcomes[b"sound"] = done()
+    watched.look()
+    assert watched.names() == []
+    watched.root.rmdir()
+    away.rename(watched.root)
+    watched.look()
+    assert watched.look()
+
+    assert len(watched.transcriber.keys) == 1
+    assert "a.srt" in watched.names()
+
+
+def test_only_a_few_recordings_are_with_the_server_at_a_time(watched: Watched) -> None:
+    for n in range(10):
+        (watched.root / f"{n}.mp3").write_bytes(b"%d" % n)
+    watched.look()
+    assert len(watched.transcriber.keys) == 4
+
+    watched.transcriber.outcomes = {b"%d" % n: done() for n in range(10)}
+    for _ in range(4):
+        watched.look()
+    assert len(watched.transcriber.keys) == 10
+
+
+def test_hidden_and_empty_files_are_left_alone(watched: Watched) -> None:
+    (watched.root / ".a.mp3.part").write_bytes(b"sound")
+    (watched.root / ".b.mp3").write_bytes(b"sound")
+    (watched.root / ".trash").mkdir()
+    (watched.root / ".trash" / "c.mp3").write_bytes(b"sound")
+    (watched.root / "empty.mp3").write_bytes(b"")
+
+    assert watched.look()
+    assert watched.transcriber.keys == []
