@@ -71,16 +71,23 @@ def _read(path: Path, db: sqlite3.Connection) -> Snapshot:
             f"the database is of a later version of Scrivano (schema {revision}; this version knows {known[-1]}):"
             " use that version"
         )
-    jobs = dict(db.execute("SELECT id, status FROM jobs"))
-    keeps = {name for name, status in jobs.items() if status not in (JobStatus.DONE, JobStatus.CANCELLED)}
+    jobs = _jobs(db)
+    keeps = {name for name, status in jobs if status not in (JobStatus.DONE, JobStatus.CANCELLED)}
     return Snapshot(
         path=path,
         revision=str(revision),
         jobs=len(jobs),
         needed=frozenset(keeps),
         uploads=frozenset(_unfinished_uploads(db)),
-        others=frozenset(jobs.keys() - keeps),
+        others=frozenset({name for name, _ in jobs} - keeps),
     )
+
+
+def _jobs(db: sqlite3.Connection) -> list[tuple[str, str]]:
+    """The name of each job's recording, and its status. A version shares the recording of its job."""
+    columns = {column[1] for column in db.execute("PRAGMA table_info(jobs)")}
+    recording = "coalesce(version_of, id)" if "version_of" in columns else "id"
+    return list(db.execute(f"SELECT {recording}, status FROM jobs"))
 
 
 def _unfinished_uploads(db: sqlite3.Connection) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import sqlite3
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -133,6 +134,19 @@ def test_a_job_that_has_lost_its_recording_is_named(live: Folder, tmp_path: Path
 
     assert save(live.path, tmp_path / "b.tar").missing == ("lost",)
     assert restore(tmp_path / "b.tar", tmp_path / "new", force=False, now=now).jobs == 2
+
+
+def test_a_version_of_a_job_needs_the_recording_of_the_job(live: Folder, tmp_path: Path) -> None:
+    live.add("job")
+    live.add("version")
+    live.blobs.path("version").unlink()
+    with closing(sqlite3.connect(live.path / "scrivano.db")) as db, db:
+        db.execute("UPDATE jobs SET version_of = 'job', version = 2 WHERE id = 'version'")
+        db.execute("UPDATE jobs SET status = 'done' WHERE id = 'job'")
+
+    manifest = save(live.path, tmp_path / "b.tar")
+
+    assert (manifest.missing, manifest.recordings.keys()) == ((), {"job"})
 
 
 def test_a_folder_with_jobs_is_replaced_only_by_force(live: Folder, tmp_path: Path) -> None:
