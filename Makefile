@@ -36,7 +36,9 @@ schemathesis: $(VENV)/dev.stamp
 hostile: $(VENV)/dev.stamp
 	HOSTILE=all $(BIN)/python -m pytest -s --timeout 7200 tests/e2e/test_hostile_input.py
 
-# BENCH=--large for the long recordings, or names of workloads: BENCH="w2 w3".
+# BENCH=--large for the long recordings, or names of workloads: BENCH="w2 w3". With real weights and real speech:
+# make bench BENCH_MODEL=FOLDER BENCH_AUDIO=FOLDER
+export BENCH_MODEL BENCH_AUDIO
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.run $(BENCH)
 

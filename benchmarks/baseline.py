@@ -1,7 +1,8 @@
 """A typical transcription server: faster-whisper behind one FastAPI handler (`python -m benchmarks.baseline`).
 
 `--concurrency lock`: one request at a time. `--concurrency threads`: as many as FastAPI's thread pool lets in, all
-calling the one loaded model.
+calling the one loaded model. If the model is a file instead of a folder, whisper.cpp runs it, with speech detection
+off, as in its own server.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -22,6 +23,9 @@ from typing import Annotated, Any
 import uvicorn
 from fastapi import FastAPI, Form, UploadFile
 from faster_whisper import BatchedInferencePipeline, WhisperModel
+from faster_whisper.audio import decode_audio
+
+from benchmarks.machine import cores
 
 
 class Transcriber:
@@ -29,8 +33,12 @@ class Transcriber:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self._turn: AbstractContextManager[Any] = Lock() if args.concurrency == "lock" else nullcontext()
+        self._engines: dict[str, Callable[..., tuple[Iterable[Any], Any]]]
+        if args.model.is_file():
+            self._engines = {"whisper.cpp": WhisperCpp(args.model)}
+            return
         model = WhisperModel(str(args.model), device=args.device, compute_type=args.compute_type)
-        self._engines: dict[str, Callable[..., tuple[Iterable[Any], Any]]] = {
+        self._engines = {
             "sequential": model.transcribe,
             "sequential, speech only": partial(model.transcribe, vad_filter=True),
             "batched": partial(BatchedInferencePipeline(model).transcribe, batch_size=args.batch_size),
@@ -43,6 +51,37 @@ class Transcriber:
             found, _ = self._engines[engine](copy.name, **options)
             for segment in found:
                 yield asdict(segment)
+
+
+@dataclass(frozen=True, slots=True)
+class CppSegment:
+    """Times are seconds."""
+
+    start: float
+    end: float
+    text: str
+
+
+class WhisperCpp:
+    """whisper.cpp with the documented interface of its Python wheel, on all cores."""
+
+    def __init__(self, file: Path) -> None:
+        from pywhispercpp.model import Model
+
+        self._model: Callable[..., Any] = partial(
+            Model, str(file), n_threads=cores(), print_progress=False, redirect_whispercpp_logs_to=None
+        )
+        self._by_beam: dict[int, Any] = {}
+
+    def __call__(
+        self, path: str, *, language: str | None = None, word_timestamps: bool = False, beam_size: int = 5
+    ) -> tuple[Iterable[CppSegment], None]:
+        # Whether there is a beam is decided when the model is loaded.
+        if beam_size not in self._by_beam:
+            chosen = {"beam_search": {"beam_size": beam_size, "patience": -1.0}} if beam_size > 1 else {}
+            self._by_beam[beam_size] = self._model(params_sampling_strategy=int(beam_size > 1), **chosen)
+        found = self._by_beam[beam_size].transcribe(decode_audio(path), language=language or "auto")
+        return (CppSegment(one.t0 / 100, one.t1 / 100, one.text) for one in found), None
 
 
 def create_app(transcriber: Transcriber) -> FastAPI:

@@ -187,11 +187,12 @@ class Scrivano(Process):
 
 
 class FasterWhisper:
-    """One of faster-whisper's two modes, in a running `benchmarks.baseline`."""
+    """One of faster-whisper's modes, in a running `benchmarks.baseline`; or whisper.cpp there."""
 
     def __init__(self, process: Process, engine: str) -> None:
         self._http = process.http
         self._engine = engine
+        self.pid = process.pid
         self.cpu_seconds = process.cpu_seconds
 
     def transcribe(self, path: Path, ask: RequestOptions, /) -> list[dict[str, Any]]:
@@ -226,6 +227,13 @@ def served(**environment: str) -> Iterator[Scrivano]:
             yield server
         finally:
             server.stop()
+
+
+@contextmanager
+def whisper_cpp(file: Path) -> Iterator[FasterWhisper]:
+    """whisper.cpp through its Python wheel, one request at a time, with a GGML file."""
+    with baseline(file, "lock", Placement()) as process:
+        yield FasterWhisper(process, "whisper.cpp")
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """`python -m benchmarks.gpu`: check and measure a GPU in less than eight minutes; without one, a CPU at small sizes.
 
 It writes `gpu.json` and `gpu.md` after every stage, so that a run that is cut off keeps its results. The exit status is
-1 if a stage failed or something was wrong.
+1 if a stage failed or something was wrong. Models and recordings take up to 8 GB in the folder of temporary files
+(TMPDIR).
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def _run_all(args: argparse.Namespace) -> bool:
     args.out.mkdir(parents=True, exist_ok=True)
     results: list[StageResult] = []
     with (
-        tempfile.TemporaryDirectory(prefix="scrivano-gpu-", dir=args.out) as folder,
+        tempfile.TemporaryDirectory(prefix="scrivano-gpu-") as folder,
         (args.out / "gpu.log").open("w") as log,
     ):
         scratch = Path(folder).resolve()
