@@ -222,6 +222,7 @@ def prepared(
     ending: str = "",
     audio_track: str | None = None,
     language: str | None = None,
+    vad: bool = True,
 ) -> Prepared:
     """Run the whole preparation in this process, without its limits."""
     sent: list[Mapping[str, Any]] = []
@@ -234,6 +235,7 @@ def prepared(
         ending=ending,
         audio_track=audio_track,
         language=language,
+        vad=vad,
     )
     prepare(request, detector or SileroVad(), lambda message: sent.append(json.loads(encode(message))))
     return Prepared(sent, target)

@@ -9,10 +9,22 @@ Modules, each may import only those below it:
     recording   what was found out about a recording while it was read
     chunk       a piece of audio cut in silence: the unit of work
     decoding    how a chunk is decoded, and what an engine returns for it
+    coverage    which speech has words, and which has none
     transcript  words, segments, transcripts
     languages   the languages that Whisper knows
     errors      every exception of the server
     file_endings  the endings of recordings
 """
 
-__all__ = ["chunk", "decoding", "errors", "file_endings", "job", "job_event", "languages", "recording", "transcript"]
+__all__ = [
+    "chunk",
+    "coverage",
+    "decoding",
+    "errors",
+    "file_endings",
+    "job",
+    "job_event",
+    "languages",
+    "recording",
+    "transcript",
+]

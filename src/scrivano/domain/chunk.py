@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+from scrivano.domain.coverage import Span
 
 # Prepared audio: mono signed 16-bit little-endian at this rate, which Whisper takes.
 SAMPLE_RATE = 16_000
@@ -25,10 +28,13 @@ class Chunk:
     """At most 30 s of audio, cut in silence.
 
     The audio of a chunk is its pieces joined. Pieces ascend and do not overlap; between two of them is silence.
+    `speech`: where speech was detected in them. It is not stored: who knows a chunk from the store learns it when the
+    recording is prepared again.
     """
 
     index: int
     pieces: tuple[Piece, ...]
+    speech: tuple[Piece, ...] = field(default=(), compare=False)
 
     @property
     def start(self) -> float:
@@ -44,3 +50,19 @@ class Chunk:
     def seconds(self) -> float:
         """Seconds of audio to decode, without the silence between the pieces."""
         return sum(piece.seconds for piece in self.pieces)
+
+    @property
+    def speech_spans(self) -> tuple[Span, ...]:
+        """Its speech, in seconds from the start of the file."""
+        return tuple(Span(one.start / SAMPLE_RATE, one.end / SAMPLE_RATE) for one in self.speech)
+
+    def speech_within(self) -> tuple[Span, ...]:
+        """Its speech, in seconds from its first sample."""
+        offsets = accumulate((piece.end - piece.start for piece in self.pieces), initial=0)
+        shifts = [(piece, offset - piece.start) for piece, offset in zip(self.pieces, offsets, strict=False)]
+        return tuple(
+            Span((max(one.start, piece.start) + shift) / SAMPLE_RATE, (min(one.end, piece.end) + shift) / SAMPLE_RATE)
+            for piece, shift in shifts
+            for one in self.speech
+            if one.start < piece.end and piece.start < one.end
+        )

@@ -11,6 +11,8 @@ Modules, each may import only those below it:
     whisper_cpp     the adapter for whisper.cpp (GGML files)
     window_loop     decodes chunks window by window, with any adapter
     adapter         the Adapter protocol and its values
+    repair          which stretches to decode again, and what becomes of both texts (pure)
+    pauses          pauses in audio, by its loudness (pure)
     words           words with times from an alignment (pure)
     decoding_rules  Whisper's rules over decoded tokens (pure)
     failures        classifies the exceptions of model libraries

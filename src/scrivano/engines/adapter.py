@@ -42,6 +42,9 @@ class WindowAudio(Protocol):
     def after(self, seconds: float) -> Self:
         """The part that starts `seconds` after the start of this audio."""
 
+    def until(self, seconds: float) -> Self:
+        """The part that ends `seconds` after the start of this audio."""
+
 
 A = TypeVar("A", bound=WindowAudio)
 # What the encoder returns for a batch of windows; only the adapter looks into it.
@@ -50,8 +53,9 @@ E = TypeVar("E")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window(Generic[A]):
-    """Audio that the model decodes in one go: a chunk, or the rest of one. `chunk`: its place in the batch.
+    """Audio that the model decodes in one go: a chunk, or a part of one. `chunk`: its place in the batch.
 
+    `stretch`: which stretch of the chunk this is (a part of), when a chunk is decoded in stretches.
     `language`: empty until it is detected. `languages`: those that a detection may return; empty: all.
     """
 
@@ -60,6 +64,7 @@ class Window(Generic[A]):
     language: str
     languages: tuple[str, ...]
     task: str
+    stretch: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ WINDOW_SAMPLES = 30 * SAMPLE_RATE
 
 # The step from one timestamp token to the next.
 TIMESTAMP_S = 0.02
+
+# Han, kana and Hangul.
+_SYLLABLES = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f]")
 
 # Whisper decodes at most this many tokens from a window: half of its text context of 448.
 WINDOW_TOKENS = 224
@@ -124,9 +128,27 @@ def prompt_tokens(encode: Callable[[str], Sequence[int]], options: DecodingOptio
 
 
 def compression_ratio(text: str) -> float:
-    """Return plain bytes over zlib bytes; 0 for an empty text."""
-    data = text.encode()
+    """Return plain bytes over zlib bytes; 0 for an empty text.
+
+    Whisper compresses UTF-8, in which good Russian exceeds its threshold: every letter has two bytes, and the first is
+    always the same. Here each letter of any alphabet is a byte, as in English, and each character of a script that
+    writes syllables or words is two.
+    """
+    data = _bytes(text)
     return len(data) / len(zlib.compress(data))
+
+
+def _bytes(text: str) -> bytes:
+    codes: dict[str, int] = {}
+    data = bytearray()
+    for char in text:
+        if char.isascii():
+            data.append(ord(char))
+        elif _SYLLABLES.match(char):
+            data += char.encode("utf-16-be")
+        else:
+            data.append(128 + codes.setdefault(char, len(codes)) % 128)
+    return bytes(data)
 
 
 def token_cap(seconds: float) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from scrivano.domain.coverage import Span
 from scrivano.domain.decoding import ChunkResult, DecodingOptions
 
 # The worker imports this module before it tunes the allocator, and NumPy starts threads when it is imported.
@@ -44,13 +45,14 @@ class AudioChunk:
     """`audio` is 16 kHz mono float32 in [-1, 1], at most 30 s.
 
     `language`: an ISO 639-1 code; None: detect it, among `languages`, or among all that the model knows if these are
-    none.
+    none. `speech`: where speech was found, in seconds from the first sample, ascending; without it no text is missed.
     """
 
     audio: NDArray[np.float32]
     language: str | None
     task: str = "transcribe"
     languages: tuple[str, ...] = ()
+    speech: tuple[Span, ...] = ()
 
 
 class Engine(Protocol):

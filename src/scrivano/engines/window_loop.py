@@ -14,6 +14,7 @@ from typing import Generic
 import numpy as np
 
 from scrivano.domain.chunk import SAMPLE_RATE
+from scrivano.domain.coverage import LEAST_HOLE_S, USUAL_LETTERS, Span, between, holes, letters, seconds_of, words_of
 from scrivano.domain.decoding import ChunkResult, DecodingOptions
 from scrivano.domain.errors import EngineError, ModelUnavailable
 from scrivano.domain.transcript import Segment
@@ -36,6 +37,8 @@ from scrivano.engines.decoding_rules import (
 )
 from scrivano.engines.engine import RANKED, AudioChunk, LoadOptions
 from scrivano.engines.failures import classify
+from scrivano.engines.pauses import pauses
+from scrivano.engines.repair import ATTEMPTS, Attempt, is_better, plan, spliced
 from scrivano.engines.words import TimedText, place_words, timed_segments
 
 __all__ = ["WindowLoop"]
@@ -88,12 +91,18 @@ def _engine_errors(*, loading: bool) -> Iterator[None]:
 
 @dataclass(slots=True)
 class _Progress:
-    """The result of a chunk while it grows round by round."""
+    """The result of a chunk while it grows attempt by attempt. `repair_s`: audio that may be decoded once more."""
 
     language: str = ""
     language_probability: float = 1.0
     language_probabilities: Mapping[str, float] = field(default_factory=dict)
-    segments: list[Segment] = field(default_factory=list)
+    segments: tuple[Segment, ...] = ()
+    repaired: tuple[Span, ...] = ()
+    repair_s: float = 0.0
+
+
+# The segments of stretches, by the chunk's place in the batch and the number of the stretch.
+Stretches = dict[tuple[int, int], list[Segment]]
 
 
 class _BatchRun(Generic[A, E]):
@@ -109,21 +118,80 @@ class _BatchRun(Generic[A, E]):
 
     def results(self) -> list[ChunkResult]:
         self._adapter.restart()
-        windows = [self._first_window(place, chunk) for place, chunk in enumerate(self._batch)]
-        while windows:
-            by_length: dict[int, list[Window[A]]] = {}
-            for window in windows:
-                by_length.setdefault(window.audio.padded_length, []).append(window)
-            windows = [left for group in by_length.values() for left in self._round(group)]
+        whole = [self._first_window(place, chunk) for place, chunk in enumerate(self._batch)]
+        for (place, _), segments in self._decoded(whole).items():
+            self._progress[place].segments = tuple(segments)
+        for number in range(ATTEMPTS):
+            self._repair(whole, number)
         return [
             ChunkResult(
                 language=one.language,
                 language_probability=one.language_probability,
                 language_probabilities=one.language_probabilities,
-                segments=tuple(one.segments),
+                segments=one.segments if self._options.word_timestamps else _without_words(one.segments),
+                repaired=one.repaired,
             )
             for one in self._progress
         ]
+
+    def _decoded(self, windows: Sequence[Window[A]]) -> Stretches:
+        """Decode stretches of chunks to their ends."""
+        segments: Stretches = {(window.chunk, window.stretch): [] for window in windows}
+        while windows:
+            by_length: dict[int, list[Window[A]]] = {}
+            for window in windows:
+                by_length.setdefault(window.audio.padded_length, []).append(window)
+            windows = [left for group in by_length.values() for left in self._round(group, segments)]
+        return segments
+
+    # Speech without words.
+
+    def _repair(self, whole: Sequence[Window[A]], number: int) -> None:
+        """Decode what has no words once more, all chunks together; `whole`: the windows of whole chunks."""
+        attempts = {window.chunk: attempt for window in whole if (attempt := self._attempt(window, number)).stretches}
+        windows = [
+            replace(
+                whole[place],
+                audio=whole[place].audio.until(stretch.end).after(stretch.start),
+                language=self._progress[place].language,
+                stretch=n,
+            )
+            for place, attempt in attempts.items()
+            for n, stretch in enumerate(attempt.stretches)
+        ]
+        if windows:
+            beam = 1 if number == ATTEMPTS - 1 else self._options.beam_size
+            options = replace(self._options, temperatures=self._options.temperatures[:1], beam_size=beam)
+            again = _BatchRun(self._adapter, self._batch, options)._decoded(windows)
+            for place, attempt in attempts.items():
+                self._take(place, attempt, [again[place, n] for n in range(len(attempt.stretches))])
+
+    def _attempt(self, window: Window[A], number: int) -> Attempt:
+        progress = self._progress[window.chunk]
+        if number == 0:
+            progress.repair_s = self._options.repair_share * window.audio.seconds
+        chunk = self._batch[window.chunk]
+        words = words_of(progress.segments)
+        empty = holes(chunk.speech, words)
+        attempt = plan(number, empty, words, pauses(chunk.audio) if empty else (), window.audio.seconds)
+        if attempt.seconds > progress.repair_s:
+            return Attempt()
+        progress.repair_s -= attempt.seconds
+        return attempt
+
+    def _take(self, place: int, attempt: Attempt, texts: Sequence[Sequence[Segment]]) -> None:
+        """Take the new texts of a chunk, if it is better with them."""
+        progress = self._progress[place]
+        speech = self._batch[place].speech
+        repaired = progress.segments
+        for stretch, text in zip(attempt.stretches, texts, strict=True):
+            repaired = spliced(repaired, stretch, text)
+        new = [segment for text in texts for segment in text]
+        if is_better(speech, progress.segments, repaired, new, self._options):
+            left = holes(speech, words_of(repaired))
+            before = holes(speech, words_of(progress.segments))
+            progress.repaired += tuple(hole for hole in before if hole not in left)
+            progress.segments = repaired
 
     def _first_window(self, place: int, chunk: AudioChunk) -> Window[A]:
         language = checked_language(chunk, self._adapter.languages, multilingual=self._adapter.multilingual)
@@ -131,8 +199,8 @@ class _BatchRun(Generic[A, E]):
         audio = self._adapter.window_audio(chunk.audio)
         return Window(chunk=place, audio=audio, language=language or "", languages=chunk.languages, task=chunk.task)
 
-    def _round(self, windows: Sequence[Window[A]]) -> list[Window[A]]:
-        """Decode windows of one length, and return those that are left to decode."""
+    def _round(self, windows: Sequence[Window[A]], segments: Stretches) -> list[Window[A]]:
+        """Decode windows of one length into `segments`, and return those that are left to decode."""
         encoded = self._adapter.encode([window.audio for window in windows], self._options)
         located = self._with_languages(encoded, windows)
         decodings = self._decodings(encoded, located)
@@ -145,11 +213,12 @@ class _BatchRun(Generic[A, E]):
                 left.append(replace(windows[i], audio=padded))
             else:
                 texts[i] = self._text(window, decoding)
-        times = self._adapter.align(encoded, texts, self._options) if self._options.word_timestamps else {}
+        untimed = self._to_align(texts)
+        times = self._adapter.align(encoded, untimed, self._options) if untimed else {}
         for i, text in texts.items():
             timed = self._timed(text, times.get(i))
             audio = text.window.audio
-            self._progress[text.window.chunk].segments += timed_segments(
+            segments[text.window.chunk, text.window.stretch] += timed_segments(
                 text.decoding, text.spoken, timed, offset=audio.start
             )
             last_word_end = timed[-1].words[-1].end if timed and timed[-1].words else None
@@ -217,6 +286,18 @@ class _BatchRun(Generic[A, E]):
 
     # Segments and words.
 
+    def _to_align(self, texts: Mapping[int, WindowText[A]]) -> Mapping[int, WindowText[A]]:
+        """Those texts whose words need times: all if they are asked for, else those that may leave speech out."""
+        if self._options.word_timestamps:
+            return texts
+        return {i: text for i, text in texts.items() if self._is_thin(text)}
+
+    def _is_thin(self, text: WindowText[A]) -> bool:
+        audio = text.window.audio
+        spoken = between(self._batch[text.window.chunk].speech, audio.start, audio.start + audio.seconds)
+        said = letters(" ".join(self._plain(one) for one in text.spoken))
+        return said < USUAL_LETTERS * (seconds_of(spoken) - LEAST_HOLE_S)
+
     def _text(self, window: Window[A], decoding: Decoding) -> WindowText[A]:
         split = Split(spoken=())
         if not is_silence(decoding, self._options):
@@ -256,3 +337,7 @@ class _BatchRun(Generic[A, E]):
             lambda tokens: self._tokenizer.split_words(tokens, language),
             seconds=text.window.audio.seconds,
         )
+
+
+def _without_words(segments: Sequence[Segment]) -> tuple[Segment, ...]:
+    return tuple(replace(segment, words=()) for segment in segments)

@@ -123,6 +123,7 @@ def _with_audio(chunk: ChunkRequest) -> AudioChunk:
         language=chunk.language,
         task=chunk.task,
         languages=chunk.languages,
+        speech=chunk.speech,
     )
 
 

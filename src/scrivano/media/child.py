@@ -14,10 +14,11 @@ from __future__ import annotations
 import errno
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from functools import partial
 from importlib import import_module
+from itertools import tee
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from scrivano.domain.chunk import SAMPLE_RATE, Chunk
 from scrivano.domain.errors import MediaError
 from scrivano.domain.recording import RecordingWarning
-from scrivano.media.chunking import WINDOW, Chunker, ChunkingOptions, SpanFinder
+from scrivano.media.chunking import WINDOW, Chunker, ChunkingOptions, SpanFinder, SpeechLog
 from scrivano.media.limits import limit_process
 from scrivano.media.loudness import loudness
 from scrivano.media.parallel_map import ParallelMap, spare_cores
@@ -62,8 +63,8 @@ Send = Callable[[MediaMessage], None]
 def prepare(request: Prepare, detect_speech: SpeechDetector, send: Send) -> None:
     """Decode, detect speech, cut: sends `Probed`, then `ChunkCut` and `Preparing`, then `Described` and `Prepared`.
 
-    Of several tracks, the best one that has speech is read. `detect_speech` starts anew when it is called again. Raises
-    `MediaError`.
+    Of several tracks, the best one that has speech is read. `detect_speech` starts anew when it is called again.
+    Without `vad` the recording is cut where it is quietest, and all of it is sent. Raises `MediaError`.
     """
     choice = TrackChoice(track=request.audio_track, language=request.language)
     with (
@@ -71,12 +72,19 @@ def prepare(request: Prepare, detect_speech: SpeechDetector, send: Send) -> None
         closing(PreparedFile(request.target)) as target,
     ):
         send(Probed(duration=recording.duration))
-        reading = recording.read(_track_with_speech(recording, detect_speech, send))
+        reading = recording.read(_track_with_speech(recording, detect_speech if request.vad else loudness, send))
         chunker = Chunker(ChunkingOptions(max_chunk_secs=request.max_chunk_s))
+        speech = SpeechLog()
         chunks = 0
-        for probabilities in _reported(detect_speech(_written(reading, target, request.max_audio_s)), send):
-            chunks += _send_chunks(chunker.feed(probabilities.tolist()), target, send)
-        chunks += _send_chunks(chunker.finish(target.samples), target, send)
+        blocks, same = tee(_written(reading, target, request.max_audio_s))
+        detected = _reported(detect_speech(blocks), send)
+        # Without `vad` all of the recording is decoded, but what is speech in it is still worth knowing.
+        for found, cut_by in zip(detected, loudness(same), strict=True):
+            speech.feed(found.tolist())
+            cut = chunker.feed((found if request.vad else cut_by).tolist())
+            chunks += _send_chunks(map(speech.mark, cut), target, send)
+        speech.finish(target.samples)
+        chunks += _send_chunks(map(speech.mark, chunker.finish(target.samples)), target, send)
         target.finish()
         send(Described(audio=reading.audio, warnings=_warnings(reading, recording)))
         send(Prepared(duration=target.samples / SAMPLE_RATE, chunks=chunks))
@@ -131,12 +139,14 @@ def _written(reading: Reading, target: PreparedFile, max_audio_s: float) -> Iter
         yield _whole_windows(block)
 
 
-def _send_chunks(chunks: Sequence[Chunk], target: PreparedFile, send: Send) -> int:
+def _send_chunks(chunks: Iterable[Chunk], target: PreparedFile, send: Send) -> int:
+    count = 0
     for chunk in chunks:
         # The server may give the chunk to an engine at once: all of it must be in the file.
         target.extend()
-        send(ChunkCut(index=chunk.index, pieces=pairs_of(chunk)))
-    return len(chunks)
+        send(ChunkCut(index=chunk.index, pieces=pairs_of(chunk.pieces), speech=pairs_of(chunk.speech)))
+        count += 1
+    return count
 
 
 def _too_long(max_audio_s: float) -> MediaError:
@@ -181,7 +191,7 @@ def work(loaded: Loaded) -> int:
         )
         with ParallelMap(spare_cores()) as threads:
             vad = partial(loaded.vad, map_function=threads.map)
-            prepare(request, vad if request.vad else loudness, channel.send)
+            prepare(request, vad, channel.send)
     except MediaError as error:
         channel.send(PreparationFailed(code=error.code, message=str(error)))
     except MemoryError:

@@ -6,7 +6,7 @@ The same probabilities give the same chunks, in blocks of any size. Jobs that re
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 
 from scrivano.domain.chunk import SAMPLE_RATE, Chunk, Piece
@@ -196,6 +196,39 @@ class Chunker:
                 yield Piece(start, before.end + self._pad)
                 start = after.start - self._pad
         yield Piece(start, last.end + end_pad)
+
+
+class SpeechLog:
+    """Remembers detected speech until the chunk that it lies in is cut.
+
+    Chunks may be cut by other values than the probabilities of speech, and through speech.
+    """
+
+    def __init__(self) -> None:
+        self._finder = SpanFinder(ChunkingOptions())
+        self._spans: list[Span] = []
+
+    def feed(self, probabilities: Iterable[float]) -> None:
+        """Add the probabilities of speech in the next windows."""
+        self._spans += [span for one in probabilities if (span := self._finder.push(one)) is not None]
+
+    def finish(self, samples: int) -> None:
+        """The recording has `samples` samples."""
+        if (span := self._finder.finish(samples)) is not None:
+            self._spans.append(span)
+
+    def mark(self, chunk: Chunk) -> Chunk:
+        """The chunk with the speech in it. Chunks come in order."""
+        current = self._finder.current
+        spans = [*self._spans, *([current] if current else [])]
+        speech = tuple(
+            Piece(max(span.start, piece.start), min(span.end, piece.end))
+            for piece in chunk.pieces
+            for span in spans
+            if span.start < piece.end and piece.start < span.end
+        )
+        self._spans = [span for span in self._spans if span.end > chunk.pieces[-1].end]
+        return replace(chunk, speech=speech)
 
 
 def _samples(milliseconds: int) -> int:

@@ -7,15 +7,17 @@ A child decodes untrusted bytes, so whatever it sends is validated before it is 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from itertools import starmap
 from types import UnionType
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, TypeAdapter
 
 from scrivano.domain.chunk import Chunk, Piece
+from scrivano.domain.coverage import Span
 from scrivano.domain.decoding import ChunkResult, DecodingOptions
 from scrivano.domain.job import Task
 from scrivano.domain.recording import AudioTrack, RecordingWarning
@@ -55,9 +57,16 @@ Pairs = tuple[tuple[int, int], ...]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-def pairs_of(chunk: Chunk) -> Pairs:
-    """The pieces of a chunk as they are sent: (start, end) in samples."""
-    return tuple((piece.start, piece.end) for piece in chunk.pieces)
+def pairs_of(pieces: Iterable[Piece]) -> Pairs:
+    """Pieces as they are sent: (start, end) in samples."""
+    return tuple((piece.start, piece.end) for piece in pieces)
+
+
+def _ascending(pairs: Pairs) -> Pairs:
+    flat = [0, *(time for pair in pairs for time in pair)]
+    if flat != sorted(flat):
+        raise ValueError("speech out of order")
+    return pairs
 
 
 # Server to media child ---------------------------------------------------------------------------------------------
@@ -117,15 +126,16 @@ class Probed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkCut:
-    """A chunk whose audio is in the target file. `pieces`: (start, end) in samples."""
+    """A chunk whose audio is in the target file. `pieces` and the `speech` in them: (start, end) in samples."""
 
     type: Literal["chunk"] = "chunk"
     index: Annotated[int, Field(ge=0)]
     pieces: Annotated[Pairs, Field(min_length=1)]
+    speech: Annotated[Pairs, AfterValidator(_ascending)] = ()
 
     @property
     def chunk(self) -> Chunk:
-        return Chunk(self.index, tuple(Piece(start, end) for start, end in self.pieces))
+        return Chunk(self.index, tuple(starmap(Piece, self.pieces)), tuple(starmap(Piece, self.speech)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +199,7 @@ class Load:
 class ChunkRequest:
     """A chunk to decode: `pieces` of the prepared file at `path`.
 
-    `language` None: detect it, among `languages` unless that is empty.
+    `language` None: detect it, among `languages` unless that is empty. `speech`: in seconds from the first sample.
     """
 
     path: str
@@ -197,6 +207,7 @@ class ChunkRequest:
     task: Task = Task.TRANSCRIBE
     language: str | None = None
     languages: tuple[str, ...] = ()
+    speech: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,6 +266,9 @@ def _plausible_result(result: ChunkResult) -> ChunkResult:
             raise ValueError(f"a probability of {probability}")
     for segment in result.segments:
         _plausible(segment)
+    for span in result.repaired:
+        if not -SLACK <= span.start <= span.end <= LAST_SECOND:
+            raise ValueError(f"a repair from {span.start} to {span.end}")
     return result
 
 

@@ -278,10 +278,11 @@ class JobRun:
         """What to ask an engine for, at the moment when the chunk goes to it. `path`: the prepared audio."""
         return ChunkRequest(
             path=path,
-            pieces=pairs_of(self._chunks[index].chunk),
+            pieces=pairs_of(self._chunks[index].chunk.pieces),
             task=self.job.task,
             language=self._languages.request(index),
             languages=self.job.decoding.languages or (),
+            speech=self._chunks[index].chunk.speech_within(),
         )
 
     # Chunks ----------------------------------------------------------------------------------------------------
@@ -308,6 +309,7 @@ class JobRun:
             if known is not None:
                 self._forget_from(chunk.index)
             known = self._chunks[chunk.index] = ChunkRun(chunk)
+        known.chunk = chunk  # with its speech, which is not stored
         self._cut += 1
         self._cut_s += chunk.seconds
         self._waiting.add(chunk.index)

@@ -119,7 +119,11 @@ def runner_options(
             environment={"ENGINE_MALLOC": settings.engine_malloc},
         ),
         jobs=JobRunOptions(
-            decoding=DecodingOptions(beam_size=settings.beam_size, word_timestamps=settings.word_timestamps),
+            decoding=DecodingOptions(
+                beam_size=settings.beam_size,
+                word_timestamps=settings.word_timestamps,
+                repair_share=settings.repair_share,
+            ),
             # Two batches' worth, so that one can be filled while the other is decoded, even if each job has one chunk.
             jobs_open=max(4, 2 * device.batch_size),
             keep_audio=settings.keep_audio,

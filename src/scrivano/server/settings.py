@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretBytes,
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from scrivano.domain.decoding import REPAIR_SHARE
 from scrivano.domain.errors import StartError
 
 __all__ = ["Settings", "allowed", "variable"]
@@ -183,6 +184,12 @@ class Settings(BaseModel):
     ] = Field("auto", description="Number format of the model; `auto`: float16 on CUDA, int8 on a CPU.")
     cpu_threads: int = Field(0, ge=0, description="Threads of the model on a CPU; 0: one for each core.")
     beam_size: int = Field(5, ge=1, le=10, description="Beam size of the decoder; 1 is greedy and fastest.")
+    repair_share: float = Field(
+        REPAIR_SHARE,
+        ge=0,
+        le=10,
+        description="Speech without words is decoded again, by at most this share of a job's audio; 0: never.",
+    )
     latency: Annotated[Literal["normal", "fast"], AnyCase] = Field(
         "normal",
         description="`fast`: short audio is not padded to 30 s for the model; poor results are decoded again in full.",

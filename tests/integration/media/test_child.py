@@ -109,7 +109,25 @@ def test_a_child_without_speech_detection_leaves_nothing_out(tmp_path: Path) -> 
         child.request(source, tmp_path / "prepared.s16", vad=False)
         sent = child.rest()
 
-    assert [body["pieces"] for body in sent if body["type"] == "chunk"] == [[[0, SAMPLE_RATE]]]
+    assert [(body["pieces"], body["speech"]) for body in sent if body["type"] == "chunk"] == [([[0, SAMPLE_RATE]], [])]
+
+
+def test_speech_is_told_apart_with_and_without_speech_detection(audio: Audio, tmp_path: Path) -> None:
+    pause = np.zeros(4 * SAMPLE_RATE, np.int16)
+    source = write(tmp_path / "a.wav", np.concatenate([pause, audio, pause]))
+
+    with media_child() as child:
+        child.request(source, tmp_path / "prepared.s16")
+        detected = child.rest()
+    with media_child() as child:
+        child.request(source, tmp_path / "prepared.s16", vad=False)
+        whole = child.rest()
+
+    spans = [
+        [span for body in sent if body["type"] == "chunk" for span in body["speech"]] for sent in (detected, whole)
+    ]
+    assert spans[0] == spans[1]
+    assert 4 * SAMPLE_RATE <= spans[0][0][0] < spans[0][-1][1] <= 4 * SAMPLE_RATE + len(audio)
 
 
 def test_a_recording_beyond_the_limit_is_refused(audio: Audio, tmp_path: Path) -> None:

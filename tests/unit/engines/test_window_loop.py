@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from scrivano.domain.coverage import Span
 from scrivano.domain.decoding import ChunkResult, DecodingOptions
 from scrivano.domain.errors import EngineError, EngineInput, EngineMemory, ModelUnavailable
 from scrivano.engines.adapter import Hypothesis, Sample, Window, WindowText
@@ -60,6 +61,9 @@ class Audio:
 
     def after(self, seconds: float) -> Audio:
         return replace(self, samples=self.samples[round(seconds * RATE) :], start=self.start + seconds)
+
+    def until(self, seconds: float) -> Audio:
+        return replace(self, samples=self.samples[: round(seconds * RATE)])
 
 
 class Letters:
@@ -422,3 +426,77 @@ def test_a_closed_model_decodes_nothing_and_is_closed_once() -> None:
     with pytest.raises(ModelUnavailable, match="closed"):
         engine.decode([chunk()], OPTIONS)
     assert adapter.log == ["close"]
+
+
+# Speech without words
+
+
+def spoken(text: str, start: float, end: float) -> Hypothesis:
+    """A text with the times of its letters, which an adapter that aligns as it generates returns."""
+    step = (end - start) / len(text)
+    times = TokenTimes(starts=tuple(start + step * n for n in range(len(text) + 1)), probabilities=(0.9,) * len(text))
+    return Hypothesis(tokens=(at(start), *letters(text), at(end)), avg_logprob=-0.1, no_speech_prob=0.0, times=times)
+
+
+class Leaving(ScriptedAdapter):
+    """A model that leaves out what follows the first second of a window of more than 15 s."""
+
+    def search(
+        self, encoded: list[Audio], windows: Sequence[Window[Audio]], prompt: Sequence[int], options: DecodingOptions
+    ) -> list[Hypothesis]:
+        self.log.append(("search", [round(window.audio.start) for window in windows], options.beam_size))
+        return [
+            replace(spoken("abc", 0.2, 1.0), tokens=(at(0), *letters("abc"), at(window.audio.seconds)))
+            if window.audio.seconds > 15
+            else spoken("word" * 20, 0.2, window.audio.seconds - 0.2)
+            for window in windows
+        ]
+
+    def align(
+        self, encoded: list[Audio], texts: Mapping[int, WindowText[Audio]], options: DecodingOptions
+    ) -> Mapping[int, TokenTimes]:
+        return {i: text.decoding.times for i, text in texts.items() if text.decoding.times is not None}
+
+
+def speech(*pauses: float, seconds: float = 20.0) -> AudioChunk:
+    """Noise with pauses of 0.4 s at these times."""
+    audio = np.random.default_rng(0).standard_normal(round(seconds * RATE)).astype(np.float32) * 0.1
+    for pause in pauses:
+        audio[round(pause * RATE) : round((pause + 0.4) * RATE)] = 0
+    return AudioChunk(audio=audio, language="en", speech=(Span(0.0, seconds),))
+
+
+TIMED = replace(OPTIONS, word_timestamps=True)
+
+
+@pytest.mark.parametrize("options", [TIMED, OPTIONS])
+def test_speech_without_words_is_decoded_again_from_the_last_pause_before_it(options: DecodingOptions) -> None:
+    adapter = Leaving()
+
+    [result] = decode(adapter, speech(5.6), options=options)
+
+    assert [entry for entry in adapter.log if "search" in entry] == [  # type: ignore[operator]
+        ("search", [0], 5),
+        ("search", [1], 5),
+        ("search", [2, 6], 1),
+    ]
+    assert [len(segment.text) for segment in result.segments] == [80, 80]
+    assert [bool(segment.words) for segment in result.segments] == [options.word_timestamps] * 2
+    assert [round(span.end) for span in result.repaired] == [20]
+
+
+def test_a_chunk_without_known_speech_is_decoded_once() -> None:
+    adapter = Leaving()
+
+    decode(adapter, replace(speech(5.6), speech=()), options=TIMED)
+
+    assert len([entry for entry in adapter.log if "search" in entry]) == 1  # type: ignore[operator]
+
+
+def test_repairs_take_no_more_than_their_share() -> None:
+    adapter = Leaving()
+
+    [result] = decode(adapter, speech(5.6), options=replace(TIMED, repair_share=0.5))
+
+    assert len([entry for entry in adapter.log if "search" in entry]) == 1  # type: ignore[operator]
+    assert ([segment.text for segment in result.segments], result.repaired) == (["abc"], ())

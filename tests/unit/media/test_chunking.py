@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scrivano.domain.chunk import SAMPLE_RATE, Chunk, Piece
-from scrivano.media.chunking import WINDOW, Chunker, ChunkingOptions, Span, SpanFinder
+from scrivano.media.chunking import WINDOW, Chunker, ChunkingOptions, Span, SpanFinder, SpeechLog
 
 SECOND = SAMPLE_RATE
 SHORT = ChunkingOptions(max_chunk_secs=5.0)
@@ -198,3 +198,46 @@ def test_the_rest_of_cut_speech_is_kept_even_if_short() -> None:
 
 def test_the_first_chunk_of_endless_speech_is_certain_after_30_s() -> None:
     assert len(Chunker().feed(speech(30))) == 1
+
+
+# Speech in chunks
+
+
+def marked(
+    speech_probabilities: list[float], cut_by: list[float], options: ChunkingOptions | None = None
+) -> list[Chunk]:
+    chunker, log = Chunker(options), SpeechLog()
+    found = []
+    for one, other in zip(speech_probabilities, cut_by, strict=True):
+        log.feed([one])
+        found += [log.mark(chunk) for chunk in chunker.feed([other])]
+    samples = len(cut_by) * WINDOW
+    log.finish(samples)
+    return found + [log.mark(chunk) for chunk in chunker.finish(samples)]
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.9, 0.01]), st.integers(1, 120)), max_size=30), st.booleans())
+def test_chunks_know_all_speech_in_them(runs: list[tuple[float, int]], whole: bool) -> None:
+    """`whole`: everything is cut into chunks, whatever is speech."""
+    probabilities = [probability for probability, count in runs for _ in range(count)]
+
+    chunks = marked(probabilities, [0.9] * len(probabilities) if whole else probabilities, SHORT)
+
+    spans = spans_of(probabilities)
+    known = [piece for chunk in chunks for piece in chunk.speech]
+    assert sum(piece.end - piece.start for piece in known) == sum(span.end - span.start for span in spans)
+    assert all(any(span.start <= one.start < one.end <= span.end for span in spans) for one in known)
+    assert all(
+        any(piece.start <= one.start < one.end <= piece.end for piece in chunk.pieces)
+        for chunk in chunks
+        for one in chunk.speech
+    )
+
+
+def test_speech_is_known_in_the_time_of_the_chunk_and_of_the_file() -> None:
+    chunk = Chunk(
+        0, (Piece(0, SECOND), Piece(5 * SECOND, 7 * SECOND)), (Piece(0, SECOND // 2), Piece(6 * SECOND, 7 * SECOND))
+    )
+
+    assert [(span.start, span.end) for span in chunk.speech_spans] == [(0.0, 0.5), (6.0, 7.0)]
+    assert [(span.start, span.end) for span in chunk.speech_within()] == [(0.0, 0.5), (2.0, 3.0)]

@@ -58,7 +58,7 @@ def chunk(index: int) -> Chunk:
 
 
 def cut(index: int) -> ChunkCut:
-    return ChunkCut(index=index, pieces=pairs_of(chunk(index)))
+    return ChunkCut(index=index, pieces=pairs_of(chunk(index).pieces))
 
 
 def said(text: str, language: str = "en", probabilities: Mapping[str, float] | None = None) -> ChunkResult:

@@ -85,6 +85,9 @@ class Features:
         start = round(seconds * FRAMES_PER_SECOND)
         return replace(self, frames=self.frames[:, start:], offset=self.offset + start)
 
+    def until(self, seconds: float) -> Features:
+        return replace(self, frames=self.frames[:, : round(seconds * FRAMES_PER_SECOND)])
+
     def padded(self) -> NDArray[np.float32]:
         missing = self.padded_length - self.count
         return np.pad(self.frames, ((0, 0), (0, missing))) if missing > 0 else self.frames[:, : self.padded_length]

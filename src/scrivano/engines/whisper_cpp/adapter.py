@@ -63,6 +63,9 @@ class Samples:
     def after(self, seconds: float) -> Samples:
         return replace(self, samples=self.samples[round(seconds * SAMPLE_RATE) :], start=self.start + seconds)
 
+    def until(self, seconds: float) -> Samples:
+        return replace(self, samples=self.samples[: round(seconds * SAMPLE_RATE)])
+
     def padded(self) -> NDArray[np.float32]:
         return np.ascontiguousarray(np.pad(self.samples, (0, self.padded_length - len(self.samples))), np.float32)
 

@@ -1,0 +1,106 @@
+"""What is decoded again, and what becomes of it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scrivano.domain.coverage import Span, holes, words_of
+from scrivano.domain.decoding import DecodingOptions
+from scrivano.domain.transcript import Segment, Word
+from scrivano.engines.repair import Attempt, is_better, plan, spliced
+
+
+def words(*texts: str, start: float, step: float = 0.5) -> tuple[Word, ...]:
+    return tuple(
+        Word(text=text, start=start + n * step, end=start + (n + 1) * step, probability=0.9)
+        for n, text in enumerate(texts)
+    )
+
+
+def segment(*texts: str, start: float, logprob: float = -0.2) -> Segment:
+    timed = words(*texts, start=start)
+    return Segment(start=start, end=timed[-1].end, text="".join(texts), words=timed, avg_logprob=logprob, tokens=(1, 2))
+
+
+FIRST, LAST = segment("one", " two", start=1), segment("eight", " nine", start=20)
+SPEECH = (Span(1.0, 21.0),)
+HOLE = holes(SPEECH, words_of([FIRST, LAST]))
+PAUSES = (Span(2.0, 2.2), Span(10.0, 10.6), Span(19.6, 19.8))
+
+
+def test_without_holes_there_is_nothing_to_do() -> None:
+    assert plan(0, [], (), PAUSES, 30.0) == plan(1, [], (), PAUSES, 30.0) == Attempt()
+
+
+def test_the_chunk_is_decoded_again_from_the_pause_before_the_hole() -> None:
+    assert plan(0, HOLE, FIRST.words + LAST.words, PAUSES, 30.0).stretches == (Span(2.1, 30.0),)
+
+
+def test_behind_nothing_the_chunk_is_divided_at_its_longest_pause() -> None:
+    empty = holes(SPEECH, LAST.words)
+
+    assert plan(0, empty, LAST.words, PAUSES, 30.0).stretches == (Span(0.0, 10.3), Span(10.3, 30.0))
+
+
+def test_without_pauses_all_is_decoded_without_a_beam() -> None:
+    assert plan(0, holes(SPEECH, ()), (), (), 30.0) == Attempt((Span(0.0, 30.0),), greedy=True)
+
+
+def test_what_is_left_is_decoded_alone() -> None:
+    attempt = plan(1, HOLE, FIRST.words + LAST.words, PAUSES, 30.0)
+
+    assert attempt.greedy
+    assert [(one.start, one.end) for one in attempt.stretches] == [(2.1, 10.3), pytest.approx((10.3, 19.7))]
+
+
+def test_new_text_replaces_what_was_said_in_its_stretch() -> None:
+    new = segment("three", start=3)
+
+    assert spliced([FIRST, LAST], Span(2.1, 30.0), [new]) == (FIRST, new)
+
+
+def test_a_segment_on_both_sides_is_divided() -> None:
+    whole = segment("a", " b", " c", " d", start=0)
+
+    before, new, after = spliced([whole], Span(0.5, 1.0), [segment("x", start=0.5)])
+
+    assert [before.text, new.text, after.text] == ["a", "x", "c d"]
+    assert (after.start, after.end, after.tokens) == (1.0, 2.0, ())
+
+
+def test_only_sure_text_that_fills_a_hole_is_taken() -> None:
+    said = [" three", " four", " five", " six", " seven"] * 7
+    good = segment(*said, start=2.1)
+
+    def taken(new: Segment, *, whole: bool = False) -> bool:
+        stretch = Span(0.0, 30.0) if whole else Span(2.1, 19.7)
+        return is_better(SPEECH, [FIRST, LAST], spliced([FIRST, LAST], stretch, [new]), [new], DecodingOptions())
+
+    assert taken(good)
+    assert not taken(segment(*said, start=2.1, logprob=-0.9))
+    assert not taken(segment(" three", start=8), whole=True)
+
+
+edges = st.lists(st.integers(0, 3000), max_size=12, unique=True).map(
+    lambda found: [Span(a / 100, b / 100) for a, b in pairwise(sorted(found))][::2]
+)
+
+
+@given(st.integers(0, 1), edges, edges, st.lists(st.floats(0, 29), max_size=8))
+def test_stretches_are_apart_inside_the_chunk_and_hold_every_hole(
+    number: int, speech: list[Span], quiet: list[Span], starts: list[float]
+) -> None:
+    spoken = tuple(word for start in sorted(starts) for word in words("word", start=start))
+    empty = holes(speech, spoken)
+
+    attempt = plan(number, empty, spoken, quiet, 30.0)
+
+    assert all(0 <= one.start < one.end <= 30.0 for one in attempt.stretches)
+    if number == 0:
+        assert all(a.end <= b.start for a, b in pairwise(attempt.stretches))
+    held = [any(one.start <= hole.middle <= one.end for one in attempt.stretches) for hole in empty]
+    assert all(held)
