@@ -80,6 +80,12 @@ _OPTIONS: dict[str, Any] = {
         "type": "boolean",
         "description": "Return the times of each word. Absent: the server's setting.",
     },
+    "webhook_if": {
+        "type": "string",
+        "description": "Call the webhook of a job that is done only if one of these holds for its `quality`: "
+        "`coverage<0.98`, `word_probability<0.7`, `uncovered`, `doubtful`, `repaired`, `loops_cut`.",
+        "examples": ["", "coverage<0.98,doubtful"],
+    },
     "vad": {
         "type": "boolean",
         "default": True,

@@ -101,6 +101,43 @@ class JobWord(BaseModel):
     probability: float = Field(description="0 to 1.", examples=[0.98])
 
 
+class UncoveredSpeech(BaseModel):
+    start: float = Field(description="Seconds from the start of the file.", examples=[61.3])
+    end: float = Field(examples=[63.1])
+
+
+class DoubtfulSegment(BaseModel):
+    index: int = Field(description="Of the segment in `segments`.", examples=[12])
+    start: float = Field(description="Seconds from the start of the file.", examples=[70.2])
+    end: float = Field(examples=[71.0])
+    reasons: list[str] = Field(
+        description="`improbable`, `guessed` (improbable words), `repeats`, `too_fast`, `no_speech` (no speech there).",
+        examples=[["guessed"]],
+    )
+
+
+class JobQuality(BaseModel):
+    """How far the transcript can be trusted."""
+
+    coverage: float | None = Field(
+        description="Share of the seconds of detected speech that have words, 0 to 1; null without speech.",
+        examples=[0.9912],
+    )
+    uncovered: list[UncoveredSpeech] = Field(description="Speech of a second or more without words.")
+    repaired: int = Field(description="Stretches of speech that got words when they were decoded again.", examples=[1])
+    loops_cut: int = Field(description="Repetitions of the model that were cut out of the text.", examples=[0])
+    doubtful: list[DoubtfulSegment] = Field(description="Segments whose text may be wrong.")
+    word_probability: float | None = Field(
+        description="Mean probability of the words; null without word times.", examples=[0.9307]
+    )
+
+
+class SegmentQuality(BaseModel):
+    word_probability: float | None = Field(description="Mean probability of its words.", examples=[0.9512])
+    doubtful: list[str] = Field(description="Why its text may be wrong; as `reasons` in the job's `quality`.")
+    repaired: bool = Field(description="Whether its speech had no words at first.", examples=[False])
+
+
 class JobSegment(BaseModel):
     index: int = Field(examples=[0])
     start: float = Field(description="Seconds from the start of the file.", examples=[0.29])
@@ -114,6 +151,7 @@ class JobSegment(BaseModel):
     compression_ratio: float = Field(description="Above 2.4 the text repeats itself.", examples=[1.2])
     temperature: float = Field(description="Temperature of decoding; 0: beam search.", examples=[0.0])
     tokens: list[int] = Field(description="The model's tokens of the text; empty where a segment was divided.")
+    quality: SegmentQuality | None = Field(default=None, description="Missing in jobs of earlier versions.")
     language: str | None = Field(
         default=None, description="Language of the segment; only in multilingual jobs.", examples=["it"]
     )
@@ -163,6 +201,9 @@ class JobSummary(ResponseModel):
     warnings: list[JobWarning] = Field(
         default=[], description="About the recording, such as damaged or missing parts; only if there are some."
     )
+    quality: JobQuality | None = Field(
+        default=None, description="How far the transcript can be trusted; only of jobs that are done."
+    )
     version: int | None = Field(
         default=None,
         description="Number of the version that is shown; only if the job was transcribed again.",
@@ -192,6 +233,7 @@ class JobSummary(ResponseModel):
             metadata=job.options.get("metadata"),
             audio=None if job.audio is None else JobAudio.model_validate(job.audio),
             warnings=[JobWarning.model_validate(warning) for warning in job.warnings or ()],
+            quality=None if job.quality is None else JobQuality.model_validate(job.quality),
             version=job.version,
             version_of=job.version_of,
         )

@@ -24,6 +24,9 @@ from scrivano.text.shape import shape_of
 __all__ = ["TranscribeOptions", "find_server", "transcribe_all", "transcript_path"]
 
 # How often the state of the model is requested while it loads.
+# Stretches without words that the line about quality names.
+MOST_HOLES = 5
+
 POLL_S = 0.25
 
 # How long a running server may take to answer its health check before another server is started.
@@ -230,6 +233,8 @@ def _follow(client: Client, file: Path, job_id: str, display: _ProgressDisplay) 
                 display.percent(file, event.data["percent"])
         transcript = client.wait(job_id).transcript
         display.percent(file, 100)  # The stream of a job that has already ended has no progress events.
+        if transcript.quality is not None:
+            display.step(file, quality_line(transcript.quality))
         return transcript
     except ClientError as error:
         display.step(file, f"failed: {error}")
@@ -254,6 +259,26 @@ def _write(
 
 def transcript_path(folder: Path, recording: Path, format: str) -> Path:
     return folder / f"{recording.stem}.{FORMATS[format].extension}"
+
+
+def quality_line(quality: Mapping[str, Any]) -> str:
+    """How far a transcript can be trusted, in one line."""
+    coverage = quality["coverage"]
+    said = ["no speech" if coverage is None else f"{100 * coverage:.1f} % of the speech has words"]
+    holes = [f"{_clock(hole['start'])}-{_clock(hole['end'])}" for hole in quality["uncovered"]]
+    if holes:
+        said.append(f"none at {', '.join(holes[:MOST_HOLES])}{', …' if len(holes) > MOST_HOLES else ''}")
+    counts = {
+        "stretches decoded again": quality["repaired"],
+        "loops cut": quality["loops_cut"],
+        "doubtful segments": len(quality["doubtful"]),
+    }
+    said += [f"{name}: {count}" for name, count in counts.items() if count]
+    return "quality: " + "; ".join(said)
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
 def _served_model(url: str) -> str | None:

@@ -115,8 +115,9 @@ class JobSnapshot:
     """A job at the time of the request. Times are ISO 8601 in UTC; `progress` is percent; `duration_secs` is audio.
 
     `audio` is the track that was transcribed, `warnings` what is to be said about the recording (`code`, `message`,
-    `at`). `model`: unless it is the server's default model. `version`: the number of the version, if the job has
-    several; `version_of`: the job that this is a version of. `more` has the fields that this client does not know.
+    `at`), `quality` how far the transcript can be trusted (`coverage`, `uncovered`, `doubtful`, …). `model`: unless it
+    is the server's default model. `version`: the number of the version, if the job has several; `version_of`: the job
+    that this is a version of. `more` has the fields that this client does not know.
     """
 
     id: str
@@ -133,6 +134,7 @@ class JobSnapshot:
     completed_at: str | None = None
     audio: Mapping[str, Any] | None = None
     warnings: Sequence[Mapping[str, Any]] = ()
+    quality: Mapping[str, Any] | None = None
     model: str | None = None
     version: int | None = None
     version_of: str | None = None
@@ -152,7 +154,11 @@ class JobSnapshot:
         if self.status != "done":
             raise ClientError(f"job {self.id} is {self.status}: wait for it first")
         return Transcript(
-            language=self.language, duration=self.duration_secs or 0.0, segments=self.segments, task=self.task
+            language=self.language,
+            duration=self.duration_secs or 0.0,
+            segments=self.segments,
+            task=self.task,
+            quality=self.quality,
         )
 
 
@@ -258,6 +264,7 @@ class Client:
         model: str | None = None,
         options: Mapping[str, Any] | None = None,
         webhook_url: str | None = None,
+        webhook_if: str | None = None,
         queue: bool | None = None,
         idempotency_key: str | None = None,
         wait_for_model: bool = True,
@@ -271,12 +278,14 @@ class Client:
         can be read only once (a pipe).
         `prompt`: text that precedes the recording. `hotwords`: words to expect. `audio_track`: a number, from 0, or a
         language. `languages`: those that may be detected. `multilingual=True`: each segment has its own language.
+        `webhook_if`: call the webhook only about doubtful transcripts, such as `"coverage<0.98,doubtful"`.
         `model`: one of the served ones. `options`: more fields of `POST /jobs`, such as `{"beam_size": 1}`.
         `idempotency_key`: a second submission with the same key gets the job of the first one.
         """
         form = {"language": language, "languages": ",".join(languages) or None, "task": task}
         form |= {"prompt": prompt, "hotwords": hotwords}
         form |= {"audio_track": None if audio_track is None else str(audio_track)}
+        form |= {"webhook_if": webhook_if}
         form |= {"webhook_url": webhook_url, "multilingual": _flag(multilingual), "queue": _flag(queue)}
         form |= {"model": model, **{name: _text(value) for name, value in (options or {}).items()}}
         data = {name: value for name, value in form.items() if value is not None}

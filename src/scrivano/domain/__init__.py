@@ -9,6 +9,7 @@ Modules, each may import only those below it:
     recording   what was found out about a recording while it was read
     chunk       a piece of audio cut in silence: the unit of work
     decoding    how a chunk is decoded, and what an engine returns for it
+    quality     how far a transcript can be trusted
     coverage    which speech has words, and which has none
     transcript  words, segments, transcripts
     languages   the languages that Whisper knows
@@ -21,10 +22,16 @@ __all__ = [
     "coverage",
     "decoding",
     "errors",
+__all__ = [
+    "chunk",
+    "coverage",
+    "decoding",
+    "errors",
     "file_endings",
     "job",
     "job_event",
     "languages",
+    "quality",
     "recording",
     "transcript",
 ]

@@ -28,13 +28,13 @@ class Chunk:
     """At most 30 s of audio, cut in silence.
 
     The audio of a chunk is its pieces joined. Pieces ascend and do not overlap; between two of them is silence.
-    `speech`: where speech was detected in them. It is not stored: who knows a chunk from the store learns it when the
+    `speech`: where speech was detected in them. It is not stored, so it is None for a chunk from the store until the
     recording is prepared again.
     """
 
     index: int
     pieces: tuple[Piece, ...]
-    speech: tuple[Piece, ...] = field(default=(), compare=False)
+    speech: tuple[Piece, ...] | None = field(default=None, compare=False)
 
     @property
     def start(self) -> float:
@@ -54,7 +54,7 @@ class Chunk:
     @property
     def speech_spans(self) -> tuple[Span, ...]:
         """Its speech, in seconds from the start of the file."""
-        return tuple(Span(one.start / SAMPLE_RATE, one.end / SAMPLE_RATE) for one in self.speech)
+        return tuple(Span(one.start / SAMPLE_RATE, one.end / SAMPLE_RATE) for one in self.speech or ())
 
     def speech_within(self) -> tuple[Span, ...]:
         """Its speech, in seconds from its first sample."""
@@ -63,6 +63,6 @@ class Chunk:
         return tuple(
             Span((max(one.start, piece.start) + shift) / SAMPLE_RATE, (min(one.end, piece.end) + shift) / SAMPLE_RATE)
             for piece, shift in shifts
-            for one in self.speech
+            for one in self.speech or ()
             if one.start < piece.end and piece.start < one.end
         )

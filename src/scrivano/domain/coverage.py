@@ -17,9 +17,11 @@ from scrivano.domain.transcript import Segment, Word
 __all__ = [
     "LEAST_HOLE_S",
     "USUAL_LETTERS",
+    "Hole",
     "Span",
     "between",
     "holes",
+    "holes_among",
     "letters",
     "seconds_of",
     "uncovered",
@@ -60,6 +62,15 @@ class Span:
     @property
     def middle(self) -> float:
         return (self.start + self.end) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """A stretch without words, which starts and ends in speech; `speech_s`: seconds of speech in it."""
+
+    start: float
+    end: float
+    speech_s: float
 
 
 def seconds_of(spans: Iterable[Span]) -> float:
@@ -117,9 +128,13 @@ def holes(speech: Sequence[Span], words: Sequence[Word], *, least: float = LEAST
 
     A hole may have pauses in it. Its ends are speech.
     """
-    return [
-        Span(run[0].start, run[-1].end) for run in _runs(uncovered(speech, words), words) if seconds_of(run) >= least
-    ]
+    return [Span(hole.start, hole.end) for hole in holes_among(uncovered(speech, words), words, least=least)]
+
+
+def holes_among(parts: Sequence[Span], words: Iterable[Word], *, least: float = LEAST_HOLE_S) -> list[Hole]:
+    """The holes that `parts`, speech that no word reaches, make among all `words`."""
+    runs = ((run, seconds_of(run)) for run in _runs(parts, words))
+    return [Hole(run[0].start, run[-1].end, seconds) for run, seconds in runs if seconds >= least]
 
 
 def _reaches(word: Word) -> Iterator[Span]:
@@ -147,11 +162,11 @@ def _joined(spans: Iterable[Span]) -> list[Span]:
 
 
 def _runs(parts: Iterable[Span], words: Iterable[Word]) -> Iterator[list[Span]]:
-    """The parts in groups: between the parts of a group no word is said."""
-    middles = sorted((word.start + word.end) / 2 for word in words)
+    """The parts in groups: between the parts of a group no word starts or ends."""
+    edges = sorted(time for word in words for time in (word.start, word.end))
     run: list[Span] = []
     for part in parts:
-        if run and bisect_left(middles, run[-1].end) < bisect_right(middles, part.start):
+        if run and bisect_left(edges, run[-1].end) < bisect_right(edges, part.start):
             yield run
             run = []
         run.append(part)

@@ -95,9 +95,11 @@ class Job:
     """One recording to transcribe. `progress` is percent, 0 to 100; `language` is None until given or detected.
 
     `options` are JSON values: the `JobOptions` that were given, `priority` unless it is normal, `model` unless it is
-    the server's default model, `requested_language` and `metadata`. `owner` is the id of the API key that submitted the
-    job; None: it was submitted without a key. `traceparent`: the span that submitted the job (W3C Trace Context).
+    the server's default model, `requested_language`, `metadata` and `webhook_if`. `owner` is the id of the API key that
+    submitted the job; None: it was submitted without a key. `traceparent`: the span that submitted the job (W3C Trace
+    Context).
     `audio` and `warnings`: an `AudioTrack` and `RecordingWarning`s as JSON values; None until the recording was read.
+    `quality`: how far the transcript can be trusted (`domain.quality`); None until there is one.
     `decoded_by`: the model that made the transcript; None until then.
 
     `version_of`: this is a version of that job, whose recording it shares: made by another model or with
@@ -123,6 +125,7 @@ class Job:
     owner: str | None = None
     audio: Mapping[str, Any] | None = None
     warnings: Sequence[Mapping[str, Any]] | None = None
+    quality: Mapping[str, Any] | None = None
     decoded_by: str | None = None
     version: int | None = None
     version_of: str | None = None
@@ -149,6 +152,11 @@ class Job:
     def requested_language(self) -> str | None:
         """`language`, unless that was detected: it helps to choose a track, which must be the same in every attempt."""
         return self.options.get("requested_language")
+
+    @property
+    def webhook_if(self) -> str | None:
+        """Conditions on its quality: if none is true, a job that is done calls no webhook (`quality.meets`)."""
+        return self.options.get("webhook_if")
 
     @property
     def metadata(self) -> Mapping[str, str] | None:

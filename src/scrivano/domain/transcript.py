@@ -40,7 +40,8 @@ class Segment:
     `no_speech_prob` runs from 0 to 1. `compression_ratio` is plain bytes over zlib bytes;
     above about 2.4 the text repeats itself (Whisper's threshold). `temperature` is the one that
     the text was sampled with, 0 for a search. `tokens` are the model's text tokens. `language`, ISO 639-1, is None
-    unless the recording may be in several languages.
+    unless the recording may be in several languages. `doubts`: why the text may be wrong (`quality.Doubt`). `repaired`:
+    it was found when speech without words was decoded again.
     """
 
     start: float
@@ -53,6 +54,8 @@ class Segment:
     words: tuple[Word, ...] = ()
     tokens: tuple[int, ...] = ()
     language: str | None = None
+    doubts: tuple[str, ...] = ()
+    repaired: bool = False
 
     def at(self, start: float, end: float, words: tuple[Word, ...]) -> Segment:
         """The same segment with other times; `words` are its words, with their new times."""
@@ -72,12 +75,16 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transcript:
-    """The text of one recording. `language` is ISO 639-1, `duration` the file's seconds."""
+    """The text of one recording. `language` is ISO 639-1, `duration` the file's seconds.
+
+    `quality`: how far it can be trusted, as JSON values (`quality.job_quality`); None: not known.
+    """
 
     language: str | None
     duration: float
     segments: tuple[Segment, ...] = ()
     task: str = "transcribe"
+    quality: Mapping[str, Any] | None = None
 
     @property
     def text(self) -> str:
@@ -101,6 +108,8 @@ def segment_from_dict(data: Mapping[str, Any]) -> Segment:
         temperature=data.get("temperature", 0.0),
         tokens=tuple(data.get("tokens", ())),
         language=data.get("language"),
+        doubts=tuple(data.get("quality", {}).get("doubtful", ())),
+        repaired=data.get("quality", {}).get("repaired", False),
         words=tuple(
             Word(text=word["text"], start=word["start"], end=word["end"], probability=word["probability"])
             for word in data.get("words", ())

@@ -37,6 +37,7 @@ from scrivano.engines.decoding_rules import (
 )
 from scrivano.engines.engine import RANKED, AudioChunk, LoadOptions
 from scrivano.engines.failures import classify
+from scrivano.engines.onsets import without_pauses
 from scrivano.engines.pauses import pauses
 from scrivano.engines.repair import ATTEMPTS, Attempt, is_better, plan, spliced
 from scrivano.engines.words import TimedText, place_words, timed_segments
@@ -128,11 +129,16 @@ class _BatchRun(Generic[A, E]):
                 language=one.language,
                 language_probability=one.language_probability,
                 language_probabilities=one.language_probabilities,
-                segments=one.segments if self._options.word_timestamps else _without_words(one.segments),
+                segments=self._exact(chunk, one.segments),
                 repaired=one.repaired,
             )
-            for one in self._progress
+            for chunk, one in zip(self._batch, self._progress, strict=True)
         ]
+
+    def _exact(self, chunk: AudioChunk, segments: Sequence[Segment]) -> tuple[Segment, ...]:
+        if not self._options.word_timestamps:
+            return tuple(replace(segment, words=()) for segment in segments)
+        return without_pauses(segments, pauses(chunk.audio))
 
     def _decoded(self, windows: Sequence[Window[A]]) -> Stretches:
         """Decode stretches of chunks to their ends."""
@@ -337,7 +343,3 @@ class _BatchRun(Generic[A, E]):
             lambda tokens: self._tokenizer.split_words(tokens, language),
             seconds=text.window.audio.seconds,
         )
-
-
-def _without_words(segments: Sequence[Segment]) -> tuple[Segment, ...]:
-    return tuple(replace(segment, words=()) for segment in segments)

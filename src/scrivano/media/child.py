@@ -144,7 +144,7 @@ def _send_chunks(chunks: Iterable[Chunk], target: PreparedFile, send: Send) -> i
     for chunk in chunks:
         # The server may give the chunk to an engine at once: all of it must be in the file.
         target.extend()
-        send(ChunkCut(index=chunk.index, pieces=pairs_of(chunk.pieces), speech=pairs_of(chunk.speech)))
+        send(ChunkCut(index=chunk.index, pieces=pairs_of(chunk.pieces), speech=pairs_of(chunk.speech or ())))
         count += 1
     return count
 

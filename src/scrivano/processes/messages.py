@@ -131,11 +131,12 @@ class ChunkCut:
     type: Literal["chunk"] = "chunk"
     index: Annotated[int, Field(ge=0)]
     pieces: Annotated[Pairs, Field(min_length=1)]
-    speech: Annotated[Pairs, AfterValidator(_ascending)] = ()
+    speech: Annotated[Pairs, AfterValidator(_ascending)] | None = None
 
     @property
     def chunk(self) -> Chunk:
-        return Chunk(self.index, tuple(starmap(Piece, self.pieces)), tuple(starmap(Piece, self.speech)))
+        speech = None if self.speech is None else tuple(starmap(Piece, self.speech))
+        return Chunk(self.index, tuple(starmap(Piece, self.pieces)), speech)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,20 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from scrivano.domain.chunk import Chunk
+from scrivano.domain.coverage import Span
 from scrivano.domain.transcript import Segment
 from scrivano.processes.messages import encoder, parser
 from scrivano.running.language import Detection
+from scrivano.text.assembly import ChunkText
 
 __all__ = ["ChunkRun", "ResultCodec", "StoredResult"]
 
 
 @dataclass(slots=True)
 class ChunkRun:
-    """`crashes`: engines that died over it. `segments`: its clean text in file time; None: not decoded."""
+    """`crashes`: engines that died over it. `text`: its clean text in file time; None: not decoded."""
 
     chunk: Chunk
     crashes: int = 0
-    segments: tuple[Segment, ...] | None = None
+    text: ChunkText | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +29,13 @@ class StoredResult:
     """What the store keeps of a decoded chunk. Times of `segments` count from the first sample of the chunk.
 
     `language`: the one that it was decoded in. `detected`: what was ever detected in it; None: its language was given.
+    `repaired`: speech that had no words until it was decoded again, in seconds from the first sample.
     """
 
     language: str
     segments: tuple[Segment, ...]
     detected: Detection | None = None
+    repaired: tuple[Span, ...] = ()
 
 
 class ResultCodec:

@@ -9,7 +9,7 @@ moment goes on in the next attempt.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,7 +25,7 @@ from scrivano.running.language import Choice, JobLanguage
 from scrivano.running.scheduler import WorkItem
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.jobs import Decoded
-from scrivano.text.assembly import chunk_segments, join_chunks, segment_json, spoken_most
+from scrivano.text.assembly import chunk_text, join_chunks, judged, quality, segment_json, spoken_most
 
 __all__ = [
     "AllEnqueued",
@@ -174,11 +174,12 @@ class CountCrash:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """The job is done. `segments` are its transcript."""
+    """The job is done. `segments` are its transcript, `quality` says how far to trust it (`domain.quality`)."""
 
     segments: Sequence[Segment]
     language: str | None
     duration_s: float
+    quality: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +296,7 @@ class JobRun:
                 continue
             with suppress(ValueError):  # another version stored it in a form of its own: the chunk is decoded again
                 result = self._codec.parse(row.result)
-                run.segments = chunk_segments(row.chunk, result.segments)
+                run.text = chunk_text(row.chunk, result.segments, result.repaired)
                 self._languages.recall(row.chunk.index, result.language, result.detected)
         self._tell()
 
@@ -310,6 +311,7 @@ class JobRun:
                 self._forget_from(chunk.index)
             known = self._chunks[chunk.index] = ChunkRun(chunk)
         known.chunk = chunk  # with its speech, which is not stored
+        known.text = known.text and judged(chunk, known.text)
         self._cut += 1
         self._cut_s += chunk.seconds
         self._waiting.add(chunk.index)
@@ -343,10 +345,10 @@ class JobRun:
         language = self._languages.record(index, result, run.chunk.seconds)
         spoken = language if self._languages.multilingual else None
         segments = tuple(replace(one, language=spoken) for one in result.segments) if spoken else result.segments
-        run.segments = chunk_segments(run.chunk, segments)
+        run.text = chunk_text(run.chunk, segments, result.repaired)
         self._waiting.add(index)
         detected = self._languages.detections.get(index)
-        stored = StoredResult(language=language, segments=segments, detected=detected)
+        stored = StoredResult(language=language, segments=segments, detected=detected, repaired=result.repaired)
         return self._proceed(self._record(index, stored, now_s))
 
     def _record(self, index: int | None, stored: StoredResult | None, now_s: float | None) -> Decoded:
@@ -375,8 +377,10 @@ class JobRun:
             commands.append(record)
         commands += self._enqueue_known(first=True)
         if self._complete:
-            segments = join_chunks([run.segments or () for run in self._chunks.values()], self._duration or 0.0)
-            commands.append(Publish(segments, spoken_most(segments) or self._language, self._duration or 0.0))
+            texts = [(run.chunk, run.text) for run in self._chunks.values() if run.text is not None]
+            segments = join_chunks([text.segments for _, text in texts], self._duration or 0.0)
+            language = spoken_most(segments) or self._language
+            commands.append(Publish(segments, language, self._duration or 0.0, quality(segments, texts)))
         return commands
 
     def _enqueue_known(self, *, first: bool) -> list[Command]:
@@ -437,7 +441,9 @@ class JobRun:
 
     def _final_text(self, index: int) -> tuple[Segment, ...] | None:
         run = self._chunks.get(index)
-        return run.segments if run is not None and self._languages.is_final(index) else None
+        if run is None or run.text is None or not self._languages.is_final(index):
+            return None
+        return run.text.segments
 
     def _progress_due(self, now_s: float) -> dict[str, int] | None:
         """The data of a `progress` event; None if the last one is too recent."""

@@ -29,7 +29,7 @@ from scrivano.running.media_process import MediaPool, MediaProcess
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.jobs import Decoded, JobStore
 from scrivano.telemetry.events import Emit, JobTranscribed, MediaProcessLost, StageEnded
-from scrivano.text.assembly import chunk_segments, join_chunks, segments_json
+from scrivano.text.assembly import chunk_text, join_chunks, segments_json
 
 __all__ = ["LEASE_S", "JobRunOptions", "JobRuns"]
 
@@ -312,7 +312,13 @@ class JobRuns:
             return self._store.publish_failed(job_id, attempt, end.code, end.message)
         segments = segments_json(end.segments)
         return self._store.publish_done(
-            job_id, attempt, segments, language=end.language, duration_secs=end.duration_s, decoded_by=run.model
+            job_id,
+            attempt,
+            segments,
+            language=end.language,
+            duration_secs=end.duration_s,
+            decoded_by=run.model,
+            quality=end.quality,
         )
 
     def _ended(self, run: JobRun, end: Publish | Fail, assembled_from: float) -> None:
@@ -374,7 +380,7 @@ class JobRuns:
     def known_text(self, chunks: Sequence[StoredChunk], duration: float) -> tuple[Segment, ...]:
         """The text of stored chunks, as the transcript would be if nothing followed. Callable from any thread."""
         texts = [
-            chunk_segments(row.chunk, self._codec.parse(row.result).segments)
+            chunk_text(row.chunk, self._codec.parse(row.result).segments).segments
             for row in chunks
             if row.result is not None
         ]

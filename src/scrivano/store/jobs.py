@@ -369,14 +369,15 @@ class JobStore:
         language: str | None,
         duration_secs: float,
         decoded_by: str | None = None,
+        quality: Mapping[str, Any] | None = None,
     ) -> bool:
         """Store the transcript, the status, the final event and the webhook delivery, in one transaction.
 
-        `segments_json`: the JSON array that is served from now on. `language` None keeps the known one. A version
-        becomes what its job shows, unless that shows a newer version.
+        `segments_json`: the JSON array that is served from now on. `quality`: see `Job`. `language` None keeps the
+        known one. A version becomes what its job shows, unless that shows a newer version.
         """
         values: dict[str, object] = {"status": JobStatus.DONE, "progress": 100, "duration_secs": duration_secs}
-        values["decoded_by"] = decoded_by
+        values |= {"decoded_by": decoded_by, "quality": quality}
         if language is not None:
             values["language"] = language
         with self._database.write() as db:
@@ -422,7 +423,7 @@ class JobStore:
         """
         may = jobs.c.status.in_([status for status in JobStatus if JobStatus.QUEUED in NEXT_STATUSES[status]])
         again = dict.fromkeys(
-            ("error", "error_code", "completed_at", "duration_secs", "chunks_total", "audio", "warnings")
+            ("error", "error_code", "completed_at", "duration_secs", "chunks_total", "audio", "warnings", "quality")
         )
         with self._database.write() as db:
             values = {"status": JobStatus.QUEUED, "progress": 0, **again, **(changes or {})}

@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, case, delete, func, insert, or_, select, update
 
 from scrivano.domain.errors import DeliveryNotFound, JobUnfinished
-from scrivano.domain.job import Job
+from scrivano.domain.job import Job, JobStatus
+from scrivano.domain.quality import meets
 from scrivano.store.database import Database
 from scrivano.store.tables import deliveries, jobs
 
@@ -95,11 +96,13 @@ class Outbox:
     # Within transactions of `store.jobs`, which calls `on_delivery` after the commit ---------------------------
 
     def enqueue(self, db: Connection, job: Job, now: datetime) -> None:
-        """Store the delivery of a job that has ended, if the job has a webhook URL.
+        """Store the delivery of a job that has ended, if the job has a webhook URL, and its quality is as asked for.
 
         A job that is retried ends again and gets another delivery, unless its receiver has answered 410.
         """
         if job.webhook_url is None:
+            return
+        if job.status is JobStatus.DONE and job.webhook_if and not meets(job.quality, job.webhook_if):
             return
         earlier, gone = db.execute(_DELIVERIES, {"_job_id": job.id}).one()
         if not gone:

@@ -59,6 +59,7 @@ jobs = sa.Table(
     sa.Column("owner", sa.String(32)),  # the API key that submitted the job; null: none
     sa.Column("audio", sa.JSON),  # the audio track that was read; null until the plan is complete
     sa.Column("warnings", sa.JSON),  # about the recording; null until the plan is complete
+    sa.Column("quality", sa.JSON),  # of the transcript; null until the job is done
     sa.Column("decoded_by", sa.Text),  # the model that made the transcript; null until the job is done
     sa.Column("version", sa.Integer),  # see `versions`; null: the job was never transcribed again
     sa.Column("version_of", sa.String(64)),  # the job that this row is a version of; null: it is a job

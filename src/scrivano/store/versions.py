@@ -25,7 +25,18 @@ __all__ = ["add", "check_purgeable", "find", "no_version_unfinished", "of_job", 
 _JOB = [jobs.c[name] for name in Job.__dataclass_fields__]
 
 # What the job shows of the version that it serves.
-_SERVED = ("task", "language", "duration_secs", "options", "completed_at", "audio", "warnings", "version", "decoded_by")
+_SERVED = (
+    "task",
+    "language",
+    "duration_secs",
+    "options",
+    "completed_at",
+    "audio",
+    "warnings",
+    "quality",
+    "version",
+    "decoded_by",
+)
 
 _OF_JOB = select(*_JOB).where(jobs.c.version_of == bindparam("_job_id")).order_by(jobs.c.version)
 
@@ -51,7 +62,17 @@ def add(db: Connection, job: Job, changes: Mapping[str, Any], now: datetime) -> 
         _keep_first(db, job)
     newest = db.scalar(select(func.max(jobs.c.version)).where(jobs.c.version_of == job.id)) or 1
     unknown = dict.fromkeys(
-        ("error", "error_code", "completed_at", "duration_secs", "chunks_total", "audio", "warnings", "decoded_by")
+        (
+            "error",
+            "error_code",
+            "completed_at",
+            "duration_secs",
+            "chunks_total",
+            "audio",
+            "warnings",
+            "quality",
+            "decoded_by",
+        )
     )
     values = unknown | {"status": JobStatus.QUEUED, "progress": 0, "attempt": 0, "created_at": now, **changes}
     return _copy(db, job, newest + 1, values)

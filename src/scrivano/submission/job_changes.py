@@ -25,6 +25,7 @@ _OPTIONS: Mapping[str, Callable[[JobRequest], Any]] = {
     "beam_size": lambda request: request.options.beam_size,
     "temperature": lambda request: request.options.temperature,
     "audio_track": lambda request: request.options.audio_track,
+    "webhook_if": lambda request: request.webhook_if,
     "model": lambda request: request.model,
     "priority": lambda request: None if request.priority is Priority.NORMAL else request.priority.value,
     "metadata": lambda request: None if request.metadata is None else dict(request.metadata),

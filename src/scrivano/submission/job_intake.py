@@ -116,6 +116,8 @@ class JobIntake:
             options["model"] = job_request.model
         if job_request.metadata is not None:
             options["metadata"] = dict(job_request.metadata)
+        if job_request.webhook_if is not None:
+            options["webhook_if"] = job_request.webhook_if
         if job_request.language is not None:
             options["requested_language"] = job_request.language
         context = LOG_CONTEXT.get()

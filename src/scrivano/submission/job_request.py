@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from scrivano.domain.errors import BadParameter, BadRequest, ModelNotFound
 from scrivano.domain.job import DETECT_LANGUAGE, JobOptions, Priority, Task
 from scrivano.domain.languages import parse_choice, parse_language
+from scrivano.domain.quality import check_conditions
 from scrivano.submission.form_fields import FormFields, parse_http_url
 from scrivano.submission.model_names import ServedModels
 
@@ -24,6 +25,7 @@ class JobRequest:
     model: str | None = None
     options: JobOptions = field(default_factory=JobOptions)
     webhook_url: str | None = None
+    webhook_if: str | None = None
     filename: str | None = None
     priority: Priority = Priority.NORMAL
     metadata: Mapping[str, str] | None = None
@@ -55,6 +57,7 @@ def parse_job_request(fields: FormFields, filename: str | None, models: ServedMo
             audio_track=fields.text("audio_track"),
         ),
         webhook_url=parse_http_url(fields.text("webhook_url"), "webhook_url"),
+        webhook_if=_webhook_if(fields.text("webhook_if")),
         filename=filename,
         priority=_priority(fields.text("priority")),
         metadata=_metadata(fields.text("metadata")),
@@ -98,6 +101,17 @@ def _priority(text: str | None) -> Priority:
         return Priority((text or Priority.NORMAL).lower())
     except ValueError as error:
         raise BadParameter("priority", "priority must be 'interactive', 'normal' or 'bulk'") from error
+
+
+def _webhook_if(text: str | None) -> str | None:
+    try:
+        return None if text is None else check_conditions(text)
+    except ValueError as error:
+        message = (
+            f"webhook_if knows no condition '{error}': use coverage<0.98, word_probability<0.7, uncovered, doubtful, "
+            "repaired or loops_cut, several separated by commas"
+        )
+        raise BadParameter("webhook_if", message) from error
 
 
 def _metadata(text: str | None) -> dict[str, str] | None:

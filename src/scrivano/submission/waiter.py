@@ -172,6 +172,7 @@ class Waiter:
             duration=job.duration_secs or 0.0,
             segments=tuple(segment_from_dict(segment) for segment in segments),
             task=job.task.value,
+            quality=job.quality,
         )
 
 

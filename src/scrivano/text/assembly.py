@@ -4,19 +4,65 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from scrivano.domain.chunk import Chunk
+from scrivano.domain.coverage import Span, holes_among, uncovered, words_of
+from scrivano.domain.quality import doubts_about, job_quality, segment_quality
 from scrivano.domain.transcript import Segment, language_of
-from scrivano.text.cleanup import clean
-from scrivano.text.file_time import to_file_time
+from scrivano.text.cleanup import clean, loops_in
+from scrivano.text.file_time import spans_in_file, to_file_time
 
-__all__ = ["chunk_segments", "join_chunks", "segment_json", "segments_json", "spoken_most"]
+__all__ = [
+    "ChunkText",
+    "chunk_text",
+    "join_chunks",
+    "judged",
+    "quality",
+    "segment_json",
+    "segments_json",
+    "spoken_most",
+]
 
 
-def chunk_segments(chunk: Chunk, segments: Iterable[Segment]) -> tuple[Segment, ...]:
-    """The clean text of one chunk in file time. `segments`: its result, with times from its first sample."""
-    return clean(to_file_time(chunk, segments), chunk.end)
+# Text with loops has at least this compression ratio; Whisper calls it a loop above 2.4.
+LOOPING = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkText:
+    """The clean text of a chunk in file time, and what is known of its quality.
+
+    `bare`: the parts of its speech that no word reaches. `repaired`: speech that had no words at first.
+    """
+
+    segments: tuple[Segment, ...]
+    bare: tuple[Span, ...] = ()
+    repaired: tuple[Span, ...] = ()
+    loops_cut: int = 0
+
+
+def chunk_text(chunk: Chunk, segments: Iterable[Segment], repaired: Iterable[Span] = ()) -> ChunkText:
+    """`segments` and `repaired`: the result of a chunk, with times from its first sample."""
+    timed = to_file_time(chunk, segments)
+    loops = loops_in(timed) if any(one.compression_ratio >= LOOPING for one in timed) else 0
+    text = ChunkText(segments=clean(timed, chunk.end), repaired=spans_in_file(chunk, repaired), loops_cut=loops)
+    return judged(chunk, text)
+
+
+def judged(chunk: Chunk, text: ChunkText) -> ChunkText:
+    """The text with what follows from the speech in the chunk, which may be known only later."""
+    speech = None if chunk.speech is None else chunk.speech_spans
+    segments = tuple(
+        replace(
+            one,
+            doubts=doubts_about(one, speech),
+            repaired=any(span.start < one.end and one.start < span.end for span in text.repaired),
+        )
+        for one in text.segments
+    )
+    return replace(text, segments=segments, bare=tuple(uncovered(chunk.speech_spans, words_of(segments))))
 
 
 def join_chunks(texts: Sequence[tuple[Segment, ...]], duration: float) -> tuple[Segment, ...]:
@@ -51,6 +97,7 @@ def segment_json(index: int, segment: Segment) -> dict[str, Any]:
         "compression_ratio": round(segment.compression_ratio, 4),
         "temperature": segment.temperature,
         "tokens": list(segment.tokens),
+        "quality": segment_quality(segment),
         **language_of(segment),
     }
 
@@ -68,3 +115,19 @@ def spoken_most(segments: Iterable[Segment]) -> str | None:
         if segment.language:
             seconds[segment.language] = seconds.get(segment.language, 0.0) + segment.end - segment.start
     return max(seconds, key=seconds.__getitem__, default=None)
+
+
+def quality(segments: Sequence[Segment], chunks: Sequence[tuple[Chunk, ChunkText]]) -> dict[str, Any]:
+    """The field `quality` of a job. `segments`: its transcript, joined from the text of the `chunks`."""
+    speech = [span for chunk, _ in chunks for span in chunk.speech_spans]
+    words = words_of(segments)
+    bare = [span for _, text in chunks for span in text.bare]
+    if len(words) != sum(len(words_of(text.segments)) for _, text in chunks):  # a loop over chunks was cut
+        bare = uncovered(speech, words)
+    return job_quality(
+        segments,
+        speech,
+        holes_among(bare, words),
+        repaired=sum(len(text.repaired) for _, text in chunks),
+        loops_cut=sum(text.loops_cut for _, text in chunks),
+    )

@@ -13,7 +13,7 @@ from scrivano.domain.languages import UNSPACED
 from scrivano.domain.transcript import Segment, Word
 from scrivano.text.punctuation import ends_sentence
 
-__all__ = ["clean", "collapse_rolling", "cut_loops", "drop_silence", "drop_sounds", "monotone"]
+__all__ = ["clean", "collapse_rolling", "cut_loops", "drop_silence", "drop_sounds", "loops_in", "monotone"]
 
 Segments = tuple[Segment, ...]
 
@@ -115,6 +115,14 @@ def collapse_rolling(segments: Iterable[Segment]) -> Segments:
 def cut_loops(segments: Iterable[Segment]) -> Segments:
     """Keep the first repetition of each loop, within a segment and across segments."""
     return _cut_between([_cut_within(segment) for segment in segments])
+
+
+def loops_in(segments: Iterable[Segment]) -> int:
+    """How many loops `cut_loops` cuts: one for each segment that has one, and one if segments repeat others."""
+    whole = tuple(segments)
+    cut = [_cut_within(segment) for segment in whole]
+    within = sum(before is not after for before, after in zip(whole, cut, strict=True))
+    return within + (len(_cut_between(cut)) < len(cut))
 
 
 def monotone(segments: Iterable[Segment], duration: float) -> Segments:

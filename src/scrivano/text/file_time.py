@@ -8,9 +8,10 @@ from dataclasses import replace
 from itertools import accumulate, groupby
 
 from scrivano.domain.chunk import SAMPLE_RATE, Chunk
+from scrivano.domain.coverage import Span
 from scrivano.domain.transcript import Segment, Word
 
-__all__ = ["to_file_time"]
+__all__ = ["spans_in_file", "to_file_time"]
 
 
 def to_file_time(chunk: Chunk, segments: Iterable[Segment], *, snap_secs: float = 0.5) -> list[Segment]:
@@ -31,6 +32,12 @@ def to_file_time(chunk: Chunk, segments: Iterable[Segment], *, snap_secs: float 
     return mapped
 
 
+def spans_in_file(chunk: Chunk, spans: Iterable[Span]) -> tuple[Span, ...]:
+    """Spans on the chunk's clock → in file time."""
+    clock = _Clock(chunk)
+    return tuple(clock.span(span) for span in spans)
+
+
 class _Clock:
     """Converts chunk time to file time, piece by piece."""
 
@@ -38,6 +45,10 @@ class _Clock:
         self._ends = list(accumulate(piece.seconds for piece in chunk.pieces))
         self._starts = [0.0, *self._ends[:-1]]
         self._times = [(piece.start / SAMPLE_RATE, piece.end / SAMPLE_RATE) for piece in chunk.pieces]
+
+    def span(self, span: Span) -> Span:
+        start = self._at(self._piece(span.start), span.start)
+        return Span(start, max(start, self._at(self._piece(span.end), span.end)))
 
     def parts(self, segment: Segment, snap_secs: float) -> Iterator[Segment]:
         if not segment.words:

@@ -19,7 +19,7 @@ from scrivano.text.cue import Cue, milliseconds, printable, spaced
 from scrivano.text.shape import Shape
 from scrivano.text.subtitles import subtitles
 
-__all__ = ["FORMATS", "Format", "cues", "render", "rounded_seconds", "whisper_segment"]
+__all__ = ["FORMATS", "Format", "cues", "quality_of", "render", "rounded_seconds", "whisper_segment"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +111,14 @@ def _verbose_json(transcript: Transcript, _: Shape | None) -> str:
             for segment in transcript.segments
             for word in segment.words
         ],
+        **quality_of(transcript),
     }
     return json.dumps(document, ensure_ascii=False) + "\n"
+
+
+def quality_of(transcript: Transcript) -> dict[str, Any]:
+    """The field `quality`, empty if it is not known."""
+    return {} if transcript.quality is None else {"quality": dict(transcript.quality)}
 
 
 def whisper_segment(index: int, segment: Segment) -> dict[str, Any]:

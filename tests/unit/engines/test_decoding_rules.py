@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001
 """Whisper's rules over tokens: what is kept, what is decoded again, and from where."""
 
 from __future__ import annotations
@@ -156,3 +157,64 @@ def test_allowed_languages_share_what_the_others_had() -> None:
 
 def test_allowed_languages_without_any_probability_stand_alike() -> None:
     assert likeliest({"de": 1.0, "en": 0.0, "it": 0.0}, ("en", "it", "xx"), 5) == {"en": 0.5, "it": 0.5}
+
+
+# Repetition, in every script
+
+# The first article of the Universal Declaration of Human Rights, and thanks.
+SCRIPTS = {
+    "en": (
+        "All human beings are born free and equal in dignity and rights. They are endowed with reason and conscience "
+        "and should act towards one another in a spirit of brotherhood.",
+        "Thank you for watching. ",
+    ),
+    "ru": (
+        "Все люди рождаются свободными и равными в своем достоинстве и правах. Они наделены разумом и совестью и "
+        "должны поступать в отношении друг друга в духе братства.",
+        "Спасибо за просмотр. ",
+    ),
+    "el": (
+        "Όλοι οι άνθρωποι γεννιούνται ελεύθεροι και ίσοι στην αξιοπρέπεια και τα δικαιώματα. Είναι προικισμένοι με "
+        "λογική και συνείδηση, και οφείλουν να συμπεριφέρονται μεταξύ τους με πνεύμα αδελφοσύνης.",
+        "Ευχαριστώ που παρακολουθήσατε. ",
+    ),
+    "ar": (
+        "يولد جميع الناس أحراراً متساوين في الكرامة والحقوق. وقد وهبوا عقلاً وضميراً وعليهم أن يعامل بعضهم بعضاً بروح "
+        "الإخاء.",
+        "شكرا للمشاهدة. ",
+    ),
+    "hi": (
+        "सभी मनुष्यों को गौरव और अधिकारों के मामले में जन्मजात स्वतन्त्रता और समानता प्राप्त है। उन्हें बुद्धि और अन्तरात्मा "
+        "की देन प्राप्त है और परस्पर उन्हें भाईचारे के भाव से बर्ताव करना चाहिए।",
+        "देखने के लिए धन्यवाद। ",
+    ),
+    "zh": ("人人生而自由,在尊严和权利上一律平等。他们赋有理性和良心,并应以兄弟关系的精神相对待。", "谢谢观看。"),
+    "ja": (
+        "すべての人間は、生まれながらにして自由であり、かつ、尊厳と権利とについて平等である。人間は、理性と良心とを"
+        "授けられており、互いに同胞の精神をもって行動しなければならない。",
+        "ご視聴ありがとうございました。",
+    ),
+    "ko": (
+        "모든 인간은 태어날 때부터 자유로우며 그 존엄과 권리에 있어 동등하다. 인간은 천부적으로 이성과 양심을 "
+        "부여받았으며 서로 형제애의 정신으로 행동하여야 한다.",
+        "시청해주셔서 감사합니다. ",
+    ),
+    "th": (
+        "มนุษย์ทั้งหลายเกิดมามีอิสระและเสมอภาคกันในเกียรติศักดิ์และสิทธิ ต่างมีเหตุผลและมโนธรรม และควรปฏิบัติต่อกันด้วยเจตนารมณ์แห่งภราดรภาพ",
+        "ขอบคุณที่รับชม ",
+    ),
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_repetition_is_judged_alike_in_every_script(script: str) -> None:
+    text, thanks = SCRIPTS[script]
+
+    assert compression_ratio(text) <= 1.45
+    assert compression_ratio(f"{text} {text[::-1]}") <= 1.8, "twice the length, as in a full window"
+    assert compression_ratio(thanks * 7) > OPTIONS.compression_ratio_threshold, "a loop of half a window"
+
+
+def test_what_was_measured_in_english_still_holds() -> None:
+    assert compression_ratio("") == 0
+    assert compression_ratio("thank you " * 5) == pytest.approx(2.6, abs=0.3)

@@ -438,6 +438,9 @@ def spoken(text: str, start: float, end: float) -> Hypothesis:
     return Hypothesis(tokens=(at(start), *letters(text), at(end)), avg_logprob=-0.1, no_speech_prob=0.0, times=times)
 
 
+SENTENCE = "thequickbrownfoxjumpsoverthelazydogandrunsawaywhilethecatsleepsinthewarmsun"
+
+
 class Leaving(ScriptedAdapter):
     """A model that leaves out what follows the first second of a window of more than 15 s."""
 
@@ -448,7 +451,7 @@ class Leaving(ScriptedAdapter):
         return [
             replace(spoken("abc", 0.2, 1.0), tokens=(at(0), *letters("abc"), at(window.audio.seconds)))
             if window.audio.seconds > 15
-            else spoken("word" * 20, 0.2, window.audio.seconds - 0.2)
+            else spoken(SENTENCE, 0.2, window.audio.seconds - 0.2)
             for window in windows
         ]
 
@@ -480,9 +483,9 @@ def test_speech_without_words_is_decoded_again_from_the_last_pause_before_it(opt
         ("search", [1], 5),
         ("search", [2, 6], 1),
     ]
-    assert [len(segment.text) for segment in result.segments] == [80, 80]
-    assert [bool(segment.words) for segment in result.segments] == [options.word_timestamps] * 2
-    assert [round(span.end) for span in result.repaired] == [20]
+    assert [segment.text for segment in result.segments] == ["abc", "abc", SENTENCE, SENTENCE]
+    assert [bool(segment.words) for segment in result.segments] == [options.word_timestamps] * 4
+    assert [round(span.end) for span in result.repaired] == [20, 20]
 
 
 def test_a_chunk_without_known_speech_is_decoded_once() -> None:

@@ -224,13 +224,13 @@ def test_chunks_know_all_speech_in_them(runs: list[tuple[float, int]], whole: bo
     chunks = marked(probabilities, [0.9] * len(probabilities) if whole else probabilities, SHORT)
 
     spans = spans_of(probabilities)
-    known = [piece for chunk in chunks for piece in chunk.speech]
+    known = [piece for chunk in chunks for piece in chunk.speech or ()]
     assert sum(piece.end - piece.start for piece in known) == sum(span.end - span.start for span in spans)
     assert all(any(span.start <= one.start < one.end <= span.end for span in spans) for one in known)
     assert all(
         any(piece.start <= one.start < one.end <= piece.end for piece in chunk.pieces)
         for chunk in chunks
-        for one in chunk.speech
+        for one in chunk.speech or ()
     )
 
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scrivano.domain.chunk import Chunk, Piece
+from scrivano.domain.coverage import Span
 from scrivano.domain.decoding import ChunkResult, DecodingOptions
 from scrivano.domain.job import DETECT_LANGUAGE, Job, JobOptions, JobStatus, Task
 from scrivano.domain.recording import AudioTrack, RecordingWarning
@@ -116,7 +117,38 @@ def test_what_was_found_out_about_the_recording_goes_with_its_plan() -> None:
 
 
 def test_a_recording_without_speech_is_done_with_its_plan() -> None:
-    assert started().step(Prepared(duration=9.0, chunks=0), 0.0)[-1] == Publish((), None, 9.0)
+    assert started().step(Prepared(duration=9.0, chunks=0), 0.0)[-1] == Publish((), None, 9.0, NOTHING_SAID)
+
+
+NOTHING_SAID: Mapping[str, Any] = {
+    "coverage": None,
+    "uncovered": [],
+    "repaired": 0,
+    "loops_cut": 0,
+    "doubtful": [],
+    "word_probability": None,
+}
+
+
+def test_the_quality_of_a_job_survives_a_restart() -> None:
+    """What was repaired is stored with the chunk; the speech is known when the recording is prepared again."""
+    spoken = replace(cut(0), speech=((0, SAMPLES),))
+    result = replace(said("Yes."), repaired=(Span(1.0, 3.0),))
+
+    def finished(run: JobRun, messages: Sequence[job_run.Message]) -> Publish:
+        commands = [command for message in messages for command in run.step(message, 1.0)]
+        return next(command for command in commands if isinstance(command, Publish))
+
+    job = replace(JOB, language="en")
+    first = started(job)
+    whole = finished(first, [spoken, ChunkDecoded(0, result), Prepared(duration=6.25, chunks=1)])
+    row = CODEC.encode(StoredResult(language="en", segments=result.segments, repaired=result.repaired))
+    again = started(replace(job, attempt=2), [StoredChunk(chunk(0), row, 0)])
+    resumed = finished(again, [spoken, Prepared(duration=6.25, chunks=1)])
+
+    assert whole.quality == resumed.quality
+    assert whole.quality["repaired"] == 1
+    assert whole.quality["coverage"] < 1
 
 
 def test_until_its_language_is_known_only_the_first_chunk_is_decoded_then_the_others_before_later_ones() -> None:

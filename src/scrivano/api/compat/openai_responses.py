@@ -10,7 +10,7 @@ from typing import Any
 from scrivano.api.compat.openai_request import OpenAIRequest
 from scrivano.domain.languages import LANGUAGES
 from scrivano.domain.transcript import Segment, Transcript
-from scrivano.text.formats import render, rounded_seconds, whisper_segment
+from scrivano.text.formats import quality_of, render, rounded_seconds, whisper_segment
 from scrivano.text.shape import Shape
 
 __all__ = ["delta", "done", "media_type", "render_body", "segment_event"]
@@ -62,7 +62,7 @@ def _verbose(request: OpenAIRequest, transcript: Transcript) -> dict[str, Any]:
     }
     if request.words:
         document["words"] = _words(transcript.segments)
-    return document | {"usage": _usage(transcript)}
+    return document | {"usage": _usage(transcript)} | quality_of(transcript)
 
 
 def delta(request: OpenAIRequest, text: str, segment: Segment | None = None) -> dict[str, Any]:

@@ -153,7 +153,11 @@ def _transcript(
     else:
         raise TranscriptNotReady(job_id, job.status)
     return job, Transcript(
-        language=job.language, duration=job.duration_secs or 0.0, segments=segments, task=job.task.value
+        language=job.language,
+        duration=job.duration_secs or 0.0,
+        segments=segments,
+        task=job.task.value,
+        quality=job.quality,
     )
 
 

@@ -1,0 +1,52 @@
+"""Words next to a pause: an alignment gives part of the pause to them. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import replace
+from math import inf
+
+from scrivano.domain.coverage import Span
+from scrivano.domain.transcript import Segment, Word
+
+__all__ = ["without_pauses"]
+
+# A word that starts so long before a pause may still be said behind it, and one that ends so long behind it, before it.
+REACH_S = 0.1
+
+# The end of a word that is the last before a pause fades: the model hears it end up to this much earlier.
+FADE_S = 0.3
+
+# No word becomes shorter.
+SHORTEST_S = 0.06
+
+
+def without_pauses(segments: Sequence[Segment], pauses: Sequence[Span]) -> tuple[Segment, ...]:
+    """The segments of a chunk with words that start and end where there is sound.
+
+    A segment starts and ends with its first and its last word. `pauses` ascend.
+    """
+    words = [word for segment in segments for word in segment.words]
+    following = [*(word.start for word in words), inf][1:]
+    placed = iter([_placed(word, start, pauses) for word, start in zip(words, following, strict=True)])
+    return tuple(_with_words(segment, [next(placed) for _ in segment.words]) for segment in segments)
+
+
+def _with_words(segment: Segment, words: Sequence[Word]) -> Segment:
+    if not words:
+        return segment
+    return replace(segment, words=tuple(words), start=words[0].start, end=max(words[-1].end, words[0].start))
+
+
+def _placed(word: Word, following: float, pauses: Sequence[Span]) -> Word:
+    """The word without the pauses at its ends; `following`: when the next word starts."""
+    start, end = word.start, word.end
+    for pause in pauses[max(0, bisect_right(pauses, Span(start, start)) - 1) :]:
+        if pause.start >= end + FADE_S:
+            break
+        if pause.start - REACH_S <= start < pause.end <= end - SHORTEST_S:
+            start = pause.end
+        elif start + SHORTEST_S <= pause.start < end <= pause.end + REACH_S or end <= pause.start <= following:
+            end = pause.start
+    return word.at(start, end)
