@@ -22,11 +22,6 @@ __all__ = [
     "coverage",
     "decoding",
     "errors",
-__all__ = [
-    "chunk",
-    "coverage",
-    "decoding",
-    "errors",
     "file_endings",
     "job",
     "job_event",

@@ -5,6 +5,7 @@ May import: domain.
 Modules, each may import only those below it:
 
     assembly     chunk results to the segments of a job
+    inventions   text that a model made up where nobody spoke
     cleanup      each stretch of speech once, times in order
     file_time    times in a chunk to times in the file
     formats      txt, srt, vtt, tsv, json, verbose_json, lrc

@@ -13,6 +13,7 @@ from scrivano.domain.quality import doubts_about, job_quality, segment_quality
 from scrivano.domain.transcript import Segment, language_of
 from scrivano.text.cleanup import clean, loops_in
 from scrivano.text.file_time import spans_in_file, to_file_time
+from scrivano.text.inventions import drop_inventions
 
 __all__ = [
     "ChunkText",
@@ -45,7 +46,8 @@ class ChunkText:
 
 def chunk_text(chunk: Chunk, segments: Iterable[Segment], repaired: Iterable[Span] = ()) -> ChunkText:
     """`segments` and `repaired`: the result of a chunk, with times from its first sample."""
-    timed = to_file_time(chunk, segments)
+    speech = None if chunk.speech is None else chunk.speech_spans
+    timed = list(drop_inventions(to_file_time(chunk, segments), speech))
     loops = loops_in(timed) if any(one.compression_ratio >= LOOPING for one in timed) else 0
     text = ChunkText(segments=clean(timed, chunk.end), repaired=spans_in_file(chunk, repaired), loops_cut=loops)
     return judged(chunk, text)
