@@ -336,3 +336,16 @@ def test_clips_do_not_wait_for_a_long_recording_nor_starve_it(ready: Served, tmp
 
     assert job["status"] == "done"
     assert min(done) >= 3, done
+
+
+def test_a_stream_says_why_its_job_waits(tmp_path: Path) -> None:
+    with served(tmp_path) as server:
+        job_id = server.submit(CLIP, queue="true")
+        with server.http.stream("GET", f"/jobs/{job_id}/stream") as answer:
+            events = [json.loads(line.partition(": ")[2]) for line in answer.iter_lines() if line.startswith("data: ")]
+
+    waits = [event for event in events if event["type"] == "waiting_for"]
+    assert {event["state"] for event in waits[:-1]} <= {"unloaded", "loading"}
+    assert waits[0]["model"] == "nano"
+    assert waits[-1]["state"] == "ready"
+    assert events[-1]["type"] == "done"

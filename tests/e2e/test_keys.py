@@ -207,7 +207,10 @@ def test_a_server_does_not_start_with_a_file_that_it_cannot_use(tmp_path: Path) 
     assert (process.returncode, "scrivano keys create" in said) == (2, True)
 
 
-@pytest.mark.parametrize("wrong", [["--scopes", "all"], ["--jobs", "0"], ["--name", "a\nb"], ["--file", "/proc/x/k"]])
+@pytest.mark.parametrize(
+    "wrong",
+    [["--scopes", "all"], ["--jobs", "0"], ["--name", "a\nb"], ["--file", "/proc/x/k"], ["--file", "~no-such-user/k"]],
+)
 def test_a_key_that_cannot_be_made_is_refused(tmp_path: Path, wrong: list[str]) -> None:
     refused = manage(tmp_path / "keys.json", "create", "--name", "one", *wrong)
 

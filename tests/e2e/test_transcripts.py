@@ -121,6 +121,15 @@ def test_what_cannot_be_is_refused_with_a_reason(ready: Served, done: dict[str, 
     assert any(name.partition("_")[0] in answer.json()["error"] for name in query)
 
 
+def test_a_head_is_answered_like_a_get(ready: Served, done: dict[str, Any]) -> None:
+    path = f"/jobs/{done['id']}/transcript?format=srt"
+    head, get = ready.http.head(path), ready.http.get(path)
+
+    assert (head.status_code, head.content) == (200, b"")
+    names = ("content-type", "content-length", "content-disposition")
+    assert [head.headers[name] for name in names] == [get.headers[name] for name in names]
+
+
 def test_an_unknown_job_is_404(ready: Served) -> None:
     answer = transcript(ready, "nope")
 

@@ -21,6 +21,7 @@ from scrivano.domain.errors import (
     JobUnfinished,
     KeyReused,
     LimitReached,
+    ModelLacksMemory,
     ModelNotFound,
     ModelNotReady,
     NoKey,
@@ -80,6 +81,7 @@ HTTP_STATUS: dict[type[ScrivanoError], int] = {
     JobUnfinished: 409,
     KeyReused: 422,
     LimitReached: 429,
+    ModelLacksMemory: 503,
     ModelNotFound: 404,
     ModelNotReady: 503,
     NoKey: 401,
@@ -125,7 +127,7 @@ class Problem:
 def problem_of(error: ScrivanoError) -> Problem:
     headers: dict[str, str] = {}
     plain_body = None
-    if isinstance(error, LimitReached | ModelNotReady | QueueFull | ServerStopping | UploadStopped):
+    if isinstance(error, LimitReached | ModelLacksMemory | ModelNotReady | QueueFull | ServerStopping | UploadStopped):
         headers["Retry-After"] = str(error.retry_after_secs)
     if isinstance(error, NoKey | NotAllowed):
         headers["WWW-Authenticate"] = _challenge(error)

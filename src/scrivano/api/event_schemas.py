@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, RootModel
 from pydantic.json_schema import models_json_schema
 
-from scrivano.api.schemas import JobResponse, JobSegment, UtcTime
+from scrivano.api.schemas import JobResponse, JobSegment, UtcTime, WaitingFor
 
 __all__ = ["JobEvent", "ModelEvent", "add_events"]
 
@@ -29,6 +29,12 @@ class JobLanguageEvent(BaseModel):
     language: str
     probability: float = Field(description="0 to 1.")
     probabilities: dict[str, float] = Field(description="Of the likeliest languages.")
+
+
+class JobWaitingEvent(WaitingFor):
+    """Why the job waits for its model; `state` is `ready` when it does so no longer. It has no id."""
+
+    type: Literal["waiting_for"]
 
 
 class JobSegmentEvent(JobSegment):
@@ -59,7 +65,13 @@ class JobErrorEvent(BaseModel):
 class JobEvent(
     RootModel[
         Annotated[
-            JobProgressEvent | JobLanguageEvent | JobSegmentEvent | JobRetryEvent | JobDoneEvent | JobErrorEvent,
+            JobProgressEvent
+            | JobLanguageEvent
+            | JobSegmentEvent
+            | JobRetryEvent
+            | JobWaitingEvent
+            | JobDoneEvent
+            | JobErrorEvent,
             Field(discriminator="type"),
         ]
     ]

@@ -20,13 +20,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from scrivano.auth.keys import Scope as KeyScope
 
-__all__ = ["ErrorFormat", "PolicyRoute", "RouteMatching", "RoutePolicy", "Router", "policy_of"]
+__all__ = ["ErrorFormat", "PolicyRoute", "RouteMatching", "RoutePolicy", "Router", "policy_of", "template_of"]
 
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 
 # Attribute of an endpoint function, and key of an ASGI scope.
 _POLICY_ATTRIBUTE = "_route_policy"
 _POLICY_KEY = "scrivano.route_policy"
+_TEMPLATE_KEY = "scrivano.template"
 
 
 class ErrorFormat(Enum):
@@ -135,21 +136,23 @@ class RouteMatching:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            scope[_POLICY_KEY] = self._match(scope)
+            scope[_POLICY_KEY], scope[_TEMPLATE_KEY] = self._match(scope)
         await self._app(scope, receive, send)
 
-    def _match(self, scope: Scope) -> RoutePolicy:
-        """The policy of the route; for a method that the path does not have, scopes and error format of its first."""
-        first: RoutePolicy | None = None
+    def _match(self, scope: Scope) -> tuple[RoutePolicy, str | None]:
+        """The policy of the route, and its path template; for a method that the path does not have, scopes and error
+        format of its first."""
+        first: BaseRoute | None = None
         for route in self._routes:
             match, _ = route.matches(scope)
             if match is Match.FULL:
-                return _policy_of_route(route)
+                return _policy_of_route(route), getattr(route, "path", None)
             if match is Match.PARTIAL and first is None:
-                first = _policy_of_route(route)
+                first = route
         if first is None:
-            return self._unknown(scope["method"], get_route_path(scope))
-        return RoutePolicy(scopes=first.scopes, errors=first.errors)
+            return self._unknown(scope["method"], get_route_path(scope)), None
+        policy = _policy_of_route(first)
+        return RoutePolicy(scopes=policy.scopes, errors=policy.errors), getattr(first, "path", None)
 
     def _unknown(self, method: str, path: str) -> RoutePolicy:
         """Without a key, a caller does not learn that there is no such path."""
@@ -161,6 +164,13 @@ class RouteMatching:
 def _policy_of_route(route: BaseRoute) -> RoutePolicy:
     """Closed by default: what is no `PolicyRoute`, such as a mounted application, takes an admin's key."""
     return route.policy if isinstance(route, PolicyRoute) else RoutePolicy(scopes=frozenset({KeyScope.ADMIN}))
+
+
+def template_of(scope: Scope) -> str | None:
+    """The path template of the request's route, such as `/jobs/{job_id}`, also if it is refused before its route runs;
+    None for unknown paths. `RouteMatching` has seen the request."""
+    template: str | None = scope[_TEMPLATE_KEY]
+    return template
 
 
 def policy_of(scope: Scope) -> RoutePolicy:

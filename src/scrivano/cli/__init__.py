@@ -1,7 +1,6 @@
 """The commands. `transcribe`, `doctor` and `demo` use the client, with a running server or a temporary one.
 
-May import: auth, backup, client, domain, engines, files, server, telemetry, text,
-watch.
+May import: auth, backup, client, domain, engines, files, server, submission, telemetry, text, watch.
 
 Modules, each may import only those below it:
 

@@ -19,6 +19,15 @@ __all__ = ["keys"]
 
 keys = typer.Typer(name="keys", help="Create, list and revoke API keys.", no_args_is_help=True)
 
+
+def _expanded(path: Path) -> Path:
+    """The shell does not expand `~` in API_KEYS_FILE."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise typer.BadParameter(f"no home folder is known for {path}: give the whole path, or set HOME") from error
+
+
 KeysFile = Annotated[
     Path,
     typer.Option(
@@ -26,7 +35,7 @@ KeysFile = Annotated[
         envvar="API_KEYS_FILE",
         help="The server's API_KEYS_FILE.",
         show_default=False,
-        callback=lambda path: path.expanduser(),  # The shell does not expand ~ in API_KEYS_FILE.
+        callback=_expanded,
     ),
 ]
 

@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from scrivano.client import Client, ClientError, ModelStatus
-from scrivano.domain.errors import StartError
+from scrivano.domain.errors import ModelNotFound, StartError
 from scrivano.domain.transcript import Transcript
 from scrivano.files.data_dir_lock import DataDirLock
 from scrivano.server.settings import Settings
+from scrivano.submission.model_names import ServedModels
 from scrivano.text.formats import FORMATS, render
 from scrivano.text.shape import shape_of
 
@@ -61,7 +62,7 @@ def find_server(url: str | None, model: str | None) -> str | None:
             raise StartError(
                 f"no Scrivano server answers at {url}: start one with `scrivano serve`, or leave out --server"
             )
-        if model not in (None, served):
+        if not same_model(model, served):
             raise StartError(
                 f"the server at {url} serves the model {served}, not {model}: leave out --server or --model"
             )
@@ -72,7 +73,16 @@ def find_server(url: str | None, model: str | None) -> str | None:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(str(holder.host), str(holder.host))
     found = f"http://[{host}]:{holder.port}" if ":" in host else f"http://{host}:{holder.port}"
     served = _served_model(found)
-    return found if served is not None and model in (None, served) else None
+    return found if served is not None and same_model(model, served) else None
+
+
+def same_model(model: str | None, served: str) -> bool:
+    """Whether a name means the served model; None means any."""
+    try:
+        ServedModels((served,)).find(model)
+    except ModelNotFound:
+        return False
+    return True
 
 
 def complete_url(address: str) -> str:

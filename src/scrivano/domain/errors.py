@@ -44,6 +44,7 @@ ScrivanoError
     ├── EngineMemory      the device or the machine lacks memory
     ├── EngineDevice      the device cannot be used by this process; a new process may work
     └── ModelUnavailable  the model cannot be found, downloaded or read
+        └── ModelLacksMemory  a caller has waited long enough for memory; says when to retry
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ __all__ = [
     "KeyReused",
     "LimitReached",
     "MediaError",
+    "ModelLacksMemory",
     "ModelNotFound",
     "ModelNotReady",
     "ModelUnavailable",
@@ -412,3 +414,8 @@ class EngineDevice(EngineError):
 
 class ModelUnavailable(EngineError):
     code = "model_unavailable"
+
+
+class ModelLacksMemory(ModelUnavailable):
+    code = "model_lacks_memory"
+    retry_after_secs = 30

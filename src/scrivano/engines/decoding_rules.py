@@ -107,6 +107,8 @@ def checked_language(chunk: AudioChunk, known: Sequence[str], *, multilingual: b
     if chunk.task not in (Task.TRANSCRIBE, Task.TRANSLATE):
         raise EngineInput(f"unknown task {chunk.task!r}")
     language = chunk.language if multilingual else "en"
+    if language == "yue" and "yue" not in known:  # only large-v3 has a token for Cantonese; it is written in Chinese
+        language = "zh"
     if language is not None and language not in known:
         raise EngineInput(f"this model does not know the language {language!r}")
     if chunk.languages and multilingual and not set(chunk.languages) & set(known):

@@ -74,7 +74,8 @@ class PoolOptions:
     `batch_s`: how long a batch of other work may take while urgent work waits for it; `calm_s`: how long while none is
     expected. `in_flight`: batches that an engine is given at once, so that it need not wait for its next one.
     `urgent_slot`: an engine decodes urgent work at the same time as its other batch, on cores that they share, so that
-    urgent work never waits.
+    urgent work never waits. `unload_grace_s`: jobs in an engine with less than this to go end before an unload that was
+    asked for.
     """
 
     engine_command: Sequence[str]
@@ -86,6 +87,7 @@ class PoolOptions:
     calm_s: float = 6.0
     in_flight: int = 1
     urgent_slot: bool = False
+    unload_grace_s: float = 0.0
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -159,6 +161,9 @@ class EngineSlot:
         self.pace_s = 0.0
         self.used_at = 0.0
         self.has_work = False
+        # Until `finish_by` these jobs go on although the model is to be unloaded.
+        self.finishing: frozenset[str] = frozenset()
+        self.finish_by = 0.0
 
     @property
     def ready(self) -> bool:
@@ -260,6 +265,8 @@ class EnginePool:
         for slot in self._slots:
             scheduler, process = self._schedulers[slot.spec.name], slot.process
             if not slot.ready:
+                if len(process.batches) < self._options.in_flight and (items := self._next_finishing(slot, scheduler)):
+                    return AssignedBatch(slot, items, urgent=False)
                 continue
             if self._options.urgent_slot and not process.urgent_batch and not slot.suspects:
                 items = scheduler.next_urgent(slot.batch_limit, slot.chunks_in(self._options.batch_s))
@@ -281,6 +288,32 @@ class EnginePool:
         if scheduler.is_urgent(items):
             self._expect_urgent_work()
         return items
+
+    def _next_finishing(self, slot: EngineSlot, scheduler: Scheduler) -> list[WorkItem]:
+        """Chunks of jobs that end before the unload that waits for them."""
+        if not self._is_finishing(slot) or slot.process.urgent_batch:
+            return []
+        items = scheduler.next_of(slot.finishing, slot.batch_limit)
+        slot.suspects = bool(items) and items[0].alone
+        return items
+
+    def _is_finishing(self, slot: EngineSlot) -> bool:
+        """Whether chunks of such jobs wait."""
+        if slot.life.state is not ModelState.READY or not slot.life.unload_pending or time.monotonic() > slot.finish_by:
+            return False
+        return any(self._schedulers[slot.spec.name].waiting_count(job_id) for job_id in slot.finishing)
+
+    def _nearly_done(self, slot: EngineSlot) -> frozenset[str]:
+        """Of the jobs that wait for the engine or are in it, those that it ends within the grace period."""
+        batches = [batch for batch in (*slot.process.batches, slot.process.urgent_batch) if batch is not None]
+        in_engine = [item.job_id for batch in batches for item in batch.items]
+        scheduler, found, chunks = self._schedulers[slot.spec.name], set[str](), len(in_engine)
+        waiting = {job_id: scheduler.waiting_count(job_id) for job_id in {*in_engine, *scheduler.waiting_jobs}}
+        for count, job_id in sorted((count, job_id) for job_id, count in waiting.items() if count is not None):
+            chunks += count
+            if slot.pace_s and chunks * slot.pace_s <= self._options.unload_grace_s:
+                found.add(job_id)
+        return frozenset(found)
 
     def start(self, batch: AssignedBatch, chunks: Sequence[ChunkRequest]) -> None:
         """Decode a batch. `chunks`: a request for each of its items."""
@@ -326,6 +359,9 @@ class EnginePool:
     def unload(self, model: str | None) -> None:
         """None: all of them."""
         for slot in self._slots if model is None else self._slots_of(model):
+            if not slot.life.unload_pending:
+                slot.finishing = self._nearly_done(slot)
+                slot.finish_by = time.monotonic() + self._options.unload_grace_s
             self._apply(slot, model_state.Unload())
 
     @property
@@ -343,7 +379,7 @@ class EnginePool:
         working = set(models_with_work)
         for slot in self._slots:
             slot.has_work = slot.spec.name in working
-            self._apply(slot, model_state.Tick(slot.has_work, slot.process.busy, in_use))
+            self._apply(slot, model_state.Tick(slot.has_work, slot.process.busy or self._is_finishing(slot), in_use))
 
     def next_deadline_s(self, now_s: float) -> float:
         """Seconds until the next deadline of a model; infinite if there is none."""

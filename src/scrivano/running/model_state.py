@@ -49,6 +49,7 @@ class Life:
     `hold_until`: waiting work does not start a load before this time, so that after an unload that a person asked for
     other programs can take the memory, and a broken load is not tried in a tight loop.
     `unload_pending`: unload as soon as no batch is in the engine. `last_error`: why the last load failed.
+    `lacking_since`: since when it has waited for memory, loads that failed in between included; None: it does not.
     """
 
     state: ModelState = ModelState.UNLOADED
@@ -61,6 +62,7 @@ class Life:
     unload_pending: bool = False
     failures: int = 0
     last_error: str | None = None
+    lacking_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,7 @@ def step(life: Life, event: LifeEvent, *, now: float, policy: Policy) -> tuple[L
                 vram_needed_mb=needed_mb,
                 vram_free_mb=free_mb,
                 retry_at=now + (policy.poll_interval_s if retry_s is None else retry_s),
+                lacking_since=now if life.lacking_since is None else life.lacking_since,
             )
             return waiting, (StopEngine(), Announce("model_waiting_for_gpu"))
         case LoadFailed(message) if life.state is ModelState.LOADING:
@@ -215,7 +218,14 @@ def _load(life: Life) -> tuple[Life, tuple[Action, ...]]:
 
 
 def _start(life: Life) -> tuple[Life, tuple[Action, ...]]:
-    loading = Life(state=ModelState.LOADING, failures=life.failures, last_error=life.last_error)
+    loading = Life(
+        state=ModelState.LOADING,
+        vram_needed_mb=life.vram_needed_mb,
+        vram_free_mb=life.vram_free_mb,
+        failures=life.failures,
+        last_error=life.last_error,
+        lacking_since=life.lacking_since,
+    )
     return loading, (Announce("model_loading"), StartEngine())
 
 

@@ -145,6 +145,25 @@ class Scheduler:
             batch.extend(self._take(priority, limit - len(batch), batch[0] if batch else None))
         return batch
 
+    @property
+    def waiting_jobs(self) -> Collection[str]:
+        return self._jobs.keys()
+
+    def waiting_count(self, job_id: str) -> int | None:
+        """How many chunks of the job wait; None: more may come."""
+        if job_id not in self._complete:
+            return None
+        return len(self._jobs[job_id].items) if job_id in self._jobs else 0
+
+    def next_of(self, job_ids: Iterable[str], limit: int) -> list[WorkItem]:
+        """Take up to `limit` chunks of these jobs only; no class loses a turn by that."""
+        self._allowed = frozenset(job_id for job_id in job_ids if job_id in self._jobs)
+        batch: list[WorkItem] = []
+        for priority in Priority:
+            if not batch or not batch[0].alone:
+                batch.extend(self._take(priority, limit - len(batch), batch[0] if batch else None))
+        return batch
+
     def _shareable(self, job_ids: Iterable[str]) -> frozenset[str]:
         """Those whose next chunk may share a batch."""
         return frozenset(job_id for job_id in job_ids if not self._jobs[job_id].items[0].alone)

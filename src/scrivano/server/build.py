@@ -255,7 +255,7 @@ def _submission(
         max_upload_bytes=settings.max_upload_bytes,
     )
     retries = Retries(store=data.jobs, blobs=data.blobs, runner=runner, models=models, max_queue=settings.max_queue)
-    waiter = Waiter(store=data.jobs, runner=runner, wake_ups=wake_ups)
+    waiter = Waiter(store=data.jobs, runner=runner, wake_ups=wake_ups, gpu_wait_s=settings.gpu_wait_secs or None)
     return _Submission(submissions=submissions, resumable_jobs=resumable_jobs, retries=retries, waiter=waiter)
 
 

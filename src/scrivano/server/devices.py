@@ -116,6 +116,7 @@ def runner_options(
             calm_s=device.calm_s,
             in_flight=device.in_flight,
             urgent_slot=device.urgent_slot,
+            unload_grace_s=settings.unload_grace_secs,
             environment={"ENGINE_MALLOC": settings.engine_malloc},
         ),
         jobs=JobRunOptions(

@@ -205,6 +205,19 @@ class Settings(BaseModel):
     gpu_poll_interval_secs: int = Field(
         30, ge=1, description="How often a load is tried again while the GPU lacks free memory."
     )
+    gpu_wait_secs: float = Field(
+        300,
+        ge=0,
+        description="A call that waits for its transcript (`/v1`, `/asr`, `/inference`, Wyoming) gets 503 with the"
+        " reason after its model has waited this long for GPU memory; its job stays queued. 0: it waits as long as it"
+        " takes.",
+    )
+    unload_grace_secs: float = Field(
+        10,
+        ge=0,
+        description="At an unload request, jobs with less than this left to decode end first; of others, the chunks"
+        " that are being decoded.",
+    )
     unload_hold_secs: float = Field(
         60,
         ge=0,

@@ -40,17 +40,19 @@ class WakeUps:
             self.fire(key)
 
     @contextmanager
-    def watch(self, key: str) -> Iterator[asyncio.Event]:
-        """An event that each wake-up sets. Clear it before reading the store, otherwise a wake-up is lost."""
+    def watch(self, *keys: str) -> Iterator[asyncio.Event]:
+        """An event that each wake-up of a key sets. Clear it before reading the store, otherwise a wake-up is lost."""
         event = asyncio.Event()
-        watchers = self._watchers.setdefault(key, set())
-        watchers.add(event)
+        for key in keys:
+            self._watchers.setdefault(key, set()).add(event)
         try:
             yield event
         finally:
-            watchers.discard(event)
-            if not watchers:
-                self._watchers.pop(key, None)
+            for key in keys:
+                watchers = self._watchers[key]
+                watchers.discard(event)
+                if not watchers:
+                    del self._watchers[key]
 
     def _wake(self, key: str) -> None:
         for event in self._watchers.get(key, ()):

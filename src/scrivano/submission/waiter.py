@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from scrivano.domain.errors import (
     JobFailed,
     JobNotFound,
     JobTerminal,
+    ModelLacksMemory,
     ModelUnavailable,
     RecordingRefused,
     ScrivanoError,
@@ -34,9 +36,6 @@ from scrivano.store.jobs import JobStore
 from scrivano.store.wake_ups import MODEL, WakeUps
 
 __all__ = ["Language", "Waiter"]
-
-# No wake-up says that the runner has ended, so waiting calls check it this often.
-CHECK_INTERVAL_S = 5.0
 
 # A waiting call fails after so many failed loads in a row. Between them are pauses of one and two seconds.
 MAX_FAILED_LOADS = 3
@@ -60,9 +59,16 @@ NO_AUDIO = Language("en", 0.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiter:
+    """`gpu_wait_s`: a call waits so long for a model that lacks GPU memory; None: as long as it takes.
+
+    `check_interval_s`: no wake-up says that the runner has ended, so waiting calls check it this often.
+    """
+
     store: JobStore
     runner: Runner
     wake_ups: WakeUps
+    gpu_wait_s: float | None = None
+    check_interval_s: float = 5.0
 
     async def transcript(self, job_id: str) -> Transcript:
         """Wait for the job to end, however long it takes; returns its transcript.
@@ -103,6 +109,7 @@ class Waiter:
         Raises `JobNotFound`, and what `_check_running` does; all errors have the job's id.
         """
         seq = 0
+        since = time.monotonic()
         with self.wake_ups.watch(job_id) as changed:
             try:
                 while True:
@@ -114,9 +121,9 @@ class Waiter:
                         yield event
                     if job.status.terminal:
                         return
-                    self._check_running(job.model)
+                    self._check_running(job.model, since)
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(changed.wait(), CHECK_INTERVAL_S)
+                        await asyncio.wait_for(changed.wait(), self.check_interval_s)
             except ScrivanoError as error:
                 error.job_id = job_id
                 raise
@@ -128,18 +135,20 @@ class Waiter:
     async def load_model(self, model: str | None) -> None:
         """Load a model (None: the default one) and wait until it is ready. Raises what `_check_running` does."""
         self.runner.load(model)
+        since = time.monotonic()
         with self.wake_ups.watch(MODEL) as changed:
             while self._model_life(model).state is not ModelState.READY:
-                self._check_running(model)
+                self._check_running(model, since)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), CHECK_INTERVAL_S)
+                    await asyncio.wait_for(changed.wait(), self.check_interval_s)
                 changed.clear()
 
-    def _check_running(self, model: str | None) -> None:
+    def _check_running(self, model: str | None, since: float) -> None:
         """Whether it makes sense to wait for work of this model (None: the default one) in this process.
 
-        Raises `ServerStopping`; `WorkerGone`; `ModelUnavailable` if the model could not be loaded several times: its
-        jobs stay queued, but a caller needs to know the reason instead of waiting for ever.
+        `since`: when the caller began to wait, monotonic. Raises `ServerStopping`; `WorkerGone`; `ModelUnavailable` if
+        the model could not be loaded several times, `ModelLacksMemory` if it has waited for GPU memory for too long:
+        its jobs stay queued, but a caller needs to know the reason instead of waiting for ever.
         """
         if self.wake_ups.stopping:
             raise ServerStopping
@@ -148,6 +157,15 @@ class Waiter:
         life = self._model_life(model)
         if life.state is ModelState.UNLOADED and life.failures >= MAX_FAILED_LOADS:
             raise ModelUnavailable(f"the model cannot be loaded; the job waits for it: {life.last_error}")
+        if self.gpu_wait_s is None or life.lacking_since is None:
+            return
+        waited_s = time.monotonic() - max(since, life.lacking_since)
+        if waited_s >= self.gpu_wait_s:
+            raise ModelLacksMemory(
+                f"the model has waited {waited_s:.0f} s for GPU memory: it needs {life.vram_needed_mb} MB, and"
+                f" {life.vram_free_mb} MB are free; the job stays queued. End the program that uses the memory, or"
+                " choose a smaller model (WHISPER_MODEL)"
+            )
 
     def _model_life(self, model: str | None) -> Life:
         # A job may name a model that an earlier configuration served.

@@ -345,6 +345,18 @@ def test_unloading_in_the_middle_of_a_job_keeps_its_chunks(tmp_path: Path) -> No
         assert len(it.batches) == 20
 
 
+def test_a_job_that_is_nearly_done_ends_before_an_unload(tmp_path: Path) -> None:
+    options = {"policy": Policy(poll_interval_s=30), "batch_size": 1, "unload_grace_s": 60.0}
+    with bench(tmp_path, options=options, decode=["ok", "slow"], secs=1.0) as it:
+        job_id = it.submit([[n * SECOND, (n + 1) * SECOND] for n in range(20)])
+        until(lambda: len(it.batches) > 8 if (tmp_path / "batches").exists() else False)
+        it.runner.unload()
+        until(lambda: it.state is ModelState.UNLOADED)
+
+        assert it.store.get_job(job_id).status is JobStatus.DONE
+        assert [type for type, _ in it.announced].count("model_ready") == 1
+
+
 def test_a_new_runner_goes_on_where_the_last_one_stopped(tmp_path: Path) -> None:
     with bench(tmp_path, decode=["ok", "ok", "hang"], options={"batch_size": 1}) as it:
         job_id = it.submit()

@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from scrivano.api.app import create_app
-from scrivano.api.routing import ErrorFormat, RouteMatching, RoutePolicy, Router, policy_of
+from scrivano.api.routing import ErrorFormat, RouteMatching, RoutePolicy, Router, policy_of, template_of
 from scrivano.auth.keys import Scope
 
 ROUTES = [*create_app(None).routes, Mount("/mounted", Starlette())]  # type: ignore[arg-type]  # no request is made
@@ -116,3 +116,26 @@ def test_a_route_without_a_declaration_cannot_be_added() -> None:
         Router(tag="test").get("/new")(undeclared)
     with pytest.raises(TypeError, match="/new"):
         create_app(None).get("/new")(undeclared)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "template"),
+    [
+        ("GET", "/jobs/1", "/jobs/{job_id}"),
+        ("PUT", "/jobs/1", "/jobs/{job_id}"),
+        ("HEAD", "/jobs/1/transcript", "/jobs/{job_id}/transcript"),
+        ("POST", "/v1/audio/transcriptions", "/v1/audio/transcriptions"),
+        ("GET", "/nowhere", None),
+    ],
+)
+def test_a_route_is_known_before_it_runs(method: str, path: str, template: str | None) -> None:
+    """A request that is refused before its route runs is counted for that route."""
+    found = []
+
+    async def inner(scope: AsgiScope, receive: Receive, send: Send) -> None:
+        found.append(template_of(scope))
+
+    scope = {"type": "http", "method": method, "path": path, "headers": []}
+    asyncio.run(RouteMatching(inner, ROUTES, FORMATS)(scope, None, None))  # type: ignore[arg-type]  # not called
+
+    assert found == [template]

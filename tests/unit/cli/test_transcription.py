@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from scrivano.cli.transcription import complete_url, timed
+from scrivano.cli.transcription import complete_url, same_model, timed
 from scrivano.domain.transcript import Segment, Transcript
 
 
@@ -29,3 +29,18 @@ def test_the_timed_format_has_one_line_for_each_segment() -> None:
 )
 def test_an_address_without_a_scheme_is_a_server(address: str, url: str) -> None:
     assert complete_url(address) == url
+
+
+@pytest.mark.parametrize(
+    ("model", "served", "same"),
+    [
+        (None, "base", True),
+        ("base", "base", True),
+        ("turbo", "large-v3-turbo", True),
+        ("openai/whisper-large-v3-turbo", "turbo", True),
+        ("large", "large-v3", True),
+        ("tiny", "base", False),
+    ],
+)
+def test_a_model_is_found_under_each_of_its_names(model: str | None, served: str, same: bool) -> None:
+    assert same_model(model, served) is same

@@ -69,6 +69,15 @@ def test_a_load_without_memory_waits_and_tries_again() -> None:
     assert actions == (Announce("model_loading"), StartEngine())
 
 
+def test_a_model_knows_since_when_it_lacks_memory() -> None:
+    waiting, _ = live((0, Load()), (1, LacksMemory(3951, 512)), (31, QUIET), (33, LacksMemory(3951, 600)))
+    loading, _ = step(waiting, QUIET, now=63, policy=POLICY)
+    ready, _ = step(loading, Loaded(AT), now=64, policy=POLICY)
+
+    assert [life.lacking_since for life in (waiting, loading, ready)] == [1, 1, None]
+    assert (loading.vram_needed_mb, loading.vram_free_mb) == (3951, 600)
+
+
 def test_running_out_of_memory_in_the_middle_of_work_waits_too() -> None:
     assert live(*READY, (2, LacksMemory(3951, 0)))[0].state is ModelState.WAITING_FOR_GPU
 

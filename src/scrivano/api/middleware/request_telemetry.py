@@ -11,7 +11,7 @@ from typing import Protocol
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from scrivano.api.routing import policy_of
+from scrivano.api.routing import policy_of, template_of
 from scrivano.telemetry.events import Emit, RequestEnded, StreamClosed, StreamOpened
 from scrivano.telemetry.log_context import LOG_CONTEXT, LogContext, valid_request_id
 
@@ -136,6 +136,5 @@ class _Request:
 
     @property
     def route(self) -> str:
-        """The path template, such as `/jobs/{job_id}`. The application sets it when it starts the route."""
-        route = getattr(self._scope.get("route"), "path", None)
-        return route if isinstance(route, str) else OTHER
+        """The path template, such as `/jobs/{job_id}`."""
+        return template_of(self._scope) or OTHER

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -11,15 +12,17 @@ from fastapi import Header
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from scrivano.api.documentation import STREAM_EXAMPLE, errors
-from scrivano.api.routes.jobs import JobId, stored_job_json
+from scrivano.api.routes.jobs import JobId, stored_job_json, waiting_for
 from scrivano.api.routing import Router
-from scrivano.api.services import CallerDep, StoreDep, WakeUpsDep
+from scrivano.api.services import CallerDep, RunnerDep, StoreDep, WakeUpsDep
 from scrivano.api.sse import frame, parse_event_id, respond
 from scrivano.auth.keys import Scope
 from scrivano.domain.job import Job
 from scrivano.domain.job_event import JobEvent
+from scrivano.running.model_state import ModelState
+from scrivano.running.runner import Runner
 from scrivano.store.jobs import JobStore
-from scrivano.store.wake_ups import WakeUps
+from scrivano.store.wake_ups import MODEL, WakeUps
 
 router = Router(tag="jobs")
 
@@ -43,6 +46,7 @@ async def stream(
     job_id: JobId,
     store: StoreDep,
     wake_ups: WakeUpsDep,
+    runner: RunnerDep,
     caller: CallerDep,
     last_event_id: Annotated[str | None, Header(description="Continue after this event.")] = None,
 ) -> EventSourceResponse:
@@ -50,22 +54,25 @@ async def stream(
 
     A stream starts with the newest `progress`; the stream of a finished job is one `done`. The `id` of an event is its
     number among the job's events: a client that reconnects with `Last-Event-ID` misses nothing, and 0 sends all events.
-    The segments of `done` are the transcript: text that two chunks share is in it once.
+    `waiting_for` events say why the job waits for its model, and when it does so no longer (`state` is `ready`); they
+    have no `id`. The segments of `done` are the transcript: text that two chunks share is in it once.
     """
     job = await run_sync(lambda: store.get_job(job_id, owner=caller.sees))
-    return respond(_Stream(store, wake_ups, job).frames(parse_event_id(last_event_id)))
+    return respond(_Stream(store, wake_ups, runner, job).frames(parse_event_id(last_event_id)))
 
 
 @dataclass(frozen=True, slots=True)
 class _Stream:
     store: JobStore
     wake_ups: WakeUps
+    runner: Runner
     job: Job
 
     async def frames(self, after: int | None) -> AsyncIterator[bytes]:
         """Events that are stored together are sent together. `after`: the last event that the client has."""
         events, seq = await run_sync(self._first_events, after)
-        with self.wake_ups.watch(self.job.id) as changed:
+        reason: Mapping[str, Any] | None = None
+        with self.wake_ups.watch(self.job.id, MODEL) as changed:
             while True:
                 for batch in (events[at : at + BATCH_SIZE] for at in range(0, len(events), BATCH_SIZE)):
                     yield await run_sync(self._encode, batch)
@@ -82,7 +89,19 @@ class _Stream:
                 if await run_sync(self._ended_before, seq):
                     yield await run_sync(self._encode, [JobEvent(self.job.id, seq, "done", {})])
                     return
+                if (waits := self._reason_to_wait(reason)) != reason:
+                    reason = waits
+                    yield ServerSentEvent(
+                        data=json.dumps({"type": "waiting_for", **(waits or {})}), event="waiting_for"
+                    ).encode()
                 await changed.wait()
+
+    def _reason_to_wait(self, before: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        """What the job waits for, without times that pass; None: it does not wait, and did not."""
+        waits = waiting_for(self.job, self.runner)
+        if waits is not None:
+            return waits.model_dump(mode="json", exclude_none=True, exclude={"retry_in_secs"})
+        return None if before is None else {"model": before["model"], "state": ModelState.READY.value}
 
     def _first_events(self, after: int | None) -> tuple[Sequence[JobEvent], int]:
         """The events that the stream starts with, and the number of the last event that they cover."""

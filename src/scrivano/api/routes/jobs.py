@@ -128,12 +128,12 @@ async def get(
 
     def read() -> tuple[bytes, ...]:
         job = store.get_job(job_id, owner=caller.sees)
-        return stored_job_json(store, job, _waiting_for(job, runner))
+        return stored_job_json(store, job, waiting_for(job, runner))
 
     return ChunkedResponse(await run_sync(read))
 
 
-def _waiting_for(job: Job, runner: Runner) -> WaitingFor | None:
+def waiting_for(job: Job, runner: Runner) -> WaitingFor | None:
     """None if the job has ended or its model is ready."""
     models = runner.models
     # A job may name a model that an earlier configuration served; the first one takes its place.

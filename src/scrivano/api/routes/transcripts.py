@@ -87,6 +87,7 @@ CheckParameter = Annotated[
 ]
 
 
+@router.head("/jobs/{job_id}/transcript", include_in_schema=False)
 @router.get(
     "/jobs/{job_id}/transcript",
     summary="A job's transcript as a file",

@@ -1,0 +1,27 @@
+"""Waiting for a job whose model does not come."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from runner_bench import bench
+
+from scrivano.domain.errors import ModelLacksMemory
+from scrivano.domain.job import JobStatus
+from scrivano.running.model_state import Policy
+from scrivano.store.wake_ups import WakeUps
+from scrivano.submission.waiter import Waiter
+
+
+def test_a_call_does_not_wait_for_memory_for_ever(tmp_path: Path) -> None:
+    with bench(tmp_path, free_mb=512, options={"policy": Policy(poll_interval_s=0.2)}) as it:
+        job_id = it.submit()
+        calls = Waiter(store=it.store, runner=it.runner, wake_ups=WakeUps(), gpu_wait_s=0.5, check_interval_s=0.05)
+        with pytest.raises(ModelLacksMemory, match="4000 MB, and 512 MB are free; the job stays queued"):
+            asyncio.run(calls.transcript(job_id))
+
+        assert it.store.get_job(job_id).status is JobStatus.QUEUED
+        it.memory.free_mb = 8000
+        assert it.ended(job_id).status is JobStatus.DONE
