@@ -422,6 +422,7 @@ def test_every_route_is_documented_with_an_example(ready: Served) -> None:
     routes = {f"{method.upper()} {path}" for path, methods in openapi["paths"].items() for method in methods}
     assert routes == {
         "POST /jobs",
+        "POST /stream-tokens",
         "GET /jobs",
         "GET /jobs/{job_id}",
         "DELETE /jobs/{job_id}",
