@@ -146,7 +146,7 @@ def test_a_version_of_a_job_needs_the_recording_of_the_job(live: Folder, tmp_pat
 
     manifest = save(live.path, tmp_path / "b.tar")
 
-    assert (manifest.missing, manifest.recordings.keys()) == ((), {"job"})
+    assert (manifest.missing, set(manifest.recordings)) == ((), {"job"})
 
 
 def test_a_folder_with_jobs_is_replaced_only_by_force(live: Folder, tmp_path: Path) -> None:
