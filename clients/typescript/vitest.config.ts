@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    globalSetup: "tests/server.ts",
+    globalSetup: "tests/support/server.ts",
     include: ["tests/**/*.test.{ts,tsx}"],
     // A shared machine may be slow; a test that hangs still ends.
     testTimeout: 120_000,

@@ -24,7 +24,7 @@ export async function submit(
   options.signal?.throwIfAborted();
   const fields = formFields(options);
   if (recording instanceof URL) return submitForm(http, { ...fields, audio_url: recording.href }, undefined, options);
-  const file = recording instanceof Blob ? recording : new Blob([recording as BlobPart]);
+  const file = isBlob(recording) ? recording : new Blob([recording as BlobPart]);
   if (file.size === 0) throw new ScrivanoError("the recording is empty");
   const filename = options.filename ?? nameOf(file);
   const meter = new ProgressMeter(file.size);
@@ -95,6 +95,11 @@ async function send(
 /** A limit of the key or of the queue is for the caller to see; only the model is waited for. */
 function isLimit(error: unknown): boolean {
   return error instanceof HttpError && error.status === 429;
+}
+
+/** Also of another realm, such as a frame. */
+function isBlob(recording: Recording): recording is Blob {
+  return "stream" in recording && typeof recording.stream === "function";
 }
 
 function nameOf(file: Blob): string {

@@ -16,30 +16,39 @@ declare module "vitest" {
   }
 }
 
-const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../../../..", import.meta.url));
 const PYTHON = process.env["PYTHON"] ?? "python3";
 const ENV = { ...process.env, PYTHONPATH: join(ROOT, "src"), CI: "true" };
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const folder = mkdtempSync(join(tmpdir(), "scrivano-client-"));
-  const keysFile = join(folder, "keys.json");
+  const folder = temporaryFolder();
+  const keysFile = join(folder.path, "keys.json");
   const [admin, user] = [newKey(keysFile, "admin", "admin"), newKey(keysFile, "user", "submit,read")];
   const servers = await Promise.all([
-    Server.start({ DATA_DIR: join(folder, "open"), KEEP_AUDIO: "true" }),
-    Server.start({ DATA_DIR: join(folder, "keyed"), KEEP_AUDIO: "true", API_KEYS_FILE: keysFile }),
+    Server.start({ DATA_DIR: join(folder.path, "open"), KEEP_AUDIO: "true" }),
+    Server.start({ DATA_DIR: join(folder.path, "keyed"), KEEP_AUDIO: "true", API_KEYS_FILE: keysFile }),
   ]);
   project.provide("url", servers[0].url);
   project.provide("keyed", { url: servers[1].url, admin, user });
   project.provide("recordings", join(ROOT, "tests", "data", "recordings"));
   return async () => {
     await Promise.all(servers.map((server) => server.stop()));
-    rmSync(folder, { recursive: true, force: true });
+    folder.remove();
   };
+}
+
+export function temporaryFolder(): { path: string; remove(): void } {
+  const path = mkdtempSync(join(tmpdir(), "scrivano-client-"));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
 
 function newKey(file: string, name: string, scopes: string): string {
   const options = ["--file", file, "--name", name, "--scopes", scopes];
-  const output = execFileSync(PYTHON, ["-m", "scrivano", "keys", "create", ...options], { env: ENV, encoding: "utf8" });
+  const output = execFileSync(PYTHON, ["-m", "scrivano", "keys", "create", ...options], {
+    env: ENV,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   const key = /scv_[\w-]{43}/.exec(output)?.[0];
   if (!key) throw new Error(`no key in: ${output}`);
   return key;
