@@ -1,4 +1,4 @@
-"""Settings of all tests: how property tests run, and that tests marked `gpu` are skipped without a device."""
+"""Settings of all tests: how property tests run, and which tests are skipped where something is missing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from node import node_is_missing
 
 # Examples have no deadline, because a busy machine is not a bug. In CI, the examples are the same in every run.
 settings.register_profile("here", deadline=None)
@@ -19,6 +20,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("gpu"):
                 item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+    of_node = [item for item in items if item.get_closest_marker("node")]
+    if of_node and not os.environ.get("CI") and (reason := node_is_missing()):
+        for item in of_node:
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")
