@@ -10,7 +10,7 @@ import { CLIP_WORDS, long, recording } from "./support/recordings.js";
 
 const client = new ScrivanoClient(inject("url"));
 const strict = { wrapper: StrictMode };
-const patient = { timeout: 30_000 };
+const patient = { timeout: 60_000 };
 
 beforeAll(async () => {
   await client.ensureModelReady();
