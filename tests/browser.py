@@ -44,6 +44,11 @@ class Browser:
     def run(self, script: str, *arguments: Any) -> Any:
         return self._call("execute/sync", {"script": script, "args": list(arguments)})
 
+    def click(self, selector: str) -> None:
+        """As a user does: scripts that it starts may play sound."""
+        element = self._call("element", {"using": "css selector", "value": selector})
+        self._call(f"element/{element[ELEMENT]}/click", {})
+
     def choose_file(self, selector: str, path: Path) -> None:
         element = self._call("element", {"using": "css selector", "value": selector})
         self._call(f"element/{element[ELEMENT]}/value", {"text": str(path)})

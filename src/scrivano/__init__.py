@@ -2,8 +2,9 @@
 
 Packages, each may import only those below it:
 
-    cli           the commands: serve, transcribe, keys, models, backup, watch, service, doctor, demo
+    cli           the commands: serve, transcribe, keys, models, backup, watch, service, evaluate, doctor, demo
     backup        a data folder as one file and back again, and the jobs of an earlier server
+    evaluation    how good transcripts are, measured against references
     server        the composition root: settings, sockets, and every part built in order
     api           HTTP: routes, errors, authorization
     wyoming       the same calls over TCP, for Home Assistant

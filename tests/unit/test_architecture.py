@@ -277,6 +277,8 @@ def test_a_lock_has_all_that_an_editable_install_without_a_network_needs(name: s
     "path",
     [
         "py.typed",
+        "evaluation/page.css",
+        "evaluation/page.js",
         "media/silero/LICENSE",
         "media/silero/decoder.onnx",
         "media/silero/encoder.onnx",

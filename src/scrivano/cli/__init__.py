@@ -1,12 +1,13 @@
 """The commands. `transcribe`, `doctor` and `demo` use the client, with a running server or a temporary one.
 
-May import: auth, backup, client, domain, engines, files, server, submission, telemetry, text, watch.
+May import: auth, backup, client, domain, engines, evaluation, files, server, submission, telemetry, text, watch.
 
 Modules, each may import only those below it:
 
     app               the command line: puts the commands together
     data              `backup`, `restore` and `migrate`: the data folder as a whole
     demo              `demo`: transcribe the bundled recording
+    evaluate          `evaluate`: its options, its recordings and its systems
     doctor            `doctor`: check this machine
     keys              `keys`: create, list and revoke API keys
     models            `models`: list, download and remove models
@@ -14,6 +15,7 @@ Modules, each may import only those below it:
     watch             `watch`: transcribe the recordings of a folder as they arrive
     transcribe        `transcribe`: its options, its files and its server
     checks            what `doctor` checks
+    evaluation        transcribe recordings with several systems, and report how good they are
     transcription     submit files, show progress, write transcripts
     model_download    download a model, from where an earlier download stopped
     model_cache       the models in the hub's cache, and what the hub has of a model

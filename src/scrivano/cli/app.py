@@ -14,6 +14,7 @@ from scrivano import __version__
 from scrivano.cli.data import backup, migrate, restore
 from scrivano.cli.demo import demo
 from scrivano.cli.doctor import doctor
+from scrivano.cli.evaluate import evaluate
 from scrivano.cli.keys import keys
 from scrivano.cli.models import models
 from scrivano.cli.serve import serve, wyoming
@@ -32,7 +33,7 @@ def main() -> None:
         pretty_exceptions_enable=False,
     )
     app.callback()(_global_options)
-    for command in (serve, wyoming, transcribe, watch, backup, restore, migrate, doctor, demo):
+    for command in (serve, wyoming, transcribe, watch, evaluate, backup, restore, migrate, doctor, demo):
         app.command()(command)
     for group in (models, keys):
         app.add_typer(group)

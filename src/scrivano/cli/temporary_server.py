@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,10 +23,10 @@ STOP_S = 15.0
 
 
 @contextmanager
-def temporary_server(model: str | None = None) -> Iterator[str]:
+def temporary_server(model: str | None = None, env: Mapping[str, str] | None = None) -> Iterator[str]:
     """Start `scrivano serve` as a child process and yield its URL. It is stopped in any case.
 
-    Raises `StartError` with the server's error message.
+    `env`: settings, as environment variables. Raises `StartError` with the server's error message.
     """
     with tempfile.TemporaryDirectory(prefix="scrivano-", ignore_cleanup_errors=True) as folder:
         command = [sys.executable, "-m", "scrivano", "serve", "--port", "0", "--data-dir", str(Path(folder) / "data")]
@@ -41,7 +41,7 @@ def temporary_server(model: str | None = None) -> Iterator[str]:
             stderr=subprocess.PIPE,
             start_new_session=True,
             # This command has no API key, and reads the log.
-            env={**os.environ, "API_KEYS_FILE": "", "LOG_FORMAT": "json", "LOG_LEVEL": "info"},
+            env={**os.environ, **(env or {}), "API_KEYS_FILE": "", "LOG_FORMAT": "json", "LOG_LEVEL": "info"},
         )
         try:
             yield _wait_for_url(process)

@@ -313,6 +313,11 @@ class Client:
         """Raises `AlreadyEnded` if the job has ended."""
         return self._call(_snapshot, "DELETE", f"/jobs/{job_id}")
 
+    def delete(self, job_id: str) -> JobSnapshot:
+        """Delete an ended job with all that belongs to it; returns it as it was. Raises `AlreadyEnded` if it has not
+        ended."""
+        return self._call(_snapshot, "DELETE", f"/jobs/{job_id}", params={"purge": "true"})
+
     def retry(self, job_id: str, *, model: str | None = None, **options: Any) -> JobSnapshot:
         """Queue an ended job again. Returns the queued job.
 
@@ -377,9 +382,9 @@ class Client:
     def model_status(self) -> ModelStatus:
         return self._call(_model_status, "GET", "/model/status")
 
-    def load(self) -> str:
-        """Start to load the model. Returns `load_initiated` or `already_ready` without waiting."""
-        return self._call(_status, "POST", "/model/load")
+    def load(self, model: str | None = None) -> str:
+        """Start to load a model; None: the default one. Returns `load_initiated` or `already_ready` without waiting."""
+        return self._call(_status, "POST", "/model/load", params={} if model is None else {"model": model})
 
     def unload(self) -> None:
         """Unload the model after the work in progress has ended."""

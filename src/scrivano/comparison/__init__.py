@@ -10,4 +10,4 @@ Modules, each may import only those below it:
     tokens     the words (or characters) of a transcript that are compared
 """
 
-__all__ = ["alignment", "spans", "tokens"]
+__all__ = ["alignment", "chance", "spans", "tokens"]

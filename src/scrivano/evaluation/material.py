@@ -1,0 +1,103 @@
+"""Recordings and the references beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scrivano.domain.errors import BadRequest
+from scrivano.domain.file_endings import RECORDING_ENDINGS
+from scrivano.domain.languages import LANGUAGES, parse_language
+from scrivano.evaluation.references import ENDINGS, Reference, UnreadableReference, parse_reference
+
+__all__ = ["Recording", "find_recordings", "reference_paths"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """`name`: unique among the recordings. `language`: a code of Whisper, None if it is not known."""
+
+    name: str
+    path: Path
+    reference: Reference
+    language: str | None
+
+
+def find_recordings(
+    paths: Sequence[Path],
+    *,
+    language: str | None,
+    in_name: bool,
+    warn: Callable[[str], object],
+) -> list[Recording]:
+    """The recordings with a reference, in files and folders with their subfolders, by name.
+
+    The language of a recording is `language`, else what its reference says: in the file, or in its name
+    (`talk.de.srt`); with `in_name` also how the recording's own name begins (`de-talk.wav`). `warn` is called about
+    what is left out.
+    """
+    found: dict[str, Recording] = {}
+    for root, path in _audio_files(paths):
+        name = str(path.relative_to(root)) if path != root else path.name
+        name = name if name not in found else str(path)
+        if (recording := _recording(name, path, language, in_name, warn)) is not None:
+            found[name] = recording
+    return list(found.values())
+
+
+def _audio_files(paths: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
+    for root in paths:
+        if root.is_file():
+            yield root, root
+            continue
+        for path in sorted(root.rglob("*")):
+            if path.suffix.lower() in RECORDING_ENDINGS and path.is_file() and not path.name.startswith("."):
+                yield root, path
+
+
+def _recording(
+    name: str, path: Path, language: str | None, in_name: bool, warn: Callable[[str], object]
+) -> Recording | None:
+    candidates = reference_paths(path)
+    for candidate in candidates:
+        try:
+            reference = parse_reference(candidate.suffix.lower(), candidate.read_bytes())
+        except (UnreadableReference, OSError) as error:
+            warn(f"{candidate.name} is not used as a reference: {error}")
+            continue
+        known = language or reference.language or _language_of(candidate, path)
+        return Recording(name, path, reference, known or (_language_in(path.name) if in_name else None))
+    if not candidates:
+        endings = ", ".join(path.with_suffix(ending).name for ending in ENDINGS)
+        warn(f"{name} is left out: there is no reference beside it ({endings})")
+    return None
+
+
+def reference_paths(recording: Path) -> list[Path]:
+    """The files that may be a recording's reference, the best one first, such as `talk.json`, `talk.de.srt`."""
+    stem, folder = recording.stem, recording.parent
+    beside = [path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and path.is_file()]
+    named = [path for path in beside if path.stem in (stem, recording.name) or _is_tagged(path.stem, stem)]
+    return sorted(named, key=lambda path: (ENDINGS.index(path.suffix.lower()), path.name))
+
+
+def _is_tagged(stem: str, of: str) -> bool:
+    return stem.startswith(f"{of}.") and _code(stem[len(of) + 1 :]) is not None
+
+
+def _language_of(reference: Path, recording: Path) -> str | None:
+    return _code(reference.stem.removeprefix(recording.stem).removeprefix("."))
+
+
+def _language_in(name: str) -> str | None:
+    """The language with whose code a name begins, as in `de-talk.wav` and `de_talk.wav`."""
+    code = name.replace("_", "-").partition("-")[0].lower()
+    return code if code in LANGUAGES else None
+
+
+def _code(tag: str) -> str | None:
+    try:
+        return parse_language(tag) if tag.lower() not in ("auto", "und") else None
+    except BadRequest:
+        return None

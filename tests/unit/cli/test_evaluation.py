@@ -1,0 +1,58 @@
+"""Which systems are evaluated, and how."""
+
+from __future__ import annotations
+
+import pytest
+
+from scrivano.cli.evaluation import System, parse_settings, systems_of
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("default", {}),
+        ("", {}),
+        ("beam_size=1", {"beam_size": "1"}),
+        ("beam_size=1,vad=false", {"beam_size": "1", "vad": "false"}),
+        ("prompt=Ann, Bob, hotwords=x", {"prompt": "Ann, Bob", "hotwords": "x"}),
+        ("LATENCY=fast", {"LATENCY": "fast"}),
+    ],
+)
+def test_settings_are_names_and_values(text: str, expected: dict[str, str]) -> None:
+    assert parse_settings(text) == expected
+
+
+@pytest.mark.parametrize("text", ["beam_size", "=1", "a b=1", "beam_size 1"])
+def test_other_settings_are_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match="such as beam_size=1"):
+        parse_settings(text)
+
+
+def test_every_combination_is_a_system() -> None:
+    systems = systems_of(["base", "small"], [], ["default", "beam_size=1,LATENCY=fast"], with_results=False)
+
+    assert systems == [
+        System(model="base"),
+        System(model="base", options={"beam_size": "1"}, env={"LATENCY": "fast"}),
+        System(model="small"),
+        System(model="small", options={"beam_size": "1"}, env={"LATENCY": "fast"}),
+    ]
+
+
+def test_without_options_the_usual_server_is_evaluated_unless_results_are_given() -> None:
+    assert systems_of([], [], [], with_results=False) == [System()]
+    assert systems_of([], [], [], with_results=True) == []
+    assert systems_of([], ["host"], [], with_results=True) == [System(server="host")]
+
+
+@pytest.mark.parametrize(
+    ("servers", "text", "message"),
+    [
+        (["host"], "LATENCY=fast", "leave out --server"),
+        ([], "model=small", "use --model"),
+        ([], "queue=false", "queue"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(servers: list[str], text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        systems_of([], servers, [text], with_results=False)
