@@ -53,6 +53,7 @@ def test_another_model_and_other_options_make_versions(server: Served) -> None:
         (2, False, "nano", {"beam_size": 1}),
         (3, True, "mine", {"beam_size": 1, "word_timestamps": False}),
     ]
+    assert [one["quality"]["coverage"] for one in listed["versions"]] == [1, 1, 1]
     now = server.job(job_id)
     assert (now["version"], now["segments"]) == (3, third["segments"])
     assert now["segments"][0]["words"] == []

@@ -289,6 +289,9 @@ class VersionResponse(ResponseModel):
     options: dict[str, Any] = Field(
         description="The options that were given; all others are the server's.", examples=[{"beam_size": 1}]
     )
+    quality: JobQuality | None = Field(
+        default=None, description="How far its transcript can be trusted; only if it is done."
+    )
     error: str | None = Field(default=None, description="Only if it failed.")
     error_code: str | None = Field(default=None, description="Only if it failed; stable.")
 

@@ -16,6 +16,7 @@ from scrivano.api.routing import Router
 from scrivano.api.schemas import (
     ComparisonResponse,
     ErrorResponse,
+    JobQuality,
     JobResponse,
     SpanResponse,
     VersionListResponse,
@@ -176,6 +177,7 @@ def _version_response(version: Job, job: Job, models: ServedModels) -> VersionRe
         language=version.language,
         model=version.decoded_by or version.model or (None if ended_unknown else models[0]),
         options=options,
+        quality=None if version.quality is None else JobQuality.model_validate(version.quality),
         error=version.error,
         error_code=version.error_code,
     )
