@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-virtualenv
 
-.PHONY: client demo serve test test-slow check schemathesis hostile lock bench gpu-check torture powercut soak nano clean
+.PHONY: client web demo serve test test-slow check schemathesis hostile lock bench gpu-check torture powercut soak nano clean
 
 demo: $(VENV)/run.stamp
 	$(BIN)/scrivano demo
@@ -30,6 +30,10 @@ check: $(VENV)/dev.stamp
 # Packs the TypeScript client into clients/typescript; needs Node 20.19 or newer with npm.
 client: $(VENV)/dev.stamp
 	cd clients/typescript && npm ci && PYTHON="$(CURDIR)/$(BIN)/python" npm pack
+
+# The page: needs Node 20 or newer. What is built is committed, so that users need none.
+web:
+	cd web && npm ci && npm run build
 
 # More of what the tests do: EXAMPLES for each route and kind of data; every hostile file, truncated at many places.
 EXAMPLES ?= 60

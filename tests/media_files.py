@@ -77,6 +77,7 @@ class Kind:
     layout: str = "mono"
     bit_rate: int | None = None
     picture: bool = False
+    picture_codec: str = "mpeg4"
     cover: bool = False
     late_s: float = 0.0
     gap: tuple[float, float] | None = None
@@ -130,7 +131,7 @@ def write(path: Path, audio: Audio | None, kind: Kind | None = None) -> Path:
 
 
 def _add_picture(container: av.container.OutputContainer, kind: Kind) -> av.VideoStream:
-    stream = container.add_stream("mjpeg" if kind.cover else "mpeg4", rate=5)
+    stream = cast(av.VideoStream, container.add_stream("mjpeg" if kind.cover else kind.picture_codec, rate=5))
     stream.width, stream.height = 64, 48
     stream.pix_fmt = "yuvj420p" if kind.cover else "yuv420p"
     if kind.cover:

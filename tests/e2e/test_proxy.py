@@ -57,7 +57,8 @@ def test_links_and_redirects_are_relative(server: Served) -> None:
     assert [urljoin(f"{SHOWN}/openapi.json", item["url"]) for item in servers] == [f"{SHOWN}/"]
 
     for path, target in {"/": "/docs", "/jobs/?limit=5": "/jobs?limit=5", "/jobs/a b/": "/jobs/a%20b"}.items():
-        location = server.http.get(path, follow_redirects=False).headers["Location"]
+        asked = server.http.get(path, headers={"Accept": "application/json"}, follow_redirects=False)
+        location = asked.headers["Location"]
         assert urljoin(f"{SHOWN}{path}", location) == f"{SHOWN}{target}"
 
 
@@ -120,7 +121,10 @@ def nginx(server: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def test_everything_works_through_nginx(nginx: str, prefix: str) -> None:
     with httpx2.Client(follow_redirects=True, timeout=60) as client:
         root = client.get(f"{nginx}{prefix}/")
-        assert (root.status_code, str(root.url)) == (200, f"{nginx}{prefix}/docs")
+        assert (root.status_code, str(root.url)) == (200, f"{nginx}{prefix}/")
+        for file in re.findall(r'(?:src|href)="([^"]+)"', root.text):
+            assert client.get(urljoin(str(root.url), file)).status_code == 200, file
+        assert client.get(f"{nginx}{prefix}/docs").status_code == 200
         assert client.get(f"{nginx}{prefix}/jobs/").json()["jobs"] is not None
 
         recording = (DATA / CLIP).read_bytes()

@@ -34,12 +34,16 @@ from scrivano.api.routes import (
     docs,
     events,
     health,
+    history,
     jobs,
     models,
+    page,
+    segments,
     stream_tokens,
     transcripts,
     uploads,
     versions,
+    waveforms,
     webhooks,
 )
 from scrivano.api.routing import PolicyRoute, RouteMatching, Router, policy_of
@@ -95,13 +99,15 @@ class HttpOptions:
     """How the application is exposed.
 
     `keys` None: no API keys are needed. `origins`: web origins whose scripts may call; `*`: all; `loopback`: pages of
-    this machine, on any port. `docs`: serve the documentation page. `body_rate`: how slowly request bodies may arrive.
+    this machine, on any port. `docs`: serve the documentation page. `page`: serve the
+    page for people. `body_rate`: how slowly request bodies may arrive.
     `uploading`: those with a recording, to be stopped with the server. `telemetry` None: requests are not recorded.
     """
 
     keys: KeyRing | None = None
     origins: Sequence[str] = ()
     docs: bool = True
+    page: bool = True
     body_rate: BodyRate = ANY_RATE
     uploading: Uploading = field(default_factory=Uploading)
     telemetry: RequestTelemetryOptions | None = None
@@ -116,12 +122,16 @@ def create_app(services: Services, lifespan: Lifespan | None = None, options: Ht
         stream_tokens.router,
         transcripts.router,
         versions.router,
+        segments.router,
+        waveforms.router,
         models.router,
         webhooks.router,
         health.router,
+        history.router,
         openai.router,
         whisper_asr.router,
         whisper_cpp.router,
+        *([page.page_router(docs=options.docs)] if options.page else ()),
         *([docs.docs_router()] if options.docs else ()),
     ]
     app = _Application(

@@ -118,6 +118,11 @@ _OPTIONS: dict[str, Any] = {
         "default": "normal",
         "description": "The order of jobs. `bulk` waits for the others, but not for ever.",
     },
+    "keep_audio": {
+        "type": "boolean",
+        "description": "Keep the recording when the job has ended, so that it can be played. Absent: the server's"
+        " setting.",
+    },
     "metadata": {
         "type": "string",
         "description": "A JSON object of strings, returned with the job.",

@@ -15,11 +15,14 @@ from scrivano.running.model_state import ModelState
 __all__ = [
     "ChecksResponse",
     "ComparisonResponse",
+    "CorrectedSegment",
     "DeliveryListResponse",
     "DeliveryResponse",
     "ErrorResponse",
     "FailedChecksResponse",
     "HealthResponse",
+    "HistoryResponse",
+    "HistorySample",
     "JobListResponse",
     "JobResponse",
     "JobSegment",
@@ -40,6 +43,7 @@ __all__ = [
     "UtcTime",
     "VersionListResponse",
     "VersionResponse",
+    "WaveformResponse",
     "WebhookTestResponse",
     "job_json",
     "job_json_chunks",
@@ -157,6 +161,18 @@ class JobSegment(BaseModel):
     )
 
 
+class OriginalText(BaseModel):
+    text: str = Field(examples=["The director will arrive at the park next week."])
+    words: list[JobWord]
+    tokens: list[int]
+
+
+class CorrectedSegment(JobSegment):
+    original: OriginalText | None = Field(
+        default=None, description="What the model wrote; only in segments that were corrected."
+    )
+
+
 class JobAudio(BaseModel):
     track: int = Field(description="Number of the audio track in the file, from 0.", examples=[0])
     codec: str = Field(description="FFmpeg's name of its decoder.", examples=["aac"])
@@ -212,6 +228,11 @@ class JobSummary(ResponseModel):
     version_of: str | None = Field(
         default=None, description="The job that this is a version of; only if it is one.", examples=[EXAMPLE_JOB_ID]
     )
+    chunk: int | None = Field(default=None, description="Chunks that are decoded; only while it runs.", examples=[3])
+    chunks_total: int | None = Field(default=None, description="Only while it runs.", examples=[7])
+    excerpt: str | None = Field(
+        default=None, description="The text around what was searched for; only in `GET /jobs?search=`."
+    )
 
     @classmethod
     def of(cls, job: Job) -> Self:
@@ -252,7 +273,7 @@ class WaitingFor(BaseModel):
 
 class JobResponse(JobSummary):
     waiting_for: WaitingFor | None = Field(default=None, description="Only while the job waits for its model.")
-    segments: list[JobSegment] = Field(description="Empty until the job is done.")
+    segments: list[CorrectedSegment] = Field(description="Empty until the job is done.")
 
 
 class JobListResponse(ResponseModel):
@@ -330,6 +351,11 @@ class ComparisonResponse(ResponseModel):
     spans: list[SpanResponse] = Field(description="Both texts in order, as runs of words of one kind.")
 
 
+class WaveformResponse(ResponseModel):
+    peak_secs: float = Field(description="Seconds of each peak.", examples=[0.05])
+    peaks: list[int] = Field(description="From 0 (silence) to 255 (as loud as possible).", examples=[[0, 31, 118, 64]])
+
+
 class UploadResponse(ResponseModel):
     id: str = Field(examples=[EXAMPLE_JOB_ID])
     size_bytes: int = Field(description="Size of the whole file.", examples=[1048576])
@@ -391,6 +417,25 @@ class HealthResponse(ResponseModel):
     model: str = Field(examples=["large-v3"])
     queue_depth: int = Field(description="Jobs that wait; running ones do not count.", examples=[0])
     model_state: ModelState = Field(examples=["ready"])
+
+
+class HistorySample(BaseModel):
+    at: UtcTime = Field(examples=["2026-01-31T12:00:00.000Z"])
+    queued: int = Field(description="Jobs that wait.", examples=[2])
+    running: int = Field(examples=[1])
+    audio_secs: float = Field(description="Seconds of speech decoded since the sample before.", examples=[212.5])
+    busy: float = Field(description="Share of this time in which a model decoded, 0 to 1.", examples=[0.97])
+    cpu_cores: float | None = Field(description="Processor cores in use; null if unknown.", examples=[1.8])
+    memory_mb: int | None = Field(description="Of the server and its models; null if unknown.", examples=[912])
+    gpu_used_mb: int | None = Field(description="Null without a GPU.", examples=[None])
+
+
+class HistoryResponse(ResponseModel):
+    interval_secs: float = Field(description="Seconds between two samples.", examples=[10])
+    cpu_cores: int | None = Field(description="Processor cores of the machine.", examples=[8])
+    gpu_name: str | None = Field(examples=[None])
+    gpu_total_mb: int | None = Field(examples=[None])
+    samples: list[HistorySample] = Field(description="Oldest first, of the last hour at most.")
 
 
 class ChecksResponse(ResponseModel):

@@ -24,6 +24,7 @@ from scrivano.submission.resumable_jobs import ResumableJobs
 from scrivano.submission.retries import Retries
 from scrivano.submission.submissions import Submissions
 from scrivano.submission.waiter import Waiter
+from scrivano.telemetry.history import History
 from scrivano.telemetry.metrics import Metrics
 from scrivano.webhooks.sender import WebhookSender
 
@@ -31,6 +32,7 @@ __all__ = [
     "BlobsDep",
     "CallerDep",
     "DatabaseDep",
+    "HistoryDep",
     "LongCallsDep",
     "MetricsDep",
     "ModelLogDep",
@@ -75,6 +77,7 @@ class Services:
     model_log: ModelEventLog
     stream_tokens: StreamTokens
     metrics: Metrics
+    history: History
     read_gpu: ReadGpu
     models: ServedModels
 
@@ -100,6 +103,7 @@ async def _caller(request: Request) -> Caller:
 BlobsDep = Annotated[Blobs, _part(lambda services: services.blobs)]
 CallerDep = Annotated[Caller, Depends(_caller)]
 DatabaseDep = Annotated[Database, _part(lambda services: services.database)]
+HistoryDep = Annotated[History, _part(lambda services: services.history)]
 LongCallsDep = Annotated[LongCalls, _part(lambda services: services.long_calls)]
 MetricsDep = Annotated[Metrics, _part(lambda services: services.metrics)]
 ModelLogDep = Annotated[ModelEventLog, _part(lambda services: services.model_log)]

@@ -41,7 +41,14 @@ def temporary_server(model: str | None = None, env: Mapping[str, str] | None = N
             stderr=subprocess.PIPE,
             start_new_session=True,
             # This command has no API key, and reads the log.
-            env={**os.environ, **(env or {}), "API_KEYS_FILE": "", "LOG_FORMAT": "json", "LOG_LEVEL": "info"},
+            env={
+                **os.environ,
+                "KEEP_AUDIO": "true",
+                **(env or {}),
+                "API_KEYS_FILE": "",
+                "LOG_FORMAT": "json",
+                "LOG_LEVEL": "info",
+            },
         )
         try:
             yield _wait_for_url(process)

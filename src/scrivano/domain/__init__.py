@@ -12,6 +12,7 @@ Modules, each may import only those below it:
     quality     how far a transcript can be trusted
     coverage    which speech has words, and which has none
     transcript  words, segments, transcripts
+    folding     text as it is searched
     languages   the languages that Whisper knows
     errors      every exception of the server
     file_endings  the endings of recordings
@@ -23,6 +24,7 @@ __all__ = [
     "decoding",
     "errors",
     "file_endings",
+    "folding",
     "job",
     "job_event",
     "languages",

@@ -29,7 +29,9 @@ ScrivanoError
 ├── VersionNotFound       the job has no version of this number
 ├── VersionOfJob          a version is deleted with its job
 ├── TranscriptNotReady    the job has no transcript
+├── SegmentNotFound       the transcript has no segment with this number
 ├── AudioGone             the job's recording is no longer stored
+├── WaveformNotReady      the job's recording was not drawn
 ├── ModelNotReady         the model is not loaded; says when to retry
 ├── QueueFull             too many jobs are waiting; says when to retry
 ├── JobFailed             a synchronous call's job ended without a transcript
@@ -82,6 +84,7 @@ __all__ = [
     "QueueFull",
     "RecordingRefused",
     "ScrivanoError",
+    "SegmentNotFound",
     "ServerStopping",
     "StartError",
     "StorageFull",
@@ -94,6 +97,7 @@ __all__ = [
     "UploadTaken",
     "VersionNotFound",
     "VersionOfJob",
+    "WaveformNotReady",
     "WorkerGone",
     "WrongContentType",
     "WrongTusVersion",
@@ -308,6 +312,14 @@ class TranscriptNotReady(ScrivanoError):
         super().__init__(f"job {job_id} is {status} and has no transcript; {hint.get(status, later)}")
 
 
+class SegmentNotFound(ScrivanoError):
+    code = "segment_not_found"
+
+    def __init__(self, job_id: str, index: int, count: int) -> None:
+        numbers = f"its {count} segments are numbered from 0" if count else "it has none"
+        super().__init__(f"job {job_id} has no segment {index}: {numbers}")
+
+
 class AudioGone(ScrivanoError):
     code = "audio_gone"
 
@@ -315,6 +327,13 @@ class AudioGone(ScrivanoError):
         super().__init__(
             f"the recording of job {job_id} was deleted; with KEEP_AUDIO=true the server keeps recordings of later jobs"
         )
+
+
+class WaveformNotReady(ScrivanoError):
+    code = "waveform_not_ready"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"there is no waveform of job {job_id}: its recording has not been read yet, or cannot be")
 
 
 class ModelNotReady(ScrivanoError):

@@ -95,9 +95,9 @@ class Job:
     """One recording to transcribe. `progress` is percent, 0 to 100; `language` is None until given or detected.
 
     `options` are JSON values: the `JobOptions` that were given, `priority` unless it is normal, `model` unless it is
-    the server's default model, `requested_language`, `metadata` and `webhook_if`. `owner` is the id of the API key that
-    submitted the job; None: it was submitted without a key. `traceparent`: the span that submitted the job (W3C Trace
-    Context).
+    the server's default model, `requested_language`, `metadata`, `keep_audio` and `webhook_if`. `owner` is the id
+    of the API key that submitted the job; None: it was submitted without a key. `traceparent`: the span that submitted
+    the job (W3C Trace Context).
     `audio` and `warnings`: an `AudioTrack` and `RecordingWarning`s as JSON values; None until the recording was read.
     `quality`: how far the transcript can be trusted (`domain.quality`); None until there is one.
     `decoded_by`: the model that made the transcript; None until then.
@@ -162,6 +162,11 @@ class Job:
     def metadata(self) -> Mapping[str, str] | None:
         """Values of the client's own, returned with the job."""
         return self.options.get("metadata")
+
+    @property
+    def keep_audio(self) -> bool | None:
+        """Whether the recording is kept when the job has ended; None: as the server is set."""
+        return self.options.get("keep_audio")
 
 
 def utc(when: datetime) -> str:

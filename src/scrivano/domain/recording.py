@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["AudioTrack", "RecordingWarning"]
+__all__ = ["MOST_PEAKS", "AudioTrack", "RecordingWarning", "Waveform"]
+
+# So many peaks are enough, however long the recording is: an hour has one for every 0.4 s, a day one for every 6.4 s.
+MOST_PEAKS = 16384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,3 +36,14 @@ class RecordingWarning:
     code: str
     message: str
     at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waveform:
+    """The outline of a recording: the loudest sample of each `peak_secs`, one byte each, from 0 (silence) to 255.
+
+    There are at most `MOST_PEAKS`.
+    """
+
+    peak_secs: float
+    peaks: bytes

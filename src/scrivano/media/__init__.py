@@ -17,6 +17,7 @@ Modules, each may import only those below it:
     clock          where each frame belongs on the file's clock (pure)
     downmix        channels to one that is never much quieter than the loudest (pure)
     level          float audio of any level to 16 bits (pure)
+    peaks          the outline of a recording (pure)
     prepared_file  the file of prepared audio
     silero_vad     the probability of speech in each 32 ms
     loudness       in place of it, where everything counts as speech

@@ -31,6 +31,7 @@ from scrivano.media.chunking import WINDOW, Chunker, ChunkingOptions, SpanFinder
 from scrivano.media.limits import limit_process
 from scrivano.media.loudness import loudness
 from scrivano.media.parallel_map import ParallelMap, spare_cores
+from scrivano.media.peaks import Peaks
 from scrivano.media.prepared_file import PreparedFile
 from scrivano.media.recording import BLOCK, Reading, Recording, open_recording
 from scrivano.media.silero_vad import SileroVad, SpeechDetector
@@ -41,6 +42,7 @@ from scrivano.processes.fork_server import run
 from scrivano.processes.messages import (
     ChunkCut,
     Described,
+    Drawn,
     MediaMessage,
     PreparationFailed,
     Prepare,
@@ -61,7 +63,8 @@ Send = Callable[[MediaMessage], None]
 
 
 def prepare(request: Prepare, detect_speech: SpeechDetector, send: Send) -> None:
-    """Decode, detect speech, cut: sends `Probed`, then `ChunkCut` and `Preparing`, then `Described` and `Prepared`.
+    """Decode, detect speech, cut: sends `Probed`, then `ChunkCut` and `Preparing`, then `Described`, `Drawn` and
+    `Prepared`.
 
     Of several tracks, the best one that has speech is read. `detect_speech` starts anew when it is called again.
     Without `vad` the recording is cut where it is quietest, and all of it is sent. Raises `MediaError`.
@@ -74,9 +77,9 @@ def prepare(request: Prepare, detect_speech: SpeechDetector, send: Send) -> None
         send(Probed(duration=recording.duration))
         reading = recording.read(_track_with_speech(recording, detect_speech if request.vad else loudness, send))
         chunker = Chunker(ChunkingOptions(max_chunk_secs=request.max_chunk_s))
-        speech = SpeechLog()
+        speech, peaks = SpeechLog(), Peaks()
         chunks = 0
-        blocks, same = tee(_written(reading, target, request.max_audio_s))
+        blocks, same = tee(_written(reading, target, peaks, request.max_audio_s))
         detected = _reported(detect_speech(blocks), send)
         # Without `vad` all of the recording is decoded, but what is speech in it is still worth knowing.
         for found, cut_by in zip(detected, loudness(same), strict=True):
@@ -87,6 +90,8 @@ def prepare(request: Prepare, detect_speech: SpeechDetector, send: Send) -> None
         chunks += _send_chunks(map(speech.mark, chunker.finish(target.samples)), target, send)
         target.finish()
         send(Described(audio=reading.audio, warnings=_warnings(reading, recording)))
+        waveform = peaks.waveform()
+        send(Drawn(peak_secs=waveform.peak_secs, peaks=waveform.peaks))
         send(Prepared(duration=target.samples / SAMPLE_RATE, chunks=chunks))
 
 
@@ -130,12 +135,13 @@ def _warnings(reading: Reading, recording: Recording) -> tuple[RecordingWarning,
     return tuple(found)
 
 
-def _written(reading: Reading, target: PreparedFile, max_audio_s: float) -> Iterator[NDArray[np.int16]]:
-    """The audio in blocks of whole windows. Each block is in the target before it is yielded."""
+def _written(reading: Reading, target: PreparedFile, peaks: Peaks, max_audio_s: float) -> Iterator[NDArray[np.int16]]:
+    """The audio in blocks of whole windows. Each block is in the target, and in `peaks`, before it is yielded."""
     for block in reading.blocks():
         if target.samples + len(block) > max_audio_s * SAMPLE_RATE:
             raise _too_long(max_audio_s)
         target.write(block)
+        peaks.feed(block)
         yield _whole_windows(block)
 
 

@@ -14,13 +14,13 @@ from itertools import starmap
 from types import UnionType
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, TypeAdapter
+from pydantic import AfterValidator, Base64Bytes, Field, TypeAdapter
 
 from scrivano.domain.chunk import Chunk, Piece
 from scrivano.domain.coverage import Span
 from scrivano.domain.decoding import ChunkResult, DecodingOptions
 from scrivano.domain.job import Task
-from scrivano.domain.recording import AudioTrack, RecordingWarning
+from scrivano.domain.recording import MOST_PEAKS, AudioTrack, RecordingWarning, Waveform
 from scrivano.domain.transcript import Segment
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Decoded",
     "Described",
     "Downloading",
+    "Drawn",
     "EngineMessage",
     "EngineRequest",
     "Failed",
@@ -156,6 +157,19 @@ class Described:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """The outline of the recording, as in `Waveform`; sent before the end."""
+
+    type: Literal["drawn"] = "drawn"
+    peak_secs: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    peaks: Annotated[Base64Bytes, Field(max_length=MOST_PEAKS)]
+
+    @property
+    def waveform(self) -> Waveform:
+        return Waveform(self.peak_secs, self.peaks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """The end. `duration`: decoded seconds. `chunks`: how many were sent."""
 
@@ -173,7 +187,7 @@ class PreparationFailed:
     message: str
 
 
-MediaMessage = Probed | ChunkCut | Preparing | Described | Prepared | PreparationFailed
+MediaMessage = Probed | ChunkCut | Preparing | Described | Drawn | Prepared | PreparationFailed
 
 
 # Server to engine child --------------------------------------------------------------------------------------------

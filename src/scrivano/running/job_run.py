@@ -17,9 +17,18 @@ from typing import Any
 from scrivano.domain.chunk import SAMPLE_RATE, Chunk, Piece
 from scrivano.domain.decoding import ChunkResult, DecodingOptions
 from scrivano.domain.job import Job, JobOptions
-from scrivano.domain.recording import AudioTrack, RecordingWarning
+from scrivano.domain.recording import AudioTrack, RecordingWarning, Waveform
 from scrivano.domain.transcript import Segment
-from scrivano.processes.messages import ChunkCut, ChunkRequest, Described, PreparationFailed, Prepared, Probed, pairs_of
+from scrivano.processes.messages import (
+    ChunkCut,
+    ChunkRequest,
+    Described,
+    Drawn,
+    PreparationFailed,
+    Prepared,
+    Probed,
+    pairs_of,
+)
 from scrivano.running.chunk_run import ChunkRun, ResultCodec, StoredResult
 from scrivano.running.language import Choice, JobLanguage
 from scrivano.running.scheduler import WorkItem
@@ -117,6 +126,7 @@ Message = (
     Probed
     | ChunkCut
     | Described
+    | Drawn
     | Prepared
     | PreparationFailed
     | RecordingMissing
@@ -165,6 +175,7 @@ class StorePlan:
     duration_s: float
     audio: AudioTrack | None = None
     warnings: Sequence[RecordingWarning] = ()
+    waveform: Waveform | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +233,7 @@ class JobRun:
         # Seconds as the container claims, later as decoded.
         self._duration: float | None = None
         self._described = Described(audio=None)
+        self._waveform: Waveform | None = None
         self._guessed = False
         # The language in the row and the event log of the job; `_languages` may already know more.
         self._language = job.language
@@ -251,6 +263,9 @@ class JobRun:
                 return self._add(message.chunk)
             case Described():
                 self._described = message
+                return []
+            case Drawn():
+                self._waveform = message.waveform
                 return []
             case Prepared():
                 return self._complete_plan(message)
@@ -333,7 +348,7 @@ class JobRun:
         self.chunks_total, self._duration = plan.chunks, plan.duration
         self._chunks = {index: run for index, run in self._chunks.items() if index < plan.chunks}
         commands: list[Command] = [
-            StorePlan(plan.chunks, plan.duration, self._described.audio, self._described.warnings)
+            StorePlan(plan.chunks, plan.duration, self._described.audio, self._described.warnings, self._waveform)
         ]
         self._languages.complete(plan.chunks)
         return commands + self._proceed(self._record(None, None, None))

@@ -47,8 +47,8 @@ FULL_DISK_TRIES = 4
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRunOptions:
     """`decoding`: the options of the server. `jobs_open`: how many jobs of a model may run at once, not counting less
-    urgent ones. `keep_audio`: done and cancelled jobs keep their upload. `put_off_s`: what met a full disk starts again
-    after this time."""
+    urgent ones. `keep_audio`: done and cancelled jobs keep their upload, unless they say otherwise. `put_off_s`: what
+    met a full disk starts again after this time."""
 
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
     jobs_open: int = 16
@@ -127,7 +127,7 @@ class JobRuns:
         self._full_disks.pop(job_id, None)
         if run is not None:
             self._blobs.delete_prepared(job_id, run.job.attempt)
-        if self._upload_is_spent(job_id, status):
+        if self._upload_is_spent(job_id, run, status):
             self._blobs.delete(job_id)
 
     def abandon(self) -> None:
@@ -276,7 +276,7 @@ class JobRuns:
                     case StoreChunk(chunk, duration_s):
                         rows = self._store.add_chunks(job_id, attempt, [chunk], duration_secs=duration_s)
                         accepted = rows is not None
-                    case StorePlan(chunks_total, duration_s, audio, warnings):
+                    case StorePlan(chunks_total, duration_s, audio, warnings, waveform):
                         accepted = self._store.plan_complete(
                             job_id,
                             attempt,
@@ -284,6 +284,7 @@ class JobRuns:
                             duration_secs=duration_s,
                             audio=None if audio is None else asdict(audio),
                             warnings=[asdict(warning) for warning in warnings],
+                            waveform=waveform,
                         )
                     case job_run.CountCrash(index):
                         self._store.count_crashes([(job_id, attempt, index)])
@@ -310,15 +311,15 @@ class JobRuns:
         job_id, attempt = run.job.id, run.job.attempt
         if isinstance(end, Fail):
             return self._store.publish_failed(job_id, attempt, end.code, end.message)
-        segments = segments_json(end.segments)
         return self._store.publish_done(
             job_id,
             attempt,
-            segments,
+            segments_json(end.segments),
             language=end.language,
             duration_secs=end.duration_s,
             decoded_by=run.model,
             quality=end.quality,
+            text=" ".join(segment.text for segment in end.segments),
         )
 
     def _ended(self, run: JobRun, end: Publish | Fail, assembled_from: float) -> None:
@@ -388,13 +389,14 @@ class JobRuns:
 
     # A job's end -----------------------------------------------------------------------------------------------
 
-    def _upload_is_spent(self, job_id: str, status: JobStatus | None) -> bool:
+    def _upload_is_spent(self, job_id: str, run: JobRun | None, status: JobStatus | None) -> bool:
         """A failed job keeps its upload, so that it can be tried again."""
         try:
-            status = status or self._store.get_job(job_id).status
+            job = run.job if run is not None and status is not None else self._store.get_job(job_id)
         except JobNotFound:
             return True
-        return status in (JobStatus.DONE, JobStatus.CANCELLED) and not self._options.keep_audio
+        keep = self._options.keep_audio if job.keep_audio is None else job.keep_audio
+        return (status or job.status) in (JobStatus.DONE, JobStatus.CANCELLED) and not keep
 
 
 def _runs_of(writes: Sequence[tuple[JobRun, Write]]) -> list[JobRun]:

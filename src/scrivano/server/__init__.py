@@ -11,6 +11,7 @@ Modules, each may import only those below it:
     start_checks what would fail only at the first load of a model
     watching     the folder that the server itself watches
     lifespan     what runs in the background while the application serves
+    sampling     what the history of the last hour is made from
     gauges       the metrics that are read at each scrape
     devices      which device and models follow from the settings and the machine
     sockets      listening sockets

@@ -14,10 +14,12 @@ ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """`host` and `port`: where the server listens. `docs`: it serves `/docs`. `model`: the default one."""
+    """`host` and `port`: where the server listens. `page`, `docs`: it serves `/`, `/docs`.
+    `model`: the default one."""
 
     host: str
     port: int
+    page: bool
     docs: bool
     model: str
     data_dir: Path
@@ -34,8 +36,8 @@ def banner(started: Started) -> str:
     lines = [
         f"Scrivano {__version__}",
         "",
-        f"  address  {url}",
-        *([f"  try it   {url}/docs"] if started.docs else []),
+        f"  {'page   ' if started.page else 'address'}  {url}",
+        *([f"  HTTP     {url}/docs"] if started.docs else []),
         f"  model    {started.model}, loaded when it is needed",
         f"  data     {started.data_dir}",
         "  stop     Ctrl-C",

@@ -38,6 +38,7 @@ from scrivano.running.runner import Runner
 from scrivano.server.devices import choose_device, runner_options, served_models
 from scrivano.server.gauges import gauges
 from scrivano.server.lifespan import Lifespan, WyomingOptions
+from scrivano.server.sampling import Sampling
 from scrivano.server.settings import Settings
 from scrivano.server.start_checks import check_start
 from scrivano.server.watching import Watching, log_report
@@ -57,6 +58,7 @@ from scrivano.submission.retries import Retries
 from scrivano.submission.submissions import Submissions
 from scrivano.submission.waiter import Waiter
 from scrivano.telemetry.events import Emit, JobEnded, TelemetryEvent
+from scrivano.telemetry.history import History
 from scrivano.telemetry.metrics import Metrics
 from scrivano.telemetry.traces import Tracing
 from scrivano.watch.watcher import Watcher, WatchOptions
@@ -138,8 +140,9 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
         cleanup.callback(traces.close)
     cleanup.callback(memory.close)
     check_start(settings, memory)
-    metrics = Metrics()
-    emit = _emit_to([metrics.emit] if traces is None else [metrics.emit, traces.emit])
+    metrics, history = Metrics(), History(_now)
+    listeners = [metrics.emit, history.emit]
+    emit = _emit_to(listeners if traces is None else [*listeners, traces.emit])
     wake_ups = WakeUps()
     data = _open_data_dir(settings, wake_ups, emit, cleanup)
     keys = KeyRing(settings.api_keys_file) if settings.api_keys_file is not None else None
@@ -182,12 +185,14 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
         # They last minutes, so they need not outlive this process.
         stream_tokens=StreamTokens(secrets.token_bytes(32), _now),
         metrics=metrics,
+        history=history,
         read_gpu=lambda: memory.read(settings.cuda_device[0]),
         models=models,
     )
     keep = None if settings.retention_hours is None else timedelta(hours=settings.retention_hours)
     retention = Retention(data.jobs, data.outbox, data.uploads, data.blobs, keep, _now)
-    tasks = [webhooks.run, retention.run, submission.resumable_jobs.finish_pending]
+    sampling = Sampling(history=history, store=data.jobs, runner=runner, memory=memory, gpu=settings.cuda_device[0])
+    tasks = [webhooks.run, retention.run, sampling.run, submission.resumable_jobs.finish_pending]
     if settings.watch_folder is not None:
         tasks.append(_watching(settings, settings.watch_folder, submission, wake_ups).run)
     lifespan = Lifespan(
@@ -278,6 +283,7 @@ def _http_options(settings: Settings, keys: KeyRing | None, emit: Emit, traces: 
         keys=keys,
         origins=settings.cors_origins or (),
         docs=settings.docs,
+        page=settings.page,
         body_rate=BodyRate(settings.upload_idle_secs, settings.upload_min_bytes_per_sec),
         telemetry=RequestTelemetryOptions(
             emit=emit, new_id=_new_id, log=settings.access_log, start_span=traces.start_request if traces else None

@@ -73,7 +73,16 @@ def run(
                 " `scrivano keys create`.",
                 ", ".join(addresses),
             )
-        on_start(Started(host=host, port=port, docs=settings.docs, model=parts.model, data_dir=settings.data_dir))
+        on_start(
+            Started(
+                host=host,
+                port=port,
+                page=settings.page,
+                docs=settings.docs,
+                model=parts.model,
+                data_dir=settings.data_dir,
+            )
+        )
         limits = _connection_limits(settings)
         HttpServer(parts.app, limits, runner_failed.is_set, parts.prepare_shutdown, settings.forwarded_allow_ips).run(
             listeners

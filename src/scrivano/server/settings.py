@@ -270,6 +270,7 @@ class Settings(BaseModel):
         " `*`: all pages. Unset: none.",
     )
     docs: bool = Field(True, description="Serve `/docs` and `/openapi.json`.")
+    page: bool = Field(True, description="Serve the page for people at `/`.")
     upload_idle_secs: float = Field(
         60, gt=0, description="An upload that sends nothing for this long is refused with 408."
     )
@@ -310,7 +311,9 @@ class Settings(BaseModel):
         " signatures.",
     )
     keep_audio: bool = Field(
-        False, description="Keep the recordings of done and cancelled jobs. Those of failed jobs are always kept."
+        False,
+        description="Keep the recordings of done and cancelled jobs that do not say so themselves (`keep_audio`). Those"
+        " of failed jobs are always kept.",
     )
     retention_hours: float | None = Field(
         None, gt=0, description="Ended jobs and their files are deleted after this long. Unset: never."

@@ -12,6 +12,7 @@ Modules, each may import only those below it:
     uploads      resumable uploads
     outbox       webhook deliveries
     event_log    events of jobs, numbered
+    search       the text of transcripts, as it is searched
     quotas       limits on waiting jobs, and on the jobs and audio of each API key
     idempotency  the earlier job that a request repeats
     database     connections, transactions, schema, backup

@@ -9,13 +9,14 @@ has started, or the job has ended, such a write changes nothing and returns Fals
 
 A method that takes an `owner` (the id of an API key) sees only the jobs of that owner; None: all jobs.
 
-`outbox` and `uploads` store the rest of the database; `chunk_rows`, `event_log`, `quotas` and `idempotency` run within
-the transactions of this module. The statements run on SQLite and PostgreSQL alike; what only SQLite needs is in
-`database`.
+`outbox` and `uploads` store the rest of the database; `chunk_rows`, `event_log`, `quotas`, `search` and `idempotency`
+run within the transactions of this module. The statements run on SQLite and PostgreSQL alike; what only SQLite needs is
+in `database`.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -45,15 +46,18 @@ from scrivano.domain.errors import (
     JobNotRetriable,
     JobTerminal,
     JobUnfinished,
+    SegmentNotFound,
+    TranscriptNotReady,
 )
 from scrivano.domain.job import NEXT_STATUSES, Job, JobStatus, Priority
 from scrivano.domain.job_event import JobEvent
-from scrivano.store import chunk_rows, idempotency, quotas, uploads, versions
+from scrivano.domain.recording import Waveform
+from scrivano.store import chunk_rows, idempotency, quotas, search, uploads, versions
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.database import Database
 from scrivano.store.event_log import EventLog, last_seqs
 from scrivano.store.outbox import Outbox
-from scrivano.store.tables import Utc, events, jobs, results
+from scrivano.store.tables import Utc, events, jobs, results, waveforms
 
 __all__ = ["Decoded", "JobStore", "StoredChunk"]
 
@@ -161,12 +165,18 @@ class JobStore:
         status: JobStatus | None = None,
         before: tuple[datetime, str] | None = None,
         owner: str | None = None,
+        terms: Sequence[str] = (),
     ) -> list[Job]:
-        """Newest first, without versions. `before`: only jobs older than the one with this `created_at` and id."""
+        """Newest first, without versions. `before`: only jobs older than the one with this `created_at` and id.
+
+        `terms`: only jobs whose transcript or file name has all of these, which are folded (`search_terms`).
+        """
         query = select(*_JOB).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit)
         query = query.where(_of(owner), jobs.c.version_of.is_(None))
         if status is not None:
             query = query.where(jobs.c.status == status)
+        if terms:
+            query = query.where(search.matches(terms))
         if before is not None:
             created_at, job_id = before
             same_time = and_(jobs.c.created_at == created_at, jobs.c.id < job_id)
@@ -174,13 +184,29 @@ class JobStore:
         with self._database.read() as db:
             return [Job(**row._asdict()) for row in db.execute(query)]
 
-    def with_audio(self, *, ended: bool) -> set[str]:
-        """Jobs whose upload may still be needed: unfinished and failed ones, and those with such a version; with
-        `ended`, all of them."""
-        needed = jobs.c.status.not_in([JobStatus.DONE, JobStatus.CANCELLED])
-        query = select(func.coalesce(jobs.c.version_of, jobs.c.id))
+    def excerpts(self, job_ids: Sequence[str], terms: Sequence[str]) -> dict[str, str]:
+        """For each of these jobs with one of the folded terms in its transcript: the text around the first."""
         with self._database.read() as db:
-            return set(db.scalars(query if ended else query.where(needed)))
+            return search.excerpts(db, job_ids, terms)
+
+    def progress_of(self, job_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """The data of the newest `progress` event of each of these jobs that has one."""
+        told = and_(events.c.job_id.in_(job_ids), events.c.type == "progress")
+        newest = select(events.c.job_id, func.max(events.c.seq).label("seq")).where(told).group_by(events.c.job_id)
+        last = newest.subquery()
+        joined = and_(events.c.job_id == last.c.job_id, events.c.seq == last.c.seq)
+        with self._database.read() as db:
+            rows = db.execute(select(events.c.job_id, events.c.data).join(last, joined)) if job_ids else ()
+            return {str(job_id): data for job_id, data in rows}
+
+    def with_audio(self, *, ended: bool) -> set[str]:
+        """Jobs whose upload may still be needed: unfinished and failed ones, those with such a version, and those that
+        keep it. `ended`: whether done and cancelled jobs keep it that do not say so themselves."""
+        needed = jobs.c.status.not_in([JobStatus.DONE, JobStatus.CANCELLED])
+        kept = func.coalesce(jobs.c.options["keep_audio"].as_boolean(), ended)
+        query = select(func.coalesce(jobs.c.version_of, jobs.c.id)).where(or_(needed, kept))
+        with self._database.read() as db:
+            return set(db.scalars(query))
 
     def expired(self, before: datetime, limit: int) -> list[str]:
         """Jobs that ended at that time or earlier, oldest end first. A job with versions ended with the newest one.
@@ -311,17 +337,29 @@ class JobStore:
         duration_secs: float,
         audio: Mapping[str, Any] | None = None,
         warnings: Sequence[Mapping[str, Any]] = (),
+        waveform: Waveform | None = None,
     ) -> bool:
         """No more chunks follow; those of a longer earlier plan are dropped. `duration_secs`: decoded seconds.
 
-        `audio` and `warnings`: see `Job`.
+        `audio` and `warnings`: see `Job`. `waveform` takes the place of that of an earlier attempt.
         """
         values = {"chunks_total": chunks_total, "duration_secs": duration_secs}
         with self._database.write() as db:
             accepted = _set(db, job_id, attempt, **values, audio=audio, warnings=list(warnings))
             if accepted:
                 chunk_rows.drop_from(db, job_id, chunks_total)
+                db.execute(delete(waveforms).where(waveforms.c.job_id == job_id))
+                if waveform is not None:
+                    row = {"job_id": job_id, "peak_secs": waveform.peak_secs, "peaks": waveform.peaks}
+                    db.execute(insert(waveforms), row)
             return accepted
+
+    def waveform(self, job_id: str) -> Waveform | None:
+        """None until the recording was read, and for jobs of versions that drew none."""
+        query = select(waveforms.c.peak_secs, waveforms.c.peaks).where(waveforms.c.job_id == job_id)
+        with self._database.read() as db:
+            row = db.execute(query).one_or_none()
+        return None if row is None else Waveform(*row)
 
     def chunks(self, job_id: str) -> list[StoredChunk]:
         """The chunks of the job, in order; none after its end."""
@@ -370,11 +408,13 @@ class JobStore:
         duration_secs: float,
         decoded_by: str | None = None,
         quality: Mapping[str, Any] | None = None,
+        text: str = "",
     ) -> bool:
         """Store the transcript, the status, the final event and the webhook delivery, in one transaction.
 
-        `segments_json`: the JSON array that is served from now on. `quality`: see `Job`. `language` None keeps the
-        known one. A version becomes what its job shows, unless that shows a newer version.
+        `segments_json`: the JSON array that is served from now on; `text`: its text, to be searched. `quality`: see
+        `Job`. `language` None keeps the known one. A version becomes what its job shows, unless that shows a newer
+        version.
         """
         values: dict[str, object] = {"status": JobStatus.DONE, "progress": 100, "duration_secs": duration_secs}
         values |= {"decoded_by": decoded_by, "quality": quality}
@@ -384,8 +424,9 @@ class JobStore:
             job = self._finish(db, _RUNNING, {"_job_id": job_id, "_attempt": attempt}, values)
             if job is not None:
                 db.execute(_ADD_RESULT, {"job_id": job_id, "segments": segments_json})
-                if job.version_of is not None:
-                    versions.promote(db, job)
+                search.store_text(db, job_id, text)
+                if job.version_of is not None and versions.promote(db, job):
+                    search.store_text(db, job.version_of, text)
         return self._finished(job)
 
     def publish_failed(self, job_id: str, attempt: int | None, code: str, message: str) -> bool:
@@ -395,6 +436,29 @@ class JobStore:
             values = {"status": JobStatus.FAILED, "error": message, "error_code": code}
             job = self._finish(db, fence, {"_job_id": job_id, "_attempt": attempt}, values)
         return self._finished(job)
+
+    def edit_segment(
+        self, job_id: str, index: int, edit: Callable[[Mapping[str, Any]], dict[str, Any]], *, owner: str | None = None
+    ) -> dict[str, Any]:
+        """Change one segment of a transcript, a JSON object, and store it; returns it as it is now.
+
+        Raises `JobNotFound`, `TranscriptNotReady`, `SegmentNotFound`.
+        """
+        with self._database.write() as db:
+            job = _job(db, job_id, owner)
+            stored = db.scalar(select(results.c.segments).where(results.c.job_id == job_id))
+            if stored is None:
+                raise TranscriptNotReady(job_id, job.status)
+            segments = json.loads(stored)
+            if not 0 <= index < len(segments):
+                raise SegmentNotFound(job_id, index, len(segments))
+            segments[index] = edit(segments[index])
+            changed = json.dumps(segments, ensure_ascii=False, separators=(",", ":")).encode()
+            for same_id in versions.with_same_transcript(db, job):
+                db.execute(update(results).where(results.c.job_id == same_id).values(segments=changed))
+                search.store_text(db, same_id, _text_of(segments))
+            edited: dict[str, Any] = segments[index]
+            return edited
 
     def cancel(self, job_id: str, *, owner: str | None = None) -> Job:
         """End a job that waits or runs, whatever attempt runs it. Raises `JobNotFound`, `JobTerminal`."""
@@ -610,6 +674,10 @@ def _store_result(db: Connection, running: dict[str, Job], log: EventLog, decode
     if decoded.detected is not None:
         log.add(job.id, "language", decoded.detected)
     return True
+
+
+def _text_of(segments: Sequence[Mapping[str, Any]]) -> str:
+    return " ".join(segment["text"] for segment in segments)
 
 
 def _of(owner: str | None) -> ColumnElement[bool]:

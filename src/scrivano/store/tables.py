@@ -8,7 +8,19 @@ import sqlalchemy as sa
 
 from scrivano.domain.job import JobStatus, Task
 
-__all__ = ["TABLES", "Utc", "chunks", "deliveries", "events", "jobs", "results", "uploads", "usage"]
+__all__ = [
+    "TABLES",
+    "Utc",
+    "chunks",
+    "deliveries",
+    "events",
+    "jobs",
+    "results",
+    "texts",
+    "uploads",
+    "usage",
+    "waveforms",
+]
 
 
 class Utc(sa.TypeDecorator[datetime]):
@@ -71,6 +83,24 @@ results = sa.Table(
     TABLES,
     sa.Column("job_id", sa.String(64), primary_key=True),
     sa.Column("segments", sa.LargeBinary),  # the JSON array as served
+)
+
+# The transcripts of done jobs, to be searched: `folded` is `text` in lower case and without accents.
+texts = sa.Table(
+    "texts",
+    TABLES,
+    sa.Column("job_id", sa.String(64), primary_key=True),
+    sa.Column("text", sa.Text),
+    sa.Column("folded", sa.Text),
+)
+
+# The outline of a recording, for pages that draw it; there is none for jobs of earlier versions.
+waveforms = sa.Table(
+    "waveforms",
+    TABLES,
+    sa.Column("job_id", sa.String(64), primary_key=True),
+    sa.Column("peak_secs", sa.Double),
+    sa.Column("peaks", sa.LargeBinary),  # one byte each
 )
 
 chunks = sa.Table(

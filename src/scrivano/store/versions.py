@@ -14,13 +14,35 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, insert, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from scrivano.domain.errors import JobUnfinished, VersionNotFound, VersionOfJob
 from scrivano.domain.job import Job, JobStatus
 from scrivano.store.tables import jobs, results
 
-__all__ = ["add", "check_purgeable", "find", "no_version_unfinished", "of_job", "promote", "purge"]
+__all__ = [
+    "add",
+    "check_purgeable",
+    "find",
+    "no_version_unfinished",
+    "of_job",
+    "promote",
+    "purge",
+    "with_same_transcript",
+]
 
 _JOB = [jobs.c[name] for name in Job.__dataclass_fields__]
 
@@ -78,13 +100,24 @@ def add(db: Connection, job: Job, changes: Mapping[str, Any], now: datetime) -> 
     return _copy(db, job, newest + 1, values)
 
 
-def promote(db: Connection, version: Job) -> None:
-    """A version is done: its job shows it from now on, unless it shows a newer one already."""
+def promote(db: Connection, version: Job) -> bool:
+    """A version is done: its job shows it from now on, unless it shows a newer one already. Returns whether it does."""
     shown = {name: getattr(version, name) for name in _SERVED}
     older = jobs.c.version < version.version
-    if db.execute(update(jobs).where(jobs.c.id == version.version_of, older).values(shown)).rowcount:
+    newest = bool(db.execute(update(jobs).where(jobs.c.id == version.version_of, older).values(shown)).rowcount)
+    if newest:
         segments = select(results.c.segments).where(results.c.job_id == version.id).scalar_subquery()
         db.execute(update(results).where(results.c.job_id == version.version_of).values(segments=segments))
+    return newest
+
+
+def with_same_transcript(db: Connection, job: Job) -> list[str]:
+    """The ids of a job, and of the version that it shows; of a version, with its job if that shows it."""
+    if job.version is None:
+        return [job.id]
+    of_version = and_(jobs.c.version_of == job.recording_id, jobs.c.version == job.version)
+    of_job = and_(jobs.c.id == job.recording_id, jobs.c.version == job.version)
+    return list(db.scalars(select(jobs.c.id).where(or_(of_version, of_job))))
 
 
 def check_purgeable(db: Connection, job: Job) -> None:

@@ -118,6 +118,8 @@ class JobIntake:
             options["metadata"] = dict(job_request.metadata)
         if job_request.webhook_if is not None:
             options["webhook_if"] = job_request.webhook_if
+        if job_request.keep_audio is not None:
+            options["keep_audio"] = job_request.keep_audio
         if job_request.language is not None:
             options["requested_language"] = job_request.language
         context = LOG_CONTEXT.get()

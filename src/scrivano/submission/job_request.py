@@ -18,7 +18,8 @@ __all__ = ["JobRequest", "language_detection", "parse_job_request"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
-    """`language` None: detect it. `model` None: the default model. `metadata` is returned unchanged with the job."""
+    """`language` None: detect it. `model` None: the default model. `metadata` is returned unchanged with the job.
+    `keep_audio`: whether the recording is kept when the job has ended; None: as the server is set."""
 
     task: Task
     language: str | None
@@ -29,6 +30,7 @@ class JobRequest:
     filename: str | None = None
     priority: Priority = Priority.NORMAL
     metadata: Mapping[str, str] | None = None
+    keep_audio: bool | None = None
 
 
 def parse_job_request(fields: FormFields, filename: str | None, models: ServedModels) -> JobRequest:
@@ -61,6 +63,7 @@ def parse_job_request(fields: FormFields, filename: str | None, models: ServedMo
         filename=filename,
         priority=_priority(fields.text("priority")),
         metadata=_metadata(fields.text("metadata")),
+        keep_audio=fields.flag("keep_audio"),
     )
 
 

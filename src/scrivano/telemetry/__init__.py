@@ -6,9 +6,10 @@ Modules, each may import only those below it:
 
     traces       OpenTelemetry spans from events
     metrics      Prometheus counters and gauges
+    history      the last hour in samples
     events       what the server has done, as values
     log          log lines as JSON
     log_context  the request and the job that a log line shows
 """
 
-__all__ = ["events", "log", "log_context", "metrics", "traces"]
+__all__ = ["events", "history", "log", "log_context", "metrics", "traces"]

@@ -8,6 +8,7 @@ Modules, each may import only those below it:
     inventions   text that a model made up where nobody spoke
     cleanup      each stretch of speech once, times in order
     file_time    times in a chunk to times in the file
+    corrections  a person's text in place of the model's
     formats      txt, srt, vtt, tsv, json, verbose_json, lrc
     subtitles    readable cues from words with times
     atoms        the parts of a text between which a line may break
@@ -16,4 +17,4 @@ Modules, each may import only those below it:
     punctuation  ends of sentences and clauses
 """
 
-__all__ = ["assembly", "formats", "shape", "subtitles"]
+__all__ = ["assembly", "corrections", "formats", "shape", "subtitles"]

@@ -393,6 +393,16 @@ def test_the_upload_of_a_done_job_is_kept_on_request_and_that_of_a_failed_one_al
         until(lambda: not list((tmp_path / "prepared").iterdir()))
 
 
+@pytest.mark.parametrize("keep_audio", [False, True])
+def test_a_job_may_say_itself_whether_its_upload_is_kept(tmp_path: Path, keep_audio: bool) -> None:
+    with bench(tmp_path, options={"keep_audio": not keep_audio}) as it:
+        done = it.submit(options={"keep_audio": keep_audio})
+        assert it.ended(done).status is JobStatus.DONE
+
+        until(lambda: not list((tmp_path / "prepared").iterdir()))
+        until(lambda: (tmp_path / "uploads" / done).exists() is keep_audio)
+
+
 HEARD = [(text, 20.0 * index, 20.0 * (index + 1)) for index, text in enumerate(TEXTS)]
 
 

@@ -115,3 +115,13 @@ def test_only_what_failed_or_was_cancelled_is_tried_again(store: JobStore, clock
         store.retry("a")
     with pytest.raises(JobNotFound):
         store.retry("b")
+
+
+def test_the_newest_progress_of_each_job_is_known(store: JobStore, clock: Clock) -> None:
+    half_done(store, clock)
+    later = {"percent": 100, "chunk": 2, "chunks_total": 2}
+    store.store_results([Decoded(job_id="a", attempt=1, index=1, result=b"{}", progress=later)])
+    add(store, new_job("b", clock))
+
+    assert store.progress_of(["a", "b", "x"]) == {"a": later}
+    assert store.progress_of([]) == {}

@@ -441,3 +441,12 @@ def test_the_audio_of_unfinished_and_failed_jobs_is_needed(store: JobStore, cloc
 
     assert store.with_audio(ended=False) == {"queued", "running", "failed"}
     assert store.with_audio(ended=True) == {"queued", "running", "failed", "cancelled", "done"}
+
+
+def test_the_audio_of_a_job_is_kept_as_it_says(store: JobStore, clock: Clock) -> None:
+    for job_id, options in (("kept", {"keep_audio": True}), ("dropped", {"keep_audio": False}), ("silent", {})):
+        add(store, new_job(job_id, clock, options=options))
+        store.cancel(job_id)
+
+    assert store.with_audio(ended=False) == {"kept"}
+    assert store.with_audio(ended=True) == {"kept", "silent"}

@@ -19,7 +19,7 @@ from scrivano.server.banner import Started, banner
     ],
 )
 def test_the_address_can_be_opened(host: str, address: str) -> None:
-    text = banner(Started(host=host, port=8080, docs=True, model="small", data_dir=Path("/data")))
+    text = banner(Started(host=host, port=8080, page=True, docs=True, model="small", data_dir=Path("/data")))
 
     assert f" {address}\n" in text
     assert f" {address}/docs\n" in text
@@ -28,4 +28,7 @@ def test_the_address_can_be_opened(host: str, address: str) -> None:
 
 
 def test_a_page_that_is_not_served_is_not_named() -> None:
-    assert "/docs" not in banner(Started(host="::1", port=1, docs=False, model="small", data_dir=Path("/data")))
+    text = banner(Started(host="::1", port=1, page=False, docs=False, model="small", data_dir=Path("/data")))
+
+    assert "page" not in text
+    assert "/docs" not in text

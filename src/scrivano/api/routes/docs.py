@@ -34,6 +34,7 @@ def docs_router() -> Router:
     async def docs() -> HTMLResponse:
         return HTMLResponse(page.body, headers={"Content-Security-Policy": policy})
 
+    # Only where no page is served at `/`: its router comes first.
     @router.get("/", include_in_schema=False)
     @router.public()
     async def root() -> RedirectResponse:

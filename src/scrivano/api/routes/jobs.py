@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Any
 
 from anyio.to_thread import run_sync
 from fastapi import Header, Path, Query, Response
@@ -28,6 +29,7 @@ from scrivano.api.schemas import (
 )
 from scrivano.api.services import BlobsDep, CallerDep, RetriesDep, RunnerDep, StoreDep, SubmissionsDep, WakeUpsDep
 from scrivano.auth.keys import Caller, Scope
+from scrivano.domain.folding import search_terms
 from scrivano.domain.job import Job, JobStatus
 from scrivano.housekeeping.retention import forget
 from scrivano.running.model_state import ModelState, retry_in_secs
@@ -90,13 +92,32 @@ def list_(
     status: Annotated[JobStatus | None, Query(description="Only jobs with this status.")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="The largest number of jobs to return.")] = 50,
     cursor: Annotated[str | None, Query(description="Continue after the page with this `next_cursor`.")] = None,
+    search: Annotated[
+        str,
+        Query(
+            max_length=200,
+            description="Only jobs whose transcript, or whose file name, has all of these words, or parts of words."
+            " Words in quotation marks must stand together. Case and accents do not matter.",
+            examples=["", 'budget "next week"'],
+        ),
+    ] = "",
 ) -> Response:
     """Jobs without their `segments`. `next_cursor` is null on the last page. New jobs do not change later pages."""
     # One more than the page shows, if there is a next page.
-    found = store.list_jobs(limit + 1, status=status, before=parse_cursor(cursor), owner=caller.sees)
+    terms, before = search_terms(search), parse_cursor(cursor)
+    found = store.list_jobs(limit + 1, status=status, before=before, owner=caller.sees, terms=terms)
     page = found[:limit]
+    excerpts = store.excerpts([job.id for job in page], terms) if terms else {}
+    progress = store.progress_of([job.id for job in page if job.status is JobStatus.RUNNING])
     next_cursor = format_cursor((page[-1].created_at, page[-1].id)) if len(found) > limit else None
-    return JobListResponse(jobs=[JobSummary.of(job) for job in page], next_cursor=next_cursor).response()
+    return JobListResponse(
+        jobs=[_summary(job, excerpts.get(job.id), progress.get(job.id)) for job in page], next_cursor=next_cursor
+    ).response()
+
+
+def _summary(job: Job, excerpt: str | None, progress: Mapping[str, Any] | None) -> JobSummary:
+    counts = {name: progress[name] for name in ("chunk", "chunks_total")} if progress else {}
+    return JobSummary.of(job).model_copy(update={"excerpt": excerpt, **counts})
 
 
 @router.get(

@@ -46,7 +46,16 @@ def app(tmp_path: Path, keys: Path, reader: dict[str, str]) -> Iterator[FastAPI]
         yield app
 
 
-OPEN_PATHS = {"/", "/docs", "/health", "/livez", "/openapi.json", "/readyz", "/assets/swagger/{path:path}"}
+OPEN_PATHS = {
+    "/",
+    "/docs",
+    "/health",
+    "/livez",
+    "/openapi.json",
+    "/readyz",
+    "/assets/page/{path:path}",
+    "/assets/swagger/{path:path}",
+}
 
 
 def test_every_route_is_open_or_refuses_whoever_has_no_key(app: FastAPI) -> None:
@@ -208,9 +217,18 @@ def test_the_documentation_says_what_each_route_needs(app: FastAPI) -> None:
 
 
 def test_the_documentation_can_be_turned_off() -> None:
-    with TestClient(create_app(None, options=HttpOptions(docs=False))) as client:  # type: ignore[arg-type]  # none is needed
+    with TestClient(create_app(None, options=HttpOptions(docs=False, page=False))) as client:  # type: ignore[arg-type]  # none is needed
         for path in ("/", "/docs", "/openapi.json", "/assets/swagger/swagger-ui.css"):
             assert (client.get(path).status_code, set(client.get(path).json())) == (404, {"error"})
+
+
+def test_the_page_can_be_turned_off_or_be_there_without_the_documentation() -> None:
+    with TestClient(create_app(None, options=HttpOptions(page=False))) as client:  # type: ignore[arg-type]
+        assert client.get("/", follow_redirects=False).headers["Location"] == "docs"
+        assert client.get("/assets/page/icon.svg").status_code == 404
+    with TestClient(create_app(None, options=HttpOptions(docs=False))) as client:  # type: ignore[arg-type]
+        assert client.get("/", headers={"Accept": "application/json"}).status_code == 200
+        assert client.get("/docs").status_code == 404
 
 
 # Headers

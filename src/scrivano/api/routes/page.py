@@ -1,0 +1,64 @@
+"""`/`: the page for people. Its files are in the package, so no other host is contacted."""
+
+from __future__ import annotations
+
+import secrets
+from importlib.resources import files
+from pathlib import Path
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.staticfiles import StaticFiles
+
+from scrivano.api.middleware.security_headers import NOTHING
+from scrivano.api.routing import Router
+
+__all__ = ["page_router"]
+
+# In the place of a nonce, in the page as it was built.
+NONCE = "__CSP_NONCE__"
+
+# Names of built files contain a hash of their content, except those that other files name.
+FOR_EVER = "public, max-age=31536000, immutable"
+NAMED = ("icon", "manifest", "theme")
+
+
+def page_router(*, docs: bool) -> Router:
+    """`docs`: programs that ask for `/` are led to `/docs`."""
+    router = Router(tag="page")
+    folder = Path(str(files("scrivano") / "web" / "page"))
+    assets = StaticFiles(directory=folder)
+    page = (folder / "index.html").read_text()
+
+    @router.head("/", include_in_schema=False)
+    @router.get("/", include_in_schema=False)
+    @router.public()
+    async def root(request: Request) -> Response:
+        if docs and _wants_json(request.headers.get("accept", "")):
+            return RedirectResponse("docs")
+        nonce = secrets.token_urlsafe(16)
+        headers = {"Content-Security-Policy": _policy(nonce), "Cache-Control": "no-store", "Vary": "Accept"}
+        return HTMLResponse(page.replace(NONCE, nonce), headers=headers)
+
+    @router.head("/assets/page/{path:path}", include_in_schema=False)
+    @router.get("/assets/page/{path:path}", include_in_schema=False)
+    @router.public()
+    async def asset(request: Request, path: str) -> Response:
+        response = await assets.get_response(path, request.scope)
+        response.headers["Cache-Control"] = "no-cache" if path.startswith(NAMED) else FOR_EVER
+        return response
+
+    return router
+
+
+def _wants_json(accept: str) -> bool:
+    """Whether a program asks, which the page is no answer for. A browser asks for HTML, curl for anything."""
+    return "application/json" in accept and "text/html" not in accept
+
+
+def _policy(nonce: str) -> str:
+    """Only files of this server run; the nonce is for the style sheet that the waveform makes for itself."""
+    return (
+        f"{NOTHING}; script-src 'self'; style-src 'self' 'nonce-{nonce}'; font-src 'self'; img-src 'self' data:;"
+        " connect-src 'self'; media-src 'self' blob:; manifest-src 'self'"
+    )

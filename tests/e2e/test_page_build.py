@@ -1,0 +1,40 @@
+"""The built page: small, and made from its source as it is."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BUILT = ROOT / "src" / "scrivano" / "web" / "page"
+WEB = ROOT / "web"
+
+NPM = shutil.which("npm")
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_bundle_is_small() -> None:
+    sent = {name: gzip.compress(data) for name, data in content(BUILT).items() if not name.endswith(".png")}
+
+    assert sum(map(len, sent.values())) < 300_000
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+@pytest.mark.skipif(NPM is None and not os.environ.get("CI"), reason="no Node here")
+def test_it_was_built_from_its_source(tmp_path: Path) -> None:
+    assert NPM is not None, "CI installs Node"
+    if not (WEB / "node_modules").exists():
+        subprocess.run([NPM, "ci", "--no-audit", "--no-fund"], cwd=WEB, check=True, capture_output=True, timeout=300)
+    command = [NPM, "exec", "--", "vite", "build", "--outDir", str(tmp_path / "page"), "--logLevel", "error"]
+    subprocess.run(command, cwd=WEB, check=True, capture_output=True, timeout=300)
+
+    assert content(tmp_path / "page") == content(BUILT), "the source was changed: run `make web`"

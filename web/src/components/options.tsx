@@ -1,0 +1,108 @@
+/** How the next recordings are transcribed. */
+
+import { useEffect, useMemo, useState } from "react";
+import { useLocale, useT } from "../i18n";
+import { choices } from "../lib/choices";
+import { languageName } from "../lib/format";
+import { LANGUAGES } from "../lib/languages";
+import { hasField } from "../lib/server";
+import { useStore } from "../lib/store";
+import type { Choices } from "../lib/uploads";
+import { ChevronIcon } from "./icons";
+import { modelStatus } from "./model-state";
+import { Check, Field, Segmented } from "./ui";
+
+export function Options() {
+  const t = useT();
+  const { locale } = useLocale();
+  const now = useStore(choices);
+  const models = useStore(modelStatus)?.models ?? [];
+  const [knowsSpeakers, setKnowsSpeakers] = useState(false);
+  const set = (change: Partial<Choices>) => choices.update((before) => ({ ...before, ...change }));
+  useEffect(() => {
+    void hasField("speakers").then(setKnowsSpeakers);
+  }, []);
+  const languages = useMemo(
+    () =>
+      LANGUAGES.map((code) => ({ code, name: languageName(code, locale) })).sort((a, b) =>
+        a.name.localeCompare(b.name, locale),
+      ),
+    [locale],
+  );
+  return (
+    <div className="options">
+      <div className="options-row">
+        <label className="inline-field">
+          <span>{t("options.language")}</span>
+          <select value={now.language} onChange={(event) => set({ language: event.target.value })}>
+            <option value="">{t("options.detect")}</option>
+            {languages.map(({ code, name }) => (
+              <option key={code} value={code}>
+                {name}
+              </option>
+            ))}
+          </select>
+        </label>
+        <Segmented
+          label={t("options.task")}
+          value={now.task}
+          options={[
+            { value: "transcribe", text: t("task.transcribe") },
+            { value: "translate", text: t("task.translate") },
+          ]}
+          onChange={(task) => set({ task })}
+        />
+        {models.length > 1 && (
+          <label className="inline-field">
+            <span>{t("options.model")}</span>
+            <select value={now.model} onChange={(event) => set({ model: event.target.value })}>
+              <option value="">{t("options.default", { name: models[0]?.model ?? "" })}</option>
+              {models.slice(1).map(({ model }) => (
+                <option key={model} value={model ?? ""}>
+                  {model}
+                </option>
+              ))}
+            </select>
+          </label>
+        )}
+      </div>
+      <details>
+        <summary>
+          <ChevronIcon size={16} />
+          {t("options.more")}
+        </summary>
+        <div className="options-more">
+          <Field label={t("options.prompt")} hint={t("options.prompt.hint")}>
+            <textarea rows={2} value={now.prompt} onChange={(event) => set({ prompt: event.target.value })} />
+          </Field>
+          <Field label={t("options.hotwords")} hint={t("options.hotwords.hint")}>
+            <input type="text" value={now.hotwords} onChange={(event) => set({ hotwords: event.target.value })} />
+          </Field>
+          <div className="checks">
+            <Check
+              label={t("options.keep")}
+              hint={t("options.keep.hint")}
+              checked={now.keepAudio}
+              onChange={(keepAudio) => set({ keepAudio })}
+            />
+            <Check
+              label={t("options.multilingual")}
+              hint={t("options.multilingual.hint")}
+              checked={now.multilingual}
+              onChange={(multilingual) => set(multilingual ? { multilingual, language: "" } : { multilingual })}
+            />
+            {knowsSpeakers && (
+              <Check label={t("options.speakers")} checked={now.speakers} onChange={(speakers) => set({ speakers })} />
+            )}
+            <Check
+              label={t("options.urgent")}
+              hint={t("options.urgent.hint")}
+              checked={now.urgent}
+              onChange={(urgent) => set({ urgent })}
+            />
+          </div>
+        </div>
+      </details>
+    </div>
+  );
+}

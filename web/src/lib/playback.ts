@@ -1,0 +1,109 @@
+/** The player of one recording, and what is heard: which segment, which word. */
+
+import type { PageSegment } from "./server";
+import { Store } from "./store";
+
+export interface Playhead {
+  time: number;
+  playing: boolean;
+  /** Seconds; 0 until it is known. */
+  duration: number;
+  rate: number;
+}
+
+export class Playback {
+  readonly head = new Store<Playhead>({ time: 0, playing: false, duration: 0, rate: 1 });
+  /** Index into the list of segments and of its words that are heard now; -1: none. */
+  readonly heard = new Store<{ segment: number; word: number }>({ segment: -1, word: -1 });
+  #media: HTMLMediaElement | undefined;
+  #segments: readonly PageSegment[] = [];
+  #frame = 0;
+  #wanted: number | undefined;
+
+  setSegments(segments: readonly PageSegment[]): void {
+    this.#segments = segments;
+    this.#find();
+  }
+
+  get attached(): boolean {
+    return this.#media !== undefined;
+  }
+
+  /** Follow a media element. Returns how to stop. */
+  attach(media: HTMLMediaElement): () => void {
+    this.#media = media;
+    const note = () => this.#note();
+    const events = ["play", "pause", "seeked", "timeupdate", "durationchange", "loadedmetadata", "ratechange", "ended"];
+    for (const event of events) media.addEventListener(event, note);
+    if (this.#wanted !== undefined) media.currentTime = this.#wanted;
+    this.#wanted = undefined;
+    note();
+    return () => {
+      for (const event of events) media.removeEventListener(event, note);
+      cancelAnimationFrame(this.#frame);
+      media.pause();
+      if (this.#media === media) this.#media = undefined;
+    };
+  }
+
+  toggle(): void {
+    if (this.#media?.paused) this.play();
+    else this.#media?.pause();
+  }
+
+  play(): void {
+    // Refused while nothing is loaded: the player shows the error itself.
+    void this.#media?.play().catch(() => undefined);
+  }
+
+  seek(time: number, play = false): void {
+    const at = Math.max(0, time);
+    if (this.#media) this.#media.currentTime = at;
+    else this.#wanted = at;
+    this.head.update((before) => ({ ...before, time: at }));
+    this.#find();
+    if (play) this.play();
+  }
+
+  skip(seconds: number): void {
+    this.seek(this.head.get().time + seconds);
+  }
+
+  setRate(rate: number): void {
+    if (this.#media) this.#media.playbackRate = rate;
+  }
+
+  #note(): void {
+    const media = this.#media;
+    if (!media) return;
+    const duration = Number.isFinite(media.duration) ? media.duration : 0;
+    this.head.set({ time: media.currentTime, playing: !media.paused, duration, rate: media.playbackRate });
+    this.#find();
+    cancelAnimationFrame(this.#frame);
+    // `timeupdate` comes four times a second, and words are shorter.
+    if (!media.paused) this.#frame = requestAnimationFrame(() => this.#note());
+  }
+
+  #find(): void {
+    const { time } = this.head.get();
+    const segment = lastBefore(this.#segments, time);
+    const found = this.#segments[segment];
+    const before = this.heard.get();
+    const inside = found !== undefined && time < found.end + 0.4;
+    const words = found?.words ?? [];
+    const word = inside ? lastBefore(words, time) : -1;
+    const next = { segment: inside ? segment : -1, word };
+    if (next.segment !== before.segment || next.word !== before.word) this.heard.set(next);
+  }
+}
+
+/** The last of those, in order of their start, that begins at this time or earlier; -1: none. */
+export function lastBefore(timed: readonly { start: number }[], time: number): number {
+  let [low, high] = [0, timed.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((timed[middle]?.start ?? Infinity) <= time + 0.01) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
