@@ -7,6 +7,7 @@ export default defineConfig({
     // A shared machine may be slow; a test that hangs still ends.
     testTimeout: 120_000,
     hookTimeout: 120_000,
-    maxWorkers: 2,
+    // The files share two servers, and load and unload their models.
+    fileParallelism: false,
   },
 });

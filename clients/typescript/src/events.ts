@@ -1,6 +1,6 @@
 /** The events of a job and of the model. `id` is the number to continue after (`Last-Event-ID`). */
 
-import type { Job, Segment } from "./job.js";
+import type { Job, Segment, WaitingFor } from "./job.js";
 
 interface EventId {
   /** The event's number; absent if the server sent none. */
@@ -29,6 +29,11 @@ export interface JobSegmentEvent extends EventId, Segment {
   type: "segment";
 }
 
+/** Why the job waits for its model; it does so no longer when `state` is `ready`. Its `id` is that of the event before. */
+export interface JobWaitingEvent extends EventId, WaitingFor {
+  type: "waiting_for";
+}
+
 /** The job is tried again: forget its segments. */
 export interface JobRetryEvent extends EventId {
   type: "retry";
@@ -48,7 +53,14 @@ export interface JobErrorEvent extends EventId {
   code?: string | null;
 }
 
-export type JobEvent = JobProgressEvent | JobLanguageEvent | JobSegmentEvent | JobRetryEvent | JobDoneEvent | JobErrorEvent;
+export type JobEvent =
+  | JobProgressEvent
+  | JobLanguageEvent
+  | JobSegmentEvent
+  | JobWaitingEvent
+  | JobRetryEvent
+  | JobDoneEvent
+  | JobErrorEvent;
 
 export interface ModelLoadingEvent extends EventId {
   type: "model_loading";

@@ -34,17 +34,20 @@ export type {
   JobProgressEvent,
   JobRetryEvent,
   JobSegmentEvent,
+  JobWaitingEvent,
 } from "./events.js";
 export { isTerminal, TERMINAL_STATUSES, textOf } from "./job.js";
 export type {
   AudioTrack,
   Job,
   JobPage,
+  JobQuality,
   JobStatus,
   JobSummary,
   JobWarning,
   Priority,
   Segment,
+  SegmentQuality,
   Task,
   WaitingFor,
   Word,

@@ -1,5 +1,7 @@
 /** Jobs and transcripts as the server sends them. Field names are those of the HTTP interface. */
 
+import type { ModelState } from "./model.js";
+
 export type JobStatus = "queued" | "running" | "done" | "failed" | "cancelled";
 
 export type Task = "transcribe" | "translate";
@@ -33,6 +35,17 @@ export interface Segment {
   tokens?: number[];
   /** Only in multilingual jobs. */
   language?: string | null;
+  /** How far its text can be trusted; only of jobs that are done. */
+  quality?: SegmentQuality | null;
+}
+
+export interface SegmentQuality {
+  /** Mean probability of its words. */
+  word_probability?: number | null;
+  /** Why its text may be wrong; empty if there is no reason. */
+  doubtful: string[];
+  /** Whether its speech had no words at first. */
+  repaired: boolean;
 }
 
 /** The audio track that was transcribed. */
@@ -54,10 +67,26 @@ export interface JobWarning {
   at?: number | null;
 }
 
+/** How far a transcript can be trusted; docs/http.md describes it. */
+export interface JobQuality {
+  /** Share of the seconds of detected speech that have words, 0 to 1; null without speech. */
+  coverage: number | null;
+  /** Speech of a second or more without words. */
+  uncovered: { start: number; end: number }[];
+  /** Stretches of speech that got words when they were decoded again. */
+  repaired: number;
+  /** Repetitions of the model that were cut out of the text. */
+  loops_cut: number;
+  /** Segments whose text may be wrong. */
+  doubtful: { index: number; start: number; end: number; reasons: string[] }[];
+  /** Mean probability of the words; null without word times. */
+  word_probability: number | null;
+}
+
 /** Why a job does not go on while its model is not ready. */
 export interface WaitingFor {
   model: string;
-  state: string;
+  state: ModelState;
   last_error?: string | null;
   retry_in_secs?: number | null;
 }
@@ -89,6 +118,8 @@ export interface JobSummary {
   metadata?: Record<string, string> | null;
   audio?: AudioTrack | null;
   warnings?: JobWarning[];
+  /** Only of jobs that are done. */
+  quality?: JobQuality | null;
 }
 
 export interface Job extends JobSummary {

@@ -83,9 +83,13 @@ describe("useJobStream", () => {
     const id = await client.submit(await long(600));
     const flaky = new ScrivanoClient(network.url);
     const { result, unmount } = renderHook(() => useJobStream(flaky, id));
-    await waitFor(() => expect(network.opened).toBeGreaterThan(0), patient);
+    await waitFor(() => expect(result.current.connected).toBe(true), patient);
+    expect(network.closed).toBe(0);
     unmount();
-    await waitFor(() => expect(network.open).toBe(0), patient);
+    await waitFor(() => expect(network.closed).toBe(1), patient);
+
+    // The stream would also have been closed at the end of the job.
+    expect((await client.job(id)).completed_at).toBeNull();
     await client.cancel(id);
     await network.close();
 
@@ -98,6 +102,8 @@ describe("the model's hooks", () => {
   const keyed = new ScrivanoClient(url, { apiKey: admin });
 
   test("follow a load and an unload", async () => {
+    await keyed.unloadModel();
+    await expect.poll(async () => (await keyed.modelStatus()).state, { timeout: 60_000 }).toBe("unloaded");
     const events: ModelEvent[] = [];
     const { result } = renderHook(
       () => ({ status: useModelStatus(keyed), events: useModelEvents(keyed, (event) => events.push(event)) }),
@@ -217,6 +223,14 @@ test("a component shows text while it is made", async () => {
   render(<View />, strict);
 
   expect(await screen.findByText(new RegExp(CLIP_WORDS), {}, patient)).toBeTruthy();
+});
+
+test("a job that waits for its model says so until the model is ready", () => {
+  const waiting = { type: "waiting_for" as const, model: "nano", state: "loading" as const };
+  const view = withEvent(NOTHING_KNOWN, waiting);
+
+  expect(view).toMatchObject({ status: "queued", waitingFor: { model: "nano", state: "loading" } });
+  expect(withEvent(view, { ...waiting, state: "ready" }).waitingFor).toBeUndefined();
 });
 
 test("a job that is tried again forgets its text, and a replayed segment is not shown twice", () => {

@@ -1,7 +1,7 @@
 /** What is known of a job from its events. Pure. */
 
 import type { JobEvent } from "../events.js";
-import { type Job, type JobStatus, type Segment } from "../job.js";
+import type { Job, JobStatus, Segment, WaitingFor } from "../job.js";
 
 export interface JobView {
   /** undefined until the first event. */
@@ -11,6 +11,8 @@ export interface JobView {
   chunk: number;
   chunksTotal: number;
   language: string | undefined;
+  /** Why the job waits for its model; undefined if it does not. */
+  waitingFor: WaitingFor | undefined;
   /** The text so far; of a job that is done, its transcript. */
   segments: readonly Segment[];
   /** The whole job, once it has ended. */
@@ -25,6 +27,7 @@ export const NOTHING_KNOWN: JobView = {
   chunk: 0,
   chunksTotal: 0,
   language: undefined,
+  waitingFor: undefined,
   segments: [],
   job: undefined,
   failure: undefined,
@@ -44,6 +47,8 @@ export function withEvent(view: JobView, event: JobEvent): JobView {
       return { ...view, language: event.language };
     case "segment":
       return { ...view, status: "running", segments: withSegment(view.segments, event) };
+    case "waiting_for":
+      return { ...view, status: view.status ?? "queued", waitingFor: event.state === "ready" ? undefined : event };
     case "retry":
       return { ...NOTHING_KNOWN, status: "queued" };
     case "done":
@@ -61,6 +66,7 @@ export function ofJob(job: Job): JobView {
     status: job.status,
     progress: job.progress,
     language: job.language ?? undefined,
+    waitingFor: job.waiting_for ?? undefined,
     segments: job.segments,
     job,
     failure: job.status === "failed" ? (job.error ?? "the job failed") : undefined,

@@ -5,6 +5,8 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 export class FlakyNetwork {
   /** How many connections were opened. */
   opened = 0;
+  /** How many of them the client has closed. */
+  closed = 0;
   /** Cut each connection after this many bytes from the client; Infinity: do not. */
   cutAfterSent = Infinity;
   /** Cut each connection before anything of the response is passed on. */
@@ -41,17 +43,13 @@ export class FlakyNetwork {
         cut();
       });
     }
+    client.once("close", () => (this.closed += 1));
     client.on("data", (data) => {
       sent += data.length;
       upstream.write(data);
       if (sent > this.cutAfterSent) setTimeout(cut, 50);
     });
     upstream.on("data", (data) => (this.dropResponses ? cut() : client.write(data)));
-  }
-
-  /** How many connections are open now. */
-  get open(): number {
-    return this.#sockets.size;
   }
 
   /** Cut all connections that are open now. */
