@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-virtualenv
 
-.PHONY: client web demo serve test test-slow check schemathesis hostile lock bench gpu-check torture powercut soak nano clean
+.PHONY: client web demo serve test test-slow check schemathesis hostile lock bench gpu-check torture powercut soak nano clean \
+  lint package site image pin-images
 
 demo: $(VENV)/run.stamp
 	$(BIN)/scrivano demo
@@ -21,15 +22,37 @@ test: $(VENV)/dev.stamp
 test-slow: $(VENV)/dev.stamp
 	$(PYTEST) -m slow
 
-check: $(VENV)/dev.stamp
+lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+check: lint
 	$(PYTEST)
 
 # Packs the TypeScript client into clients/typescript; needs Node 20.19 or newer with npm.
 client: $(VENV)/dev.stamp
 	cd clients/typescript && npm ci && PYTHON="$(CURDIR)/$(BIN)/python" npm pack
+# A wheel and a source archive in dist, and what the package index would say to them.
+package: $(VENV)/release.stamp
+	rm -rf dist
+	$(BIN)/python tools/release/version.py
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 315532800) $(BIN)/python -m hatchling build
+	$(BIN)/twine check --strict dist/*
+
+# The documentation as a site in build/site; a broken link is an error.
+site: .venv-site/stamp
+	.venv-site/bin/mkdocs build --strict --quiet --site-dir build/site
+
+# IMAGE=cuda for the image with CUDA. ENGINE: docker, podman or `buildah bud`.
+IMAGE ?= cpu
+ENGINE ?= docker build
+
+image:
+	$(ENGINE) --target $(IMAGE) --tag scrivano:$(IMAGE) .
+
+pin-images:
+	bash tools/release/pin_images.sh
 
 # The page: needs Node 20 or newer. What is built is committed, so that users need none.
 web:
@@ -81,6 +104,16 @@ $(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
 	$(PIP) --no-build-isolation --no-deps --editable .
 	touch $(VENV)/run.stamp $@
 
+# Neither contains the other: both may be in one environment.
+$(VENV)/release.stamp: requirements/release.txt $(VENV)/dev.stamp
+	$(PIP) --require-hashes --requirement $<
+	touch $@
+
+.venv-site/stamp: requirements/site.txt
+	$(PYTHON) -m venv .venv-site
+	.venv-site/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	touch $@
+
 # An incomplete environment is removed; otherwise the next run would use it.
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { \
@@ -101,6 +134,11 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --uni
 lock:
 	$(COMPILE) --upgrade pyproject.toml requirements/build.in --output-file requirements/run.txt
 	$(COMPILE) --extra dev --constraint requirements/run.txt pyproject.toml requirements/build.in --output-file requirements/dev.txt
+	$(COMPILE) --extra whispercpp --extra wyoming --extra telemetry --constraint requirements/dev.txt \
+	  pyproject.toml requirements/build.in --output-file requirements/image.txt
+	$(COMPILE) --upgrade --no-deps requirements/cuda.in --output-file requirements/cuda.txt
+	$(COMPILE) --upgrade requirements/site.in --output-file requirements/site.txt
+	$(COMPILE) --upgrade requirements/release.in --constraint requirements/dev.txt --output-file requirements/release.txt
 
 # Trains the bundled model (src/scrivano/nano) again, from synthetic speech; takes hours and needs espeak-ng. MINUTES1 and
 # MINUTES2: training on short windows and on long windows.
@@ -118,5 +156,5 @@ nano: .venv-nano/stamp
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-nano build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-nano .venv-site build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src tests tools benchmarks torture -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

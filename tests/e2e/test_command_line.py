@@ -203,6 +203,16 @@ def test_the_doctor_checks_this_machine(tmp_path: Path) -> None:
         assert f"ok    {check}: " in done.stdout
 
 
+def test_the_doctor_measures_this_machine(tmp_path: Path) -> None:
+    done = run("doctor", "--bench", "--model", "nano", DATA_DIR=str(tmp_path / "data"))
+
+    assert done.returncode == 0, done.stderr
+    measured = re.search(r"^nano: an hour of audio takes ([\d.]+) minutes in one recording", done.stdout, re.M)
+    assert measured
+    assert 0 < float(measured[1]) < 60
+    assert re.search(r"the largest process took \d+ MB", done.stdout)
+
+
 def test_the_doctor_says_what_is_wrong() -> None:
     done = run("doctor", DATA_DIR="/proc/nowhere")
 

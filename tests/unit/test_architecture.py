@@ -223,6 +223,9 @@ def test_the_version_is_the_packages() -> None:
 
 # Locks
 
+# run: what the server needs. image and cuda: the images. site and release: tools.
+LOCKS = ["run.txt", "dev.txt", "image.txt", "cuda.txt", "site.txt", "release.txt"]
+
 
 def locked(name: str) -> dict[str, str]:
     """Each requirement, with its marker, and the lines that belong to it."""
@@ -231,14 +234,14 @@ def locked(name: str) -> dict[str, str]:
     return {block.partition(" \\\n")[0]: block for block in blocks}
 
 
-@pytest.mark.parametrize("name", ["run.txt", "dev.txt"])
+@pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_has_a_version_and_hashes_for_everything(name: str) -> None:
     for requirement, block in locked(name).items():
         assert re.match(r"[a-z0-9.-]+==[^\s]+", requirement)
         assert re.search(r"--hash=sha256:[0-9a-f]{64}", block), requirement
 
 
-@pytest.mark.parametrize("name", ["run.txt", "dev.txt"])
+@pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_says_nothing_of_where_it_was_made(name: str) -> None:
     text = (ROOT / "requirements" / name).read_text()
 
@@ -246,9 +249,13 @@ def test_a_lock_says_nothing_of_where_it_was_made(name: str) -> None:
 
 
 def test_tests_run_on_the_versions_that_are_shipped() -> None:
-    run, dev = locked("run.txt"), locked("dev.txt")
+    run, dev, image = locked("run.txt"), locked("dev.txt"), locked("image.txt")
 
     assert run.items() <= dev.items()
+    assert run.keys() <= image.keys()
+    assert {name: version for name, _, version in (line.partition("==") for line in image)}.items() <= {
+        name: version for name, _, version in (line.partition("==") for line in dev)
+    }.items()
 
 
 def test_locked_versions_are_within_the_declared_bounds() -> None:

@@ -13,13 +13,16 @@ Modules, each may import only those below it:
     models            `models`: list, download and remove models
     serve             `serve` and `wyoming`: run the server
     watch             `watch`: transcribe the recordings of a folder as they arrive
+    service           `service`: keep the server running, with systemd or launchd
     transcribe        `transcribe`: its options, its files and its server
     checks            what `doctor` checks
     evaluation        transcribe recordings with several systems, and report how good they are
+    bench             how fast this machine transcribes
     transcription     submit files, show progress, write transcripts
     model_download    download a model, from where an earlier download stopped
     model_cache       the models in the hub's cache, and what the hub has of a model
     remote_transcriber  a server elsewhere, as the watcher uses it
+    service_files     the files of a service (pure)
     temporary_server  a server for the duration of one command
     console           error messages and exit codes
 """

@@ -18,6 +18,7 @@ from scrivano.cli.evaluate import evaluate
 from scrivano.cli.keys import keys
 from scrivano.cli.models import models
 from scrivano.cli.serve import serve, wyoming
+from scrivano.cli.service import service
 from scrivano.cli.transcribe import transcribe
 from scrivano.cli.watch import watch
 
@@ -35,7 +36,7 @@ def main() -> None:
     app.callback()(_global_options)
     for command in (serve, wyoming, transcribe, watch, evaluate, backup, restore, migrate, doctor, demo):
         app.command()(command)
-    for group in (models, keys):
+    for group in (models, keys, service):
         app.add_typer(group)
     app()
 

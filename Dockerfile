@@ -1,0 +1,85 @@
+# The images of Scrivano. Targets: cpu (amd64, arm64) and cuda (amd64).
+#
+#   docker build --target cpu  --tag scrivano:cpu  .
+#   docker build --target cuda --tag scrivano:cuda .
+#
+# `make pin-images` adds the digest of the base image to the next line; a release is built with it.
+ARG BASE_IMAGE=docker.io/library/debian:trixie-slim
+
+# Python, for both the build and the image that runs.
+FROM ${BASE_IMAGE} AS python
+ENV DEBIAN_FRONTEND=noninteractive
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends ca-certificates python3 tini \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*.log /var/log/apt \
+    /usr/share/doc/* /usr/share/man/* /usr/share/locale/* /usr/lib/*/gconv /usr/lib/python3*/test \
+    /usr/lib/python3*/pydoc_data
+
+# The locked packages and Scrivano itself, in an environment of their own. What only builds need is left out of it.
+FROM python AS build
+RUN apt-get update && apt-get install --yes --no-install-recommends binutils python3-venv
+WORKDIR /source
+COPY requirements/image.txt requirements/cuda.txt requirements/
+RUN python3 -m venv /opt/scrivano \
+ && /opt/scrivano/bin/pip install --no-cache-dir --no-compile --require-hashes --requirement requirements/image.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY src src
+COPY tools/release/sbom.py tools/release/sbom.py
+RUN /opt/scrivano/bin/pip install --no-cache-dir --no-compile --no-build-isolation --no-deps . \
+ && /opt/scrivano/bin/python tools/release/sbom.py > /opt/scrivano/sbom.cdx.json \
+ && /opt/scrivano/bin/pip uninstall --yes --quiet hatchling editables hf-xet pip \
+ && cd /opt/scrivano/lib/python3*/site-packages \
+ && find . -type d -name tests -prune -exec rm -rf {} + \
+ && find . \( -name '*.pyi' -o -name '*.a' \) -delete \
+ # The Python binding of onnxruntime contains the library, which is there once more for programs in other languages.
+ && rm -rf onnxruntime/capi/libonnxruntime.so* onnxruntime/transformers onnxruntime/tools onnxruntime/quantization \
+    sqlalchemy/testing sqlalchemy/dialects/mysql sqlalchemy/dialects/mssql sqlalchemy/dialects/oracle numpy/f2py \
+ && find . -type f -name '*.so*' -exec strip --strip-unneeded {} +
+# The demo shows that all of it works, and compiles what a server uses: the image's file system is read-only when it runs.
+RUN /opt/scrivano/bin/scrivano demo > /dev/null && /opt/scrivano/bin/scrivano models > /dev/null
+
+FROM build AS build-cuda
+RUN python3 -m venv /tmp/pip \
+ && /tmp/pip/bin/pip install --no-cache-dir --no-compile --no-deps --require-hashes \
+    --target /opt/cuda --requirement requirements/cuda.txt \
+ && rm -rf /opt/cuda/nvidia/cublas/include
+
+FROM python AS cpu
+COPY --from=build /opt/scrivano /opt/scrivano
+COPY deploy/docker/entrypoint.sh /usr/local/bin/scrivano-entrypoint
+# Any user may run the image, also one without a name (OpenShift): both folders are writable for all inside of it, and
+# the server makes its own files private.
+RUN mkdir -m 0777 /data /models && chmod 0777 /data /models && chmod 0755 /usr/local/bin/scrivano-entrypoint
+ENV PATH=/opt/scrivano/bin:/usr/local/bin:/usr/bin:/bin \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp \
+    SCRIVANO_HOST=:: \
+    DATA_DIR=/data \
+    HF_HOME=/models/huggingface
+ARG VERSION=0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="Scrivano" \
+      org.opencontainers.image.description="A self-hosted speech-transcription server: durable jobs, live progress" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+VOLUME ["/data", "/models"]
+EXPOSE 8080 10300
+USER 10001:0
+WORKDIR /data
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 CMD ["scrivano-entrypoint", "health"]
+# tini forwards signals and collects child processes whose parents have ended.
+ENTRYPOINT ["/usr/bin/tini", "--", "/usr/local/bin/scrivano-entrypoint"]
+CMD ["serve"]
+
+FROM cpu AS cuda
+COPY --from=build-cuda /opt/cuda /opt/cuda
+ENV LD_LIBRARY_PATH=/opt/cuda/nvidia/cublas/lib \
+    NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+    CUDA_CACHE_PATH=/models/cuda-cache
+
+# Without --target, the image for the processor is built.
+FROM cpu

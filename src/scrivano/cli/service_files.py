@@ -1,0 +1,66 @@
+"""The files of a service: a systemd user unit, and a launchd agent. Pure."""
+
+from __future__ import annotations
+
+import plistlib
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = ["LABEL", "UNIT", "launch_agent", "systemd_unit"]
+
+UNIT = "scrivano.service"
+LABEL = "io.github.scrivano"
+
+# How long the server may take to stop; batches end within it.
+STOP_S = 45
+
+SYSTEMD = """\
+# Written by `scrivano service install`, and replaced by the next one.
+# Settings: %E/scrivano/scrivano.env, lines like WHISPER_MODEL=small; then `systemctl --user restart scrivano`.
+[Unit]
+Description=Scrivano, a speech-transcription server
+After=network-online.target
+
+[Service]
+Type=exec
+ExecStart={command}
+EnvironmentFile=-%E/scrivano/scrivano.env
+Restart=on-failure
+RestartSec=2
+# An invalid setting.
+RestartPreventExitStatus=2
+TimeoutStopSec={stop_s}
+KillMode=mixed
+UMask=0077
+NoNewPrivileges=yes
+
+[Install]
+WantedBy=default.target
+"""
+
+
+def systemd_unit(command: Sequence[str]) -> str:
+    return SYSTEMD.format(command=" ".join(_quoted(part) for part in command), stop_s=STOP_S)
+
+
+def launch_agent(command: Sequence[str], log: Path) -> bytes:
+    """A property list for `~/Library/LaunchAgents`."""
+    return plistlib.dumps(
+        {
+            "Label": LABEL,
+            "ProgramArguments": list(command),
+            "RunAtLoad": True,
+            "KeepAlive": {"SuccessfulExit": False},
+            "ThrottleInterval": 5,
+            "ExitTimeOut": STOP_S,
+            "ProcessType": "Interactive",
+            "StandardOutPath": str(log),
+            "StandardErrorPath": str(log),
+        }
+    )
+
+
+def _quoted(part: str) -> str:
+    """As in a unit file: `%` and `$` have a meaning there, and quotes keep spaces together."""
+    escaped = part.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'"{escaped}"' if any(character in part for character in " \t'\"\\;") or not part else escaped
