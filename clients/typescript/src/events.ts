@@ -25,7 +25,7 @@ export interface JobLanguageEvent extends EventId {
 }
 
 /** Text as it becomes known. The segments of the `done` event replace these. */
-export interface JobSegmentEvent extends EventId, Segment {
+export interface JobSegmentEvent extends EventId, Omit<Segment, "original"> {
   type: "segment";
 }
 

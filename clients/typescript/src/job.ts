@@ -37,6 +37,8 @@ export interface Segment {
   language?: string | null;
   /** How far its text can be trusted; only of jobs that are done. */
   quality?: SegmentQuality | null;
+  /** What the model wrote; only in segments that were corrected. */
+  original?: { text: string; words: Word[] } | null;
 }
 
 export interface SegmentQuality {

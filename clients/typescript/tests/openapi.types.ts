@@ -19,7 +19,7 @@ type All<Checks extends readonly true[]> = Checks;
 
 export type Bodies = All<[
   Keeps<client.Word, Schemas["JobWord"]>,
-  Keeps<client.Segment, Schemas["JobSegment"]>,
+  Keeps<client.Segment, Schemas["CorrectedSegment"]>,
   Keeps<client.AudioTrack, Schemas["JobAudio"]>,
   Keeps<client.JobWarning, Schemas["JobWarning"]>,
   Keeps<client.WaitingFor, Schemas["WaitingFor"]>,
