@@ -8,7 +8,7 @@ ARG BASE_IMAGE=docker.io/library/debian:trixie-slim
 
 # Python, for both the build and the image that runs.
 FROM ${BASE_IMAGE} AS python
-ENV DEBIAN_FRONTEND=noninteractive
+ARG DEBIAN_FRONTEND=noninteractive
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates python3 tini \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*.log /var/log/apt \
@@ -30,7 +30,10 @@ RUN /opt/scrivano/bin/pip install --no-cache-dir --no-compile --no-build-isolati
  && /opt/scrivano/bin/pip uninstall --yes --quiet hatchling editables hf-xet pip \
  && cd /opt/scrivano/lib/python3*/site-packages \
  && find . -type d -name tests -prune -exec rm -rf {} + \
- && find . \( -name '*.pyi' -o -name '*.a' \) -delete \
+ && find . -type f \( -name '*.pyi' -o -name '*.a' -o -name '*.pxd' -o -name '*.pyx' -o -name '*.h' -o -name '*.c' \) -delete \
+ # A wheel has no links, so it has some libraries several times.
+ && for name in libggml*.so libggml*.so.? libwhisper*.so libwhisper*.so.?; do \
+      if cmp -s "$name" "$(ls "$name".* | tail -1)"; then ln -sf "$(ls "$name".* | tail -1)" "$name"; fi; done \
  # The Python binding of onnxruntime contains the library, which is there once more for programs in other languages.
  && rm -rf onnxruntime/capi/libonnxruntime.so* onnxruntime/transformers onnxruntime/tools onnxruntime/quantization \
     sqlalchemy/testing sqlalchemy/dialects/mysql sqlalchemy/dialects/mssql sqlalchemy/dialects/oracle numpy/f2py \
