@@ -127,10 +127,11 @@ def bench(
     )
     pool_names = ("limits", "batch_size", "in_flight", "urgent_slot", "models", "gpus", "unload_grace_s")
     pool_changes = {name: changes.pop(name) for name in pool_names if name in changes}
-    job_names = ("decoding", "jobs_open", "keep_audio", "put_off_s")
+    job_names = ("decoding", "jobs_open", "keep_audio", "put_off_s", "speakers")
     job_changes = {name: changes.pop(name) for name in job_names if name in changes}
     defaults = RunnerOptions(
         media_command=[sys.executable, str(CHILDREN / "media.py")],
+        speakers_command=[sys.executable, str(CHILDREN / "speakers.py"), str(folder)],
         pool=replace(pool, **pool_changes),
         jobs=JobRunOptions(**job_changes),
         drain_s=0.2,

@@ -94,8 +94,12 @@ class Served:
         until(lambda: self.state() == "ready")
 
     def children(self, name: str) -> list[int]:
-        """The process ids of its `media` or `engine` processes, including forked ones."""
-        marks = {"media": "scrivano.media.child", "engine": "scrivano.engines.worker"}
+        """The process ids of its `media`, `engine` or `speakers` processes, including forked ones."""
+        marks = {
+            "media": "scrivano.media.child",
+            "engine": "scrivano.engines.worker",
+            "speakers": "scrivano.speakers.child",
+        }
         return [pid for pid, command in _descendants(self.process.pid).items() if marks[name] in command]
 
 

@@ -12,6 +12,7 @@ Packages, each may import only those below it:
     running       from a stored job to a published transcript
     media         any recording to 16 kHz mono, speech and chunks; a child process
     engines       speech models; a child process
+    speakers      who spoke when; a child process
     processes     child processes and the typed messages that they exchange
     watch         a folder whose recordings are transcribed as they arrive
     text          chunk results to clean segments, subtitles and file formats

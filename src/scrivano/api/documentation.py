@@ -112,6 +112,19 @@ _OPTIONS: dict[str, Any] = {
         " best one that can be decoded, preferably in `language`; if it has no speech, another one.",
         "examples": ["", "1"],
     },
+    "speakers": {
+        "type": "boolean",
+        "description": "Tell the speakers apart: `speaker` on segments and words. Absent: the server's setting.",
+    },
+    "num_speakers": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 50,
+        "description": "How many speakers there are. Absent: it is found out.",
+        "examples": ["", 2],
+    },
+    "min_speakers": {"type": "integer", "minimum": 1, "maximum": 50, "description": "At least so many."},
+    "max_speakers": {"type": "integer", "minimum": 1, "maximum": 50, "description": "At most so many."},
     "priority": {
         "type": "string",
         "enum": ["interactive", "normal", "bulk"],

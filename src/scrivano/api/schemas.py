@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from fastapi.responses import Response
-from pydantic import BaseModel, Field, PlainSerializer
+from pydantic import BaseModel, Field, PlainSerializer, TypeAdapter
 
 from scrivano.domain.job import Job, JobStatus, Priority, Task, utc
+from scrivano.domain.speakers import Turn, overlaps
 from scrivano.running.model_state import ModelState
 
 __all__ = [
@@ -103,6 +104,9 @@ class JobWord(BaseModel):
     start: float = Field(examples=[0.41])
     end: float = Field(examples=[0.93])
     probability: float = Field(description="0 to 1.", examples=[0.98])
+    speaker: str | None = Field(
+        default=None, description="Who says it: an id in the job's `speakers`; only if they were asked for."
+    )
 
 
 class UncoveredSpeech(BaseModel):
@@ -159,6 +163,21 @@ class JobSegment(BaseModel):
     language: str | None = Field(
         default=None, description="Language of the segment; only in multilingual jobs.", examples=["it"]
     )
+    speaker: str | None = Field(
+        default=None, description="Who says it: an id in the job's `speakers`; only if they were asked for."
+    )
+
+
+class JobSpeaker(BaseModel):
+    id: str = Field(description="Never changes, and is never used for another voice.", examples=["S1"])
+    name: str = Field(examples=["Speaker 1"])
+    seconds: float = Field(description="How long they speak.", examples=[42.5])
+
+
+class JobOverlap(BaseModel):
+    start: float = Field(description="Seconds from the start of the file.", examples=[12.3])
+    end: float = Field(examples=[13.1])
+    speakers: list[str] = Field(description="Their ids.", examples=[["S1", "S2"]])
 
 
 class OriginalText(BaseModel):
@@ -220,6 +239,9 @@ class JobSummary(ResponseModel):
     quality: JobQuality | None = Field(
         default=None, description="How far the transcript can be trusted; only of jobs that are done."
     )
+    speakers: list[JobSpeaker] | None = Field(
+        default=None, description="In the order in which they begin to speak; only if they were asked for and found."
+    )
     version: int | None = Field(
         default=None,
         description="Number of the version that is shown; only if the job was transcribed again.",
@@ -255,6 +277,7 @@ class JobSummary(ResponseModel):
             audio=None if job.audio is None else JobAudio.model_validate(job.audio),
             warnings=[JobWarning.model_validate(warning) for warning in job.warnings or ()],
             quality=None if job.quality is None else JobQuality.model_validate(job.quality),
+            speakers=None if job.speakers is None else [JobSpeaker.model_validate(one) for one in job.speakers],
             version=job.version,
             version_of=job.version_of,
         )
@@ -273,6 +296,9 @@ class WaitingFor(BaseModel):
 
 class JobResponse(JobSummary):
     waiting_for: WaitingFor | None = Field(default=None, description="Only while the job waits for its model.")
+    overlaps: list[JobOverlap] | None = Field(
+        default=None, description="Where several speak at once; only if the job has speakers."
+    )
     segments: list[CorrectedSegment] = Field(description="Empty until the job is done.")
 
 
@@ -281,15 +307,25 @@ class JobListResponse(ResponseModel):
     next_cursor: str | None = Field(description="The `cursor` of the next page; null on the last one.")
 
 
-def job_json_chunks(job: Job, segments: bytes = b"[]", waiting_for: WaitingFor | None = None) -> tuple[bytes, ...]:
+def job_json_chunks(
+    job: Job, segments: bytes = b"[]", waiting_for: WaitingFor | None = None, turns: Sequence[Turn] = ()
+) -> tuple[bytes, ...]:
     """The JSON of a `JobResponse`. `segments` is the JSON that the store has: it may be megabytes, so it is neither
     parsed nor copied."""
     waits = b"" if waiting_for is None else b',"waiting_for":' + waiting_for.model_dump_json(exclude_none=True).encode()
-    return JobSummary.of(job).to_json()[:-1] + waits + b',"segments":', segments, b"}"
+    both = b"" if job.speakers is None else b',"overlaps":' + _OVERLAPS.dump_json(_overlaps(turns))
+    return JobSummary.of(job).to_json()[:-1] + waits + both + b',"segments":', segments, b"}"
 
 
-def job_json(job: Job, segments: bytes = b"[]") -> bytes:
-    return b"".join(job_json_chunks(job, segments))
+def job_json(job: Job, segments: bytes = b"[]", turns: Sequence[Turn] = ()) -> bytes:
+    return b"".join(job_json_chunks(job, segments, turns=turns))
+
+
+_OVERLAPS = TypeAdapter(list[JobOverlap])
+
+
+def _overlaps(turns: Sequence[Turn]) -> list[JobOverlap]:
+    return [JobOverlap(start=start, end=end, speakers=list(both)) for start, end, both in overlaps(turns)]
 
 
 class VersionResponse(ResponseModel):

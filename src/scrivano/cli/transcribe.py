@@ -31,6 +31,7 @@ class Format(StrEnum):
     JSON = "json"
     VERBOSE_JSON = "verbose_json"
     LRC = "lrc"
+    RTTM = "rttm"
 
 
 class Profile(StrEnum):
@@ -58,6 +59,10 @@ def transcribe(
     format: Annotated[Format, typer.Option(help="Format of the transcript.")] = Format.TXT,
     prompt: Annotated[str | None, typer.Option(help="Text before the recording: names, spelling, style.")] = None,
     hotwords: Annotated[str | None, typer.Option(help="Words to expect that the model would not.")] = None,
+    speakers: Annotated[bool, typer.Option("--speakers", help="Tell the speakers apart.")] = False,
+    num_speakers: Annotated[
+        int | None, typer.Option(min=1, max=50, help="How many speakers there are; implies --speakers.")
+    ] = None,
     profile: Annotated[
         Profile | None, typer.Option(help="Limits of subtitles.  [default: 42 characters a line]")
     ] = None,
@@ -91,6 +96,8 @@ def transcribe(
         output_dir=output_dir,
         prompt=prompt,
         hotwords=hotwords,
+        speakers=speakers or None,
+        num_speakers=num_speakers,
         profile=None if profile is None else profile.value,
     )
     try:

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from scrivano.client import Client, ClientError, ModelStatus
 from scrivano.domain.errors import ModelNotFound, StartError
-from scrivano.domain.transcript import Transcript
+from scrivano.domain.transcript import Segment, Transcript
 from scrivano.files.data_dir_lock import DataDirLock
 from scrivano.server.settings import Settings
 from scrivano.submission.model_names import ServedModels
@@ -37,7 +37,7 @@ HEALTH_TIMEOUT_S = 2.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TranscribeOptions:
     """`format`: one of `FORMATS`, or `timed`: one line for each segment. `output_dir` None: standard output.
-    `profile`: limits of subtitles, one of `PROFILES`."""
+    `profile`: limits of subtitles, one of `PROFILES`. `speakers`: tell them apart; `num_speakers`: how many."""
 
     format: str
     task: str = "transcribe"
@@ -47,6 +47,8 @@ class TranscribeOptions:
     multilingual: bool | None = None
     prompt: str | None = None
     hotwords: str | None = None
+    speakers: bool | None = None
+    num_speakers: int | None = None
     profile: str | None = None
 
 
@@ -125,11 +127,15 @@ def transcribe_all(
 
 
 def timed(transcript: Transcript) -> str:
-    """One line for each segment: `[00:00:01.200 → 00:00:03.400]  text`."""
+    """One line for each segment: `[00:00:01.200 → 00:00:03.400]  text`, with `Speaker 1: ` if that is known."""
     return "".join(
-        f"[{_timestamp(segment.start)} → {_timestamp(segment.end)}]  {segment.text}\n"
+        f"[{_timestamp(segment.start)} → {_timestamp(segment.end)}]  {_speaker(transcript, segment)}{segment.text}\n"
         for segment in transcript.segments
     )
+
+
+def _speaker(transcript: Transcript, segment: Segment) -> str:
+    return f"{transcript.name_of(segment.speaker)}: " if segment.speaker else ""
 
 
 class _ProgressDisplay(Protocol):
@@ -201,6 +207,8 @@ def _submit(client: Client, file: Path, options: TranscribeOptions, display: _Pr
             task=options.task,
             prompt=options.prompt,
             hotwords=options.hotwords,
+            speakers=options.speakers,
+            num_speakers=options.num_speakers,
             queue=True,
         )
     except (ClientError, OSError) as error:

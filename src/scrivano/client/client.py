@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, fields
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol, TypeVar
 
@@ -26,6 +26,7 @@ import httpx2
 
 from scrivano.client.sse import frames
 from scrivano.domain.errors import ScrivanoError
+from scrivano.domain.speakers import Speaker
 from scrivano.domain.transcript import Segment, Transcript, segment_from_dict
 
 T = TypeVar("T")
@@ -115,9 +116,10 @@ class JobSnapshot:
     """A job at the time of the request. Times are ISO 8601 in UTC; `progress` is percent; `duration_secs` is audio.
 
     `audio` is the track that was transcribed, `warnings` what is to be said about the recording (`code`, `message`,
-    `at`), `quality` how far the transcript can be trusted (`coverage`, `uncovered`, `doubtful`, …). `model`: unless it
-    is the server's default model. `version`: the number of the version, if the job has several; `version_of`: the job
-    that this is a version of. `more` has the fields that this client does not know.
+    `at`), `quality` how far the transcript can be trusted (`coverage`, `uncovered`, `doubtful`, …). `speakers`: who
+    speaks; None: not asked for, or not known. `model`: unless it is the server's default model. `version`: the number
+    of the version, if the job has several; `version_of`: the job that this is a version of. `more` has the fields that
+    this client does not know.
     """
 
     id: str
@@ -135,6 +137,7 @@ class JobSnapshot:
     audio: Mapping[str, Any] | None = None
     warnings: Sequence[Mapping[str, Any]] = ()
     quality: Mapping[str, Any] | None = None
+    speakers: tuple[Speaker, ...] | None = None
     model: str | None = None
     version: int | None = None
     version_of: str | None = None
@@ -159,6 +162,8 @@ class JobSnapshot:
             segments=self.segments,
             task=self.task,
             quality=self.quality,
+            speakers=self.speakers or (),
+            recording=PurePath(self.filename or self.id).stem,
         )
 
 
@@ -260,6 +265,8 @@ class Client:
         task: str | None = None,
         prompt: str | None = None,
         hotwords: str | None = None,
+        speakers: bool | None = None,
+        num_speakers: int | None = None,
         audio_track: int | str | None = None,
         model: str | None = None,
         options: Mapping[str, Any] | None = None,
@@ -279,11 +286,13 @@ class Client:
         `prompt`: text that precedes the recording. `hotwords`: words to expect. `audio_track`: a number, from 0, or a
         language. `languages`: those that may be detected. `multilingual=True`: each segment has its own language.
         `webhook_if`: call the webhook only about doubtful transcripts, such as `"coverage<0.98,doubtful"`.
+        `speakers=True`: tell them apart; `num_speakers`: how many there are, if that is known.
         `model`: one of the served ones. `options`: more fields of `POST /jobs`, such as `{"beam_size": 1}`.
         `idempotency_key`: a second submission with the same key gets the job of the first one.
         """
         form = {"language": language, "languages": ",".join(languages) or None, "task": task}
         form |= {"prompt": prompt, "hotwords": hotwords}
+        form |= {"speakers": _flag(speakers), "num_speakers": None if num_speakers is None else str(num_speakers)}
         form |= {"audio_track": None if audio_track is None else str(audio_track)}
         form |= {"webhook_if": webhook_if}
         form |= {"webhook_url": webhook_url, "multilingual": _flag(multilingual), "queue": _flag(queue)}
@@ -305,6 +314,11 @@ class Client:
                 if time.monotonic() + error.retry_after_s > deadline:
                     raise
                 self._sleep(error.retry_after_s)
+
+    def rename_speakers(self, job_id: str, names: Mapping[str, str]) -> JobSnapshot:
+        """Name the speakers of a job by their ids. Two speakers that get the same name stay two."""
+        changes = [{"id": speaker, "name": name} for speaker, name in names.items()]
+        return self._call(_snapshot, "PATCH", f"/jobs/{job_id}/speakers", json={"speakers": changes})
 
     def get(self, job_id: str) -> JobSnapshot:
         return self._call(_snapshot, "GET", f"/jobs/{job_id}")
@@ -364,6 +378,8 @@ class Client:
         task: str | None = None,
         prompt: str | None = None,
         hotwords: str | None = None,
+        speakers: bool | None = None,
+        num_speakers: int | None = None,
         timeout: float | None = None,
     ) -> Transcript:
         """Send a recording and wait for its transcript. Raises `JobFailed`, `JobCancelled` or `WaitTimeout`."""
@@ -376,6 +392,8 @@ class Client:
             task=task,
             prompt=prompt,
             hotwords=hotwords,
+            speakers=speakers,
+            num_speakers=num_speakers,
         )
         return self.wait(job_id, timeout).transcript
 
@@ -531,7 +549,12 @@ def _body(response: httpx2.Response) -> Mapping[str, Any]:
 
 def _snapshot(data: Mapping[str, Any]) -> JobSnapshot:
     segments = tuple(segment_from_dict(one) for one in data.get("segments") or ())
-    return JobSnapshot(**_known(JobSnapshot, {**data, "segments": segments}))
+    speakers = None if data.get("speakers") is None else tuple(map(_speaker, data["speakers"]))
+    return JobSnapshot(**_known(JobSnapshot, {**data, "segments": segments, "speakers": speakers}))
+
+
+def _speaker(data: Mapping[str, Any]) -> Speaker:
+    return Speaker(id=data["id"], name=data["name"], seconds=data["seconds"])
 
 
 def _versions(data: Mapping[str, Any]) -> list[Version]:

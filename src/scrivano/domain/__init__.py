@@ -13,6 +13,7 @@ Modules, each may import only those below it:
     coverage    which speech has words, and which has none
     transcript  words, segments, transcripts
     folding     text as it is searched
+    speakers    who speaks in a recording, and when
     languages   the languages that Whisper knows
     errors      every exception of the server
     file_endings  the endings of recordings
@@ -30,5 +31,6 @@ __all__ = [
     "languages",
     "quality",
     "recording",
+    "speakers",
     "transcript",
 ]

@@ -28,6 +28,7 @@ ScrivanoError
 ├── JobNotRetriable       the job cannot be retried
 ├── VersionNotFound       the job has no version of this number
 ├── VersionOfJob          a version is deleted with its job
+├── NoSpeakers            the job has no speakers
 ├── TranscriptNotReady    the job has no transcript
 ├── SegmentNotFound       the transcript has no segment with this number
 ├── AudioGone             the job's recording is no longer stored
@@ -80,6 +81,7 @@ __all__ = [
     "ModelUnavailable",
     "MultipartError",
     "NoKey",
+    "NoSpeakers",
     "NotAllowed",
     "QueueFull",
     "RecordingRefused",
@@ -298,6 +300,15 @@ class VersionOfJob(ScrivanoError):
 
     def __init__(self, version_id: str, number: int, job_id: str) -> None:
         super().__init__(f"{version_id} is version {number} of job {job_id}, and is deleted with that job")
+
+
+class NoSpeakers(ScrivanoError):
+    code = "no_speakers"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f"job {job_id} has no speakers: they are known when a job that was submitted with speakers=true is done"
+        )
 
 
 class TranscriptNotReady(ScrivanoError):

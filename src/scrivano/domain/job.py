@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import PurePath
 from typing import Any
+
+from scrivano.domain.speakers import Speaker, Turn
+from scrivano.domain.transcript import Segment, Transcript
 
 
 class JobStatus(StrEnum):
@@ -60,6 +64,8 @@ class JobOptions:
     - `languages`: ISO 639-1 codes that the detected language is chosen from
     - `multilingual`: the language is detected for each chunk
     - `audio_track`: which audio track of the file to transcribe, by its number (from 0) or its language
+    - `speakers`: tell the speakers apart; `num_speakers`: how many there are, else between `min_speakers` and
+      `max_speakers`
     - `purpose`: marks jobs that were not submitted for their transcript, such as a language detection
     """
 
@@ -73,6 +79,10 @@ class JobOptions:
     multilingual: bool | None = None
     purpose: str | None = None
     audio_track: str | None = None
+    speakers: bool | None = None
+    num_speakers: int | None = None
+    min_speakers: int | None = None
+    max_speakers: int | None = None
 
     @property
     def detects_language(self) -> bool:
@@ -99,8 +109,9 @@ class Job:
     of the API key that submitted the job; None: it was submitted without a key. `traceparent`: the span that submitted
     the job (W3C Trace Context).
     `audio` and `warnings`: an `AudioTrack` and `RecordingWarning`s as JSON values; None until the recording was read.
-    `quality`: how far the transcript can be trusted (`domain.quality`); None until there is one.
-    `decoded_by`: the model that made the transcript; None until then.
+    `quality`: how far the transcript can be trusted (`domain.quality`); None until there is one. `speakers`: `Speaker`s
+    as JSON values; None: they were not asked for, or are not known. `decoded_by`: the model that made the transcript;
+    None until then.
 
     `version_of`: this is a version of that job, whose recording it shares: made by another model or with
     other options. `version`: the number of this version; of a job, of the version that it shows. None: it has only one.
@@ -126,6 +137,7 @@ class Job:
     audio: Mapping[str, Any] | None = None
     warnings: Sequence[Mapping[str, Any]] | None = None
     quality: Mapping[str, Any] | None = None
+    speakers: Sequence[Mapping[str, Any]] | None = None
     decoded_by: str | None = None
     version: int | None = None
     version_of: str | None = None
@@ -134,6 +146,19 @@ class Job:
     def recording_id(self) -> str:
         """The id under which its recording is stored."""
         return self.version_of or self.id
+
+    def transcript(self, segments: Sequence[Segment], turns: Sequence[Turn] = ()) -> Transcript:
+        """Its transcript, from what the store has of it."""
+        return Transcript(
+            language=self.language,
+            duration=self.duration_secs or 0.0,
+            segments=tuple(segments),
+            task=self.task.value,
+            speakers=tuple(Speaker(**speaker) for speaker in self.speakers or ()),
+            turns=tuple(turns),
+            quality=self.quality,
+            recording=PurePath(self.filename or self.id).stem,
+        )
 
     @property
     def decoding(self) -> JobOptions:

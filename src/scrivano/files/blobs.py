@@ -21,7 +21,8 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 
 
 class Blobs:
-    """`uploads/<id>` and `prepared/<id>.<attempt>.pcm` under `root`; creates both folders, for this user only.
+    """`uploads/<id>`, `prepared/<id>.<attempt>.pcm` and `.voices` under `root`; creates both folders, for this user
+    only.
 
     `disk_space` limits how much may be written; None: no limit. `fsync` and `rename` are arguments so that tests can
     check their order.
@@ -84,12 +85,18 @@ class Blobs:
         attempt that still runs cannot damage it."""
         return self._prepared / f"{_checked(job_id)}.{attempt}.pcm"
 
+    def voices_path(self, job_id: str, attempt: int) -> Path:
+        """The path of a file in which the voices of a job's chunks go to the speakers child."""
+        return self.prepared_path(job_id, attempt).with_suffix(".voices")
+
     def delete_prepared(self, job_id: str, attempts: int | None = None) -> None:
-        """Delete the prepared audio of every attempt. `attempts`: their number, if known; then no folder is listed."""
+        """Delete the prepared audio, and voices, of every attempt. `attempts`: their number, if known; then no folder
+        is listed."""
         if attempts is None:
-            paths = list(self._prepared.glob(f"{_checked(job_id)}.*.pcm"))
+            paths = list(self._prepared.glob(f"{_checked(job_id)}.*.*"))
         else:
-            paths = [self.prepared_path(job_id, attempt) for attempt in range(1, attempts + 1)]
+            audio = [self.prepared_path(job_id, attempt) for attempt in range(1, attempts + 1)]
+            paths = audio + [path.with_suffix(".voices") for path in audio]
         for path in paths:
             path.unlink(missing_ok=True)
 

@@ -1,6 +1,6 @@
 """From a stored job to a published transcript.
 
-May import: domain, engines, files, processes, store, telemetry, text.
+May import: domain, engines, files, processes, speakers, store, telemetry, text.
 
 Modules, each may import only those below it:
 
@@ -8,9 +8,11 @@ Modules, each may import only those below it:
     job_runs         the running jobs: feeds each machine, carries out its commands
     job_run          one attempt at a job as a machine: messages in, commands out (pure)
     chunk_run        one chunk of a running job, and its stored result (pure)
+    speaker_run      the speakers of one job (pure)
     engine_pool      which models are loaded on which devices
     engine_process   one engine child and its batches
     media_process    children that prepare recordings, and their time limits
+    voice_process    the child that finds voices and speakers, and what waits for it
     job_queue        jobs that wait (pure)
     scheduler        which chunks form the next batch (pure)
     ageing           which priority class has the turn (pure)

@@ -18,6 +18,7 @@ from scrivano.domain.chunk import SAMPLE_RATE, Chunk, Piece
 from scrivano.domain.decoding import ChunkResult, DecodingOptions
 from scrivano.domain.job import Job, JobOptions
 from scrivano.domain.recording import AudioTrack, RecordingWarning, Waveform
+from scrivano.domain.speakers import Diarization, SpeakerCount
 from scrivano.domain.transcript import Segment
 from scrivano.processes.messages import (
     ChunkCut,
@@ -32,6 +33,8 @@ from scrivano.processes.messages import (
 from scrivano.running.chunk_run import ChunkRun, ResultCodec, StoredResult
 from scrivano.running.language import Choice, JobLanguage
 from scrivano.running.scheduler import WorkItem
+from scrivano.running.speaker_run import SpeakerCommand, SpeakerRun, SpeakersFound, VoicesFound, VoicesLost
+from scrivano.speakers.words import with_speakers
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.jobs import Decoded
 from scrivano.text.assembly import chunk_text, join_chunks, judged, quality, segment_json, spoken_most
@@ -55,6 +58,7 @@ __all__ = [
     "StoreChunk",
     "StorePlan",
     "decoding_options",
+    "speaker_count",
 ]
 
 # At most two progress events a second and job.
@@ -69,6 +73,9 @@ MEDIA_TRIES = 5
 # If an engine crashes (not killed from outside), each chunk of its batch is decoded again, alone. If that crashes an
 # engine, too, the job of the chunk fails.
 CRASHES_ALLOWED = 1
+
+# Characters of a warning.
+LONGEST_MESSAGE = 500
 
 # SIGKILL and SIGTERM come from outside (an operator, the kernel's memory killer): they rarely mean the chunk.
 KILLS_ALLOWED = 5
@@ -135,6 +142,9 @@ Message = (
     | ChunkDecoded
     | ChunkRefused
     | ChunkLost
+    | VoicesFound
+    | SpeakersFound
+    | VoicesLost
 )
 
 
@@ -185,12 +195,17 @@ class CountCrash:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """The job is done. `segments` are its transcript, `quality` says how far to trust it (`domain.quality`)."""
+    """The job is done. `segments` are its transcript, `quality` says how far to trust it (`domain.quality`).
+
+    `speakers` None: they were not asked for, or not found. `warnings` are added to those about the recording.
+    """
 
     segments: Sequence[Segment]
     language: str | None
     duration_s: float
     quality: Mapping[str, Any]
+    speakers: Diarization | None = None
+    warnings: Sequence[RecordingWarning] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +216,18 @@ class Fail:
     message: str
 
 
-Command = StartPreparing | Enqueue | AllEnqueued | StoreChunk | StorePlan | CountCrash | Decoded | Publish | Fail
+Command = (
+    StartPreparing
+    | Enqueue
+    | AllEnqueued
+    | StoreChunk
+    | StorePlan
+    | CountCrash
+    | Decoded
+    | SpeakerCommand
+    | Publish
+    | Fail
+)
 
 
 class JobRun:
@@ -218,8 +244,13 @@ class JobRun:
         defaults: DecodingOptions,
         codec: ResultCodec,
         now_s: float,
+        *,
+        speakers: bool = False,
     ) -> None:
-        """`stored`: what earlier attempts left, in order. `now_s` is monotonic, here and in `step`."""
+        """`stored`: what earlier attempts left, in order. `now_s` is monotonic, here and in `step`.
+
+        `speakers`: whether to tell them apart if the job does not say it.
+        """
         self.job = job
         self.model = model
         self.priority = job.priority
@@ -228,6 +259,7 @@ class JobRun:
         self.resumed = bool(stored)
         self._codec = codec
         self._chunks: dict[int, ChunkRun] = {}
+        self._speakers = SpeakerRun(speaker_count(job.decoding, speakers))
         # None: more chunks may come.
         self.chunks_total: int | None = None
         # Seconds as the container claims, later as decoded.
@@ -289,6 +321,8 @@ class JobRun:
                 return [Enqueue([self._item(index, alone=True)], first=True)]
             case ChunkLost():
                 return self._lost(message)
+            case VoicesFound() | SpeakersFound() | VoicesLost():
+                return [*self._speakers.step(message), *self._end()]
 
     def request(self, index: int, path: str) -> ChunkRequest:
         """What to ask an engine for, at the moment when the chunk goes to it. `path`: the prepared audio."""
@@ -307,6 +341,7 @@ class JobRun:
         """Take in what earlier attempts decoded. Up to the first chunk that they lacked, its text is in the log."""
         for row in stored:
             run = self._chunks[row.chunk.index] = ChunkRun(row.chunk, row.crashes)
+            self._speakers.recall(row.chunk.index, row.voices)
             if row.result is None:
                 continue
             with suppress(ValueError):  # another version stored it in a form of its own: the chunk is decoded again
@@ -331,12 +366,13 @@ class JobRun:
         self._cut_s += chunk.seconds
         self._waiting.add(chunk.index)
         self._finish_chunks()
-        return commands + self._enqueue_known(first=False)
+        return [*commands, *self._speakers.cut(chunk), *self._enqueue_known(first=False)]
 
     def _forget_from(self, index: int) -> None:
         """From this chunk on the audio is cut differently than in earlier attempts: what they decoded is void."""
         self._chunks = {known: run for known, run in self._chunks.items() if known < index}
         self._languages.forget_from(index, self._language)
+        self._speakers.forget_from(index)
 
     def _complete_plan(self, plan: Prepared) -> list[Command]:
         samples = round(min(plan.duration, GUESSED_FROM_S) * SAMPLE_RATE)
@@ -348,7 +384,8 @@ class JobRun:
         self.chunks_total, self._duration = plan.chunks, plan.duration
         self._chunks = {index: run for index, run in self._chunks.items() if index < plan.chunks}
         commands: list[Command] = [
-            StorePlan(plan.chunks, plan.duration, self._described.audio, self._described.warnings, self._waveform)
+            StorePlan(plan.chunks, plan.duration, self._described.audio, self._described.warnings, self._waveform),
+            *self._speakers.complete(plan.duration),
         ]
         self._languages.complete(plan.chunks)
         return commands + self._proceed(self._record(None, None, None))
@@ -374,7 +411,8 @@ class JobRun:
             self._language = choice.language
         segments = self._tell()
         # The last result need not be stored: the transcript is published in the same transaction.
-        result = self._codec.encode(stored) if stored is not None and not self._complete else None
+        ends = self._complete and self._speakers.ready
+        result = self._codec.encode(stored) if stored is not None and not ends else None
         return Decoded(
             job_id=self.job.id,
             attempt=self.job.attempt,
@@ -390,13 +428,19 @@ class JobRun:
         commands: list[Command] = []
         if record.index is not None or record.language or record.segments:
             commands.append(record)
-        commands += self._enqueue_known(first=True)
-        if self._complete:
-            texts = [(run.chunk, run.text) for run in self._chunks.values() if run.text is not None]
-            segments = join_chunks([text.segments for _, text in texts], self._duration or 0.0)
-            language = spoken_most(segments) or self._language
-            commands.append(Publish(segments, language, self._duration or 0.0, quality(segments, texts)))
-        return commands
+        return [*commands, *self._enqueue_known(first=True), *self._end()]
+
+    def _end(self) -> list[Command]:
+        """Publish, if nothing is missing any more."""
+        if not (self._complete and self._speakers.ready):
+            return []
+        texts = [(run.chunk, run.text) for run in self._chunks.values() if run.text is not None]
+        segments = join_chunks([text.segments for _, text in texts], self._duration or 0.0)
+        language, found, failure = spoken_most(segments) or self._language, self._speakers.found, self._speakers.failure
+        if found is not None:
+            segments = with_speakers(segments, found.turns)
+        warnings = () if failure is None else (_no_speakers(failure),)
+        return [Publish(segments, language, self._duration or 0.0, quality(segments, texts), found, warnings)]
 
     def _enqueue_known(self, *, first: bool) -> list[Command]:
         """Enqueue the chunks that waited for a language and may be decoded now.
@@ -482,6 +526,18 @@ class JobRun:
             return 0.0
         last = self._chunks[self._cut - 1] if self._cut else None
         return max(0.0, self._duration - (last.chunk.end if last else 0.0))
+
+
+def speaker_count(options: JobOptions, default: bool) -> SpeakerCount | None:
+    """None: the job wants no speakers."""
+    if options.detects_language or not (default if options.speakers is None else options.speakers):
+        return None
+    return SpeakerCount(exactly=options.num_speakers, least=options.min_speakers or 1, most=options.max_speakers)
+
+
+def _no_speakers(failure: str) -> RecordingWarning:
+    message = f"the speakers could not be told apart ({failure}); the transcript is complete without them"
+    return RecordingWarning(code="no_speakers", message=message[:LONGEST_MESSAGE])
 
 
 def decoding_options(defaults: DecodingOptions, options: JobOptions) -> DecodingOptions:

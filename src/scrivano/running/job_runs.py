@@ -18,14 +18,18 @@ from scrivano.domain.errors import JobNotFound, ScrivanoError, StorageFull
 from scrivano.domain.job import Job, JobStatus, Priority
 from scrivano.domain.transcript import Segment
 from scrivano.files.blobs import Blobs
+from scrivano.processes import voice_messages
 from scrivano.processes.child import Child, Exited
 from scrivano.processes.messages import MediaMessage, PreparationFailed, Prepared, Preparing
-from scrivano.running import job_run
+from scrivano.running import job_run, speaker_run
 from scrivano.running.chunk_run import ResultCodec
 from scrivano.running.engine_pool import BatchLost, BatchOutcome, BatchRefused, BatchResults, EnginePool
 from scrivano.running.job_queue import JobQueue
 from scrivano.running.job_run import Command, Fail, JobRun, Publish, StoreChunk, StorePlan
 from scrivano.running.media_process import MediaPool, MediaProcess
+from scrivano.running.speaker_run import StoreVoices
+from scrivano.running.voice_process import VoiceOutcome, VoicePool, VoiceTask
+from scrivano.speakers.spool import write_spool
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.jobs import Decoded, JobStore
 from scrivano.telemetry.events import Emit, JobTranscribed, MediaProcessLost, StageEnded
@@ -48,15 +52,16 @@ FULL_DISK_TRIES = 4
 class JobRunOptions:
     """`decoding`: the options of the server. `jobs_open`: how many jobs of a model may run at once, not counting less
     urgent ones. `keep_audio`: done and cancelled jobs keep their upload, unless they say otherwise. `put_off_s`: what
-    met a full disk starts again after this time."""
+    met a full disk starts again after this time. `speakers`: of jobs that do not say whether they want any."""
 
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
     jobs_open: int = 16
     keep_audio: bool = False
     put_off_s: float = 5.0
+    speakers: bool = False
 
 
-Write = StoreChunk | StorePlan | job_run.CountCrash | Decoded | Publish | Fail
+Write = StoreChunk | StorePlan | StoreVoices | job_run.CountCrash | Decoded | Publish | Fail
 
 
 class JobRuns:
@@ -68,6 +73,7 @@ class JobRuns:
         blobs: Blobs,
         pool: EnginePool,
         media: MediaPool,
+        voices: VoicePool,
         queue: JobQueue,
         options: JobRunOptions,
         emit: Emit,
@@ -76,6 +82,7 @@ class JobRuns:
         self._blobs = blobs
         self._pool = pool
         self._media = media
+        self._voices = voices
         self._queue = queue
         self._options = options
         self._emit = emit
@@ -109,7 +116,8 @@ class JobRuns:
     def start(self, job: Job, model: str) -> None:
         """Run a job that was claimed, with this model."""
         stored = self._store.chunks(job.id) if job.attempt > 1 else []
-        run = JobRun(job, model, stored, self._options.decoding, self._codec, time.monotonic())
+        options = self._options
+        run = JobRun(job, model, stored, options.decoding, self._codec, time.monotonic(), speakers=options.speakers)
         self._runs[job.id] = run
         self._pool.open_job(job.id, job.attempt)
         logger.info("job running", extra=_about(run))
@@ -119,6 +127,7 @@ class JobRuns:
         """Drop a job: its child, its chunks, its files. Unknown ids are fine. `status`: that of the job, if known."""
         run = self._runs.pop(job_id, None)
         self._pool.remove_job(job_id)
+        self._voices.remove_job(job_id)
         if (process := self._preparing.pop(job_id, None)) is not None:
             self._media.stop(process)
         if keep_files:
@@ -198,6 +207,12 @@ class JobRuns:
                     lost = job_run.ChunkLost(item.index, message, alone=len(items) == 1, killed=killed)
                     self._step(self._runs[item.job_id], lost)
 
+    def voices_returned(self, outcome: VoiceOutcome) -> None:
+        """What became of a request about voices; those of jobs and attempts that were dropped are ignored."""
+        task, run = outcome.task, self._runs.get(outcome.task.job_id)
+        if run is not None and run.job.attempt == task.attempt:
+            self._step(run, _voice_message(outcome))
+
     def decode(self) -> None:
         """Give every engine that waits its next batch."""
         while (batch := self._pool.next_batch()) is not None:
@@ -223,6 +238,8 @@ class JobRuns:
                         self._pool.add(run.model, items, first=first)
                     case job_run.AllEnqueued():
                         self._pool.all_added(run.model, run.job.id)
+                    case speaker_run.FindVoices() | speaker_run.NameSpeakers():
+                        self._ask_for_voices(run, command)
                     case _:
                         self._writes.append((run, command))
         except Exception as error:
@@ -235,6 +252,38 @@ class JobRuns:
             return
         target = self._blobs.prepared_path(job.id, job.attempt)
         self._preparing[job.id] = self._media.start(job, source, target)
+
+    def _ask_for_voices(self, run: JobRun, command: speaker_run.FindVoices | speaker_run.NameSpeakers) -> None:
+        job_id, attempt = run.job.id, run.job.attempt
+        request: voice_messages.VoiceRequest
+        if isinstance(command, speaker_run.FindVoices):
+            path, index = self._blobs.prepared_path(job_id, attempt), command.index
+            request = voice_messages.FindVoices(id=0, path=str(path), start=command.start, end=command.end)
+        else:
+            path, index, count = self._blobs.voices_path(job_id, attempt), None, command.count
+            try:
+                write_spool(path, command.voices)
+            except OSError as error:
+                self._step(run, speaker_run.VoicesLost(None, f"their voices could not be written: {error}", False))
+                return
+            request = voice_messages.NameSpeakers(
+                id=0,
+                path=str(path),
+                exactly=count.exactly,
+                least=count.least,
+                most=count.most,
+                known=self._known_speakers(run.job),
+            )
+        self._voices.add(VoiceTask(job_id=job_id, attempt=attempt, priority=run.priority, index=index, request=request))
+
+    def _known_speakers(self, job: Job) -> tuple[voice_messages.KnownVoice, ...]:
+        """The speakers of the job that this is a version of keep their ids and names."""
+        if job.version_of is None:
+            return ()
+        return tuple(
+            voice_messages.KnownVoice(id=speaker.id, name=speaker.name, centre=centre)
+            for speaker, centre in self._store.known_speakers(job.version_of)
+        )
 
     # Writes ----------------------------------------------------------------------------------------------------
 
@@ -286,6 +335,8 @@ class JobRuns:
                             warnings=[asdict(warning) for warning in warnings],
                             waveform=waveform,
                         )
+                    case StoreVoices(index, voices):
+                        accepted = self._store.store_voices(job_id, attempt, index, voices)
                     case job_run.CountCrash(index):
                         self._store.count_crashes([(job_id, attempt, index)])
                         continue
@@ -320,6 +371,8 @@ class JobRuns:
             decoded_by=run.model,
             quality=end.quality,
             text=" ".join(segment.text for segment in end.segments),
+            speakers=end.speakers,
+            warnings=[asdict(warning) for warning in end.warnings],
         )
 
     def _ended(self, run: JobRun, end: Publish | Fail, assembled_from: float) -> None:
@@ -401,6 +454,18 @@ class JobRuns:
 
 def _runs_of(writes: Sequence[tuple[JobRun, Write]]) -> list[JobRun]:
     return list({run.job.id: run for run, _ in writes}.values())
+
+
+def _voice_message(outcome: VoiceOutcome) -> job_run.Message:
+    task = outcome.task
+    match outcome.answer, task.request:
+        case voice_messages.VoicesFound(voices=voices), voice_messages.FindVoices(start=start, end=end):
+            return speaker_run.VoicesFound(task.index or 0, start, end, voices)
+        case voice_messages.SpeakersNamed(speakers=speakers, turns=turns), voice_messages.NameSpeakers():
+            return speaker_run.SpeakersFound(speakers, turns)
+        case voice_messages.VoicesFailed(message=message), _:
+            return speaker_run.VoicesLost(task.index, message, outcome.killed)
+    return speaker_run.VoicesLost(task.index, "the answer does not belong to the request", False)
 
 
 def _about(run: JobRun) -> dict[str, Any]:

@@ -24,10 +24,12 @@ from scrivano.engines.gpu_memory import MemoryReader
 from scrivano.files.blobs import Blobs
 from scrivano.processes.child import Exited, Received
 from scrivano.processes.messages import EngineMessage, MediaMessage
+from scrivano.processes.voice_messages import VoiceMessage
 from scrivano.running.engine_pool import EnginePool, ModelStatus, PoolOptions, PublishModelEvent
 from scrivano.running.job_queue import JobQueue
 from scrivano.running.job_runs import LEASE_S, JobRunOptions, JobRuns
 from scrivano.running.media_process import MediaLimits, MediaPool
+from scrivano.running.voice_process import VoicePool
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.jobs import JobStore
 from scrivano.telemetry.events import Emit, JobStarted, ignore
@@ -54,6 +56,7 @@ class RunnerOptions:
     """
 
     media_command: Sequence[str]
+    speakers_command: Sequence[str]
     pool: PoolOptions
     jobs: JobRunOptions = field(default_factory=JobRunOptions)
     media: MediaLimits = field(default_factory=MediaLimits)
@@ -101,7 +104,8 @@ class Runner:
         self._media = MediaPool(options.media_command, options.media, self._from_media)
         self._pool = EnginePool(options.pool, memory, publish, now, self._from_engine, emit)
         self._queue = JobQueue(self._models)
-        self._jobs = JobRuns(store, blobs, self._pool, self._media, self._queue, options.jobs, emit)
+        self._voices = VoicePool(options.speakers_command, self._from_voices)
+        self._jobs = JobRuns(store, blobs, self._pool, self._media, self._voices, self._queue, options.jobs, emit)
 
     # For other threads -----------------------------------------------------------------------------------------
 
@@ -191,6 +195,9 @@ class Runner:
     def _from_engine(self, news: Received[EngineMessage] | Exited[EngineMessage]) -> None:
         self._post(partial(self._engine_sent, news))
 
+    def _from_voices(self, news: Received[VoiceMessage] | Exited[VoiceMessage]) -> None:
+        self._post(partial(self._voices_sent, news))
+
     def _run(self) -> None:
         try:
             while not (self._stopping and self._drained):
@@ -208,6 +215,7 @@ class Runner:
             self._pool.stop()
             self._jobs.abandon()
             self._media.close()
+            self._voices.close()
 
     def _turn_unless_full(self) -> None:
         """A full disk stops the work, not the runner: what could not be stored is decoded again later."""
@@ -247,11 +255,17 @@ class Runner:
             self._media.warm()
         else:
             self._media.cool()
+        if (outcome := self._voices.tick()) is not None:
+            self._jobs.voices_returned(outcome)
         self._jobs.renew_leases()
 
     def _engine_sent(self, news: Received[EngineMessage] | Exited[EngineMessage]) -> None:
         if (outcome := self._pool.received(news)) is not None:
             self._jobs.engine_returned(outcome)
+
+    def _voices_sent(self, news: Received[VoiceMessage] | Exited[VoiceMessage]) -> None:
+        if (outcome := self._voices.received(news)) is not None:
+            self._jobs.voices_returned(outcome)
 
     def _check_deadlines(self) -> None:
         now = time.monotonic()
@@ -260,6 +274,7 @@ class Runner:
             logger.warning("this process did not run for %.0f s: all deadlines are that much later", away_s)
             self._pool.postpone(away_s)
             self._jobs.postpone(away_s)
+            self._voices.postpone(away_s)
         for lost in self._pool.kill_hung():
             self._jobs.engine_returned(lost)
         self._jobs.fail_late_media(now)

@@ -75,6 +75,7 @@ class ChildCommands:
 
     media: Sequence[str] = (sys.executable, "-m", "scrivano.media.child")
     engine: Sequence[str] = (sys.executable, "-m", "scrivano.engines.worker")
+    speakers: Sequence[str] = (sys.executable, "-m", "scrivano.speakers.child")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +161,14 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
 
     device, models = choose_device(settings, memory), served_models(settings, memory)
     commands = options.commands
-    run_options = runner_options(settings, device, models, media_command=commands.media, engine_command=commands.engine)
+    run_options = runner_options(
+        settings,
+        device,
+        models,
+        media_command=commands.media,
+        engine_command=commands.engine,
+        speakers_command=commands.speakers,
+    )
     runner = Runner(
         data.jobs, data.blobs, memory, announce, _now, run_options, emit, on_broken=options.on_runner_failed
     )

@@ -101,11 +101,13 @@ def runner_options(
     *,
     media_command: Sequence[str],
     engine_command: Sequence[str],
+    speakers_command: Sequence[str],
 ) -> RunnerOptions:
     """`models`: as `model_names` returns them; WHISPER_MODEL_PATH belongs to the first."""
     paths = dict.fromkeys(models[:1], settings.whisper_model_path)
     return RunnerOptions(
         media_command=media_command,
+        speakers_command=speakers_command,
         pool=PoolOptions(
             engine_command=engine_command,
             models=[_model_spec(settings, device, name, paths.get(name)) for name in models],
@@ -128,6 +130,7 @@ def runner_options(
             # Two batches' worth, so that one can be filled while the other is decoded, even if each job has one chunk.
             jobs_open=max(4, 2 * device.batch_size),
             keep_audio=settings.keep_audio,
+            speakers=settings.speakers,
         ),
         media=MediaLimits(
             max_audio_s=settings.max_audio_secs,

@@ -310,6 +310,7 @@ class Settings(BaseModel):
         description="Secrets that sign webhooks (Standard Webhooks); two while receivers change to a new one. Unset: no"
         " signatures.",
     )
+    speakers: bool = Field(False, description="Tell the speakers apart in jobs that do not say `speakers`.")
     keep_audio: bool = Field(
         False,
         description="Keep the recordings of done and cancelled jobs that do not say so themselves (`keep_audio`). Those"

@@ -9,6 +9,7 @@ Modules, each may import only those below it:
     jobs         jobs, chunks, results, events; attempts and their fence
     versions     a job's recording transcribed again
     chunk_rows   the rows of a job's chunks
+    diarizations the speakers of jobs
     uploads      resumable uploads
     outbox       webhook deliveries
     event_log    events of jobs, numbered

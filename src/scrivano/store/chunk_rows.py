@@ -13,11 +13,20 @@ from sqlalchemy import Connection, and_, bindparam, delete, insert, select, upda
 from scrivano.domain.chunk import Chunk, Piece
 from scrivano.store.tables import chunks
 
-__all__ = ["StoredChunk", "common_start", "count_crash", "drop_from", "read", "replace_from", "set_result"]
+__all__ = [
+    "StoredChunk",
+    "common_start",
+    "count_crash",
+    "drop_from",
+    "read",
+    "replace_from",
+    "set_result",
+    "set_voices",
+]
 
 # Built once, because building a statement takes longer than SQLite takes to run it, and these run for every chunk.
 _CHUNKS = (
-    select(chunks.c.idx, chunks.c.pieces, chunks.c.result, chunks.c.crashes)
+    select(chunks.c.idx, chunks.c.pieces, chunks.c.result, chunks.c.crashes, chunks.c.voices)
     .where(chunks.c.job_id == bindparam("_job_id"))
     .order_by(chunks.c.idx)
 )
@@ -30,14 +39,24 @@ _SET_RESULT = (
     .values(result=bindparam("_result"))
 )
 
+_SET_VOICES = (
+    update(chunks)
+    .where(chunks.c.job_id == bindparam("_job_id"), chunks.c.idx == bindparam("_idx"))
+    .values(voices=bindparam("_voices"))
+)
+
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """A chunk as stored: `result` is None until decoded, `crashes` counts the engines that died while decoding it."""
+    """A chunk as stored: `result` is None until decoded, `crashes` counts the engines that died while decoding it.
+
+    `voices`: those in it, None until they were found.
+    """
 
     chunk: Chunk
     result: bytes | None
     crashes: int
+    voices: bytes | None = None
 
 
 def read(db: Connection, job_id: str, indices: Sequence[int] | None = None) -> list[StoredChunk]:
@@ -47,8 +66,8 @@ def read(db: Connection, job_id: str, indices: Sequence[int] | None = None) -> l
     else:
         rows = db.execute(_SOME_CHUNKS, {"_job_id": job_id, "_indices": indices})
     return [
-        StoredChunk(Chunk(index, tuple(Piece(*piece) for piece in pieces)), result, crashes)
-        for index, pieces, result, crashes in rows
+        StoredChunk(Chunk(index, tuple(Piece(*piece) for piece in pieces)), result, crashes, voices)
+        for index, pieces, result, crashes, voices in rows
     ]
 
 
@@ -84,6 +103,11 @@ def drop_from(db: Connection, job_id: str, first: int) -> None:
 def set_result(db: Connection, job_id: str, index: int, result: bytes) -> bool:
     """False: the plan no longer has this chunk."""
     return bool(db.execute(_SET_RESULT, {"_job_id": job_id, "_idx": index, "_result": result}).rowcount)
+
+
+def set_voices(db: Connection, job_id: str, index: int, voices: bytes) -> bool:
+    """False: the plan no longer has this chunk."""
+    return bool(db.execute(_SET_VOICES, {"_job_id": job_id, "_idx": index, "_voices": voices}).rowcount)
 
 
 def count_crash(db: Connection, job_id: str, index: int) -> int:

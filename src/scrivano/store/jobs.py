@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -46,13 +46,15 @@ from scrivano.domain.errors import (
     JobNotRetriable,
     JobTerminal,
     JobUnfinished,
+    NoSpeakers,
     SegmentNotFound,
     TranscriptNotReady,
 )
 from scrivano.domain.job import NEXT_STATUSES, Job, JobStatus, Priority
 from scrivano.domain.job_event import JobEvent
 from scrivano.domain.recording import Waveform
-from scrivano.store import chunk_rows, idempotency, quotas, search, uploads, versions
+from scrivano.domain.speakers import Diarization, Speaker, Turn
+from scrivano.store import chunk_rows, diarizations, idempotency, quotas, search, uploads, versions
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.database import Database
 from scrivano.store.event_log import EventLog, last_seqs
@@ -361,6 +363,51 @@ class JobStore:
             row = db.execute(query).one_or_none()
         return None if row is None else Waveform(*row)
 
+    def store_voices(self, job_id: str, attempt: int, index: int, voices: bytes) -> bool:
+        """Store the voices that were found in a chunk."""
+        with self._database.write() as db:
+            return _held(db, job_id, attempt) is not None and chunk_rows.set_voices(db, job_id, index, voices)
+
+    def turns(self, job_id: str) -> tuple[Turn, ...]:
+        """Who speaks when, ordered by time; empty unless the job is done and has speakers."""
+        with self._database.read() as db:
+            return diarizations.read_turns(db, job_id)
+
+    def known_speakers(self, job_id: str) -> list[tuple[Speaker, bytes]]:
+        """The speakers of a job that is done, each with the voice; none if there is no such job."""
+        with self._database.read() as db:
+            centres = diarizations.read_centres(db, job_id)
+            row = db.execute(_GET_JOB, {"_job_id": job_id}).one_or_none() if centres else None
+        speakers = [Speaker(**one) for one in (row.speakers if row is not None else None) or ()]
+        return [(speaker, centres[speaker.id]) for speaker in speakers if speaker.id in centres]
+
+    def change_speakers(
+        self, job_id: str, *, names: Mapping[str, str | None], merge: Mapping[str, str], owner: str | None = None
+    ) -> Job:
+        """Merge speakers (one into another, by id), then name them; None and blank: the first name again.
+
+        Raises `JobNotFound`, `NoSpeakers`, and `BadRequest` for an id that the job does not have.
+        """
+        with self._database.write() as db:
+            job = _job(db, job_id, owner)
+            if not job.speakers:
+                raise NoSpeakers(job_id)
+            known = diarizations.read(db, job_id, job.speakers)
+            changed = known.merged(merge).renamed(names)
+            same = versions.with_same_transcript(db, job)
+            if merge:
+                segments = db.scalar(select(results.c.segments).where(results.c.job_id == job_id)) or b"[]"
+                merged = diarizations.merge_in(segments, known.targets(merge))
+                db.execute(update(results).where(results.c.job_id.in_(same)).values(segments=merged))
+                for one in same:
+                    diarizations.add(db, one, changed)
+            speakers = [asdict(speaker) for speaker in changed.speakers]
+            db.execute(update(jobs).where(jobs.c.id.in_(same)).values(speakers=speakers))
+            changed_job = _job(db, job_id)
+        for one in same:
+            self._changed(one)
+        return changed_job
+
     def chunks(self, job_id: str) -> list[StoredChunk]:
         """The chunks of the job, in order; none after its end."""
         with self._database.read() as db:
@@ -409,21 +456,29 @@ class JobStore:
         decoded_by: str | None = None,
         quality: Mapping[str, Any] | None = None,
         text: str = "",
+        speakers: Diarization | None = None,
+        warnings: Sequence[Mapping[str, Any]] = (),
     ) -> bool:
         """Store the transcript, the status, the final event and the webhook delivery, in one transaction.
 
         `segments_json`: the JSON array that is served from now on; `text`: its text, to be searched. `quality`: see
-        `Job`. `language` None keeps the known one. A version becomes what its job shows, unless that shows a newer
-        version.
+        `Job`. `language` None keeps the known one. `warnings` are added to those that the job has. A version becomes
+        what its job shows, unless that shows a newer version.
         """
         values: dict[str, object] = {"status": JobStatus.DONE, "progress": 100, "duration_secs": duration_secs}
         values |= {"decoded_by": decoded_by, "quality": quality}
         if language is not None:
             values["language"] = language
         with self._database.write() as db:
+            if speakers is not None:
+                values["speakers"] = [asdict(speaker) for speaker in speakers.speakers]
+            if warnings:
+                values["warnings"] = [*(_job(db, job_id).warnings or ()), *warnings]
             job = self._finish(db, _RUNNING, {"_job_id": job_id, "_attempt": attempt}, values)
             if job is not None:
                 db.execute(_ADD_RESULT, {"job_id": job_id, "segments": segments_json})
+                if speakers is not None:
+                    diarizations.add(db, job_id, speakers)
                 search.store_text(db, job_id, text)
                 if job.version_of is not None and versions.promote(db, job):
                     search.store_text(db, job.version_of, text)
@@ -487,7 +542,10 @@ class JobStore:
         """
         may = jobs.c.status.in_([status for status in JobStatus if JobStatus.QUEUED in NEXT_STATUSES[status]])
         again = dict.fromkeys(
-            ("error", "error_code", "completed_at", "duration_secs", "chunks_total", "audio", "warnings", "quality")
+            (
+                *("error", "error_code", "completed_at", "duration_secs", "chunks_total", "audio", "warnings"),
+                *("quality", "speakers"),
+            )
         )
         with self._database.write() as db:
             values = {"status": JobStatus.QUEUED, "progress": 0, **again, **(changes or {})}

@@ -13,6 +13,7 @@ __all__ = [
     "Utc",
     "chunks",
     "deliveries",
+    "diarizations",
     "events",
     "jobs",
     "results",
@@ -75,6 +76,7 @@ jobs = sa.Table(
     sa.Column("decoded_by", sa.Text),  # the model that made the transcript; null until the job is done
     sa.Column("version", sa.Integer),  # see `versions`; null: the job was never transcribed again
     sa.Column("version_of", sa.String(64)),  # the job that this row is a version of; null: it is a job
+    sa.Column("speakers", sa.JSON),  # [{id, name, seconds}, ...]; null until they are known
 )
 
 # Not in `jobs`, because SQLite reads through the megabytes of a row to reach columns that a later revision adds.
@@ -112,6 +114,16 @@ chunks = sa.Table(
     sa.Column("audio_secs", sa.Double),
     sa.Column("crashes", sa.Integer),
     sa.Column("result", sa.LargeBinary),  # null until decoded
+    sa.Column("voices", sa.LargeBinary),  # null until found
+)
+
+# Vectors of voices are data about people's bodies: nothing outside of the server ever gets `centres`.
+diarizations = sa.Table(
+    "diarizations",
+    TABLES,
+    sa.Column("job_id", sa.String(64), primary_key=True),
+    sa.Column("turns", sa.JSON),  # [[start, end, speaker], ...], ordered by time
+    sa.Column("centres", sa.JSON),  # {speaker: base64 of the voice's vector}
 )
 
 events = sa.Table(

@@ -31,6 +31,7 @@ from sqlalchemy import (
 
 from scrivano.domain.errors import JobUnfinished, VersionNotFound, VersionOfJob
 from scrivano.domain.job import Job, JobStatus
+from scrivano.store import diarizations
 from scrivano.store.tables import jobs, results
 
 __all__ = [
@@ -56,6 +57,7 @@ _SERVED = (
     "audio",
     "warnings",
     "quality",
+    "speakers",
     "version",
     "decoded_by",
 )
@@ -93,6 +95,7 @@ def add(db: Connection, job: Job, changes: Mapping[str, Any], now: datetime) -> 
             "audio",
             "warnings",
             "quality",
+            "speakers",
             "decoded_by",
         )
     )
@@ -108,6 +111,7 @@ def promote(db: Connection, version: Job) -> bool:
     if newest:
         segments = select(results.c.segments).where(results.c.job_id == version.id).scalar_subquery()
         db.execute(update(results).where(results.c.job_id == version.version_of).values(segments=segments))
+        diarizations.copy(db, version.id, str(version.version_of))
     return newest
 
 
@@ -147,6 +151,7 @@ def _keep_first(db: Connection, job: Job) -> None:
     names = ["job_id", "segments"]
     query = select(literal(first), results.c.segments).where(results.c.job_id == job.id)
     db.execute(insert(results).from_select(names, query))
+    diarizations.copy(db, job.id, first)
     db.execute(update(jobs).where(jobs.c.id == job.id).values(version=1))
 
 

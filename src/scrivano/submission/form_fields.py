@@ -82,12 +82,17 @@ class FormFields:
 
     def beam_size(self) -> int | None:
         """From 1 to `MAX_BEAM_SIZE`; None if the field is missing or blank. Raises `BadParameter`."""
-        text = self.text("beam_size")
+        return self.count("beam_size", MAX_BEAM_SIZE)
+
+    def count(self, name: str, most: int) -> int | None:
+        """A whole number from 1 to `most` (at most 999); None if the field is missing or blank. Raises
+        `BadParameter`."""
+        text = self.text(name)
         if text is None:
             return None
         # `isdigit` alone would let digits of other scripts through, and `int` alone signs and underscores.
-        if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= MAX_BEAM_SIZE):
-            raise BadParameter("beam_size", f"beam_size must be a whole number from 1 to {MAX_BEAM_SIZE}")
+        if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= most):
+            raise BadParameter(name, f"{name} must be a whole number from 1 to {most}")
         return int(text)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from scrivano.domain.errors import BadParameter, BadRequest, ModelNotFound
 from scrivano.domain.job import DETECT_LANGUAGE, JobOptions, Priority, Task
@@ -13,7 +14,10 @@ from scrivano.domain.quality import check_conditions
 from scrivano.submission.form_fields import FormFields, parse_http_url
 from scrivano.submission.model_names import ServedModels
 
-__all__ = ["JobRequest", "language_detection", "parse_job_request"]
+__all__ = ["MAX_SPEAKERS", "JobRequest", "language_detection", "parse_job_request", "parse_speakers"]
+
+# More cannot be told apart.
+MAX_SPEAKERS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,7 @@ def parse_job_request(fields: FormFields, filename: str | None, models: ServedMo
             languages=languages,
             multilingual=_multilingual(fields, language),
             audio_track=fields.text("audio_track"),
+            **parse_speakers(fields),
         ),
         webhook_url=parse_http_url(fields.text("webhook_url"), "webhook_url"),
         webhook_if=_webhook_if(fields.text("webhook_if")),
@@ -80,6 +85,18 @@ def language_detection(filename: str | None) -> JobRequest:
         options=JobOptions(purpose=DETECT_LANGUAGE),
         priority=Priority.INTERACTIVE,
     )
+
+
+def parse_speakers(fields: FormFields) -> dict[str, Any]:
+    """The options about speakers. Who says how many there are wants them. Raises `BadParameter`."""
+    exactly = fields.count("num_speakers", MAX_SPEAKERS)
+    least, most = fields.count("min_speakers", MAX_SPEAKERS), fields.count("max_speakers", MAX_SPEAKERS)
+    if least is not None and most is not None and least > most:
+        raise BadParameter("min_speakers", "min_speakers must not be more than max_speakers")
+    wanted = fields.flag("speakers")
+    if wanted is None and any((exactly, least, most)):
+        wanted = True
+    return {"speakers": wanted, "num_speakers": exactly, "min_speakers": least, "max_speakers": most}
 
 
 def _multilingual(fields: FormFields, language: str | None) -> bool | None:

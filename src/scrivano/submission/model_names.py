@@ -12,7 +12,7 @@ from scrivano.domain.errors import ModelNotFound
 __all__ = ["ALIASES", "ServedModels"]
 
 # OpenAI's models. Many clients have one of these names built in; here each means the default model.
-ALIASES = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "gpt-transcribe")
+ALIASES = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "gpt-transcribe", "gpt-4o-transcribe-diarize")
 
 # OpenAI's dated snapshots (`gpt-4o-mini-transcribe-2025-12-15`), and the like.
 _SNAPSHOT = re.compile(r"-(\d{4}-\d{2}-\d{2}|latest)$")

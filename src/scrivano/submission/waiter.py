@@ -185,13 +185,7 @@ class Waiter:
             code, message = job.error_code or "internal", job.error or "the job failed"
             raise (RecordingRefused if code in REFUSED_CODES else JobFailed)(job.id, code, message)
         segments = json.loads(self.store.get_result(job.id) or b"[]")
-        return Transcript(
-            language=job.language,
-            duration=job.duration_secs or 0.0,
-            segments=tuple(segment_from_dict(segment) for segment in segments),
-            task=job.task.value,
-            quality=job.quality,
-        )
+        return job.transcript([segment_from_dict(segment) for segment in segments], self.store.turns(job.id))
 
 
 def _language(event: JobEvent) -> Language:

@@ -9,7 +9,7 @@ Modules, each may import only those below it:
     cleanup      each stretch of speech once, times in order
     file_time    times in a chunk to times in the file
     corrections  a person's text in place of the model's
-    formats      txt, srt, vtt, tsv, json, verbose_json, lrc
+    formats      txt, srt, vtt, tsv, json, verbose_json, lrc, rttm
     subtitles    readable cues from words with times
     atoms        the parts of a text between which a line may break
     shape        the limits of readable subtitles

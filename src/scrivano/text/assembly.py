@@ -10,7 +10,7 @@ from typing import Any
 from scrivano.domain.chunk import Chunk
 from scrivano.domain.coverage import Span, holes_among, uncovered, words_of
 from scrivano.domain.quality import doubts_about, job_quality, segment_quality
-from scrivano.domain.transcript import Segment, language_of
+from scrivano.domain.transcript import Segment, language_of, speaker_of
 from scrivano.text.cleanup import clean, loops_in
 from scrivano.text.file_time import spans_in_file, to_file_time
 from scrivano.text.inventions import drop_inventions
@@ -91,6 +91,7 @@ def segment_json(index: int, segment: Segment) -> dict[str, Any]:
                 "start": round(word.start, 3),
                 "end": round(word.end, 3),
                 "probability": round(word.probability, 4),
+                **speaker_of(word),
             }
             for word in segment.words
         ],
@@ -101,6 +102,7 @@ def segment_json(index: int, segment: Segment) -> dict[str, Any]:
         "tokens": list(segment.tokens),
         "quality": segment_quality(segment),
         **language_of(segment),
+        **speaker_of(segment),
     }
 
 

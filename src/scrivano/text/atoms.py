@@ -44,7 +44,7 @@ class Rank(IntEnum):
 class Atom:
     """A part of the text without a line break: a word, or a character in scripts without spaces.
 
-    `spaced`: a space precedes it.
+    `spaced`: a space precedes it. `speaker`: who says it, if that is known.
     """
 
     text: str
@@ -52,6 +52,7 @@ class Atom:
     end_ms: int
     spaced: bool
     rank: Rank = Rank.WORD
+    speaker: str | None = None
 
     @property
     def width(self) -> int:
@@ -90,7 +91,13 @@ def _atoms(segment: Segment) -> Iterator[Atom]:
             first = last = at
             while stretches[last].offset + stretches[last].length < end:
                 last += 1
-            yield Atom(piece, stretches[first].at(start), stretches[last].at(end), spaced=start == run.start())
+            yield Atom(
+                piece,
+                stretches[first].at(start),
+                stretches[last].at(end),
+                spaced=start == run.start(),
+                speaker=segment.speaker,
+            )
             start = end
 
 

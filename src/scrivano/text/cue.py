@@ -14,11 +14,15 @@ _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """Text shown from `start_ms` until `end_ms`: one or more lines, none blank, without control characters."""
+    """Text shown from `start_ms` until `end_ms`: one or more lines, none blank, without control characters.
+
+    `speaker`: who says it, if that is known.
+    """
 
     start_ms: int
     end_ms: int
     text: str
+    speaker: str | None = None
 
 
 def spaced(times: Sequence[tuple[int, int]], limit_ms: int | None) -> list[tuple[int, int]]:

@@ -1,19 +1,24 @@
-"""Transcript → txt, srt, vtt, tsv, json, verbose_json, lrc. Pure.
+"""Transcript → txt, srt, vtt, tsv, json, verbose_json, lrc, rttm. Pure.
 
 Times are rounded to whole milliseconds once, when cues are made; after that they are integers. A transcript without
 speech is a valid file in every format. `tsv` and `json` follow openai-whisper's writers, `verbose_json` OpenAI.
+
+Where the speakers are known, every format has their names: `vtt` as voices, `tsv` in a column, JSON in a field, and the
+others in front of what is said.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from scrivano.domain.errors import BadRequest
 from scrivano.domain.languages import LANGUAGES
+from scrivano.domain.speakers import Turn
 from scrivano.domain.transcript import Segment, Transcript, Word, language_of
 from scrivano.text.cue import Cue, milliseconds, printable, spaced
 from scrivano.text.shape import Shape
@@ -46,52 +51,75 @@ def cues(segments: Iterable[Segment], duration: float | None = None) -> list[Cue
     shown = [(segment, text) for segment in segments if (text := _without_blank_lines(segment.text))]
     times = [(milliseconds(segment.start), milliseconds(segment.end)) for segment, _ in shown]
     limit_ms = milliseconds(duration) if duration else None
-    return [Cue(start, end, text) for (start, end), (_, text) in zip(spaced(times, limit_ms), shown, strict=True)]
+    placed = zip(spaced(times, limit_ms), shown, strict=True)
+    return [Cue(start, end, text, segment.speaker) for (start, end), (segment, text) in placed]
 
 
-def _cues(transcript: Transcript, shape: Shape | None) -> Iterable[Cue]:
+def _cues(transcript: Transcript, shape: Shape | None, *, labelled: bool) -> Iterable[Cue]:
+    """`labelled`: what each speaker says begins with their name."""
     if shape is None:
-        return cues(transcript.segments, transcript.duration)
-    return subtitles(transcript.segments, shape, transcript.duration)
+        plain = cues(transcript.segments, transcript.duration)
+        return _labelled(transcript, plain) if labelled else plain
+    name_of = partial(_label, transcript) if labelled else None
+    return subtitles(transcript.segments, shape, transcript.duration, name_of)
+
+
+def _labelled(transcript: Transcript, plain: Iterable[Cue]) -> Iterator[Cue]:
+    speaker: str | None = None
+    for cue in plain:
+        if cue.speaker is not None and cue.speaker != speaker:
+            yield replace(cue, text=f"{_label(transcript, cue.speaker)}: {cue.text}")
+        else:
+            yield cue
+        speaker = cue.speaker
+
+
+def _label(transcript: Transcript, speaker: str) -> str:
+    return " ".join(printable(transcript.name_of(speaker)).split())
 
 
 def _txt(transcript: Transcript, _: Shape | None) -> str:
-    return "".join(f"{_one_line(cue)}\n" for cue in cues(transcript.segments, transcript.duration))
+    return "".join(f"{_one_line(cue)}\n" for cue in _cues(transcript, None, labelled=True))
 
 
 def _srt(transcript: Transcript, shape: Shape | None) -> str:
     return "\n".join(
         f"{number}\n{_clock(cue.start_ms, ',')} --> {_clock(cue.end_ms, ',')}\n{_srt_text(cue.text)}\n"
-        for number, cue in enumerate(_cues(transcript, shape), 1)
+        for number, cue in enumerate(_cues(transcript, shape, labelled=True), 1)
     )
 
 
 def _vtt(transcript: Transcript, shape: Shape | None) -> str:
     blocks = (
-        f"\n{_clock(cue.start_ms, '.')} --> {_clock(cue.end_ms, '.')}\n{_vtt_text(cue.text)}\n"
-        for cue in _cues(transcript, shape)
+        f"\n{_clock(cue.start_ms, '.')} --> {_clock(cue.end_ms, '.')}\n{_voice(transcript, cue)}{_vtt_text(cue.text)}\n"
+        for cue in _cues(transcript, shape, labelled=False)
     )
     return "WEBVTT\n" + "".join(blocks)
 
 
 def _tsv(transcript: Transcript, _: Shape | None) -> str:
-    rows = (
-        f"{cue.start_ms}\t{cue.end_ms}\t{_one_line(cue)}\n" for cue in cues(transcript.segments, transcript.duration)
+    shown = cues(transcript.segments, transcript.duration)
+    if not transcript.speakers:
+        return "start\tend\ttext\n" + "".join(f"{cue.start_ms}\t{cue.end_ms}\t{_one_line(cue)}\n" for cue in shown)
+    rows = ((cue.start_ms, cue.end_ms, _label(transcript, cue.speaker or ""), _one_line(cue)) for cue in shown)
+    return "start\tend\tspeaker\ttext\n" + "".join(
+        f"{start}\t{end}\t{speaker}\t{text}\n" for start, end, speaker, text in rows
     )
-    return "start\tend\ttext\n" + "".join(rows)
 
 
 def _lrc(transcript: Transcript, shape: Shape | None) -> str:
     """A line is shown until the next one. Hundredths of a second are rounded down, so that no line is late."""
     minutes, seconds = divmod(milliseconds(transcript.duration) // 1000, 60)
-    lines = (f"{_lrc_time(cue.start_ms)}{_lrc_text(_one_line(cue))}\n" for cue in _cues(transcript, shape))
+    lines = (
+        f"{_lrc_time(cue.start_ms)}{_lrc_text(_one_line(cue))}\n" for cue in _cues(transcript, shape, labelled=True)
+    )
     return f"[length:{minutes:02}:{seconds:02}]\n" + "".join(lines)
 
 
 def _json(transcript: Transcript, _: Shape | None) -> str:
     document = {
         "text": transcript.text,
-        "segments": [_segment(index, segment) for index, segment in enumerate(transcript.segments)],
+        "segments": [_segment(index, segment, transcript) for index, segment in enumerate(transcript.segments)],
         "language": transcript.language,
     }
     return json.dumps(document, ensure_ascii=False) + "\n"
@@ -105,7 +133,7 @@ def _verbose_json(transcript: Transcript, _: Shape | None) -> str:
         "language": LANGUAGES.get(code or "", "unknown"),
         "duration": rounded_seconds(transcript.duration),
         "text": transcript.text,
-        "segments": [_segment(index, segment) for index, segment in enumerate(transcript.segments)],
+        "segments": [_segment(index, segment, transcript) for index, segment in enumerate(transcript.segments)],
         "words": [
             {"word": word.text.strip(), "start": rounded_seconds(word.start), "end": rounded_seconds(word.end)}
             for segment in transcript.segments
@@ -142,11 +170,15 @@ def whisper_segment(index: int, segment: Segment) -> dict[str, Any]:
     }
 
 
-def _segment(index: int, segment: Segment) -> dict[str, Any]:
-    document = whisper_segment(index, segment)
+def _segment(index: int, segment: Segment, transcript: Transcript) -> dict[str, Any]:
+    document = whisper_segment(index, segment) | _speaker(segment, transcript)
     if segment.words:
-        document["words"] = [_word(word) for word in segment.words]
+        document["words"] = [_word(word) | _speaker(word, transcript) for word in segment.words]
     return document
+
+
+def _speaker(spoken: Segment | Word, transcript: Transcript) -> dict[str, Any]:
+    return {"speaker": transcript.name_of(spoken.speaker)} if spoken.speaker else {}
 
 
 def _word(word: Word) -> dict[str, Any]:
@@ -206,6 +238,31 @@ def _srt_text(text: str) -> str:
 _NUMBER_AND_TIME = re.compile(r"^(-?[0-9]+\.?[0-9]*)\n(?=[0-9]+[,.:，．。：][0-9])", re.MULTILINE)  # noqa: RUF001
 
 
+def _rttm(transcript: Transcript, _: Shape | None) -> str:
+    """Rich Transcription Time Marked: who speaks when, as NIST's RT-09 evaluation plan defines it."""
+    recording, turns = _field(transcript.recording), transcript.turns or _turns(transcript)
+    return "".join(
+        f"SPEAKER {recording} 1 {turn.start:.3f} {turn.end - turn.start:.3f} <NA> <NA> "
+        f"{_field(_label(transcript, turn.speaker))} <NA> <NA>\n"
+        for turn in turns
+    )
+
+
+def _turns(transcript: Transcript) -> Iterable[Turn]:
+    """Where only segments are known: each is a turn."""
+    return [Turn(one.start, one.end, one.speaker) for one in transcript.segments if one.speaker is not None]
+
+
+def _field(text: str) -> str:
+    """A field of RTTM has no white space, and is not empty."""
+    return re.sub(r"\s+", "_", printable(text).strip()) or "<NA>"
+
+
+def _voice(transcript: Transcript, cue: Cue) -> str:
+    """WebVTT's tag for the speaker of a cue."""
+    return f"<v {_vtt_text(_label(transcript, cue.speaker))}>" if cue.speaker else ""
+
+
 def _vtt_text(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
@@ -219,4 +276,5 @@ FORMATS: Mapping[str, Format] = {
     "json": Format(_json, "json", "application/json"),
     "verbose_json": Format(_verbose_json, "json", "application/json"),
     "lrc": Format(_lrc, "lrc", "text/plain"),
+    "rttm": Format(_rttm, "rttm", "text/plain"),
 }

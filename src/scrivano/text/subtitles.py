@@ -6,7 +6,7 @@ faster than readers, or a word is longer than a line, a cue exceeds a limit, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from scrivano.domain.transcript import Segment
@@ -24,18 +24,37 @@ LEAST_SENTENCE = 0.25
 LEAST_CLAUSE = 0.4
 
 
-def subtitles(segments: Iterable[Segment], shape: Shape, duration: float | None = None) -> list[Cue]:
+def subtitles(
+    segments: Iterable[Segment],
+    shape: Shape,
+    duration: float | None = None,
+    name_of: Callable[[str], str] | None = None,
+) -> list[Cue]:
     """The cues of a transcript. None ends after `duration`, the seconds of the file, if that is given.
+
+    No cue has the words of two speakers. With `name_of`, what a speaker says begins with their name and a colon.
 
     In a segment whose words are not exactly its text, each character is assumed to take the same time.
     """
-    groups = list(_groups(atoms_of(segments), shape))
+    atoms = atoms_of(segments)
+    groups = list(_groups(atoms if name_of is None else list(_labelled(atoms, name_of)), shape))
     starts = [group[0].start_ms for group in groups]
     cues: list[Cue] = []
     for group, following in zip(groups, [*starts[1:], None], strict=False):
         cues.append(_cue(group, cues[-1].end_ms if cues else 0, following, shape))
     times = spaced([(cue.start_ms, cue.end_ms) for cue in cues], milliseconds(duration) if duration else None)
     return [replace(cue, start_ms=start, end_ms=end) for cue, (start, end) in zip(cues, times, strict=True)]
+
+
+def _labelled(atoms: Iterable[Atom], name_of: Callable[[str], str]) -> Iterator[Atom]:
+    """The atoms with a name before those of each speaker."""
+    speaker: str | None = None
+    for atom in atoms:
+        if atom.speaker is not None and atom.speaker != speaker:
+            yield replace(atom, text=f"{name_of(atom.speaker)}:", end_ms=atom.start_ms, spaced=True, rank=Rank.WORD)
+            atom = replace(atom, spaced=True)
+        yield atom
+        speaker = atom.speaker
 
 
 # Atoms → groups, one for each cue.
@@ -51,8 +70,10 @@ def _groups(atoms: Sequence[Atom], shape: Shape) -> Iterator[Sequence[Atom]]:
 
 
 def _stops(atoms: Sequence[Atom], end: int) -> bool:
-    """Whether there is a long pause, or nothing more, behind the first `end` atoms."""
-    return end == len(atoms) or atoms[end].start_ms - atoms[end - 1].end_ms >= LONG_PAUSE_MS
+    """Whether there is a long pause, another speaker, or nothing more, behind the first `end` atoms."""
+    if end == len(atoms) or atoms[end].speaker != atoms[end - 1].speaker:
+        return True
+    return atoms[end].start_ms - atoms[end - 1].end_ms >= LONG_PAUSE_MS
 
 
 def _reach(atoms: Sequence[Atom], start: int, shape: Shape) -> int:
@@ -118,7 +139,7 @@ def _cue(group: Sequence[Atom], free_ms: int, following_ms: int | None, shape: S
     end_ms = min(max(group[-1].end_ms, start_ms + needed_ms), start_ms + shape.max_cue_ms)
     if following_ms is not None:
         end_ms = min(end_ms, following_ms)
-    return Cue(start_ms, max(start_ms + 1, end_ms), text)
+    return Cue(start_ms, max(start_ms + 1, end_ms), text, group[0].speaker)
 
 
 def _lines(group: Sequence[Atom], shape: Shape) -> Iterator[str]:

@@ -18,6 +18,7 @@ from anyio.to_thread import run_sync
 
 from scrivano.domain.errors import JobNotFound, StorageFull
 from scrivano.domain.job import Job, utc
+from scrivano.domain.speakers import Turn
 from scrivano.housekeeping.clock_jumps import ClockJumps
 from scrivano.net.guarded_transport import guarded_client
 from scrivano.store.jobs import JobStore
@@ -33,8 +34,8 @@ __all__ = ["CallOutcome", "SenderOptions", "WebhookSender"]
 
 logger = logging.getLogger(__name__)
 
-# The body of a job's webhook: takes the job and the stored JSON of its segments.
-JobJson = Callable[[Job, bytes], bytes]
+# The body of a job's webhook: takes the job, the stored JSON of its segments, and the turns of its speakers.
+JobJson = Callable[[Job, bytes, Sequence[Turn]], bytes]
 
 # The whole call, since a receiver could send one byte at a time for ever.
 TIMEOUT_S = 15.0
@@ -216,7 +217,8 @@ class WebhookSender:
         if delivery.job_id is None:
             return None, delivery.payload or b""
         job = self._store.get_job(delivery.job_id)
-        return job, self._job_json(job, self._store.get_result(job.id) or b"[]")
+        turns = self._store.turns(job.id) if job.speakers else ()
+        return job, self._job_json(job, self._store.get_result(job.id) or b"[]", turns)
 
     def _record(self, delivery: Delivery, outcome: CallOutcome, job: Job | None) -> None:
         """Store the outcome, then log it and emit it."""

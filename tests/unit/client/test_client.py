@@ -226,7 +226,7 @@ def test_fields_that_the_client_does_not_know_are_in_more() -> None:
     assert job.segments == (HELLO,)
     assert job.more == {"attempt": 2}
     assert job.ended
-    assert job.transcript == Transcript(language="en", duration=2.5, segments=(HELLO,))
+    assert job.transcript == Transcript(language="en", duration=2.5, segments=(HELLO,), recording="a")
 
 
 def test_a_job_that_has_just_started_has_no_text() -> None:

@@ -100,6 +100,7 @@ def test_the_name_of_a_model_on_disk_may_be_any_text(tmp_path: Path) -> None:
         (*names, "tiny"),
         media_command=["media"],
         engine_command=["engine"],
+        speakers_command=["speakers"],
     )
 
     assert names == ("huge",)

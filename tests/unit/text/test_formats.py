@@ -2,16 +2,21 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 import srt
+import webvtt
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scrivano.domain.errors import BadRequest
+from scrivano.domain.speakers import Speaker, Turn
 from scrivano.domain.transcript import Segment, Transcript, Word
 from scrivano.text.formats import FORMATS, cues, render
+from scrivano.text.shape import Shape
+from scrivano.text.subtitles import subtitles
 
 EMPTY = Transcript(language=None, duration=0.0)
 
@@ -219,5 +224,55 @@ def test_every_file_has_the_shape_of_its_format(spoken: list[Segment]) -> None:
     json.loads(render(transcript, "json"))
 
 
-def test_the_formats_are_the_seven() -> None:
-    assert list(FORMATS) == ["txt", "srt", "vtt", "tsv", "json", "verbose_json", "lrc"]
+def test_the_formats_are_the_eight() -> None:
+    assert list(FORMATS) == ["txt", "srt", "vtt", "tsv", "json", "verbose_json", "lrc", "rttm"]
+
+
+TALK = Transcript(
+    language="en",
+    duration=9.0,
+    segments=(
+        Segment(start=0.0, end=1.0, text="Is it?", speaker="S1"),
+        Segment(start=1.0, end=2.0, text="It is.", speaker="S2"),
+        Segment(start=2.0, end=3.0, text="And <now>.", speaker="S2"),
+    ),
+    speakers=(Speaker(id="S1", name="Ada & Co", seconds=1.0), Speaker(id="S2", name="Speaker 2", seconds=2.0)),
+    turns=(Turn(0.0, 1.25, "S1"), Turn(1.0, 3.0, "S2")),
+    recording="my talk",
+)
+
+
+def test_text_begins_with_the_name_where_the_speaker_changes() -> None:
+    assert render(TALK, "txt") == "Ada & Co: Is it?\nSpeaker 2: It is.\nAnd <now>.\n"
+    assert "Ada & Co: Is it?" in render(TALK, "srt")
+    assert render(TALK, "srt").count("Speaker 2: ") == 1
+    assert "[00:01.00]Speaker 2: It is." in render(TALK, "lrc")
+
+
+def test_webvtt_has_a_voice_in_every_cue() -> None:
+    cues = [line for line in render(TALK, "vtt").split("\n") if line.startswith("<v")]
+
+    assert cues == ["<v Ada &amp; Co>Is it?", "<v Speaker 2>It is.", "<v Speaker 2>And &lt;now&gt;."]
+    assert [caption.voice for caption in webvtt.from_string(render(TALK, "vtt")).captions] == [
+        "Ada &amp; Co",
+        *["Speaker 2"] * 2,
+    ]
+
+
+def test_tsv_and_json_have_the_speaker_in_a_field() -> None:
+    assert render(TALK, "tsv").split("\n")[:2] == ["start\tend\tspeaker\ttext", "0\t1000\tAda & Co\tIs it?"]
+    assert [one["speaker"] for one in json.loads(render(TALK, "json"))["segments"]] == ["Ada & Co", *["Speaker 2"] * 2]
+
+
+def test_rttm_has_the_turns() -> None:
+    assert render(TALK, "rttm").split("\n") == [
+        "SPEAKER my_talk 1 0.000 1.250 <NA> <NA> Ada_&_Co <NA> <NA>",
+        "SPEAKER my_talk 1 1.000 2.000 <NA> <NA> Speaker_2 <NA> <NA>",
+        "",
+    ]
+    assert render(replace(TALK, turns=()), "rttm").count("SPEAKER") == 3
+    assert render(TWO, "rttm") == ""
+
+
+def test_no_cue_has_the_words_of_two_speakers() -> None:
+    assert [cue.text for cue in subtitles(TALK.segments, Shape())] == ["Is it?", "It is. And <now>."]

@@ -98,13 +98,16 @@ class _Transcriber:
         async for segment in self.waiter.segments(job_id):
             text = f" {segment.text}" if sent_text else segment.text
             yield openai_responses.delta(request, text, segment)
-            if request.segments:
+            if request.segments and request.response_format != "diarized_json":
                 yield openai_responses.segment_event(index, segment)
             sent_text += text
             index += 1
         transcript = await self.waiter.transcript(job_id)
         if transcript.text.startswith(sent_text) and transcript.text != sent_text:
             yield openai_responses.delta(request, transcript.text[len(sent_text) :])
+        if request.response_format == "diarized_json":  # the speakers are known only now
+            for index in range(len(transcript.segments)):
+                yield openai_responses.diarized_segment(transcript, index)
         yield openai_responses.done(request, transcript)
 
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from scrivano.domain.errors import BadParameter
 from scrivano.domain.job import JobOptions
 from scrivano.domain.languages import parse_choice
 from scrivano.submission.form_fields import FormFields
+from scrivano.submission.job_request import parse_speakers
 from scrivano.submission.model_names import ServedModels
 
 __all__ = ["RESPONSE_FORMATS", "OpenAIRequest", "parse"]
 
-RESPONSE_FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
+RESPONSE_FORMATS = ("json", "text", "srt", "verbose_json", "vtt", "diarized_json")
+
+# OpenAI's model that tells speakers apart; here any model does.
+_DIARIZING = "gpt-4o-transcribe-diarize"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +42,7 @@ def parse(fields: FormFields, models: ServedModels) -> OpenAIRequest:
     Raises `BadParameter`, `ModelNotFound`.
     """
     _check_chunking(fields)
+    _check_known_speakers(fields)
     response_format = _response_format(fields.text("response_format"))
     granularities = _choices(fields, "timestamp_granularities", ("word", "segment"))
     logprobs = "logprobs" in _choices(fields, "include", ("logprobs",))
@@ -54,6 +60,7 @@ def parse(fields: FormFields, models: ServedModels) -> OpenAIRequest:
             # 0 means the same as for OpenAI: start at 0 and raise it if the text needs it, as this server does anyway.
             temperature=fields.temperature() or None,
             languages=languages,
+            **_speakers(fields, response_format),
         ),
         response_format=response_format,
         stream=stream,
@@ -61,6 +68,20 @@ def parse(fields: FormFields, models: ServedModels) -> OpenAIRequest:
         words="word" in granularities,
         logprobs=logprobs,
     )
+
+
+def _speakers(fields: FormFields, response_format: str) -> dict[str, Any]:
+    """`diarized_json` and OpenAI's model for it ask for speakers; so do this server's own fields."""
+    asked = response_format == "diarized_json" or (fields.text("model") or "").startswith(_DIARIZING)
+    return parse_speakers(fields) | ({"speakers": True} if asked else {})
+
+
+def _check_known_speakers(fields: FormFields) -> None:
+    """Better refused than ignored: the caller would take A for the first name."""
+    for name in ("known_speaker_names", "known_speaker_references"):
+        if fields.array(name):
+            advice = "leave it out, and name the speakers with PATCH /jobs/{id}/speakers (the id is in X-Job-Id)"
+            raise BadParameter(name, f"{name} is not supported: {advice}")
 
 
 def _choices(fields: FormFields, name: str, allowed: Sequence[str]) -> set[str]:
@@ -71,11 +92,6 @@ def _choices(fields: FormFields, name: str, allowed: Sequence[str]) -> set[str]:
 
 
 def _response_format(value: str | None) -> str:
-    if value == "diarized_json":
-        message = (
-            f"diarized_json needs speakers, which this server does not distinguish yet: ask for {_or(RESPONSE_FORMATS)}"
-        )
-        raise BadParameter("response_format", message)
     if value is not None and value not in RESPONSE_FORMATS:
         raise BadParameter("response_format", f"response_format must be {_or(RESPONSE_FORMATS)}, not '{value}'")
     return value or "json"

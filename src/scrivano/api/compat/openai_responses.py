@@ -9,18 +9,19 @@ from typing import Any
 
 from scrivano.api.compat.openai_request import OpenAIRequest
 from scrivano.domain.languages import LANGUAGES
+from scrivano.domain.speakers import default_name
 from scrivano.domain.transcript import Segment, Transcript
 from scrivano.text.formats import quality_of, render, rounded_seconds, whisper_segment
 from scrivano.text.shape import Shape
 
-__all__ = ["delta", "done", "media_type", "render_body", "segment_event"]
+__all__ = ["delta", "diarized_segment", "done", "media_type", "render_body", "segment_event"]
 
 # The logarithm of 0 does not exist.
 MIN_PROBABILITY = 1e-10
 
 
 def media_type(request: OpenAIRequest) -> str:
-    is_json = request.response_format in ("json", "verbose_json")
+    is_json = request.response_format in ("json", "verbose_json", "diarized_json")
     return "application/json" if is_json else "text/plain; charset=utf-8"
 
 
@@ -30,6 +31,8 @@ def render_body(request: OpenAIRequest, transcript: Transcript) -> str:
             return _dumps(_json(request, transcript))
         case "verbose_json":
             return _dumps(_verbose(request, transcript))
+        case "diarized_json":
+            return _dumps(_diarized(request, transcript))
         case "text":
             return transcript.text + "\n"
         case subtitles:
@@ -65,6 +68,34 @@ def _verbose(request: OpenAIRequest, transcript: Transcript) -> dict[str, Any]:
     return document | {"usage": _usage(transcript)} | quality_of(transcript)
 
 
+def _diarized(request: OpenAIRequest, transcript: Transcript) -> dict[str, Any]:
+    return {
+        "task": transcript.task,
+        "duration": rounded_seconds(transcript.duration),
+        "text": transcript.text,
+        "segments": [diarized_segment(transcript, index) for index in range(len(transcript.segments))],
+        "usage": _usage(transcript),
+    }
+
+
+def diarized_segment(transcript: Transcript, index: int) -> dict[str, Any]:
+    """A segment with its speaker, as a part of the body or as an event. As at OpenAI, a speaker without a name is a
+    letter; a segment without a speaker (they could not be told apart) is A's."""
+    segment = transcript.segments[index]
+    return segment_event(index, segment) | {"speaker": _label(transcript, segment.speaker)}
+
+
+def _label(transcript: Transcript, speaker: str | None) -> str:
+    known = {one.id: (number, one.name) for number, one in enumerate(transcript.speakers)}
+    number, name = known.get(speaker or "", (0, ""))
+    return name if speaker and name and name != default_name(speaker) else _letters(number)
+
+
+def _letters(number: int) -> str:
+    """A to Z, then AA, AB, … as in a spreadsheet."""
+    return (_letters(number // 26 - 1) if number >= 26 else "") + chr(ord("A") + number % 26)
+
+
 def delta(request: OpenAIRequest, text: str, segment: Segment | None = None) -> dict[str, Any]:
     event: dict[str, Any] = {"type": "transcript.text.delta", "delta": text}
     if request.logprobs and segment is not None:
@@ -84,8 +115,8 @@ def segment_event(index: int, segment: Segment) -> dict[str, Any]:
 
 def done(request: OpenAIRequest, transcript: Transcript) -> dict[str, Any]:
     """The last event: the body that the same request without streaming would return."""
-    verbose = request.response_format == "verbose_json"
-    return {"type": "transcript.text.done"} | (_verbose if verbose else _json)(request, transcript)
+    body = {"verbose_json": _verbose, "diarized_json": _diarized}.get(request.response_format, _json)
+    return {"type": "transcript.text.done"} | body(request, transcript)
 
 
 def _language_name(transcript: Transcript) -> str:

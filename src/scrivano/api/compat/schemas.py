@@ -95,6 +95,7 @@ TRANSCRIPTION_BODY = _form(
         "languages[]": _list("The language is detected among these; a single one is used without detection."),
         "keywords[]": _list("Names and terms to expect."),
     },
+    num_speakers={"type": "integer", "minimum": 1, "maximum": 50, "description": "How many speakers there are."},
     stream={"type": "boolean", "default": False, "description": "Send Server-Sent Events as text becomes known."},
     chunking_strategy=_text("Accepted; audio is always cut in silence.", examples=["auto"]),
 )

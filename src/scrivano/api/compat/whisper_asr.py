@@ -22,7 +22,7 @@ from scrivano.auth.keys import Scope
 from scrivano.domain.job import JobOptions, Priority, Task
 from scrivano.domain.languages import LANGUAGES, parse_language
 from scrivano.domain.transcript import Transcript
-from scrivano.submission.job_request import JobRequest, language_detection
+from scrivano.submission.job_request import MAX_SPEAKERS, JobRequest, language_detection
 from scrivano.submission.multipart import Form
 from scrivano.submission.wav_header import PCM_HEADER
 from scrivano.text.formats import render
@@ -33,9 +33,10 @@ router = Router(tag="whisper-asr-webservice")
 Encode = Annotated[bool, Field(description="false: the file is bare PCM, 16 kHz, mono, signed 16-bit little-endian.")]
 
 
-class AsrQuery(BaseModel):
-    """`diarize`, `min_speakers` and `max_speakers` have no effect, as in whisper-asr-webservice with faster-whisper."""
+Speakers = Annotated[int | None, Field(ge=1, le=MAX_SPEAKERS, description="How many speakers there are.")]
 
+
+class AsrQuery(BaseModel):
     encode: Encode = True
     task: Task = Task.TRANSCRIBE
     language: str | None = Field(None, description="A code or an English name. Absent: it is detected.")
@@ -44,9 +45,11 @@ class AsrQuery(BaseModel):
         None, description="false: also decode silence. Absent: only what the voice detector takes for speech."
     )
     word_timestamps: bool = Field(False, description="Word times in the JSON.")
-    diarize: bool = False
-    min_speakers: int | None = None
-    max_speakers: int | None = None
+    diarize: bool | None = Field(None, description="Tell the speakers apart. Absent: the server's setting.")
+    enable_diarization: bool | None = Field(None, description="The same.")
+    num_speakers: Speakers = None
+    min_speakers: Speakers = None
+    max_speakers: Speakers = None
     output: Literal["txt", "vtt", "srt", "tsv", "json"] = "txt"
 
 
@@ -156,6 +159,10 @@ def _job_request(query: AsrQuery, filename: str | None) -> JobRequest:
             prompt=query.initial_prompt or None,
             word_timestamps=True if query.word_timestamps else None,
             vad=False if query.vad_filter is False else None,
+            speakers=query.diarize if query.diarize is not None else query.enable_diarization,
+            num_speakers=query.num_speakers,
+            min_speakers=query.min_speakers,
+            max_speakers=query.max_speakers,
         ),
         priority=Priority.INTERACTIVE,
     )

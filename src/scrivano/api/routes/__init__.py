@@ -11,6 +11,7 @@ Modules, each may import only those below it:
     versions       `/jobs/{id}/versions`: versions of a job, and their differences
     segments       `/jobs/{id}/segments/{index}/correction`: a person's text in place of the model's
     waveforms      `/jobs/{id}/waveform`: the outline of the recording, to be drawn
+    speakers       `/jobs/{id}/speakers`: name and merge the speakers of a job
     transcripts    `/jobs/{id}/transcript`: the transcript as a file
     jobs           `/jobs`: submit, read, cancel, retry and delete jobs
     models         `/model`: state, load, unload, events
@@ -29,6 +30,7 @@ __all__ = [
     "models",
     "page",
     "segments",
+    "speakers",
     "stream_tokens",
     "transcripts",
     "uploads",

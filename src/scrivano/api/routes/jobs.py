@@ -250,4 +250,5 @@ async def retry(job_id: JobId, body: BodyDep, retries: RetriesDep, caller: Calle
 def stored_job_json(store: JobStore, job: Job, waiting_for: WaitingFor | None = None) -> tuple[bytes, ...]:
     """The chunks of the job's JSON, with its segments if it is done."""
     segments = store.get_result(job.id) if job.status is JobStatus.DONE else None
-    return job_json_chunks(job, segments or b"[]", waiting_for)
+    turns = store.turns(job.id) if job.speakers else ()
+    return job_json_chunks(job, segments or b"[]", waiting_for, turns)

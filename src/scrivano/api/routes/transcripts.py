@@ -80,7 +80,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     409: {"model": ErrorResponse, "description": "The job is not done, or has ended without a transcript."},
 }
 
-FormatParameter = Annotated[Literal["txt", "srt", "vtt", "tsv", "json", "verbose_json", "lrc"], Query()]
+FormatParameter = Annotated[Literal["txt", "srt", "vtt", "tsv", "json", "verbose_json", "lrc", "rttm"], Query()]
 PartialParameter = Annotated[bool, Query(description="If the job is not done: the text so far.")]
 CheckParameter = Annotated[
     bool, Query(description="Return a report of the subtitles that break the limits, instead of the subtitles.")
@@ -112,7 +112,7 @@ def transcript(
         raise BadRequest(f"check=true is for format={', '.join(CHECKABLE_FORMATS)}")
     job, text = _transcript(store, runner, caller, job_id, partial=partial)
     if check:
-        return JSONResponse(_report(text, shape, limits.profile))
+        return JSONResponse(_report(text, shape, limits.profile, labelled=format != "vtt"))
     return Response(
         render(text, format, shape),
         media_type=f"{FORMATS[format].media_type}; charset=utf-8",
@@ -153,16 +153,11 @@ def _transcript(
         segments = runner.known_text(chunks, job.duration_secs or 0.0)
     else:
         raise TranscriptNotReady(job_id, job.status)
-    return job, Transcript(
-        language=job.language,
-        duration=job.duration_secs or 0.0,
-        segments=segments,
-        task=job.task.value,
-        quality=job.quality,
-    )
+    return job, job.transcript(segments, store.turns(job_id))
 
 
-def _report(text: Transcript, shape: Shape, profile: str | None) -> dict[str, Any]:
-    cues = subtitles(text.segments, shape, text.duration)
+def _report(text: Transcript, shape: Shape, profile: str | None, *, labelled: bool) -> dict[str, Any]:
+    """`labelled`: the names of speakers are part of the text."""
+    cues = subtitles(text.segments, shape, text.duration, text.name_of if labelled else None)
     found = [asdict(breach) for breach in breaches(cues, shape)]
     return {"profile": profile, "limits": asdict(shape), "cues": len(cues), "breaches": found}

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from openai.types.audio import TranscriptionDiarized
 
 from scrivano.api.compat.openai_request import OpenAIRequest, parse
 from scrivano.api.compat.openai_responses import delta, done, render_body, segment_event
 from scrivano.domain.errors import BadParameter, ModelNotFound
 from scrivano.domain.job import JobOptions
+from scrivano.domain.speakers import Speaker
 from scrivano.domain.transcript import Segment, Transcript, Word
 from scrivano.submission.form_fields import FormFields
 from scrivano.submission.model_names import ALIASES, ServedModels
@@ -58,7 +61,8 @@ def test_blank_fields_count_as_left_out() -> None:
 
 @pytest.mark.parametrize("name", ["nano", *ALIASES])
 def test_the_served_model_has_aliases(name: str) -> None:
-    assert asked(model=name) == asked()
+    speaks = True if "diarize" in name else None
+    assert asked(model=name) == replace(asked(), options=JobOptions(speakers=speaks))
 
 
 def test_another_model_is_not_there() -> None:
@@ -111,7 +115,8 @@ def test_chunking_strategies_of_openai_are_accepted(value: str) -> None:
     [
         ("temperature", "nan"),
         ("temperature", "1.1"),
-        ("response_format", "diarized_json"),
+        ("num_speakers", "many"),
+        ("known_speaker_names", "Ada"),
         ("include", "logprobs,all"),
         ("chunking_strategy", "{"),
         ("chunking_strategy", '{"type": "halves"}'),
@@ -176,3 +181,43 @@ def test_deltas_joined_are_the_text_and_done_has_it_whole() -> None:
     }
     last = done(form, TRANSCRIPT)
     assert (last["type"], last["text"], len(last["segments"])) == ("transcript.text.done", TRANSCRIPT.text, 2)
+
+
+@pytest.mark.parametrize("fields", [{"response_format": "diarized_json"}, {"model": "gpt-4o-transcribe-diarize"}])
+def test_openai_s_ways_to_ask_for_speakers(fields: dict[str, str]) -> None:
+    assert asked(**fields).options.speakers
+    assert asked().options.speakers is None
+
+
+TALK = Transcript(
+    language="en",
+    duration=2.5,
+    segments=(
+        Segment(start=0.0, end=1.0, text="Is it?", speaker="S1"),
+        Segment(start=1.0, end=2.0, text="It is.", speaker="S2"),
+    ),
+    speakers=(Speaker(id="S1", name="Speaker 1", seconds=1.0), Speaker(id="S2", name="Ada", seconds=1.0)),
+)
+
+
+def test_diarized_json_has_letters_for_speakers_without_a_name() -> None:
+    document = json.loads(render_body(asked(response_format="diarized_json"), TALK))
+
+    assert document == {
+        "task": "transcribe",
+        "duration": 2.5,
+        "text": "Is it? It is.",
+        "segments": [
+            {"type": "transcript.text.segment", "id": "0", "start": 0.0, "end": 1.0, "text": "Is it?", "speaker": "A"},
+            {
+                "type": "transcript.text.segment",
+                "id": "1",
+                "start": 1.0,
+                "end": 2.0,
+                "text": "It is.",
+                "speaker": "Ada",
+            },
+        ],
+        "usage": {"type": "duration", "seconds": 3},
+    }
+    assert TranscriptionDiarized.model_validate(document, strict=True).segments[1].speaker == "Ada"

@@ -1,0 +1,133 @@
+"""Who said what, on the running program: two voices in turn, in every format, and through kills of every process."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from media_files import samples, spoken, write
+from served import Served, served, start, until
+from speaker_material import two_voices
+
+from scrivano.domain.chunk import SAMPLE_RATE
+
+SEED = 11
+KILLS = 8
+TURNS = 6
+
+
+@pytest.fixture(scope="module")
+def dialogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two voices say the same sentences by turns."""
+    low, high = two_voices(samples(spoken("en-clean-short-03").path))
+    pause = np.zeros(SAMPLE_RATE, np.int16)
+    turns = [audio for _ in range(TURNS // 2) for audio in (low, pause, high, pause)]
+    path = tmp_path_factory.mktemp("dialogue") / "dialogue.wav"
+    write(path, np.concatenate(turns))
+    return path
+
+
+def submit(server: Served, path: Path, **fields: str) -> str:
+    form = {"queue": "true", **fields}
+    answer = server.http.post("/jobs", files={"audio": (path.name, path.read_bytes())}, data=form)
+    assert answer.status_code == 202, answer.text
+    job_id: str = answer.json()["job_id"]
+    return job_id
+
+
+def said(job: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(segment["speaker"], segment["text"]) for segment in job["segments"]]
+
+
+def test_two_voices_by_turns(tmp_path: Path, dialogue: Path) -> None:
+    with served(tmp_path) as server:
+        job_id = submit(server, dialogue, speakers="true")
+        job = server.ended(job_id, timeout_s=300)
+        assert job["status"] == "done"
+
+        speakers = [segment["speaker"] for segment in job["segments"]]
+        changes = [one for one, before in zip(speakers, [None, *speakers], strict=False) if one != before]
+        assert changes == ["S1", "S2"] * (TURNS // 2)
+        assert [one["name"] for one in job["speakers"]] == ["Speaker 1", "Speaker 2"]
+        assert all(word["speaker"] == segment["speaker"] for segment in job["segments"] for word in segment["words"])
+        assert job["overlaps"] == []
+
+        files = {
+            name: server.http.get(f"/jobs/{job_id}/transcript", params={"format": name}).text
+            for name in ("txt", "srt", "vtt", "tsv", "json", "rttm")
+        }
+        assert files["txt"].count("Speaker 1: ") == files["txt"].count("Speaker 2: ") == TURNS // 2
+        assert "Speaker 1: " in files["srt"]
+        assert "<v Speaker 2>" in files["vtt"]
+        assert "\tSpeaker 2\t" in files["tsv"]
+        assert '"speaker": "Speaker 1"' in files["json"]
+        assert files["rttm"].count("SPEAKER dialogue 1 ") == TURNS
+
+        path = f"/jobs/{job_id}/speakers"
+        named = server.http.patch(path, json={"names": {"S1": "Ada"}}).json()
+        assert [one["name"] for one in named["speakers"]] == ["Ada", "Speaker 2"]
+        assert "Ada: " in server.http.get(f"/jobs/{job_id}/transcript").text
+        assert server.http.patch(path, json={"names": {"S7": "Eve"}}).status_code == 400
+        assert server.http.patch(path, json={}).status_code == 400
+        merged = server.http.patch(path, json={"merge": {"S2": "S1"}}).json()
+        assert [one["id"] for one in merged["speakers"]] == ["S1"]
+        assert {segment["speaker"] for segment in merged["segments"]} == {"S1"}
+
+        alone = server.ended(submit(server, dialogue, num_speakers="1"), timeout_s=300)
+        assert [one["id"] for one in alone["speakers"]] == ["S1"]
+        refused = server.http.post(
+            "/jobs", files={"audio": (dialogue.name, b"x")}, data={"min_speakers": "3", "max_speakers": "2"}
+        )
+        assert refused.status_code == 400
+        assert "min_speakers" in refused.json()["error"]
+
+
+def test_kills_at_any_moment_change_no_speaker(tmp_path: Path, dialogue: Path) -> None:
+    with served(tmp_path / "undisturbed") as server:
+        began = time.monotonic()
+        expected = server.ended(submit(server, dialogue, speakers="true"), timeout_s=300)
+        alone_s = time.monotonic() - began
+    lot = random.Random(SEED)
+    server = Served(start(tmp_path / "killed"))
+    try:
+        job_id = submit(server, dialogue, speakers="true")
+        for _ in range(KILLS):
+            time.sleep(lot.uniform(0, alone_s / 3))
+            victim = lot.choice(["server", "speakers", "speakers", "media"])
+            if victim == "server":
+                server.process.kill()
+                server.close()
+                server = Served(start(tmp_path / "killed"))
+            for pid in server.children(victim) if victim != "server" else []:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        job = server.ended(job_id, timeout_s=300)
+        assert job["status"] == "done", job
+        assert (said(job), job["speakers"]) == (said(expected), expected["speakers"])
+    finally:
+        server.close()
+
+
+def test_without_the_networks_the_transcript_is_there_with_a_warning(tmp_path: Path, dialogue: Path) -> None:
+    """A speakers process that is killed over and over, as by the kernel's memory killer."""
+    with served(tmp_path) as server:
+        job_id = submit(server, dialogue, speakers="true")
+
+        def ended() -> bool:
+            for pid in server.children("speakers"):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return bool(server.job(job_id)["status"] == "done")
+
+        until(ended, 300)
+        job = server.job(job_id)
+        assert "speakers" not in job
+        assert [one["code"] for one in job["warnings"]] == ["no_speakers"]
+        assert job["segments"]
