@@ -22,10 +22,15 @@ from scrivano.cli.service import service
 from scrivano.cli.transcribe import transcribe
 from scrivano.cli.watch import watch
 
-__all__ = ["main"]
+__all__ = ["command_line", "main"]
 
 
 def main() -> None:
+    command_line()()
+
+
+def command_line() -> typer.Typer:
+    """All commands."""
     app = typer.Typer(
         name="scrivano",
         help="A self-hosted speech-transcription server, and its client.",
@@ -38,7 +43,7 @@ def main() -> None:
         app.command()(command)
     for group in (models, keys, service):
         app.add_typer(group)
-    app()
+    return app
 
 
 def _print_version(requested: bool) -> None:
