@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -131,3 +134,28 @@ def test_without_the_networks_the_transcript_is_there_with_a_warning(tmp_path: P
         assert "speakers" not in job
         assert [one["code"] for one in job["warnings"]] == ["no_speakers"]
         assert job["segments"]
+
+
+def test_other_interfaces_have_speakers_too(tmp_path: Path, dialogue: Path) -> None:
+    with served(tmp_path) as server:
+        server.load()
+        upload = {"audio_file": (dialogue.name, dialogue.read_bytes())}
+        asr = server.http.post("/asr", params={"diarize": "true", "output": "json"}, files=upload, timeout=300)
+        assert {segment["speaker"] for segment in asr.json()["segments"]} == {"Speaker 1", "Speaker 2"}
+        reversed_ = server.http.post("/asr", params={"min_speakers": "3", "max_speakers": "2"}, files=upload)
+        assert reversed_.status_code == 400
+
+        file = {"file": (dialogue.name, dialogue.read_bytes())}
+        form = {"model": "gpt-4o-transcribe-diarize", "response_format": "diarized_json", "stream": "true"}
+        events = server.http.post("/v1/audio/transcriptions", data=form, files=file, timeout=300).text
+        sent = [json.loads(line[6:]) for line in events.splitlines() if line.startswith("data: ")]
+        speakers = [event["speaker"] for event in sent if event["type"] == "transcript.text.segment"]
+        assert set(speakers) == {"A", "B"}
+        assert sent[-1]["type"] == "transcript.text.done"
+        assert [segment["speaker"] for segment in sent[-1]["segments"]] == speakers
+
+        command = [sys.executable, "-m", "scrivano", "transcribe", "--speakers", "--server", str(server.http.base_url)]
+        ran = subprocess.run([*command, str(dialogue)], capture_output=True, text=True, timeout=300)
+        assert ran.returncode == 0, ran.stderr
+        assert "Speaker 1: " in ran.stdout
+        assert "Speaker 2: " in ran.stdout

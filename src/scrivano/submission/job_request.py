@@ -14,7 +14,7 @@ from scrivano.domain.quality import check_conditions
 from scrivano.submission.form_fields import FormFields, parse_http_url
 from scrivano.submission.model_names import ServedModels
 
-__all__ = ["MAX_SPEAKERS", "JobRequest", "language_detection", "parse_job_request", "parse_speakers"]
+__all__ = ["MAX_SPEAKERS", "JobRequest", "language_detection", "parse_job_request", "parse_speakers", "speaker_options"]
 
 # More cannot be told apart.
 MAX_SPEAKERS = 50
@@ -91,9 +91,13 @@ def parse_speakers(fields: FormFields) -> dict[str, Any]:
     """The options about speakers. Who says how many there are wants them. Raises `BadParameter`."""
     exactly = fields.count("num_speakers", MAX_SPEAKERS)
     least, most = fields.count("min_speakers", MAX_SPEAKERS), fields.count("max_speakers", MAX_SPEAKERS)
+    return speaker_options(fields.flag("speakers"), exactly, least, most)
+
+
+def speaker_options(wanted: bool | None, exactly: int | None, least: int | None, most: int | None) -> dict[str, Any]:
+    """The same from parsed values."""
     if least is not None and most is not None and least > most:
         raise BadParameter("min_speakers", "min_speakers must not be more than max_speakers")
-    wanted = fields.flag("speakers")
     if wanted is None and any((exactly, least, most)):
         wanted = True
     return {"speakers": wanted, "num_speakers": exactly, "min_speakers": least, "max_speakers": most}

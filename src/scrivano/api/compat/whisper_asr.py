@@ -22,7 +22,7 @@ from scrivano.auth.keys import Scope
 from scrivano.domain.job import JobOptions, Priority, Task
 from scrivano.domain.languages import LANGUAGES, parse_language
 from scrivano.domain.transcript import Transcript
-from scrivano.submission.job_request import MAX_SPEAKERS, JobRequest, language_detection
+from scrivano.submission.job_request import MAX_SPEAKERS, JobRequest, language_detection, speaker_options
 from scrivano.submission.multipart import Form
 from scrivano.submission.wav_header import PCM_HEADER
 from scrivano.text.formats import render
@@ -159,10 +159,12 @@ def _job_request(query: AsrQuery, filename: str | None) -> JobRequest:
             prompt=query.initial_prompt or None,
             word_timestamps=True if query.word_timestamps else None,
             vad=False if query.vad_filter is False else None,
-            speakers=query.diarize if query.diarize is not None else query.enable_diarization,
-            num_speakers=query.num_speakers,
-            min_speakers=query.min_speakers,
-            max_speakers=query.max_speakers,
+            **speaker_options(
+                query.enable_diarization if query.diarize is None else query.diarize,
+                query.num_speakers,
+                query.min_speakers,
+                query.max_speakers,
+            ),
         ),
         priority=Priority.INTERACTIVE,
     )
