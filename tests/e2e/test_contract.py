@@ -434,6 +434,7 @@ def test_every_route_is_documented_with_an_example(ready: Served) -> None:
         "GET /jobs/{job_id}/versions/compare",
         "GET /jobs/{job_id}/versions/{number}",
         "GET /jobs/{job_id}/versions/{number}/transcript",
+        "PATCH /jobs/{job_id}/speakers",
         "GET /jobs/{job_id}/waveform",
         "PUT /jobs/{job_id}/segments/{index}/correction",
         "DELETE /jobs/{job_id}/segments/{index}/correction",

@@ -116,7 +116,7 @@ def test_verbose_json_has_what_clients_read(client: openai.OpenAI) -> None:
 def test_words_are_at_the_top_only_when_asked_for(server: Served) -> None:
     answer = server.http.post("/v1/audio/transcriptions", **form(response_format="verbose_json")).json()
 
-    assert set(answer) == {"task", "language", "duration", "text", "segments", "usage"}
+    assert set(answer) == {"task", "language", "duration", "text", "segments", "usage", "quality"}
     assert isinstance(answer["duration"], float)
     assert "words" not in answer["segments"][0]
 
@@ -303,7 +303,14 @@ def test_a_key_of_another_request_is_refused(server: Served) -> None:
 def test_models_are_listed_and_found(client: openai.OpenAI) -> None:
     names = [model.id for model in client.models.list()]
 
-    assert names == ["nano", "whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "gpt-transcribe"]
+    assert names == [
+        "nano",
+        "whisper-1",
+        "gpt-4o-transcribe",
+        "gpt-4o-mini-transcribe",
+        "gpt-transcribe",
+        "gpt-4o-transcribe-diarize",
+    ]
     assert client.models.retrieve("nano").owned_by == "scrivano"
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("a/b")
