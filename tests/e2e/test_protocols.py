@@ -187,6 +187,21 @@ def test_auto_detects_the_language(server: Served) -> None:
         assert "".join(word["word"] for word in segment["words"]) == segment["text"]
 
 
+def test_the_language_is_detected_beside_one_that_was_given(server: Served) -> None:
+    answer = inference(server, ITALIAN, language="it", response_format="verbose_json").json()
+
+    assert (answer["language"], answer["detected_language"]) == ("italian", "italian")
+    assert answer["language_probabilities"]["it"] == answer["detected_language_probability"] > 0.5
+    assert one_line(answer["text"]) == CATALOG[ITALIAN]["text"]
+
+    # Without `language` whisper.cpp's server takes English, and says all the same what it hears.
+    answer = inference(server, ITALIAN, response_format="verbose_json").json()
+    assert (answer["language"], answer["detected_language"]) == ("english", "italian")
+
+    answer = inference(server, ITALIAN, response_format="verbose_json", no_language_probabilities="true").json()
+    assert not [name for name in answer if "probabilit" in name or "detected" in name]
+
+
 @pytest.mark.parametrize(("format", "start"), [("text", " "), ("srt", "1\n"), ("vtt", "WEBVTT\n")])
 def test_inference_formats(server: Served, format: str, start: str) -> None:
     assert inference(server, response_format=format).text.startswith(start)

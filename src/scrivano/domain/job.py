@@ -63,6 +63,7 @@ class JobOptions:
     - `temperature`: the first of Whisper's temperatures, 0 to 1
     - `languages`: ISO 639-1 codes that the detected language is chosen from
     - `multilingual`: the language is detected for each chunk
+    - `language_probabilities`: the language of the first chunk is detected also where one was given, as an event only
     - `audio_track`: which audio track of the file to transcribe, by its number (from 0) or its language
     - `speakers`: tell the speakers apart; `num_speakers`: how many there are, else between `min_speakers` and
       `max_speakers`
@@ -83,6 +84,7 @@ class JobOptions:
     num_speakers: int | None = None
     min_speakers: int | None = None
     max_speakers: int | None = None
+    language_probabilities: bool | None = None
 
     @property
     def detects_language(self) -> bool:

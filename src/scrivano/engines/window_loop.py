@@ -234,8 +234,8 @@ class _BatchRun(Generic[A, E]):
         return left
 
     def _with_languages(self, encoded: E, windows: Sequence[Window[A]]) -> list[Window[A]]:
-        """Detect the language of those windows that have none."""
-        unknown = [i for i, window in enumerate(windows) if not window.language]
+        """Detect the language of those windows that have none, and of those whose chunk asks for it all the same."""
+        unknown = [i for i, window in enumerate(windows) if not window.language or self._is_asked(window)]
         located = list(windows)
         for i, found in zip(
             unknown, self._adapter.detect(encoded, unknown, self._options) if unknown else (), strict=True
@@ -243,9 +243,13 @@ class _BatchRun(Generic[A, E]):
             ranked = likeliest(found, windows[i].languages, RANKED)
             progress = self._progress[windows[i].chunk]
             progress.language_probabilities = ranked
-            progress.language, progress.language_probability = next(iter(ranked.items()))
-            located[i] = replace(windows[i], language=progress.language)
+            if not windows[i].language:
+                progress.language, progress.language_probability = next(iter(ranked.items()))
+                located[i] = replace(windows[i], language=progress.language)
         return located
+
+    def _is_asked(self, window: Window[A]) -> bool:
+        return self._batch[window.chunk].detect and window.audio.start == 0 and self._adapter.multilingual
 
     # The fallback ladder.
 

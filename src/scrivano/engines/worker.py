@@ -124,6 +124,7 @@ def _with_audio(chunk: ChunkRequest) -> AudioChunk:
         task=chunk.task,
         languages=chunk.languages,
         speech=chunk.speech,
+        detect=chunk.detect,
     )
 
 

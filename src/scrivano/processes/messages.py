@@ -214,7 +214,8 @@ class Load:
 class ChunkRequest:
     """A chunk to decode: `pieces` of the prepared file at `path`.
 
-    `language` None: detect it, among `languages` unless that is empty. `speech`: in seconds from the first sample.
+    `language` None: detect it, among `languages` unless that is empty. `detect`: also if it is given, without effect on
+    the text. `speech`: in seconds from the first sample.
     """
 
     path: str
@@ -223,6 +224,7 @@ class ChunkRequest:
     language: str | None = None
     languages: tuple[str, ...] = ()
     speech: tuple[Span, ...] = ()
+    detect: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -333,6 +333,7 @@ class JobRun:
             language=self._languages.request(index),
             languages=self.job.decoding.languages or (),
             speech=self._chunks[index].chunk.speech_within(),
+            detect=index == 0 and bool(self.job.decoding.language_probabilities),
         )
 
     # Chunks ----------------------------------------------------------------------------------------------------
@@ -401,7 +402,15 @@ class JobRun:
         self._waiting.add(index)
         detected = self._languages.detections.get(index)
         stored = StoredResult(language=language, segments=segments, detected=detected, repaired=result.repaired)
-        return self._proceed(self._record(index, stored, now_s))
+        return self._proceed(self._with_probabilities(self._record(index, stored, now_s), result))
+
+    def _with_probabilities(self, record: Decoded, result: ChunkResult) -> Decoded:
+        """The same, with what was detected beside a language that was given."""
+        if record.index != 0 or record.detected or not self.job.decoding.language_probabilities:
+            return record
+        found = result.language_probabilities or {result.language: result.language_probability}
+        likeliest = max(found, key=found.__getitem__)
+        return replace(record, detected=_detected(Choice(likeliest, found[likeliest], found), 1.0))
 
     def _record(self, index: int | None, stored: StoredResult | None, now_s: float | None) -> Decoded:
         """What the store is to know after a chunk, or the plan, has become known."""

@@ -98,10 +98,10 @@ class Waiter:
         await run_sync(self.stored_transcript, job_id)
         return NO_AUDIO
 
-    async def stored_language(self, job_id: str) -> Language | None:
-        """What was detected in an ended job; None: its language was given, or it has no speech."""
+    async def stored_language(self, job_id: str) -> Language:
+        """What was detected in an ended job. Where nothing was, because there is no speech, its probability is 0."""
         events = await run_sync(self.store.events_after, job_id, 0)
-        return next((_language(event) for event in reversed(events) if event.type == "language"), None)
+        return next((_language(event) for event in reversed(events) if event.type == "language"), NO_AUDIO)
 
     async def follow(self, job_id: str) -> AsyncIterator[JobEvent]:
         """The job's events, from the first one until the job has ended.

@@ -68,25 +68,21 @@ async def inference(
     Parameters of whisper.cpp that have no meaning here are accepted and have no effect.
     """
     formats: list[str] = []
-    requests: list[JobRequest] = []
-    plain: list[bool] = []
+    detects: list[bool] = []
 
     def job_request_of(form: Form) -> JobRequest:
         formats.append(_response_format(form.fields))
-        plain.append(form.fields.is_true("no_language_probabilities"))
-        requests.append(_job_request(form))
-        return requests[-1]
+        detects.append(formats[-1] == "verbose_json" and not form.fields.is_true("no_language_probabilities"))
+        return _job_request(form, detect=detects[-1])
 
     job_id = await submissions.submit_form(body, caller, "file", job_request_of, idempotency_key=idempotency_key)
     format = formats[-1]  # That of the complete form.
 
     async def content() -> str:
         transcript = await waiter.transcript(job_id)
-        if format != "verbose_json" or plain[-1]:
+        if not detects[-1]:
             return _body(format, transcript)
-        given = requests[-1].language
-        language = Language(given, 1.0, {given: 1.0}) if given else await waiter.stored_language(job_id)
-        return _dumps(_verbose(transcript) | _probabilities(language))
+        return _dumps(_verbose(transcript) | _probabilities(await waiter.stored_language(job_id)))
 
     errors = ErrorFormat.PLAIN if MEDIA_TYPES[format] == "application/json" else None
     return await long_calls.respond(job_id, content(), media_type=MEDIA_TYPES[format], errors=errors)
@@ -109,7 +105,7 @@ async def load(body: BodyDep, submissions: SubmissionsDep, waiter: WaiterDep, mo
     return "Load was successful!"
 
 
-def _job_request(form: Form) -> JobRequest:
+def _job_request(form: Form, *, detect: bool) -> JobRequest:
     """whisper.cpp's server accepts numbers of any size, so those that are too large are limited here, not refused.
 
     Raises `BadRequest`.
@@ -125,6 +121,7 @@ def _job_request(form: Form) -> JobRequest:
             prompt=fields.text("prompt"),
             temperature=temperature or None,
             beam_size=min(beam_size, MAX_BEAM_SIZE) if beam_size > 0 else None,
+            language_probabilities=detect or None,
         ),
         priority=Priority.INTERACTIVE,
     )
@@ -168,10 +165,8 @@ def _verbose(transcript: Transcript) -> dict[str, Any]:
     }
 
 
-def _probabilities(language: Language | None) -> dict[str, Any]:
-    """What whisper.cpp adds, unless `no_language_probabilities` is set. A language that was given counts as certain."""
-    if language is None:
-        return {}
+def _probabilities(language: Language) -> dict[str, Any]:
+    """What whisper.cpp adds, unless `no_language_probabilities` is set: what was detected, even if one was given."""
     likely = {code: share for code, share in language.probabilities.items() if share > LEAST_PROBABILITY}
     return {
         "detected_language": LANGUAGES.get(language.code, "unknown"),
