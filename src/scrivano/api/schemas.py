@@ -199,6 +199,9 @@ class JobAudio(BaseModel):
     sample_rate: int = Field(examples=[48000])
     duration: float | None = Field(description="Seconds that the file claims, which may be wrong.", examples=[7.084])
     start: float = Field(description="Seconds from the start of the file to the first sound.", examples=[0.0])
+    tracks: list[int] = Field(
+        default=[], description="All tracks that were mixed; only if several were.", examples=[[0, 1]]
+    )
 
 
 class JobWarning(BaseModel):

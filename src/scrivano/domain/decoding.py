@@ -46,8 +46,8 @@ class ChunkResult:
     """`segments` ascend; their times count from the first sample of the chunk.
 
     `language_probability` is 1 when the language was given. `language_probabilities`: those of the likeliest languages,
-    where it was detected, also beside one that was given; if only some languages were allowed, theirs sum to 1. `repaired`: speech that
-    had no words until it was decoded again.
+    where the language was detected, also beside one that was given; if only some languages were allowed, theirs sum to
+    1. `repaired`: speech that had no words until it was decoded again.
     """
 
     language: str

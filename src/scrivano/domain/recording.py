@@ -15,7 +15,8 @@ class AudioTrack:
     """The audio track that was transcribed.
 
     `track` counts from 0 among the audio tracks of the file. `duration`: seconds as the container claims; None: it
-    does not say. `start`: seconds from the start of the file's clock to the first sound of the track.
+    does not say. `start`: seconds from the start of the file's clock to the first sound of the track. `tracks`: all
+    that were mixed, if more than one was.
     """
 
     track: int
@@ -24,6 +25,7 @@ class AudioTrack:
     sample_rate: int
     duration: float | None
     start: float
+    tracks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,8 @@ May import: domain, processes.
 Modules, each may import only those below it:
 
     child          decode a recording within limits, and send its chunks
+    track_search   which tracks of a file have speech, and which of them belong together
+    simultaneous   whether two tracks belong together (pure)
     limits         memory, CPU time, file size and open files of this process
     recording      an untrusted file, decoded to 16 kHz mono, and what is to be said about it
     track_reader   one audio track of an open container, on the container's clock

@@ -27,15 +27,16 @@ from numpy.typing import NDArray
 from scrivano.domain.chunk import SAMPLE_RATE, Chunk
 from scrivano.domain.errors import MediaError
 from scrivano.domain.recording import RecordingWarning
-from scrivano.media.chunking import WINDOW, Chunker, ChunkingOptions, SpanFinder, SpeechLog
+from scrivano.media.chunking import WINDOW, Chunker, ChunkingOptions, SpeechLog
 from scrivano.media.limits import limit_process
 from scrivano.media.loudness import loudness
 from scrivano.media.parallel_map import ParallelMap, spare_cores
 from scrivano.media.peaks import Peaks
 from scrivano.media.prepared_file import PreparedFile
-from scrivano.media.recording import BLOCK, Reading, Recording, open_recording
+from scrivano.media.recording import BLOCK, Mix, Reading, open_recording
 from scrivano.media.silero_vad import SileroVad, SpeechDetector
 from scrivano.media.source import ADVICE
+from scrivano.media.track_search import Found, find_tracks
 from scrivano.media.tracks import TrackChoice
 from scrivano.processes.channel import Channel
 from scrivano.processes.fork_server import run
@@ -66,7 +67,8 @@ def prepare(request: Prepare, detect_speech: SpeechDetector, send: Send) -> None
     """Decode, detect speech, cut: sends `Probed`, then `ChunkCut` and `Preparing`, then `Described`, `Drawn` and
     `Prepared`.
 
-    Of several tracks, the best one that has speech is read. `detect_speech` starts anew when it is called again.
+    Of several tracks, the best one that has speech is read, and those that belong to it. `detect_speech` starts anew
+    when it is called again.
     Without `vad` the recording is cut where it is quietest, and all of it is sent. Raises `MediaError`.
     """
     choice = TrackChoice(track=request.audio_track, language=request.language)
@@ -75,7 +77,10 @@ def prepare(request: Prepare, detect_speech: SpeechDetector, send: Send) -> None
         closing(PreparedFile(request.target)) as target,
     ):
         send(Probed(duration=recording.duration))
-        reading = recording.read(_track_with_speech(recording, detect_speech if request.vad else loudness, send))
+        tracks = find_tracks(recording, lambda blocks: _reported(detect_speech(blocks), send))
+        if not tracks.speaks and not request.vad:
+            tracks = find_tracks(recording, lambda blocks: _reported(loudness(blocks), send))
+        reading = recording.mix(tracks.ranks)
         chunker = Chunker(ChunkingOptions(max_chunk_secs=request.max_chunk_s))
         speech, peaks = SpeechLog(), Peaks()
         chunks = 0
@@ -89,30 +94,10 @@ def prepare(request: Prepare, detect_speech: SpeechDetector, send: Send) -> None
         speech.finish(target.samples)
         chunks += _send_chunks(map(speech.mark, chunker.finish(target.samples)), target, send)
         target.finish()
-        send(Described(audio=reading.audio, warnings=_warnings(reading, recording)))
+        send(Described(audio=reading.audio, warnings=_warnings(reading, tracks)))
         waveform = peaks.waveform()
         send(Drawn(peak_secs=waveform.peak_secs, peaks=waveform.peaks))
         send(Prepared(duration=target.samples / SAMPLE_RATE, chunks=chunks))
-
-
-def _track_with_speech(recording: Recording, detect_speech: SpeechDetector, send: Send) -> int:
-    """The rank of the first track with speech; 0 if none has any. Each is read up to its first speech."""
-    ranks = range(len(recording.tracks))
-    return next((rank for rank in ranks if rank == ranks[-1] == 0 or _speaks(recording, rank, detect_speech, send)), 0)
-
-
-def _speaks(recording: Recording, rank: int, detect_speech: SpeechDetector, send: Send) -> bool:
-    finder = SpanFinder(ChunkingOptions())
-    blocks = map(_whole_windows, recording.read(rank).blocks())
-    try:
-        for probabilities in _reported(detect_speech(blocks), send):
-            if any(finder.push(probability) for probability in probabilities.tolist()):
-                return True
-    except MediaError as error:
-        if error.code != "not_media":
-            raise
-        return False
-    return finder.finish(finder.position) is not None
 
 
 def _reported(probabilities: Iterator[NDArray[np.float32]], send: Send) -> Iterator[NDArray[np.float32]]:
@@ -126,16 +111,13 @@ def _reported(probabilities: Iterator[NDArray[np.float32]], send: Send) -> Itera
             send(Preparing())
 
 
-def _warnings(reading: Reading, recording: Recording) -> tuple[RecordingWarning, ...]:
-    found = reading.warnings[:MOST_WARNINGS]
-    best = recording.tracks[0]
-    if reading.audio is not None and reading.audio.track != best.number:
-        message = f"track {best.number} has no speech, or is damaged; track {reading.audio.track} was transcribed"
-        found.insert(0, RecordingWarning(code="other_track", message=message))
-    return tuple(found)
+def _warnings(reading: Reading | Mix, found: Found) -> tuple[RecordingWarning, ...]:
+    return (*found.warnings, *reading.warnings[:MOST_WARNINGS])
 
 
-def _written(reading: Reading, target: PreparedFile, peaks: Peaks, max_audio_s: float) -> Iterator[NDArray[np.int16]]:
+def _written(
+    reading: Reading | Mix, target: PreparedFile, peaks: Peaks, max_audio_s: float
+) -> Iterator[NDArray[np.int16]]:
     """The audio in blocks of whole windows. Each block is in the target, and in `peaks`, before it is yielded."""
     for block in reading.blocks():
         if target.samples + len(block) > max_audio_s * SAMPLE_RATE:

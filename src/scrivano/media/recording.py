@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
+from itertools import zip_longest
 
 import av
 import numpy as np
@@ -16,12 +18,13 @@ from scrivano.domain.chunk import SAMPLE_RATE
 from scrivano.domain.errors import MediaError
 from scrivano.domain.recording import AudioTrack, RecordingWarning
 from scrivano.media.chunking import WINDOW
+from scrivano.media.downmix import Downmix
 from scrivano.media.level import Level
 from scrivano.media.source import ADVICE, MediaFile
 from scrivano.media.track_reader import TrackReader, claimed_duration
 from scrivano.media.tracks import Track, TrackChoice, candidates
 
-__all__ = ["ADVICE", "BLOCK", "Reading", "Recording", "open_recording"]
+__all__ = ["ADVICE", "BLOCK", "Mix", "Reading", "Recording", "open_recording"]
 
 # Samples per block (2 s): what the speech detector processes at once. A constant, because the same file must give the
 # same chunks on every run.
@@ -59,6 +62,11 @@ class Recording:
         """Read the track of this rank from the start."""
         return Reading(self._file, self._choice, rank, self._max_audio_s)
 
+    def mix(self, ranks: Sequence[int]) -> Reading | Mix:
+        """Read the tracks of these ranks at the same time."""
+        readings = [self.read(rank) for rank in ranks]
+        return readings[0] if len(readings) == 1 else Mix(readings)
+
 
 class Reading:
     """One pass over one track. `audio` and `warnings` are complete when the blocks are."""
@@ -80,11 +88,20 @@ class Reading:
         Sample 0 is the start of the file's clock. What is damaged is skipped, with a warning. Raises `MediaError` if
         nothing can be decoded, or sound cannot be mixed to mono.
         """
-        return self._level.apply(_blocks(self._links()))
+        return self._level.apply(self.sound())
+
+    def sound(self) -> Iterator[NDArray[np.float32]]:
+        """The same blocks at the level that they have in the file."""
+        return _blocks(self._links())
+
+    @property
+    def has_integers(self) -> bool:
+        """Whether the samples are floats that might be integers."""
+        return self._level.integers
 
     @property
     def warnings(self) -> list[RecordingWarning]:
-        return sorted(self._warnings + self._level_warnings(), key=lambda one: one.at or 0.0)
+        return sorted(self._warnings + _level_warnings(self._level), key=_time)
 
     def _links(self) -> Iterator[NDArray[np.float32]]:
         refused: MediaError | None = None
@@ -148,25 +165,59 @@ class Reading:
             message = f"the recording ended early, at {reader.position:.1f} s of {claimed:.1f} s; the rest is missing"
             self._warn("ended_early", message, reader.position)
 
-    def _level_warnings(self) -> list[RecordingWarning]:
-        level, found = self._level, []
-        if level.amplified_at is not None:
-            message = f"the recording is very quiet; it was amplified by up to {level.most_gain_db} dB"
-            found.append(RecordingWarning(code="quiet", message=message, at=level.amplified_at / SAMPLE_RATE))
-        if level.scaled:
-            message = "the samples are integers in a format of floats; they were scaled"
-            found.append(RecordingWarning(code="samples_scaled", message=message))
-        if level.clipped:
-            message = "the recording is clipped, because it was recorded too loud; this can cost words"
-            found.append(RecordingWarning(code="clipped", message=message))
-        return found
-
     @property
     def _seconds(self) -> float:
         return self._samples / SAMPLE_RATE
 
     def _warn(self, code: str, message: str, at: float) -> None:
         self._warnings.append(RecordingWarning(code=code, message=message, at=round(at, 3)))
+
+
+class Mix:
+    """One pass over several tracks at the same time, as `Reading` is one over a single track."""
+
+    def __init__(self, readings: Sequence[Reading]) -> None:
+        self._readings = readings
+        self._level = Level()
+
+    def blocks(self) -> Iterator[NDArray[np.int16]]:
+        return self._level.apply(self._mixed())
+
+    def _mixed(self) -> Iterator[NDArray[np.float32]]:
+        downmix = Downmix(("",) * len(self._readings))
+        nothing = np.empty(0, np.float32)
+        for blocks in zip_longest(*(reading.sound() for reading in self._readings), fillvalue=nothing):
+            self._level.integers = any(reading.has_integers for reading in self._readings)
+            length = max(map(len, blocks))
+            yield downmix.mix(np.stack([np.pad(block, (0, length - len(block))) for block in blocks], axis=1))
+
+    @property
+    def audio(self) -> AudioTrack | None:
+        tracks = [reading.audio for reading in self._readings if reading.audio is not None]
+        return replace(tracks[0], tracks=tuple(sorted(track.track for track in tracks))) if tracks else None
+
+    @property
+    def warnings(self) -> list[RecordingWarning]:
+        of_tracks = [warning for reading in self._readings for warning in reading.warnings]
+        return sorted([*of_tracks, *_level_warnings(self._level)], key=_time)
+
+
+def _level_warnings(level: Level) -> list[RecordingWarning]:
+    found = []
+    if level.amplified_at is not None:
+        message = f"the recording is very quiet; it was amplified by up to {level.most_gain_db} dB"
+        found.append(RecordingWarning(code="quiet", message=message, at=level.amplified_at / SAMPLE_RATE))
+    if level.scaled:
+        message = "the samples are integers in a format of floats; they were scaled"
+        found.append(RecordingWarning(code="samples_scaled", message=message))
+    if level.clipped:
+        message = "the recording is clipped, because it was recorded too loud; this can cost words"
+        found.append(RecordingWarning(code="clipped", message=message))
+    return found
+
+
+def _time(warning: RecordingWarning) -> float:
+    return warning.at or 0.0
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from scrivano.domain.errors import BadRequest, MediaError
 from scrivano.domain.languages import parse_language
 
-__all__ = ["Track", "TrackChoice", "candidates"]
+__all__ = ["Track", "TrackChoice", "candidates", "may_join"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +51,12 @@ def candidates(tracks: Sequence[Track], choice: TrackChoice) -> list[Track]:
         raise MediaError("not_media", f"the file's sound has a codec that is not supported here; {advice}")
     ranked = sorted(readable, key=lambda track: _rank(track, choice.language))
     return ranked[:1] if choice.track is not None else ranked
+
+
+def may_join(track: Track, other: Track) -> bool:
+    """Whether the tags of two tracks allow that both are parts of one conversation."""
+    one, two = _language(track.language), _language(other.language)
+    return not track.described and not other.described and (one == two or one is None or two is None)
 
 
 def _rank(track: Track, language: str | None) -> tuple[bool, bool, bool, bool, int]:

@@ -102,7 +102,7 @@ _FEW = Field(max_length=MOST_WARNINGS)
 
 
 def _plausible_track(track: AudioTrack) -> AudioTrack:
-    numbers = (track.track, track.channels, track.sample_rate, track.start, track.duration or 0.0)
+    numbers = (track.track, *track.tracks, track.channels, track.sample_rate, track.start, track.duration or 0.0)
     if not all(math.isfinite(number) and number >= 0 for number in numbers):
         raise ValueError("a track with an impossible number")
     return track

@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from media_files import KINDS, Audio, Kind, Prepared, Spoken, covered, prepared, refused, samples, write
+from media_files import KINDS, Audio, Kind, Prepared, Spoken, covered, prepared, refused, samples, spoken, write
 
 from scrivano.domain.chunk import SAMPLE_RATE
 
@@ -94,6 +94,62 @@ def test_tracks_are_chosen_by_language_and_by_number(audio: Audio, tmp_path: Pat
     assert prepared(source, audio_track="1").about["audio"]["track"] == 1
     assert prepared(source, audio_track="ita").about["audio"]["track"] == 1
     assert prepared(source, language="it", audio_track="0").about["audio"]["track"] == 0
+
+
+def turns(speech: Spoken, audio: Audio) -> tuple[Audio, Audio]:
+    """What two people say in turn: each track is silent where the other one speaks."""
+    one, two = audio.copy(), audio.copy()
+    for number, (start, end) in enumerate(speech.sentences):
+        (one, two)[number % 2][round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)] = 0
+    return one, two
+
+
+def test_two_people_with_a_track_each_are_both_heard(speech: Spoken, audio: Audio, tmp_path: Path) -> None:
+    one, two = turns(speech, audio)
+    source = write_tracks(tmp_path / "interview.mka", [(one, "und"), (-two, "und"), (SILENCE, "und")])
+
+    both = prepared(source)
+    assert holds(both, speech)
+    assert (both.about["audio"]["track"], both.about["audio"]["tracks"]) == (0, [0, 1])
+    assert both.warnings == ["tracks_mixed"]
+    assert both.end["duration"] == pytest.approx(len(audio) / SAMPLE_RATE, abs=0.01)
+
+    alone = prepared(source, audio_track="1")
+    assert (alone.about["audio"]["track"], alone.about["audio"]["tracks"], alone.warnings) == (1, [], [])
+    assert not holds(alone, speech)
+
+
+def test_a_person_who_speaks_late_is_heard(speech: Spoken, audio: Audio, tmp_path: Path) -> None:
+    late = np.concatenate([np.zeros_like(audio), audio])
+
+    result = prepared(write_tracks(tmp_path / "late.mka", [(audio, "eng"), (late, "eng")]))
+
+    assert holds(result, speech)
+    assert holds(result, speech, after_s=len(audio) / SAMPLE_RATE)
+
+
+def test_a_copy_of_a_track_is_not_mixed_in(audio: Audio, tmp_path: Path) -> None:
+    result = prepared(write_tracks(tmp_path / "copy.mka", [(audio, "eng"), (audio // 2, "eng")]))
+
+    assert (result.about["audio"]["tracks"], result.warnings) == ([], [])
+    np.testing.assert_array_equal(result.audio, audio)
+
+
+def test_another_version_of_a_programme_is_not_mixed_in(audio: Audio, tmp_path: Path) -> None:
+    other = samples(spoken("en-exact-2").path)
+
+    result = prepared(write_tracks(tmp_path / "film.mka", [(audio, "und"), (other, "und"), (audio, "ita")]))
+
+    assert (result.about["audio"]["track"], result.about["audio"]["tracks"]) == (0, [])
+    assert result.warnings == ["tracks_left_out"]
+    assert "not track 1;" in result.about["warnings"][0]["message"]
+
+
+def test_without_speech_detection_a_silent_track_is_left_out_too(audio: Audio, tmp_path: Path) -> None:
+    result = prepared(write_tracks(tmp_path / "two.mka", [(SILENCE, "eng"), (audio, "eng")]), vad=False)
+
+    assert (result.about["audio"]["track"], result.warnings) == (1, ["other_track"])
+    assert covered(0.5, len(audio) / SAMPLE_RATE - 0.5, result.pieces)
 
 
 def test_a_chained_file_is_read_to_its_end(speech: Spoken, audio: Audio, tmp_path: Path) -> None:
