@@ -15,6 +15,7 @@ Modules, each may import only those below it:
     source         an untrusted file, opened with FFmpeg
     signatures     what a file claims to be, by its first bytes and its name
     ogg            the links of a chained Ogg file
+    truncation     whether a file was cut off
     tracks         which audio track to transcribe (pure)
     clock          where each frame belongs on the file's clock (pure)
     downmix        channels to one that is never much quieter than the loudest (pure)

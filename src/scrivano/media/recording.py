@@ -79,6 +79,7 @@ class Reading:
         self._level = Level()
         self._whole = len(file.links) == 1
         self._samples = 0
+        self._cut_off = False
         self._warnings: list[RecordingWarning] = []
         self.audio: AudioTrack | None = None
 
@@ -116,6 +117,9 @@ class Reading:
                 self._warn("part_skipped", f"a part of the file was skipped: {error}", self._seconds)
         if refused is not None and not self._samples:
             raise refused
+        if (self._cut_off or self._file.cut_off) and all(one.code != "ended_early" for one in self._warnings):
+            message = f"the file was cut off: the recording ended early, at {self._seconds:.1f} s"
+            self._warn("ended_early", message, self._seconds)
 
     def _link(self, container: InputContainer) -> Iterator[NDArray[np.float32]]:
         ranked = candidates(_tracks(container), self._choice)
@@ -154,7 +158,8 @@ class Reading:
                 duration=container.duration / av.time_base if container.duration and self._whole else None,
                 start=round(reader.start or 0.0, 3),
             )
-        if reader.damaged:
+        self._cut_off = reader.cut_off
+        if reader.damaged > reader.cut_off:
             what = "a damaged packet was" if reader.damaged == 1 else f"{reader.damaged} damaged packets were"
             self._warn("damaged_packets", f"{what} skipped", reader.damaged_at)
         for at, length in reader.gaps[:MAX_JUMPS]:

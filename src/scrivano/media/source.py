@@ -24,6 +24,7 @@ from scrivano.media.signatures import (
     wav_data,
     wav_files,
 )
+from scrivano.media.truncation import is_cut_off
 
 __all__ = ["ADVICE", "MediaFile"]
 
@@ -84,8 +85,8 @@ class MediaFile:
     """One file. `ending`: that of its name, without the dot; only endings of headless formats make a difference.
 
     `links`: byte ranges to read one after the other, each a recording of its own. `part`: which part of the sound that
-    a WAV file's head announces is there; FFmpeg tells that of all other formats. Raises `MediaError` (`not_media`) if
-    the file is empty.
+    a WAV file's head announces is there; FFmpeg tells that of all other formats. `cut_off`: the file ends in the middle
+    of something. Raises `MediaError` (`not_media`) if the file is empty.
     """
 
     def __init__(self, path: str, ending: str = "") -> None:
@@ -101,6 +102,7 @@ class MediaFile:
         wav = wav_data(self._file, start, self._size)
         self._options = {"ignore_length": "1"} if wav and wav.unknown else {}
         self.part = wav.part if wav else 1.0
+        self.cut_off = is_cut_off(self._file, start, self._size)
         self._patches = length_patches(self._file, start, self._size)
         self._raw = None if is_recording(self._head) else RAW_FORMATS.get(ending.lower())
         find_links = ogg.links if self._head[:4] == b"OggS" else wav_files

@@ -56,6 +56,8 @@ class TrackReader:
         # Packets that could not be read or decoded; recording seconds of the first.
         self.damaged = 0
         self.damaged_at = 0.0
+        # Whether the last packet is incomplete.
+        self.cut_off = False
 
     @property
     def position(self) -> float:
@@ -121,8 +123,10 @@ class TrackReader:
         broadcast = _family(self._container) in BROADCAST
         for packet in self._packets():
             try:
-                if broadcast and packet is not None and packet.is_corrupt:  # it may contain sound all the same
-                    self._count_damage()
+                if broadcast and packet is not None and packet.size:
+                    self.cut_off = packet.is_corrupt
+                    if packet.is_corrupt:  # it may contain sound all the same
+                        self._count_damage()
                 frames = self._stream.decode(packet)
             except MemoryError:
                 raise

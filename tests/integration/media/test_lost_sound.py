@@ -203,6 +203,19 @@ def test_a_file_that_ends_early_says_so(audio: Audio, tmp_path: Path) -> None:
     assert "ended early, at" in warning["message"]
 
 
+@pytest.mark.parametrize(
+    ("suffix", "kind"),
+    [("ogg", Kind(codec="libopus", rate=48000)), ("ogg", Kind(codec="flac")), ("ts", Kind(codec="aac", rate=48000))],
+)
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_file_that_was_cut_off_says_so(suffix: str, kind: Kind, whole: bool, audio: Audio, tmp_path: Path) -> None:
+    source = write(tmp_path / f"cut.{suffix}", audio, kind)
+    if not whole:
+        source.write_bytes(source.read_bytes()[: source.stat().st_size // 2 // 188 * 188 + 100])
+
+    assert prepared(source).warnings == ([] if whole else ["ended_early"])
+
+
 @pytest.mark.parametrize("suffix", ["au", "aiff", "w64"])
 def test_other_files_without_a_length_are_read_to_their_end(suffix: str, audio: Audio, tmp_path: Path) -> None:
     big = Kind(codec="pcm_s16le" if suffix == "w64" else "pcm_s16be")
