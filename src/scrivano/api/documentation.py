@@ -253,6 +253,16 @@ _SEGMENT = {
     "compression_ratio": 0.8,
     "temperature": 0.0,
     "tokens": [440, 5391, 486, 8881, 13],
+    "quality": {"word_probability": 0.9825, "doubtful": [], "repaired": False},
+}
+
+_QUALITY = {
+    "coverage": 0.9912,
+    "uncovered": [{"start": 61.3, "end": 63.1}],
+    "repaired": 1,
+    "loops_cut": 0,
+    "doubtful": [],
+    "word_probability": 0.9307,
 }
 
 JOB_EXAMPLES: dict[str, Any] = {
@@ -260,6 +270,7 @@ JOB_EXAMPLES: dict[str, Any] = {
     "done": {
         "value": _RUNNING
         | {"status": "done", "progress": 100, "completed_at": "2026-01-31T12:00:04.250Z", "segments": [_SEGMENT]}
+        | {"quality": _QUALITY}
     },
     "failed": {
         "value": _RUNNING

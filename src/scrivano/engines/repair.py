@@ -13,8 +13,9 @@ from scrivano.domain.coverage import LEAST_HOLE_S, Span, holes, letters, seconds
 from scrivano.domain.decoding import DecodingOptions
 from scrivano.domain.transcript import Segment, Word
 from scrivano.engines.decoding_rules import MIN_PROGRESS_S
+from scrivano.engines.words import FASTEST_SPEECH
 
-__all__ = ["ATTEMPTS", "Attempt", "is_better", "plan", "spliced"]
+__all__ = ["ATTEMPTS", "Attempt", "is_better", "plan", "spliced", "trusted"]
 
 # A hole's ends are only known to lie in speech. Its window starts and ends in the next pause, if one is this near.
 NEAR_S = 1.5
@@ -27,6 +28,9 @@ MARGIN_S = 0.3
 
 # A result is better if it has so much less speech without words.
 GAIN_S = 0.5
+
+# A text of less time than this is not too fast: its times may be wrong.
+SHORTEST_S = 1.0
 
 # Text that the model is less sure of than this may be made up, and is no repair. Natural-log probability per token.
 SURE_LOGPROB = -0.8
@@ -91,6 +95,16 @@ def _around(hole: Span, pauses: Sequence[Span], seconds: float) -> tuple[Span, .
     return Span(start, cut), Span(cut, end)
 
 
+def trusted(segments: Iterable[Segment], options: DecodingOptions) -> list[Segment]:
+    """The segments whose words count: not those of a loop, and not those that nobody could say so fast."""
+    return [
+        one
+        for one in segments
+        if one.compression_ratio <= options.compression_ratio_threshold
+        and letters(one.text) <= FASTEST_SPEECH * max(one.end - one.start, SHORTEST_S)
+    ]
+
+
 def spliced(segments: Iterable[Segment], stretch: Span, again: Iterable[Segment]) -> tuple[Segment, ...]:
     """The segments of a chunk with `again` in place of what they say in `stretch`.
 
@@ -127,7 +141,11 @@ def is_better(
     again: Sequence[Segment],
     options: DecodingOptions,
 ) -> bool:
-    """Whether to take the segments `after` in place of those `before`; `again`: those of them that are new."""
+    """Whether to take the segments `after` in place of those `before`; `again`: those of them that are new.
+
+    Only words that are `trusted` count.
+    """
+    before, after = trusted(before, options), trusted(after, options)
     sure = all(
         one.avg_logprob >= SURE_LOGPROB
         and one.no_speech_prob <= options.no_speech_threshold

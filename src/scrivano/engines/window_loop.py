@@ -39,7 +39,7 @@ from scrivano.engines.engine import RANKED, AudioChunk, LoadOptions
 from scrivano.engines.failures import classify
 from scrivano.engines.onsets import without_pauses
 from scrivano.engines.pauses import pauses
-from scrivano.engines.repair import ATTEMPTS, Attempt, is_better, plan, spliced
+from scrivano.engines.repair import ATTEMPTS, Attempt, is_better, plan, spliced, trusted
 from scrivano.engines.words import TimedText, place_words, timed_segments
 
 __all__ = ["WindowLoop"]
@@ -177,7 +177,7 @@ class _BatchRun(Generic[A, E]):
         if number == 0:
             progress.repair_s = self._options.repair_share * window.audio.seconds
         chunk = self._batch[window.chunk]
-        words = words_of(progress.segments)
+        words = words_of(trusted(progress.segments, self._options))
         empty = holes(chunk.speech, words)
         attempt = plan(number, empty, words, pauses(chunk.audio) if empty else (), window.audio.seconds)
         if attempt.seconds > progress.repair_s:
@@ -194,8 +194,8 @@ class _BatchRun(Generic[A, E]):
             repaired = spliced(repaired, stretch, text)
         new = [segment for text in texts for segment in text]
         if is_better(speech, progress.segments, repaired, new, self._options):
-            left = holes(speech, words_of(repaired))
-            before = holes(speech, words_of(progress.segments))
+            left = holes(speech, words_of(trusted(repaired, self._options)))
+            before = holes(speech, words_of(trusted(progress.segments, self._options)))
             progress.repaired += tuple(hole for hole in before if hole not in left)
             progress.segments = repaired
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from scrivano.domain.coverage import Span, holes, words_of
 from scrivano.domain.decoding import DecodingOptions
 from scrivano.domain.transcript import Segment, Word
-from scrivano.engines.repair import Attempt, is_better, plan, spliced
+from scrivano.engines.repair import Attempt, is_better, plan, spliced, trusted
 
 
 def words(*texts: str, start: float, step: float = 0.5) -> tuple[Word, ...]:
@@ -83,6 +84,17 @@ def test_only_sure_text_that_fills_a_hole_is_taken() -> None:
     assert taken(good)
     assert not taken(segment(*said, start=2.1, logprob=-0.9))
     assert not taken(segment(" three", start=8), whole=True)
+
+
+def test_loops_and_impossible_rates_leave_holes_like_missing_text() -> None:
+    loop = replace(segment(*[" no"] * 30, start=3), compression_ratio=6.0)
+    fast = replace(segment("word" * 40, start=3), end=4.0)
+
+    assert trusted([FIRST, loop, fast, LAST], DecodingOptions()) == [FIRST, LAST]
+
+    good = segment(*[" three", " four", " five", " six", " seven"] * 6, start=2.5)
+    repaired = spliced([FIRST, loop, LAST], Span(2.1, 19.7), [good])
+    assert is_better(SPEECH, [FIRST, loop, LAST], repaired, [good], DecodingOptions())
 
 
 edges = st.lists(st.integers(0, 3000), max_size=12, unique=True).map(
