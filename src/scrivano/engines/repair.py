@@ -75,11 +75,12 @@ def plan(number: int, empty: Sequence[Span], words: Sequence[Word], pauses: Sequ
 
 
 def _seek(hole: Span, words: Sequence[Word], pauses: Sequence[Span]) -> float | None:
-    """The last pause before the hole; None if no words stand before it."""
-    before = [pause.middle for pause in pauses if pause.middle <= hole.start + MARGIN_S]
-    start = before[-1] if before else hole.start - MARGIN_S
-    has_text = any((word.start + word.end) / 2 < start for word in words)
-    return start if has_text and start >= MIN_PROGRESS_S else None
+    """The last pause before the hole; None if no words stand before it.
+
+    Words between that pause and the hole are decoded again, too: they may be said behind it, and be aligned wrongly.
+    """
+    start = max((pause.middle for pause in pauses if pause.middle <= hole.start + MARGIN_S), default=0.0)
+    return start if any((word.start + word.end) / 2 < start for word in words) else None
 
 
 def _around(hole: Span, pauses: Sequence[Span], seconds: float) -> tuple[Span, ...]:

@@ -472,20 +472,31 @@ def speech(*pauses: float, seconds: float = 20.0) -> AudioChunk:
 TIMED = replace(OPTIONS, word_timestamps=True)
 
 
+def searches(adapter: ScriptedAdapter) -> list[object]:
+    return [entry for entry in adapter.log if isinstance(entry, tuple) and entry[0] == "search"]
+
+
 @pytest.mark.parametrize("options", [TIMED, OPTIONS])
 def test_speech_without_words_is_decoded_again_from_the_last_pause_before_it(options: DecodingOptions) -> None:
     adapter = Leaving()
 
-    [result] = decode(adapter, speech(5.6), options=options)
+    [result] = decode(adapter, speech(1.1, 5.6), options=options)
 
-    assert [entry for entry in adapter.log if "search" in entry] == [  # type: ignore[operator]
-        ("search", [0], 5),
-        ("search", [1], 5),
-        ("search", [2, 6], 1),
-    ]
-    assert [segment.text for segment in result.segments] == ["abc", "abc", SENTENCE, SENTENCE]
-    assert [bool(segment.words) for segment in result.segments] == [options.word_timestamps] * 4
-    assert [round(span.end) for span in result.repaired] == [20, 20]
+    first, second, third = searches(adapter)
+    assert (first, second) == (("search", [0], 5), ("search", [1], 5))
+    assert third in [("search", [start, 6], 1) for start in (1, 2)], "what is left is decoded alone"
+    assert [segment.text for segment in result.segments] == ["abc", SENTENCE, SENTENCE]
+    assert [bool(segment.words) for segment in result.segments] == [options.word_timestamps] * 3
+    assert {round(span.end) for span in result.repaired} == {20}
+
+
+def test_without_a_pause_before_the_hole_the_chunk_is_divided_in_it() -> None:
+    adapter = Leaving()
+
+    [result] = decode(adapter, speech(5.6), options=TIMED)
+
+    assert searches(adapter) == [("search", [0], 5), ("search", [0, 6], 5)]
+    assert [segment.text for segment in result.segments] == [SENTENCE, SENTENCE]
 
 
 def test_a_chunk_without_known_speech_is_decoded_once() -> None:
