@@ -76,6 +76,6 @@ def window(browser: Browser, origin: str, **options: Any) -> Iterator[Window]:
     opened = Window(context.new_page(), origin)
     try:
         yield opened
-        assert opened.faults == []
+        assert not opened.faults, opened.faults
     finally:
         context.close()

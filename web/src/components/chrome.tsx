@@ -71,7 +71,6 @@ function Preferences() {
       )}
       <p className="links">
         <a href="docs">{t("api")}</a>
-        <span>{t("keys.hint")}</span>
       </p>
     </Popover>
   );

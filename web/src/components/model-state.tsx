@@ -43,6 +43,7 @@ function Known() {
   return (
     <Popover
       className="model"
+      named
       label={t("model.label", { state: t(`model.${state}`), name: status.model ?? "" })}
       button={<ModelSummary status={status} />}
     >
@@ -96,9 +97,11 @@ function detailOf(model: ServedModelStatus, status: Status, t: ReturnType<typeof
 }
 
 function ModelButton({ text, state, detail, inside = false }: { text: string; state: string; detail?: string; inside?: boolean }) {
+  const t = useT();
   const content = (
     <>
       <span className={`dot ${state}`} />
+      <span className="unseen">{t("model.unknown")}</span>
       <span className="model-name">{text}</span>
       {detail && <span className="model-detail">{detail}</span>}
     </>

@@ -22,7 +22,7 @@ export function Speakers({ job, onChanged }: { job: WholeJob; onChanged: () => v
       {speakers.map((speaker) => (
         <li key={speaker.id}>
           {nameable && job.status === "done" ? (
-            <Popover label={t("speaker.rename", { name: nameOfSpeaker(speaker) })} button={<Label speaker={speaker} />}>
+            <Popover named label={t("speaker.rename", { name: nameOfSpeaker(speaker) })} button={<Label speaker={speaker} />}>
               <NameForm speaker={speaker} onName={(name) => void rename(speaker.id, name)} />
             </Popover>
           ) : (

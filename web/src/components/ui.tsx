@@ -125,8 +125,17 @@ export function Dialog({ title, onClose, children }: { title: string; onClose: (
   );
 }
 
-/** A button with a panel that opens below it and closes with Escape or a click elsewhere. */
-export function Popover({ button, label, className = "", children }: { button: ReactNode; label: string; className?: string; children: ReactNode }) {
+interface PopoverProps {
+  button: ReactNode;
+  /** The name of the panel, and of a button that has no text of its own. */
+  label: string;
+  named?: boolean;
+  className?: string;
+  children: ReactNode;
+}
+
+/** A button with a panel that opens below it and closes with Escape or a click elsewhere. `named`: the button has text. */
+export function Popover({ button, label, named = false, className = "", children }: PopoverProps) {
   const [open, setOpen] = useState(false);
   const root = useRef<HTMLDivElement>(null);
   const panel = useId();
@@ -154,7 +163,7 @@ export function Popover({ button, label, className = "", children }: { button: R
         className="popover-button"
         aria-expanded={open}
         aria-controls={open ? panel : undefined}
-        aria-label={label}
+        aria-label={named ? undefined : label}
         onClick={() => setOpen(!open)}
       >
         {button}

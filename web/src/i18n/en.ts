@@ -12,7 +12,6 @@ export const en = {
   "theme.dark": "Dark",
   "language.page": "Language of this page",
   api: "HTTP interface",
-  "keys.hint": "A player's keys: space, J, L",
   close: "Close",
   cancel: "Cancel",
   save: "Save",

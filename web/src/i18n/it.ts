@@ -13,7 +13,6 @@ export const it: Record<Key, string> = {
   "theme.dark": "Scuro",
   "language.page": "Lingua di questa pagina",
   api: "Interfaccia HTTP",
-  "keys.hint": "I tasti del lettore: spazio, J, L",
   close: "Chiudi",
   cancel: "Annulla",
   save: "Salva",

@@ -20,7 +20,7 @@ NONCE = "__CSP_NONCE__"
 
 # Names of built files contain a hash of their content, except those that other files name.
 FOR_EVER = "public, max-age=31536000, immutable"
-NAMED = ("icon", "manifest", "theme")
+NAMED = ("icon", "licenses", "manifest", "theme")
 
 
 def page_router(*, docs: bool) -> Router:
