@@ -238,7 +238,7 @@ def test_a_correction_is_in_the_download_and_can_be_taken_back(page: Page, serve
     first.hover()
     first.get_by_role("button", name="Edit the text").click()
     page.get_by_role("button", name="Restore the original").click()
-    expect(first).to_contain_text(job["segments"][0]["text"])
+    expect(first.locator(".words")).to_have_text(job["segments"][0]["text"])
     assert server.job(job["id"])["segments"] == job["segments"]
 
 

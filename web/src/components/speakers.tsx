@@ -3,7 +3,7 @@
 import { type FormEvent, useEffect, useState } from "react";
 import { useT } from "../i18n";
 import { span } from "../lib/format";
-import { hasRoute, messageOf, renameSpeakers, type Speaker, type WholeJob } from "../lib/server";
+import { changeSpeakers, hasRoute, messageOf, type Speaker, type WholeJob } from "../lib/server";
 import { PersonIcon } from "./icons";
 import { Popover, tell } from "./ui";
 
@@ -15,15 +15,18 @@ export function Speakers({ job, onChanged }: { job: WholeJob; onChanged: () => v
     if (speakers.length) void hasRoute("patch", "/jobs/{job_id}/speakers").then(setNameable);
   }, [speakers.length]);
   if (speakers.length === 0) return null;
-  const rename = (id: string, name: string) =>
-    renameSpeakers(job.id, { [id]: name }).then(onChanged, (error: unknown) => tell(messageOf(error), true));
+  const rename = (id: string, name: string) => {
+    const same = speakers.find((other) => other.id !== id && nameOfSpeaker(other).toLowerCase() === name.toLowerCase());
+    const changes = same ? { merge: { [id]: same.id } } : { names: { [id]: name } };
+    changeSpeakers(job.id, changes).then(onChanged, (error: unknown) => tell(messageOf(error), true));
+  };
   return (
     <ul className="speakers" aria-label={t("speakers")}>
       {speakers.map((speaker) => (
         <li key={speaker.id}>
           {nameable && job.status === "done" ? (
             <Popover named label={t("speaker.rename", { name: nameOfSpeaker(speaker) })} button={<Label speaker={speaker} />}>
-              <NameForm speaker={speaker} onName={(name) => void rename(speaker.id, name)} />
+              <NameForm speaker={speaker} onName={(name) => rename(speaker.id, name)} />
             </Popover>
           ) : (
             <span className="popover-button still">

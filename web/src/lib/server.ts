@@ -4,7 +4,6 @@ import {
   AuthenticationError,
   HttpError,
   type Job,
-  type JobPage,
   type JobSummary,
   ScrivanoClient,
   type Segment,
@@ -33,12 +32,17 @@ interface Additions {
   excerpt?: string | null;
   chunk?: number | null;
   chunks_total?: number | null;
-  quality?: { uncovered?: Stretch[]; coverage?: number } | null;
+  quality?: { uncovered?: Stretch[]; coverage?: number | null } | null;
   speakers?: Speaker[] | null;
 }
 
-export type PageJob = JobSummary & Additions;
-export type WholeJob = Omit<Job, "segments"> & Additions & { segments: PageSegment[] };
+export type PageJob = Omit<JobSummary, keyof Additions> & Additions;
+export type WholeJob = Omit<Job, keyof Additions | "segments"> & Additions & { segments: PageSegment[] };
+
+interface PageOfJobs {
+  jobs: PageJob[];
+  next_cursor: string | null;
+}
 
 /** The server at one moment. Figures that cannot be had on a machine are null. */
 export interface Sample {
@@ -123,7 +127,7 @@ function errorFrom(status: number, text: string): HttpError {
   return status === 401 ? new AuthenticationError(status, message) : new HttpError(status, message);
 }
 
-export function listJobs(query: Record<string, string | number | undefined>, signal?: AbortSignal): Promise<JobPage> {
+export function listJobs(query: Record<string, string | number | undefined>, signal?: AbortSignal): Promise<PageOfJobs> {
   const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== "");
   const search = new URLSearchParams(given.map(([name, value]) => [name, String(value)]));
   return call(`/jobs?${search}`, { signal });
@@ -142,9 +146,11 @@ export const restore = (jobId: string, index: number) =>
 
 export const history = (signal?: AbortSignal) => call<History>("/history", { signal });
 
-/** Renames or merges speakers: an id gets a name, or the id of another one. */
-export const renameSpeakers = (jobId: string, names: Record<string, string>) =>
-  call<unknown>(`${path(jobId)}/speakers`, { method: "PATCH", json: names });
+/** Names speakers by their ids, or merges them: an id, and the id that stays. */
+export const changeSpeakers = (
+  jobId: string,
+  changes: { names: Record<string, string> } | { merge: Record<string, string> },
+) => call<unknown>(`${path(jobId)}/speakers`, { method: "PATCH", json: changes });
 
 interface OpenApi {
   paths: Record<string, Record<string, unknown>>;
