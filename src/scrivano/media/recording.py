@@ -204,7 +204,8 @@ class Mix:
     @property
     def warnings(self) -> list[RecordingWarning]:
         of_tracks = [warning for reading in self._readings for warning in reading.warnings]
-        return sorted([*of_tracks, *_level_warnings(self._level)], key=_time)
+        # What is wrong with the file is said by each of its tracks.
+        return sorted(dict.fromkeys([*of_tracks, *_level_warnings(self._level)]), key=_time)
 
 
 def _level_warnings(level: Level) -> list[RecordingWarning]:

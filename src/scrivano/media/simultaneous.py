@@ -83,8 +83,8 @@ def relation(main: TrackSound, other: TrackSound) -> Relation:
     length = min(len(main.speech), len(other.speech))
     spoken, said = main.speech[:length], other.speech[:length]
     both = spoken & said
-    alone = int(np.count_nonzero(said & ~_widened(spoken))) / SECOND
-    new = alone >= max(OWN_S, OWN_PART * np.count_nonzero(said) / SECOND) or bool(np.any(other.speech[length:]))
+    alone = np.count_nonzero(said & ~_widened(spoken)) + np.count_nonzero(other.speech[length:])
+    new = bool(alone >= max(OWN_S * SECOND, OWN_PART * np.count_nonzero(other.speech)))
     same = _correlation(main.loudness[:length][both], other.loudness[:length][both]) >= SAME_SOUND
     if same:
         return Relation.PARTNER if new else Relation.COPY

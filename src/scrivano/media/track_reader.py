@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
 
@@ -33,6 +34,9 @@ LONGEST_GAP_S = 3600.0
 # Containers whose head says how long they are.
 CLAIMING = frozenset({"mov", "matroska", "wav", "w64", "aiff", "caf", "flac", "asf", "tta", "wv", "ape", "au"})
 
+# Packets of broadcasts have at most so much sound.
+PACKET_S = 1.0
+
 # Zeros that are yielded at once.
 SILENCE = 1 << 15
 
@@ -56,13 +60,19 @@ class TrackReader:
         # Packets that could not be read or decoded; recording seconds of the first.
         self.damaged = 0
         self.damaged_at = 0.0
-        # Whether the last packet is incomplete.
-        self.cut_off = False
+        # Seconds that were decoded, and those before the last incomplete packet.
+        self._decoded_s = 0.0
+        self._incomplete_at = -math.inf
 
     @property
     def position(self) -> float:
         """Recording seconds so far."""
         return self._before_s + self._clock.position
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the last packet of a broadcast is incomplete. A packet has several frames."""
+        return self._decoded_s - self._incomplete_at < PACKET_S
 
     @property
     def jumps(self) -> list[float]:
@@ -123,17 +133,19 @@ class TrackReader:
         broadcast = _family(self._container) in BROADCAST
         for packet in self._packets():
             try:
-                if broadcast and packet is not None and packet.size:
-                    self.cut_off = packet.is_corrupt
-                    if packet.is_corrupt:  # it may contain sound all the same
-                        self._count_damage()
+                if broadcast and packet is not None and packet.is_corrupt:  # it may contain sound all the same
+                    self._incomplete_at = self._decoded_s
+                    self._count_damage()
                 frames = self._stream.decode(packet)
             except MemoryError:
                 raise
             except FFmpegError:
                 self._count_damage()
                 continue
-            yield from (frame for frame in frames if frame.samples and frame.sample_rate)
+            for frame in frames:
+                if frame.samples and frame.sample_rate:
+                    self._decoded_s += frame.samples / frame.sample_rate
+                    yield frame
 
     def _packets(self) -> Iterator[av.Packet[AudioStream] | None]:
         """All packets of the stream, and finally an empty packet or None, which flushes the decoder."""

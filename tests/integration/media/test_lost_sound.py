@@ -205,7 +205,7 @@ def test_a_file_that_ends_early_says_so(audio: Audio, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("suffix", "kind"),
-    [("ogg", Kind(codec="libopus", rate=48000)), ("ogg", Kind(codec="flac")), ("ts", Kind(codec="aac", rate=48000))],
+    [("ogg", Kind(codec="libopus", rate=48000)), ("ogg", Kind(codec="flac")), ("ts", Kind(codec="mp2", rate=48000))],
 )
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_file_that_was_cut_off_says_so(suffix: str, kind: Kind, whole: bool, audio: Audio, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ FILM = sound([(0, 25), (27, 55)])
         pytest.param(TALK, sound([(2, 3), (22, 22.5)], seed=2), Relation.PARTNER, id="a word in between"),
         pytest.param(TALK, sound([(9, 21), (29, 41)], seed=2), Relation.PARTNER, id="interrupting"),
         pytest.param(TALK, TALK, Relation.COPY, id="the same"),
+        pytest.param(sound([(0, 60)]), sound([(0, 60.2)], 60.2), Relation.COPY, id="the same, a little longer"),
         pytest.param(TALK, sound([(20.2, 30)]), Relation.COPY, id="a part of it"),
         pytest.param(TALK, sound([(0, 10), (12, 18), (20, 30)]), Relation.PARTNER, id="crosstalk and more"),
         pytest.param(FILM, sound([(3, 30), (31, 58)], seed=2), Relation.VERSION, id="a commentary"),
