@@ -193,6 +193,9 @@ def words(count: int, first_second: float) -> list[dict[str, Any]]:
     ]
 
 
+HOLE = {"start": 2.0, "end": 16.0}
+
+
 def publish(store: JobStore, clock: Clock, job_id: str, segments: list[dict[str, Any]], **fields: Any) -> None:
     add(store, new_job(job_id, clock, **fields))
     store.claim(job_id, 60)
@@ -282,6 +285,18 @@ def test_a_transcript_of_forty_thousand_words_opens_within_two_seconds(browser: 
         began = time.monotonic()
         until(at_the_end)
         assert time.monotonic() - began < 10
+        opened.refused.clear()
+
+
+def test_speech_without_text_is_shown_where_it_is(browser: Browser, full: Served) -> None:
+    with window(browser, full.url) as opened:
+        page = opened.page
+        page.goto(f"{full.url}/#/jobs/long")
+
+        expect(page.get_by_text("1 stretches of speech have no text")).to_be_visible()
+        rows = page.locator(".segments [role=listitem]")
+        expect(rows.nth(1)).to_contain_text("14 s of speech without text")
+        expect(rows.nth(0)).to_contain_text("word0")
         opened.refused.clear()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scrivano.api.app import create_app
+from scrivano.domain.languages import LANGUAGES
 from scrivano.server.settings import Settings, allowed, variable
 
 ROOT = Path(__file__).parents[2]
@@ -60,3 +61,22 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_files_that_are_named_are_there(page: Path) -> None:
     for named in re.findall(r"\b((?:tests|src|tools|benchmarks|torture)/[\w./-]+\.(?:py|md|sh|txt))", page.read_text()):
         assert "NNNN" in named or (ROOT / named).exists(), named
+
+
+def test_the_page_offers_the_languages_that_the_server_knows() -> None:
+    source = (ROOT / "web" / "src" / "lib" / "languages.ts").read_text()
+    [listed] = re.findall(r'"([^"]+)"\.split', source)
+
+    assert sorted(listed.split()) == sorted(LANGUAGES)
+
+
+def test_the_page_says_everything_in_both_languages() -> None:
+    texts = [(ROOT / "web" / "src" / "i18n" / f"{code}.ts").read_text() for code in ("en", "it")]
+    english, italian = ({key: set(re.findall(r"{\w+}", line)) for key, line in entries(text)} for text in texts)
+
+    assert english == italian
+
+
+def entries(source: str) -> list[tuple[str, str]]:
+    """The keys and values of an object of texts in TypeScript."""
+    return re.findall(r'^  "?([\w.]+)"?:\s+"((?:[^"\\]|\\.)*)",$', source, re.MULTILINE)
