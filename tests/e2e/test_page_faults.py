@@ -200,7 +200,16 @@ def publish(store: JobStore, clock: Clock, job_id: str, segments: list[dict[str,
     add(store, new_job(job_id, clock, **fields))
     store.claim(job_id, 60)
     text = " ".join(segment["text"] for segment in segments)
-    store.publish_done(job_id, 1, json.dumps(segments).encode(), language="en", duration_secs=4 * 3600.0, text=text)
+    quality = {"coverage": 0.9, "uncovered": [HOLE], "repaired": 0, "loops_cut": 0, "doubtful": []}
+    store.publish_done(
+        job_id,
+        1,
+        json.dumps(segments).encode(),
+        language="en",
+        duration_secs=4 * 3600.0,
+        text=text,
+        quality={**quality, "word_probability": None},
+    )
 
 
 @pytest.fixture(scope="module")
