@@ -108,7 +108,7 @@ def test_of_a_folder_only_recordings_are_sent(page: Page, tmp_path: Path) -> Non
     page.get_by_test_id("folder").set_input_files(str(tmp_path / "folder"))
 
     expect(page.get_by_role("link", name="in-a-folder.flac")).to_be_visible()
-    expect(page.get_by_text("1 files are no recordings")).to_be_visible()
+    expect(page.get_by_text("Left out, because they are no recordings (1)")).to_be_visible()
     expect(page.get_by_role("link", name="notes.txt")).to_have_count(0)
 
 

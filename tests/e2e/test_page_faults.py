@@ -302,7 +302,7 @@ def test_speech_without_text_is_shown_where_it_is(browser: Browser, full: Served
         page = opened.page
         page.goto(f"{full.url}/#/jobs/long")
 
-        expect(page.get_by_text("1 stretches of speech have no text")).to_be_visible()
+        expect(page.get_by_text("Places with speech but no text: 1")).to_be_visible()
         rows = page.locator(".segments [role=listitem]")
         expect(rows.nth(1)).to_contain_text("14 s of speech without text")
         expect(rows.nth(0)).to_contain_text("word0")
