@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +25,23 @@ CALLS: list[tuple[str, str, dict[str, str], dict[str, str]]] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("long")
+@contextmanager
+def hanging(folder: Path, what: str) -> Iterator[Served]:
+    """A server whose engine hangs when it is to load the model, or to decode."""
     memory = folder / "memory"
     memory.write_text("8000")
-    command = [sys.executable, str(SCRIPT), str(folder / "data"), str(memory), json.dumps({"decode": ["hang"]})]
+    command = [sys.executable, str(SCRIPT), str(folder / "data"), str(memory), json.dumps({what: ["hang"]})]
     server = Served(start(folder / "data", command, SYNC_KEEPALIVE_SECS="0.5"))
     try:
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with hanging(tmp_path_factory.mktemp("long"), "decode") as server:
+        yield server
 
 
 @pytest.mark.parametrize(("path", "field", "query", "data"), CALLS)
@@ -50,6 +57,19 @@ def test_the_head_is_sent_while_the_job_is_computed_and_a_later_error_is_in_the_
     assert body.startswith(b" ")
     told: Any = json.loads(body)["error"]
     assert "cancelled" in (told["message"] if path.startswith("/v1") else told)
+
+
+def test_the_head_is_sent_before_a_proxy_gives_up_although_the_model_still_loads(tmp_path: Path) -> None:
+    files = {"file": (CLIP, (DATA / CLIP).read_bytes())}
+    with hanging(tmp_path, "load") as server:
+        before = time.monotonic()
+        with server.http.stream("POST", "/inference", files=files, timeout=60) as response:
+            assert response.status_code == 200
+            assert time.monotonic() - before < 55
+            server.http.delete(f"/jobs/{response.headers['X-Job-Id']}")
+            body = response.read()
+
+    assert "cancelled" in json.loads(body)["error"]
 
 
 def test_a_recording_that_cannot_be_read_has_its_status(server: Served) -> None:

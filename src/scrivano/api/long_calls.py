@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 # A call that waits long checks this often whether its recording can be read.
 CHECK_INTERVAL_S = 1.0
+# It waits so long for that. Behind a queue, or while the model loads, no recording is read; proxies give up after 60 s.
+UNREAD_S = 20.0
 
 Content = Coroutine[Any, Any, str | bytes]
 
@@ -31,13 +34,14 @@ class LongCalls:
     """`keepalive_after_s`: after so many seconds, the status and white space are sent, and more white space every
     `interval_s`; 0: never.
 
-    Only JSON may begin with white space. The status is 200 then, even if the job fails later. Therefore it is not sent
-    before the recording has proved readable, which excludes most errors.
+    Only JSON may begin with white space. The status is 200 then, even if the job fails later. Therefore it is sent up
+    to `unread_s` later if the recording has not proved readable yet, which excludes most errors.
     """
 
     waiter: Waiter
     keepalive_after_s: float
     interval_s: float = PING_S
+    unread_s: float = UNREAD_S
 
     async def respond(
         self,
@@ -69,7 +73,8 @@ class LongCalls:
     async def _is_soon(self, job_id: str, waiting: asyncio.Task[str | bytes]) -> bool:
         """Whether the content is complete before the body has to start."""
         await asyncio.wait({waiting}, timeout=self.keepalive_after_s)
-        while not waiting.done() and not await self.waiter.is_readable(job_id):
+        latest = time.monotonic() + self.unread_s
+        while not waiting.done() and time.monotonic() < latest and not await self.waiter.is_readable(job_id):
             await asyncio.wait({waiting}, timeout=CHECK_INTERVAL_S)
         return waiting.done()
 
