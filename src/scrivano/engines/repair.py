@@ -35,6 +35,13 @@ SHORTEST_S = 1.0
 # Text that the model is less sure of than this may be made up, and is no repair. Natural-log probability per token.
 SURE_LOGPROB = -0.8
 
+# New text that says so many words of its neighbour again was decoded from sound that has its words already. They had
+# been placed too early or too late.
+DOUBLED_WORDS = 3
+
+# The doubled words are looked for among so many words of the new text.
+NEIGHBOURING_WORDS = 8
+
 ATTEMPTS = 2
 
 
@@ -144,8 +151,10 @@ def is_better(
 ) -> bool:
     """Whether to take the segments `after` in place of those `before`; `again`: those of them that are new.
 
-    Only words that are `trusted` count.
+    Only words that are `trusted` count. New text that says its neighbour's words again is no better.
     """
+    if any(_doubles(one, after) for one in again):
+        return False
     before, after = trusted(before, options), trusted(after, options)
     sure = all(
         one.avg_logprob >= SURE_LOGPROB
@@ -155,6 +164,25 @@ def is_better(
     )
     less = seconds_of(holes(speech, words_of(before))) - seconds_of(holes(speech, words_of(after)))
     return sure and less >= GAIN_S and _letters(after) >= _letters(before)
+
+
+def _doubles(new: Segment, segments: Sequence[Segment]) -> bool:
+    """Whether a segment says again what is said right before it or right behind it."""
+    said = _plain(new.words)
+    others = [word for segment in segments if segment is not new for word in segment.words]
+    before = _plain([word for word in others if word.start < new.start])[-DOUBLED_WORDS:]
+    behind = _plain([word for word in others if word.start >= new.start])[:DOUBLED_WORDS]
+    return _contains(said[:NEIGHBOURING_WORDS], before) or _contains(said[-NEIGHBOURING_WORDS:], behind)
+
+
+def _plain(words: Iterable[Word]) -> list[str]:
+    plain = ("".join(char for char in word.text.casefold() if char.isalnum()) for word in words)
+    return [word for word in plain if word]
+
+
+def _contains(words: Sequence[str], run: Sequence[str]) -> bool:
+    places = range(len(words) - DOUBLED_WORDS + 1)
+    return len(run) == DOUBLED_WORDS and any(words[at : at + DOUBLED_WORDS] == run for at in places)
 
 
 def _letters(segments: Iterable[Segment]) -> int:

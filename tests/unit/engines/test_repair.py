@@ -86,6 +86,22 @@ def test_only_sure_text_that_fills_a_hole_is_taken() -> None:
     assert not taken(segment(" three", start=8), whole=True)
 
 
+@pytest.mark.parametrize(
+    ("new", "taken"),
+    [
+        (("In", " in", " the", " plan", " with", " Daniel.", " And", " we", " agree."), False),
+        (("And", " so", " we", " agree", " that", " nobody", " knows", " it."), False),
+        (("With", " Daniel", " and", " Anna", " we", " agree", " that", " it", " holds."), True),
+    ],
+)
+def test_text_that_says_its_neighbours_words_again_is_not_taken(new: tuple[str, ...], taken: bool) -> None:
+    first = segment("changes", " the", " plan", " with", " Daniel.", start=1)
+    last = segment("Nobody", " knows", " it,", " I", " think.", start=20)
+    again = segment(*new, start=8)
+
+    assert is_better(SPEECH, [first, last], [first, again, last], [again], DecodingOptions()) is taken
+
+
 def test_loops_and_impossible_rates_leave_holes_like_missing_text() -> None:
     loop = replace(segment(*[" no"] * 30, start=3), compression_ratio=6.0)
     fast = replace(segment("word" * 40, start=3), end=4.0)
