@@ -208,9 +208,9 @@ class Settings(BaseModel):
     gpu_wait_secs: float = Field(
         300,
         ge=0,
-        description="A call that waits for its transcript (`/v1`, `/asr`, `/inference`, Wyoming) gets 503 with the"
-        " reason after its model has waited this long for GPU memory; its job stays queued. 0: it waits as long as it"
-        " takes.",
+        description="A call that waits for its transcript (`/v1`, `/asr`, `/inference`, Wyoming) gets the error"
+        " 503 with the reason after its model has waited this long for GPU memory; its job stays queued. 0: it waits as"
+        " long as it takes.",
     )
     unload_grace_secs: float = Field(
         10,
