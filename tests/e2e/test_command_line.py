@@ -341,7 +341,7 @@ def test_a_person_at_a_terminal_reads_no_json(tmp_path: Path) -> None:
     text = shown.decode().replace("\r\n", "\n")
     assert process.returncode == 0
     assert text.startswith(f"Scrivano {scrivano.__version__}\n")
-    assert re.search(r"address +http://127\.0\.0\.1:\d+\n", text)
+    assert re.search(r"page +(http://127\.0\.0\.1:\d+)\n +HTTP +\1/docs\n", text)
     assert text.endswith("  stopped\n")
     assert "{" not in text
     assert "disk" not in text

@@ -100,9 +100,13 @@ def test_another_keys_job_is_not_there_on_any_route(locked: Locked) -> None:
     of_a_job = [(path, method) for path in openapi["paths"] if "{job_id}" in path for method in openapi["paths"][path]]
     assert len(of_a_job) >= 6
 
+    bodies: dict[str, Any] = {"patch": {"names": {"S1": "Ada"}}, "put": {"text": "corrected"}}
     for path, method in [*of_a_job, ("/jobs/{job_id}/audio", "head"), ("/jobs/{job_id}?purge=true", "delete")]:
-        theirs = locked.call("ann", method.upper(), path.replace("{job_id}", locked.jobs["bob"]))
-        nobodys = locked.call("ann", method.upper(), path.replace("{job_id}", "nothing"))
+        path = path.replace("{index}", "0").replace("{number}", "1")
+        theirs, nobodys = (
+            locked.call("ann", method.upper(), path.replace("{job_id}", job_id), json=bodies.get(method))
+            for job_id in (locked.jobs["bob"], "nothing")
+        )
         assert (theirs.status_code, nobodys.status_code) == (404, 404), (method, path)
         assert theirs.text.replace(locked.jobs["bob"], "nothing") == nobodys.text
     for path in ("", "/audio", "/transcript", "/stream"):
