@@ -39,7 +39,7 @@ def stages(size: Size) -> list[Stage]:
         Stage("w2", 30, clips_at_once),
         Stage("w3", 30, clips_beside_a_long_job),
         Stage("preparation", 20, preparation),
-        Stage("detection", 15, detection),
+        Stage("detection", 30, detection),
     ]
 
 

@@ -41,6 +41,7 @@ export type {
   AudioTrack,
   Job,
   JobPage,
+  JobSpeaker,
   JobQuality,
   JobStatus,
   JobSummary,

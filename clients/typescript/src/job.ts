@@ -15,6 +15,8 @@ export interface Word {
   start: number;
   end: number;
   probability: number;
+  /** An id in the job's `speakers`; only if they were asked for. */
+  speaker?: string | null;
 }
 
 /** A stretch of speech and its text. `start` and `end`: seconds from the start of the file. */
@@ -35,6 +37,8 @@ export interface Segment {
   tokens?: number[];
   /** Only in multilingual jobs. */
   language?: string | null;
+  /** An id in the job's `speakers`; only if they were asked for. */
+  speaker?: string | null;
   /** How far its text can be trusted; only of jobs that are done. */
   quality?: SegmentQuality | null;
   /** What the model wrote; only in segments that were corrected. */
@@ -60,6 +64,15 @@ export interface AudioTrack {
   duration: number | null;
   /** Seconds from the start of the file to the first sound. */
   start: number;
+  /** All tracks that were mixed; only if several were. */
+  tracks?: number[];
+}
+
+/** One of the voices of a job; `seconds`: how long they speak. An id never changes. */
+export interface JobSpeaker {
+  id: string;
+  name: string;
+  seconds: number;
 }
 
 /** Something to know about the recording, such as a damaged part. `at`: seconds from the start of the file. */
@@ -122,6 +135,8 @@ export interface JobSummary {
   warnings?: JobWarning[];
   /** Only of jobs that are done. */
   quality?: JobQuality | null;
+  /** Only if they were asked for. */
+  speakers?: JobSpeaker[] | null;
 }
 
 export interface Job extends JobSummary {

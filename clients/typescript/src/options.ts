@@ -57,6 +57,11 @@ export interface JobOptions {
   metadata?: Record<string, string>;
   /** A number, from 0, or a language. */
   audioTrack?: number | string;
+  /** Whether to tell the speakers apart. */
+  speakers?: boolean;
+  numSpeakers?: number;
+  minSpeakers?: number;
+  maxSpeakers?: number;
   model?: string;
   webhookUrl?: string;
   /** `true`: the job is accepted in any state of the model, and waits for it. */
@@ -128,7 +133,7 @@ export interface GetJobOptions extends CallOptions {
   waitSecs?: number;
 }
 
-export type TranscriptFormat = "txt" | "srt" | "vtt" | "tsv" | "json" | "verbose_json" | "lrc";
+export type TranscriptFormat = "txt" | "srt" | "vtt" | "tsv" | "json" | "verbose_json" | "lrc" | "rttm";
 
 /** Limits of subtitles; docs/formats.md describes them. */
 export interface SubtitleLimits {

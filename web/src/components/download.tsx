@@ -7,7 +7,7 @@ import { client, messageOf, type WholeJob } from "../lib/server";
 import { DownloadIcon } from "./icons";
 import { Button, Dialog, Field, Segmented, tell } from "./ui";
 
-const FORMATS: readonly TranscriptFormat[] = ["txt", "srt", "vtt", "json", "verbose_json", "tsv", "lrc"];
+const FORMATS: readonly TranscriptFormat[] = ["txt", "srt", "vtt", "json", "verbose_json", "tsv", "lrc", "rttm"];
 const PROFILES = ["", "netflix", "bbc", "youtube"] as const;
 type Profile = (typeof PROFILES)[number];
 const SHOWN = 50;
@@ -39,7 +39,7 @@ export function DownloadDialog({ job, onClose }: { job: WholeJob; onClose: () =>
   return (
     <Dialog title={t("download")} onClose={onClose}>
       <div className="formats" role="radiogroup" aria-label={t("format")}>
-        {FORMATS.map((value) => (
+        {FORMATS.filter((value) => value !== "rttm" || job.speakers?.length).map((value) => (
           <label key={value} className={value === format ? "format chosen" : "format"}>
             <input type="radio" name="format" checked={value === format} onChange={() => setFormat(value)} />
             <strong>{value === "verbose_json" ? "JSON+" : value.toUpperCase()}</strong>

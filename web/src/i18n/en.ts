@@ -169,6 +169,7 @@ export const en = {
   "format.verbose_json": "As OpenAI’s, with words",
   "format.tsv": "Table of times",
   "format.lrc": "Lyrics of a song",
+  "format.rttm": "Speaker turns",
   profile: "Limits of the subtitles",
   "profile.none": "Standard",
   "check.running": "Checking the subtitles…",

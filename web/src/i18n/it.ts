@@ -171,6 +171,7 @@ export const it: Record<Key, string> = {
   "format.verbose_json": "Come OpenAI, con le parole",
   "format.tsv": "Tabella dei tempi",
   "format.lrc": "Testo di una canzone",
+  "format.rttm": "Turni dei parlanti",
   profile: "Limiti dei sottotitoli",
   "profile.none": "Standard",
   "check.running": "Controllo dei sottotitoli…",

@@ -47,7 +47,7 @@ export class FlakyNetwork {
     client.on("data", (data) => {
       sent += data.length;
       upstream.write(data);
-      if (sent > this.cutAfterSent) setTimeout(cut, 50);
+      if (sent > this.cutAfterSent) cut();
     });
     upstream.on("data", (data) => (this.dropResponses ? cut() : client.write(data)));
   }
