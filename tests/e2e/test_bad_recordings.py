@@ -84,6 +84,7 @@ def test_silence_and_noise_have_an_empty_transcript(server: Served, name: str) -
     assert (job["status"], job["segments"]) == ("done", [])
 
 
+@pytest.mark.slow
 def test_a_day_of_silence_has_an_empty_transcript(server: Served, tmp_path: Path) -> None:
     day = write_long_silence(tmp_path / "day.wav", 24 * 3600)
     with day.open("rb") as file:

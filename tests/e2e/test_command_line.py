@@ -203,6 +203,7 @@ def test_the_doctor_checks_this_machine(tmp_path: Path) -> None:
         assert f"ok    {check}: " in done.stdout
 
 
+@pytest.mark.slow
 def test_the_doctor_measures_this_machine(tmp_path: Path) -> None:
     done = run("doctor", "--bench", "--model", "nano", DATA_DIR=str(tmp_path / "data"))
 

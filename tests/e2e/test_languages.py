@@ -108,6 +108,7 @@ def spoken(job: Mapping[str, Any]) -> list[tuple[str, str, float, float]]:
     return [(one["text"], one["language"], one["start"], one["end"]) for one in job["segments"]]
 
 
+@pytest.mark.slow
 def test_kills_change_no_language(tmp_path: Path) -> None:
     long = write(tmp_path / "four-times.wav", np.tile(samples(DATA / MIXED), 4))
     form = {"multilingual": "true", "queue": "true"}

@@ -217,6 +217,7 @@ def test_everything_works_through_a_proxy(kind: str, prefix: str, server: Served
 
 
 @pytest.mark.parametrize("kind", PROXIES)
+@pytest.mark.slow
 def test_a_proxy_that_ends_silent_calls_lets_a_long_one_through(kind: str, slow_server: Served, tmp_path: Path) -> None:
     with (
         proxied(kind, slow_server.url, tmp_path, TIMEOUT_S) as proxy,

@@ -154,6 +154,7 @@ def kill_at(server: Served, where: str, offset_bytes: int) -> None:
     server.process.kill()
 
 
+@pytest.mark.slow
 def test_a_server_killed_in_the_middle_goes_on_where_it_said(tmp_path: Path) -> None:
     lot = random.Random(SEED)
     recording = long_recording(tmp_path / "long.wav")

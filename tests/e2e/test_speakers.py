@@ -92,6 +92,7 @@ def test_two_voices_by_turns(tmp_path: Path, dialogue: Path) -> None:
         assert "min_speakers" in refused.json()["error"]
 
 
+@pytest.mark.slow
 def test_kills_at_any_moment_change_no_speaker(tmp_path: Path, dialogue: Path) -> None:
     with served(tmp_path / "undisturbed") as server:
         began = time.monotonic()

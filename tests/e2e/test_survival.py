@@ -34,6 +34,7 @@ def submit(server: Served, path: Path) -> str:
     return job_id
 
 
+@pytest.mark.slow
 def test_twenty_kills_change_nothing(tmp_path: Path, ten_minutes: Path) -> None:
     """Victims by lot: the server, the engine, a media child. A killed server is started again on its folder."""
     with served(tmp_path / "undisturbed") as server:

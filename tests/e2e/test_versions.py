@@ -180,6 +180,7 @@ def test_the_python_client_makes_and_compares_versions(server: Served) -> None:
         assert client.compare(job_id, 1, 2)["equal"] == len(CATALOG[CLIP]["text"].split())
 
 
+@pytest.mark.slow
 def test_a_version_survives_kills_and_the_older_one_is_served_meanwhile(tmp_path: Path) -> None:
     recording = repeated(tmp_path / "long.wav", seconds=300)
     server = Served(start(tmp_path / "data", **KEPT))

@@ -138,6 +138,7 @@ def test_one_temperature_is_the_only_one_that_is_tried(engine: Engine) -> None:
         assert {segment.temperature for segment in result.segments} == {temperature}
 
 
+@pytest.mark.slow
 def test_sampling_gives_the_same_text_in_any_batch_and_any_engine(engine: Engine, open_engine: OpenEngine) -> None:
     batch = [chunk(name, described()[name]["language"]) for name in EXACT[:2]]
 
