@@ -4,22 +4,26 @@ May import: auth, domain.
 
 Modules, each may import only those below it:
 
-    snapshot     a consistent copy of a database that may be in use
-    imports      ended jobs of another server
-    jobs         jobs, chunks, results, events; attempts and their fence
-    versions     a job's recording transcribed again
-    chunk_rows   the rows of a job's chunks
-    diarizations the speakers of jobs
-    uploads      resumable uploads
-    outbox       webhook deliveries
-    event_log    events of jobs, numbered
-    search       the text of transcripts, as it is searched
-    quotas       limits on waiting jobs, and on the jobs and audio of each API key
-    idempotency  the earlier job that a request repeats
-    database     connections, transactions, schema, backup
-    tables       the current tables
-    migrations   the history of the schema, one revision a file
-    wake_ups     wake coroutines after a change
+    snapshot         a consistent copy of a database that may be in use
+    imports          ended jobs of another server
+    jobs             jobs, chunks, results, events: accepting, attempts, and the end
+    job_queries      what is read of jobs
+    transcript_edits corrected segments, names of speakers
+    versions         a job's recording transcribed again
+    decoded          what is known of a job after a chunk was decoded
+    job_rows         the rows of jobs, and the fence of attempts
+    chunk_rows       the rows of a job's chunks
+    diarizations     the speakers of jobs
+    uploads          resumable uploads
+    outbox           webhook deliveries
+    event_log        events of jobs, numbered
+    search           the text of transcripts, as it is searched
+    quotas           limits on waiting jobs, and on the jobs and audio of each API key
+    idempotency      the earlier job that a request repeats
+    database         connections, transactions, schema, backup
+    tables           the current tables
+    migrations       the history of the schema, one revision a file
+    wake_ups         wake coroutines after a change
 """
 
 __all__ = ["chunk_rows", "database", "imports", "jobs", "outbox", "snapshot", "uploads", "wake_ups"]

@@ -9,83 +9,62 @@ has started, or the job has ended, such a write changes nothing and returns Fals
 
 A method that takes an `owner` (the id of an API key) sees only the jobs of that owner; None: all jobs.
 
-`outbox` and `uploads` store the rest of the database; `chunk_rows`, `event_log`, `quotas`, `search` and `idempotency`
-run within the transactions of this module. The statements run on SQLite and PostgreSQL alike; what only SQLite needs is
-in `database`.
+`outbox` and `uploads` store the rest of the database; the other modules run within the transactions of this one. The
+reading methods are in `job_queries`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Update,
-    and_,
-    bindparam,
     delete,
-    func,
     insert,
-    or_,
-    select,
-    true,
     update,
 )
 
 from scrivano.auth.keys import UNLIMITED, Limits
 from scrivano.domain.chunk import Chunk
 from scrivano.domain.errors import (
-    JobNotFound,
     JobNotRetriable,
     JobTerminal,
     JobUnfinished,
-    NoSpeakers,
-    SegmentNotFound,
-    TranscriptNotReady,
 )
-from scrivano.domain.job import NEXT_STATUSES, Job, JobStatus, Priority
-from scrivano.domain.job_event import JobEvent
+from scrivano.domain.job import NEXT_STATUSES, Job, JobStatus
 from scrivano.domain.recording import Waveform
-from scrivano.domain.speakers import Diarization, Speaker, Turn
-from scrivano.store import chunk_rows, diarizations, idempotency, quotas, search, uploads, versions
+from scrivano.domain.speakers import Diarization
+from scrivano.store import (
+    chunk_rows,
+    diarizations,
+    idempotency,
+    job_rows,
+    quotas,
+    search,
+    transcript_edits,
+    uploads,
+    versions,
+)
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.database import Database
-from scrivano.store.event_log import EventLog, last_seqs
+from scrivano.store.decoded import Decoded, store_decoded
+from scrivano.store.event_log import EventLog
+from scrivano.store.job_queries import JobQueries
 from scrivano.store.outbox import Outbox
-from scrivano.store.tables import Utc, events, jobs, results, waveforms
+from scrivano.store.tables import events, jobs, results, waveforms
 
 __all__ = ["Decoded", "JobStore", "StoredChunk"]
 
-_JOB = [jobs.c[name] for name in Job.__dataclass_fields__]
+_ADD_JOB, _ADD_RESULT = insert(jobs), insert(results)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decoded:
-    """What is known of a job after a chunk was decoded, on its way into the store.
-
-    `index` and `result` of the chunk; None: there is no result to store. `language` becomes that of the job if it has
-    none. The rest is the data of events to append, in this order: `segments` (one event each), `progress` (`percent`,
-    `chunk`, `chunks_total`; it also sets the percentage of the job), `detected` (`language`, `probability`).
-    """
-
-    job_id: str
-    attempt: int
-    index: int | None
-    result: bytes | None
-    language: str | None = None
-    segments: Sequence[Mapping[str, Any]] = ()
-    progress: Mapping[str, Any] | None = None
-    detected: Mapping[str, Any] | None = None
-
-
-class JobStore:
+class JobStore(JobQueries):
     """The end of a job and its webhook deliveries, which go into `outbox`, are one transaction.
 
     `on_change` is called with the id of a job whose event log has grown, `on_end` with a job that is done, failed or
@@ -103,8 +82,7 @@ class JobStore:
     ) -> None:
         self._on_change = on_change
         self._on_end = on_end
-        self._now = now
-        self._database = database
+        super().__init__(database, now)
         self._outbox = outbox
         # Hooks that wait for the commit of the running `transaction`; only its thread touches them.
         self._after_commit: list[Callable[[], None]] = []
@@ -127,98 +105,6 @@ class JobStore:
             self._after_commit.append(hook)
         else:
             hook()
-
-    # Jobs: reading ---------------------------------------------------------------------------------------------
-
-    def get_job(self, job_id: str, *, owner: str | None = None) -> Job:
-        """Raises `JobNotFound`."""
-        with self._database.read() as db:
-            return _job(db, job_id, owner)
-
-    def get_result(self, job_id: str) -> bytes | None:
-        """The `segments` of the job as JSON bytes; None unless it is done (or if there is no such job)."""
-        with self._database.read() as db:
-            return db.scalar(select(results.c.segments).where(results.c.job_id == job_id))
-
-    def queue_depth(self) -> int:
-        """Waiting jobs; running ones do not count."""
-        with self._database.read() as db:
-            return quotas.count_waiting(db)
-
-    def count_unfinished(self) -> dict[tuple[JobStatus, Priority], int]:
-        """How many jobs wait and run, by priority; zero counts are left out."""
-        priority = func.coalesce(jobs.c.options["priority"].as_string(), Priority.NORMAL.value)
-        alive = jobs.c.status.in_([status for status in JobStatus if not status.terminal])
-        query = select(jobs.c.status, priority, func.count()).where(alive).group_by(jobs.c.status, priority)
-        with self._database.read() as db:
-            return {(status, Priority(kind)): count for status, kind, count in db.execute(query)}
-
-    def unfinished(self) -> list[Job]:
-        """Queued and running jobs, oldest first."""
-        alive = jobs.c.status.in_([status for status in JobStatus if not status.terminal])
-        with self._database.read() as db:
-            rows = db.execute(select(*_JOB).where(alive).order_by(jobs.c.created_at, jobs.c.id))
-            return [Job(**row._asdict()) for row in rows]
-
-    def list_jobs(
-        self,
-        limit: int,
-        *,
-        status: JobStatus | None = None,
-        before: tuple[datetime, str] | None = None,
-        owner: str | None = None,
-        terms: Sequence[str] = (),
-    ) -> list[Job]:
-        """Newest first, without versions. `before`: only jobs older than the one with this `created_at` and id.
-
-        `terms`: only jobs whose transcript or file name has all of these, which are folded (`search_terms`).
-        """
-        query = select(*_JOB).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit)
-        query = query.where(_of(owner), jobs.c.version_of.is_(None))
-        if status is not None:
-            query = query.where(jobs.c.status == status)
-        if terms:
-            query = query.where(search.matches(terms))
-        if before is not None:
-            created_at, job_id = before
-            same_time = and_(jobs.c.created_at == created_at, jobs.c.id < job_id)
-            query = query.where(or_(jobs.c.created_at < created_at, same_time))
-        with self._database.read() as db:
-            return [Job(**row._asdict()) for row in db.execute(query)]
-
-    def excerpts(self, job_ids: Sequence[str], terms: Sequence[str]) -> dict[str, str]:
-        """For each of these jobs with one of the folded terms in its transcript: the text around the first."""
-        with self._database.read() as db:
-            return search.excerpts(db, job_ids, terms)
-
-    def progress_of(self, job_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        """The data of the newest `progress` event of each of these jobs that has one."""
-        told = and_(events.c.job_id.in_(job_ids), events.c.type == "progress")
-        newest = select(events.c.job_id, func.max(events.c.seq).label("seq")).where(told).group_by(events.c.job_id)
-        last = newest.subquery()
-        joined = and_(events.c.job_id == last.c.job_id, events.c.seq == last.c.seq)
-        with self._database.read() as db:
-            rows = db.execute(select(events.c.job_id, events.c.data).join(last, joined)) if job_ids else ()
-            return {str(job_id): data for job_id, data in rows}
-
-    def with_audio(self, *, ended: bool) -> set[str]:
-        """Jobs whose upload may still be needed: unfinished and failed ones, those with such a version, and those that
-        keep it. `ended`: whether done and cancelled jobs keep it that do not say so themselves."""
-        needed = jobs.c.status.not_in([JobStatus.DONE, JobStatus.CANCELLED])
-        kept = func.coalesce(jobs.c.options["keep_audio"].as_boolean(), ended)
-        query = select(func.coalesce(jobs.c.version_of, jobs.c.id)).where(or_(needed, kept))
-        with self._database.read() as db:
-            return set(db.scalars(query))
-
-    def expired(self, before: datetime, limit: int) -> list[str]:
-        """Jobs that ended at that time or earlier, oldest end first. A job with versions ended with the newest one.
-
-        Versions are deleted with their job.
-        """
-        whole = and_(jobs.c.version_of.is_(None), versions.no_version_unfinished())
-        with self._database.read() as db:
-            query = select(jobs.c.id).where(_ENDED, jobs.c.completed_at <= before, whole)
-            return list(db.scalars(query.order_by(jobs.c.completed_at, jobs.c.id).limit(limit)))
 
     # Jobs: accepting, claiming ---------------------------------------------------------------------------------
 
@@ -246,7 +132,7 @@ class JobStore:
 
         With `upload_id` that upload becomes the job, once. Raises `UploadNotFound`.
         """
-        row = {column.name: getattr(job, column.name) for column in _JOB}
+        row = {column.name: getattr(job, column.name) for column in job_rows.COLUMNS}
         row |= {"options": dict(job.options), "audio_sha256": audio_sha256, "audio_bytes": audio_bytes}
         identity = idempotency.identify(job, audio_sha256, idempotency_key)
         with self._database.write() as db:
@@ -261,12 +147,6 @@ class JobStore:
                 uploads.set_job(db, upload_id, earlier or job.id)
         return earlier or job.id
 
-    def check_capacity(self, max_queue: int | None, owner: str | None = None, limits: Limits = UNLIMITED) -> None:
-        """Whether a job of this owner would be accepted now. Raises `QueueFull`, `LimitReached` like `add_job`."""
-        with self._database.read() as db:
-            quotas.check_queue(db, max_queue)
-            quotas.check_owner(db, owner, limits, self._now())
-
     def claim(self, job_id: str, lease_secs: float) -> Job | None:
         """Start the next attempt at a job that waits, or whose attempt has lost its lease; else None.
 
@@ -275,7 +155,7 @@ class JobStore:
         now = self._now()
         lease = {"_job_id": job_id, "_now": now, "_until": now + timedelta(seconds=lease_secs)}
         with self._database.write() as db:
-            return _job(db, job_id) if db.execute(_CLAIM, lease).rowcount else None
+            return job_rows.find(db, job_id) if db.execute(job_rows.CLAIM, lease).rowcount else None
 
     def release_leases(self) -> int:
         """End every lease. For the start, when no other process can hold one: the data folder is locked.
@@ -288,19 +168,21 @@ class JobStore:
 
     def renew(self, job_id: str, attempt: int, lease_secs: float) -> bool:
         with self._database.write() as db:
-            return _set(db, job_id, attempt, lease_expires_at=self._now() + timedelta(seconds=lease_secs))
+            return job_rows.set_columns(
+                db, job_id, attempt, lease_expires_at=self._now() + timedelta(seconds=lease_secs)
+            )
 
     def release(self, job_id: str, attempt: int) -> bool:
         """An attempt gives up its lease without ending its job, so that the next attempt need not wait for it."""
         with self._database.write() as db:
-            return _set(db, job_id, attempt, lease_expires_at=None)
+            return job_rows.set_columns(db, job_id, attempt, lease_expires_at=None)
 
     def set_language(self, job_id: str, attempt: int, language: str) -> bool:
         """Set the language of a job that has none; a known language stays."""
         with self._database.write() as db:
-            job = _held(db, job_id, attempt)
+            job = job_rows.held(db, job_id, attempt)
             if job is not None and job.language is None:
-                _set(db, job_id, attempt, language=language)
+                job_rows.set_columns(db, job_id, attempt, language=language)
             return job is not None
 
     # Chunks ----------------------------------------------------------------------------------------------------
@@ -315,7 +197,7 @@ class JobStore:
         and the plan is no longer complete.
         """
         with self._database.write() as db:
-            job = _held(db, job_id, attempt)
+            job = job_rows.held(db, job_id, attempt)
             if job is None:
                 return None
             stored = chunk_rows.read(db, job_id, [chunk.index for chunk in plan])
@@ -327,7 +209,7 @@ class JobStore:
                 chunk_rows.replace_from(db, job_id, plan[same:], earlier_plan=same < len(stored))
                 values |= {} if job.chunks_total is None else {"chunks_total": None}
             if values:
-                _set(db, job_id, attempt, **values)
+                job_rows.set_columns(db, job_id, attempt, **values)
             return stored[:same] + [StoredChunk(chunk, None, 0) for chunk in plan[same:]]
 
     def plan_complete(
@@ -347,7 +229,7 @@ class JobStore:
         """
         values = {"chunks_total": chunks_total, "duration_secs": duration_secs}
         with self._database.write() as db:
-            accepted = _set(db, job_id, attempt, **values, audio=audio, warnings=list(warnings))
+            accepted = job_rows.set_columns(db, job_id, attempt, **values, audio=audio, warnings=list(warnings))
             if accepted:
                 chunk_rows.drop_from(db, job_id, chunks_total)
                 db.execute(delete(waveforms).where(waveforms.c.job_id == job_id))
@@ -356,30 +238,10 @@ class JobStore:
                     db.execute(insert(waveforms), row)
             return accepted
 
-    def waveform(self, job_id: str) -> Waveform | None:
-        """None until the recording was read, and for jobs of versions that drew none."""
-        query = select(waveforms.c.peak_secs, waveforms.c.peaks).where(waveforms.c.job_id == job_id)
-        with self._database.read() as db:
-            row = db.execute(query).one_or_none()
-        return None if row is None else Waveform(*row)
-
     def store_voices(self, job_id: str, attempt: int, index: int, voices: bytes) -> bool:
         """Store the voices that were found in a chunk."""
         with self._database.write() as db:
-            return _held(db, job_id, attempt) is not None and chunk_rows.set_voices(db, job_id, index, voices)
-
-    def turns(self, job_id: str) -> tuple[Turn, ...]:
-        """Who speaks when, ordered by time; empty unless the job is done and has speakers."""
-        with self._database.read() as db:
-            return diarizations.read_turns(db, job_id)
-
-    def known_speakers(self, job_id: str) -> list[tuple[Speaker, bytes]]:
-        """The speakers of a job that is done, each with the voice; none if there is no such job."""
-        with self._database.read() as db:
-            centres = diarizations.read_centres(db, job_id)
-            row = db.execute(_GET_JOB, {"_job_id": job_id}).one_or_none() if centres else None
-        speakers = [Speaker(**one) for one in (row.speakers if row is not None else None) or ()]
-        return [(speaker, centres[speaker.id]) for speaker in speakers if speaker.id in centres]
+            return job_rows.held(db, job_id, attempt) is not None and chunk_rows.set_voices(db, job_id, index, voices)
 
     def change_speakers(
         self, job_id: str, *, names: Mapping[str, str | None], merge: Mapping[str, str], owner: str | None = None
@@ -389,29 +251,11 @@ class JobStore:
         Raises `JobNotFound`, `NoSpeakers`, and `BadRequest` for an id that the job does not have.
         """
         with self._database.write() as db:
-            job = _job(db, job_id, owner)
-            if not job.speakers:
-                raise NoSpeakers(job_id)
-            known = diarizations.read(db, job_id, job.speakers)
-            changed = known.merged(merge).renamed(names)
-            same = versions.with_same_transcript(db, job)
-            if merge:
-                segments = db.scalar(select(results.c.segments).where(results.c.job_id == job_id)) or b"[]"
-                merged = diarizations.merge_in(segments, known.targets(merge))
-                db.execute(update(results).where(results.c.job_id.in_(same)).values(segments=merged))
-                for one in same:
-                    diarizations.add(db, one, changed)
-            speakers = [asdict(speaker) for speaker in changed.speakers]
-            db.execute(update(jobs).where(jobs.c.id.in_(same)).values(speakers=speakers))
-            changed_job = _job(db, job_id)
+            same = transcript_edits.change_speakers(db, job_rows.find(db, job_id, owner), names, merge)
+            changed_job = job_rows.find(db, job_id)
         for one in same:
             self._changed(one)
         return changed_job
-
-    def chunks(self, job_id: str) -> list[StoredChunk]:
-        """The chunks of the job, in order; none after its end."""
-        with self._database.read() as db:
-            return chunk_rows.read(db, job_id)
 
     def store_results(self, batch: Sequence[Decoded]) -> list[bool]:
         """Store the results of a batch in one transaction; returns which were accepted, in the order given.
@@ -419,9 +263,9 @@ class JobStore:
         A result is refused alone: if its attempt has lost its lease, or its chunk is no longer in the plan.
         """
         with self._database.write() as db:
-            running = _running(db, {decoded.job_id for decoded in batch})
+            running = job_rows.running(db, {decoded.job_id for decoded in batch})
             log = EventLog(db, running.values(), self._now())
-            accepted = [_store_result(db, running, log, decoded) for decoded in batch]
+            accepted = [store_decoded(db, running, log, decoded) for decoded in batch]
             log.write()
         spoke = [
             item
@@ -439,7 +283,7 @@ class JobStore:
         """
         with self._database.write() as db:
             return [
-                chunk_rows.count_crash(db, job_id, index) if _held(db, job_id, attempt) else 0
+                chunk_rows.count_crash(db, job_id, index) if job_rows.held(db, job_id, attempt) else 0
                 for job_id, attempt, index in suspects
             ]
 
@@ -473,8 +317,8 @@ class JobStore:
             if speakers is not None:
                 values["speakers"] = [asdict(speaker) for speaker in speakers.speakers]
             if warnings:
-                values["warnings"] = [*(_job(db, job_id).warnings or ()), *warnings]
-            job = self._finish(db, _RUNNING, {"_job_id": job_id, "_attempt": attempt}, values)
+                values["warnings"] = [*(job_rows.find(db, job_id).warnings or ()), *warnings]
+            job = self._finish(db, job_rows.RUNNING, {"_job_id": job_id, "_attempt": attempt}, values)
             if job is not None:
                 db.execute(_ADD_RESULT, {"job_id": job_id, "segments": segments_json})
                 if speakers is not None:
@@ -486,7 +330,7 @@ class JobStore:
 
     def publish_failed(self, job_id: str, attempt: int | None, code: str, message: str) -> bool:
         """End the job with an error. `attempt` None: a job that still waits."""
-        fence = _QUEUED if attempt is None else _RUNNING
+        fence = job_rows.QUEUED if attempt is None else job_rows.RUNNING
         with self._database.write() as db:
             values = {"status": JobStatus.FAILED, "error": message, "error_code": code}
             job = self._finish(db, fence, {"_job_id": job_id, "_attempt": attempt}, values)
@@ -500,28 +344,15 @@ class JobStore:
         Raises `JobNotFound`, `TranscriptNotReady`, `SegmentNotFound`.
         """
         with self._database.write() as db:
-            job = _job(db, job_id, owner)
-            stored = db.scalar(select(results.c.segments).where(results.c.job_id == job_id))
-            if stored is None:
-                raise TranscriptNotReady(job_id, job.status)
-            segments = json.loads(stored)
-            if not 0 <= index < len(segments):
-                raise SegmentNotFound(job_id, index, len(segments))
-            segments[index] = edit(segments[index])
-            changed = json.dumps(segments, ensure_ascii=False, separators=(",", ":")).encode()
-            for same_id in versions.with_same_transcript(db, job):
-                db.execute(update(results).where(results.c.job_id == same_id).values(segments=changed))
-                search.store_text(db, same_id, _text_of(segments))
-            edited: dict[str, Any] = segments[index]
-            return edited
+            return transcript_edits.edit_segment(db, job_rows.find(db, job_id, owner), index, edit)
 
     def cancel(self, job_id: str, *, owner: str | None = None) -> Job:
         """End a job that waits or runs, whatever attempt runs it. Raises `JobNotFound`, `JobTerminal`."""
         with self._database.write() as db:
-            fence = _CANCELLABLE.where(_of(owner))
+            fence = job_rows.CANCELLABLE.where(job_rows.owned_by(owner))
             job = self._finish(db, fence, {"_job_id": job_id}, {"status": JobStatus.CANCELLED})
             if job is None:
-                raise JobTerminal(job_id, _job(db, job_id, owner).status)
+                raise JobTerminal(job_id, job_rows.find(db, job_id, owner).status)
         self._finished(job)
         return job
 
@@ -549,11 +380,11 @@ class JobStore:
         )
         with self._database.write() as db:
             values = {"status": JobStatus.QUEUED, "progress": 0, **again, **(changes or {})}
-            quotas.check_owner(db, _job(db, job_id, owner).owner, limits, self._now())
+            quotas.check_owner(db, job_rows.find(db, job_id, owner).owner, limits, self._now())
             if not db.execute(update(jobs).where(jobs.c.id == job_id, may).values(values)).rowcount:
-                status = _job(db, job_id).status
+                status = job_rows.find(db, job_id).status
                 raise JobNotRetriable(f"job {job_id} is {status}; only failed and cancelled jobs can be tried again")
-            job = _job(db, job_id)
+            job = job_rows.find(db, job_id)
             seq = self._append(db, job, "retry", {})
             db.execute(delete(events).where(events.c.job_id == job_id, events.c.seq < seq))
             self._outbox.cancel(db, job_id, "the job is tried again")
@@ -575,23 +406,12 @@ class JobStore:
         not done or is a version itself, and `QueueFull`, `LimitReached` like `add_job`.
         """
         with self._database.write() as db:
-            job = _job(db, job_id, owner)
+            job = job_rows.find(db, job_id, owner)
             if job.status is not JobStatus.DONE or job.version_of is not None:
                 raise JobNotRetriable(f"job {job_id} is {job.status}; only jobs that are done have versions")
             quotas.check_queue(db, max_queue)
             quotas.check_owner(db, job.owner, limits, self._now())
-            return _job(db, versions.add(db, job, changes, self._now()))
-
-    def versions(self, job_id: str, *, owner: str | None = None) -> tuple[Job, list[Job]]:
-        """The job and all its versions, oldest first. The id of a version means its job. Raises `JobNotFound`."""
-        with self._database.read() as db:
-            job = _whole_job(db, job_id, owner)
-            return job, versions.of_job(db, job)
-
-    def version(self, job_id: str, number: int, *, owner: str | None = None) -> Job:
-        """One version of a job. Raises `JobNotFound`, `VersionNotFound`."""
-        with self._database.read() as db:
-            return versions.find(db, _whole_job(db, job_id, owner), number)
+            return job_rows.find(db, versions.add(db, job, changes, self._now()))
 
     def purge(self, job_id: str) -> None:
         """Delete an ended job: its row, events, transcript, versions, deliveries and idempotency key. `Blobs` has its
@@ -600,11 +420,11 @@ class JobStore:
         Raises `JobNotFound`, `JobUnfinished`, `VersionOfJob`.
         """
         with self._database.write() as db:
-            versions.check_purgeable(db, _job(db, job_id))
+            versions.check_purgeable(db, job_rows.find(db, job_id))
             versions.purge(db, job_id)
             # The foreign keys cascade to everything that belongs to the job.
-            if not db.execute(delete(jobs).where(jobs.c.id == job_id, _ENDED)).rowcount:
-                raise JobUnfinished(job_id, _job(db, job_id).status)
+            if not db.execute(delete(jobs).where(jobs.c.id == job_id, job_rows.ENDED)).rowcount:
+                raise JobUnfinished(job_id, job_rows.find(db, job_id).status)
 
     def _finish(
         self, db: Connection, fence: Update, which: Mapping[str, object], values: Mapping[str, object]
@@ -613,7 +433,7 @@ class JobStore:
         now, job_id = self._now(), str(which["_job_id"])
         if not db.execute(fence, {**which, **values, "completed_at": now, "lease_expires_at": None}).rowcount:
             return None
-        job = _job(db, job_id)
+        job = job_rows.find(db, job_id)
         if job.owner is not None and job.duration_secs:
             quotas.add_usage(db, job.owner, job.duration_secs * job.progress / 100, now)
         chunk_rows.drop_from(db, job_id, 0)
@@ -644,113 +464,14 @@ class JobStore:
         A `progress` event also sets the percentage of the job, and never lowers it.
         """
         with self._database.write() as db:
-            job = _held(db, job_id, attempt)
+            job = job_rows.held(db, job_id, attempt)
             seq = self._append(db, job, kind, data) if job else None
         if seq is not None:
             self._changed(job_id)
         return seq
-
-    def events_after(self, job_id: str, seq: int) -> list[JobEvent]:
-        """In order; `seq` 0: all of them."""
-        columns = (events.c.job_id, events.c.seq, events.c.type, events.c.data)
-        later = and_(events.c.job_id == job_id, events.c.seq > seq)
-        with self._database.read() as db:
-            return [JobEvent(*row) for row in db.execute(select(*columns).where(later).order_by(events.c.seq))]
-
-    def last_seq(self, job_id: str) -> int:
-        """0 while the log is empty."""
-        with self._database.read() as db:
-            return last_seqs(db, [job_id])[job_id]
 
     def _append(self, db: Connection, job: Job, kind: str, data: Mapping[str, Any]) -> int:
         log = EventLog(db, [job], self._now())
         seq = log.add(job.id, kind, data)
         log.write()
         return seq
-
-
-# ---------------------------------------------------------------------------------------------------------------
-# Statements that several methods share.
-
-_ENDED = jobs.c.status.in_([status for status in JobStatus if status.terminal])
-
-# Built once: building a statement takes longer than SQLite takes to run it, and these run for every chunk.
-_GET_JOB = select(*_JOB).where(jobs.c.id == bindparam("_job_id"))
-_GET_OWN_JOB = _GET_JOB.where(jobs.c.owner == bindparam("_owner"))
-_HELD = select(*_JOB).where(jobs.c.id.in_(bindparam("_job_ids", expanding=True))).with_for_update()
-_SET_JOB = update(jobs).where(jobs.c.id == bindparam("_job_id"))
-_QUEUED = _SET_JOB.where(jobs.c.status == JobStatus.QUEUED)
-_CANCELLABLE = _SET_JOB.where(
-    jobs.c.status.in_([status for status in JobStatus if JobStatus.CANCELLED in NEXT_STATUSES[status]])
-)
-# The fence: the attempt is the newest one of the job, and the job has not ended.
-_RUNNING = _SET_JOB.where(jobs.c.attempt == bindparam("_attempt"), jobs.c.status == JobStatus.RUNNING)
-_CLAIM = _SET_JOB.where(
-    or_(
-        jobs.c.status == JobStatus.QUEUED,
-        and_(
-            jobs.c.status == JobStatus.RUNNING,
-            or_(jobs.c.lease_expires_at.is_(None), jobs.c.lease_expires_at <= bindparam("_now", type_=Utc())),
-        ),
-    )
-).values(status=JobStatus.RUNNING, attempt=jobs.c.attempt + 1, lease_expires_at=bindparam("_until", type_=Utc()))
-_ADD_JOB, _ADD_RESULT = insert(jobs), insert(results)
-
-
-def _set(db: Connection, job_id: str, attempt: int, **values: object) -> bool:
-    """Change the row of a job, if this is its newest attempt and the job has not ended; returns whether it was."""
-    return bool(db.execute(_RUNNING, {"_job_id": job_id, "_attempt": attempt, **values}).rowcount)
-
-
-def _held(db: Connection, job_id: str, attempt: int) -> Job | None:
-    """The job, if the fence lets this attempt write. Its row is locked until the commit (SQLite locks everything)."""
-    job = _running(db, [job_id]).get(job_id)
-    return job if job is not None and job.attempt == attempt else None
-
-
-def _running(db: Connection, job_ids: Collection[str]) -> dict[str, Job]:
-    """The running ones of these jobs, locked like in `_held`."""
-    rows = db.execute(_HELD, {"_job_ids": list(job_ids)})
-    return {row.id: Job(**row._asdict()) for row in rows if row.status is JobStatus.RUNNING}
-
-
-def _store_result(db: Connection, running: dict[str, Job], log: EventLog, decoded: Decoded) -> bool:
-    job = running.get(decoded.job_id)
-    if job is None or job.attempt != decoded.attempt:
-        return False
-    if decoded.index is not None and decoded.result is not None:
-        stored = chunk_rows.set_result(db, decoded.job_id, decoded.index, decoded.result)
-        if not stored:
-            return False
-    if job.language is None and decoded.language is not None:
-        _set(db, job.id, decoded.attempt, language=decoded.language)
-        running[job.id] = replace(job, language=decoded.language)
-    for segment in decoded.segments:
-        log.add(job.id, "segment", segment)
-    if decoded.progress is not None:
-        log.add(job.id, "progress", decoded.progress)
-    if decoded.detected is not None:
-        log.add(job.id, "language", decoded.detected)
-    return True
-
-
-def _text_of(segments: Sequence[Mapping[str, Any]]) -> str:
-    return " ".join(segment["text"] for segment in segments)
-
-
-def _of(owner: str | None) -> ColumnElement[bool]:
-    return true() if owner is None else jobs.c.owner == owner
-
-
-def _whole_job(db: Connection, job_id: str, owner: str | None) -> Job:
-    """The job, also by the id of one of its versions. Raises `JobNotFound`."""
-    job = _job(db, job_id, owner)
-    return job if job.version_of is None else _job(db, job.version_of, owner)
-
-
-def _job(db: Connection, job_id: str, owner: str | None = None) -> Job:
-    query, values = (_GET_JOB, {}) if owner is None else (_GET_OWN_JOB, {"_owner": owner})
-    row = db.execute(query, {"_job_id": job_id, **values}).one_or_none()
-    if row is None:
-        raise JobNotFound(job_id)
-    return Job(**row._asdict())

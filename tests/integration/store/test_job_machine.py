@@ -29,8 +29,7 @@ from scrivano.domain.chunk import Chunk
 from scrivano.domain.errors import JobNotRetriable, JobTerminal, JobUnfinished
 from scrivano.domain.job import JobStatus
 from scrivano.domain.job_event import JobEvent
-from scrivano.store import jobs as store
-from scrivano.store import tables
+from scrivano.store import job_rows, tables
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.database import Database
 from scrivano.store.jobs import Decoded, JobStore
@@ -313,8 +312,8 @@ TestStoreMachine.settings = settings(
 
 def test_without_the_fence_the_machine_finds_the_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one test that takes a part out: were the fence not looked at above, nobody would miss it."""
-    monkeypatch.setattr(store, "_RUNNING", update(tables.jobs).where(tables.jobs.c.id == bindparam("_job_id")))
-    monkeypatch.setattr(store, "_held", lambda db, job_id, attempt: store._job(db, job_id))
+    monkeypatch.setattr(job_rows, "RUNNING", update(tables.jobs).where(tables.jobs.c.id == bindparam("_job_id")))
+    monkeypatch.setattr(job_rows, "held", lambda db, job_id, attempt: job_rows.find(db, job_id))
 
     with pytest.raises(AssertionError):
         run_state_machine_as_test(
