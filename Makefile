@@ -131,14 +131,15 @@ $(VENV)/bin/python:
 UV ?= uv
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11
 
+# Adds what is new; UPGRADE=--upgrade takes the newest of everything.
 lock:
-	$(COMPILE) --upgrade pyproject.toml requirements/build.in --output-file requirements/run.txt
+	$(COMPILE) $(UPGRADE) pyproject.toml requirements/build.in --output-file requirements/run.txt
 	$(COMPILE) --extra dev --constraint requirements/run.txt pyproject.toml requirements/build.in --output-file requirements/dev.txt
 	$(COMPILE) --extra whispercpp --extra wyoming --extra telemetry --constraint requirements/dev.txt \
 	  pyproject.toml requirements/build.in --output-file requirements/image.txt
-	$(COMPILE) --upgrade --no-deps requirements/cuda.in --output-file requirements/cuda.txt
-	$(COMPILE) --upgrade requirements/site.in --output-file requirements/site.txt
-	$(COMPILE) --upgrade requirements/release.in --constraint requirements/dev.txt --output-file requirements/release.txt
+	$(COMPILE) $(UPGRADE) --no-deps requirements/cuda.in --output-file requirements/cuda.txt
+	$(COMPILE) $(UPGRADE) requirements/site.in --output-file requirements/site.txt
+	$(COMPILE) $(UPGRADE) requirements/release.in --constraint requirements/dev.txt --output-file requirements/release.txt
 
 # Trains the bundled model (src/scrivano/nano) again, from synthetic speech; takes hours and needs espeak-ng. MINUTES1 and
 # MINUTES2: training on short windows and on long windows.

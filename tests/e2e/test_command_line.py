@@ -22,6 +22,7 @@ from hub import REPOSITORY, hub
 from served import CATALOG, DATA, Served, served, start, text_of, until, word_error_rate
 
 import scrivano
+from scrivano.engines.catalog import NANO_FOLDER
 
 CLIP = "en-exact-0.flac"
 BUNDLED = json.loads((Path(scrivano.__file__).parent / "nano" / "recording.json").read_text())
@@ -154,6 +155,15 @@ def test_the_server_of_the_data_folder_is_found(server: Served) -> None:
     assert done.returncode == 0
     job_id = done.stderr.split("submitted as job ")[1].split()[0]
     assert text_of(server.job(job_id)) == CATALOG[CLIP]["text"]
+
+
+def test_a_model_may_be_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "my model"
+    shutil.copytree(NANO_FOLDER, folder)
+
+    done = run("transcribe", str(DATA / CLIP), "--model", str(folder), DATA_DIR=str(tmp_path / "data"))
+
+    assert (done.returncode, " ".join(done.stdout.split())) == (0, CATALOG[CLIP]["text"])
 
 
 def test_a_model_that_cannot_be_had_ends_the_call(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ Modules, each may import only those below it:
     model_cache       the models in the hub's cache, and what the hub has of a model
     remote_transcriber  a server elsewhere, as the watcher uses it
     service_files     the files of a service (pure)
+    chosen_server     the server that a command uses
     temporary_server  a server for the duration of one command
     console           error messages and exit codes
 """

@@ -9,7 +9,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -19,8 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from scrivano.cli.temporary_server import temporary_server
-from scrivano.cli.transcription import find_server
+from scrivano.cli.chosen_server import chosen_server
 from scrivano.client import Client, ClientError
 from scrivano.domain.errors import StartError
 from scrivano.evaluation.differences import Difference, difference, differences_by_language
@@ -210,23 +209,9 @@ def _name(system: System, systems: Sequence[System], served: str) -> str:
     return ", ".join([model, *([system.server] if several and system.server else []), *settings])
 
 
-@contextmanager
-def _server(system: System) -> Iterator[str]:
-    """The given server, or this user's running one if it has the model, or a temporary one. Raises `StartError`."""
-    if system.server is not None:
-        found = find_server(system.server, None)
-        assert found is not None
-        yield found
-        return
-    model, env = system.model, dict(system.env)
-    if model is not None and Path(model).exists():
-        env |= {"WHISPER_MODEL": "", "WHISPER_MODEL_PATH": str(Path(model).resolve())}
-        model = None
-    if not env and (running := find_server(None, model)) is not None:
-        yield running
-        return
-    with temporary_server(model, env) as started:
-        yield started
+def _server(system: System) -> AbstractContextManager[str]:
+    """A given server is told the model with each job. Raises `StartError`."""
+    return chosen_server(system.server, system.model if system.server is None else None, system.env)
 
 
 def _load(client: Client, model: str | None, messages: Console) -> None:

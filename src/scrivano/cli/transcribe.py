@@ -19,7 +19,7 @@ from scrivano.cli.console import ExitCode, fail, stderr_console
 from scrivano.domain.errors import StartError
 from scrivano.domain.file_endings import RECORDING_ENDINGS
 
-__all__ = ["Format", "Profile", "Task", "chosen_server", "transcribe"]
+__all__ = ["Format", "Profile", "Task", "transcribe"]
 
 
 # The values are listed here once more, because `text.formats` is slow to import; a test compares the two.
@@ -73,7 +73,10 @@ def transcribe(
     server: Annotated[
         str | None, typer.Option(envvar="SCRIVANO_SERVER", help="A running server: its URL, or host:port.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Model of the server that is started for this command.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="A model: its name, or its folder or file. A server is started for it if none runs."),
+    ] = None,
     api_key: Annotated[
         str | None, typer.Option(envvar="SCRIVANO_API_KEY", help="For a server that requires API keys.")
     ] = None,
@@ -82,6 +85,7 @@ def transcribe(
 
     Exit codes: 0 all done, 1 a recording failed, 2 wrong usage, 3 no server.
     """
+    from scrivano.cli.chosen_server import chosen_server
     from scrivano.cli.transcription import TranscribeOptions, transcribe_all
 
     files = _expanded(files)
@@ -160,16 +164,3 @@ def _recordings(names: Sequence[str]) -> Iterator[list[Path]]:
             with stdin.open("wb") as file:
                 shutil.copyfileobj(sys.stdin.buffer, file)
         yield [stdin if name == "-" else Path(name) for name in names]
-
-
-@contextmanager
-def chosen_server(url: str | None, model: str | None) -> Iterator[str]:
-    """The given server, or this user's running server if it has the model, or a temporary one. Raises `StartError`."""
-    from scrivano.cli.temporary_server import temporary_server
-    from scrivano.cli.transcription import find_server
-
-    if (found := find_server(url, model)) is not None:
-        yield found
-        return
-    with temporary_server(model) as started:
-        yield started

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scrivano.cli.console import ExitCode, fail, stderr_console
-from scrivano.cli.transcribe import Format, Profile, Task, chosen_server
+from scrivano.cli.transcribe import Format, Profile, Task
 from scrivano.domain.errors import StartError
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def watch(
     A recording that fails gets a file NAME.error with the reason; delete it to try again. Restarts lose nothing.
     Exit codes: 0 stopped, or all done; 1 with --once, if a recording failed; 2 wrong usage; 3 no server.
     """
+    from scrivano.cli.chosen_server import chosen_server
     from scrivano.watch.watcher import WatchOptions
 
     if not folder.is_dir():
