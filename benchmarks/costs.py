@@ -34,9 +34,9 @@ from scrivano.domain.job import Job, JobStatus, Task
 from scrivano.domain.transcript import Segment, Word
 from scrivano.engines.catalog import NANO_FOLDER
 from scrivano.files.blobs import Blobs
-from scrivano.store.database import Database
 from scrivano.store.jobs import Decoded, JobStore
 from scrivano.store.outbox import Outbox
+from scrivano.store.sqlite import SqliteDatabase
 from scrivano.text.assembly import segments_json
 
 HOUR = 3600.0
@@ -385,7 +385,7 @@ def _store_long_transcript(folder: Path) -> str:
     folder.mkdir()
     job_id, duration = "00000000-0000-4000-8000-000000000000", WORDS / 2.5
     segments = [_segment(n) for n in range(WORDS // WORDS_A_SEGMENT)]
-    database = Database.open(folder / "scrivano.db")
+    database = SqliteDatabase.open(folder / "scrivano.db")
     now = datetime.now(UTC)
     store = JobStore(database, Outbox(database, lambda: now), lambda: now)
     job = Job(id=job_id, status=JobStatus.QUEUED, task=Task.TRANSCRIBE, created_at=now, language="en")

@@ -23,9 +23,9 @@ from scrivano.running.engine_pool import ModelSpec, PoolOptions
 from scrivano.running.job_runs import JobRunOptions
 from scrivano.running.model_state import Life, ModelState, Policy
 from scrivano.running.runner import Runner, RunnerOptions
-from scrivano.store.database import Database
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
+from scrivano.store.sqlite import SqliteDatabase
 
 CHILDREN = Path(__file__).parent / "children"
 SECOND = 16_000
@@ -112,7 +112,7 @@ def bench(
     disk_space: DiskSpace | None = None,
     **orders: object,
 ) -> Iterator[Bench]:
-    database = Database.open(folder / "scrivano.db")
+    database = SqliteDatabase.open(folder / "scrivano.db")
     store = store_type(database, Outbox(database, now), now)
     blobs, memory = Blobs(folder, disk_space=disk_space), ScriptedMemory(free_mb)
     announced = list[tuple[str, Mapping[str, Any]]]()

@@ -14,9 +14,9 @@ from typing import Any
 from scrivano.domain.chunk import Chunk, Piece
 from scrivano.domain.job import Job, JobStatus, Task
 from scrivano.store import migrations
-from scrivano.store.database import Database
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
+from scrivano.store.sqlite import SqliteDatabase
 
 ADD_COLUMN = """
 import sqlalchemy as sa
@@ -47,7 +47,7 @@ class Clock:
 
 @contextmanager
 def opened(path: Path, clock: Callable[[], datetime], schema: Path = migrations.FOLDER) -> Iterator[JobStore]:
-    with closing(Database.open(path, schema)) as database:
+    with closing(SqliteDatabase.open(path, schema)) as database:
         yield JobStore(database, Outbox(database, clock), clock)
 
 

@@ -25,10 +25,11 @@ from scrivano.domain.chunk import Chunk, Piece
 from scrivano.domain.errors import ScrivanoError
 from scrivano.domain.job import Job, JobStatus, Task
 from scrivano.files.blobs import Blobs
-from scrivano.store import database
+from scrivano.store import sqlite
 from scrivano.store.database import Database
 from scrivano.store.jobs import Decoded, JobStore
 from scrivano.store.outbox import Outbox
+from scrivano.store.sqlite import SqliteDatabase
 from torture.disk import Disk, Op, calls
 
 Synchronous = Literal["FULL", "NORMAL"]
@@ -50,10 +51,10 @@ def transcript(job_id: str) -> bytes:
 
 def live(folder: Path, synchronous: Synchronous) -> None:
     """Make the writes of a server one after another, and print what it would acknowledge to its clients."""
-    durable, *others = database._PRAGMAS
-    database._PRAGMAS = (durable.replace("FULL", synchronous), *others)  # type: ignore[assignment]
+    durable, *others = sqlite._PRAGMAS
+    sqlite._PRAGMAS = (durable.replace("FULL", synchronous), *others)  # type: ignore[assignment]
     blobs = Blobs(folder)
-    store = _store(Database.open(folder / "scrivano.db"))
+    store = _store(SqliteDatabase.open(folder / "scrivano.db"))
     for number in range(JOBS):
         _live_through(store, blobs, f"job-{number}")
 
@@ -144,7 +145,7 @@ def _missing(disk: Disk, told: dict[str, str], lot: random.Random, folder: Path)
         if not path.name.endswith("-shm"):  # It is rebuilt from the WAL.
             (folder / ("uploads" if path.parent.name == "uploads" else "") / path.name).write_bytes(content)
     try:
-        rows = Database.open(folder / "scrivano.db")
+        rows = SqliteDatabase.open(folder / "scrivano.db")
     except ScrivanoError as error:
         return [str(error)]
     with closing(rows):

@@ -22,9 +22,9 @@ from scrivano.server.build import ChildCommands
 from scrivano.server.run import run
 from scrivano.server.settings import Settings
 from scrivano.store import database, migrations
-from scrivano.store.database import Database
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
+from scrivano.store.sqlite import SqliteDatabase
 from scrivano.telemetry import log as logs
 from scrivano.webhooks.sender import WebhookSender
 
@@ -81,7 +81,7 @@ def main() -> None:
     if point != "-":
         arm(point)
     if len(sys.argv) > 3:
-        Database.open(data_dir / "scrivano.db", Path(sys.argv[3])).close()
+        SqliteDatabase.open(data_dir / "scrivano.db", Path(sys.argv[3])).close()
         return
     logs.configure("info")
     engine = [sys.executable, str(HERE / "engine.py"), str(data_dir), "{}"]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from scrivano.domain.chunk import Chunk, Piece
 from scrivano.domain.job import Job, JobStatus, Task
-from scrivano.store.database import Database
 from scrivano.store.jobs import Decoded, JobStore
 from scrivano.store.outbox import Outbox
+from scrivano.store.sqlite import SqliteDatabase
 
 
 def now() -> datetime:
@@ -19,7 +19,7 @@ def now() -> datetime:
 
 
 def main() -> None:
-    database = Database.open(Path(sys.argv[1]))
+    database = SqliteDatabase.open(Path(sys.argv[1]))
     store = JobStore(database, Outbox(database, now), now)
     for number in count():
         _run(store, f"job-{number}")

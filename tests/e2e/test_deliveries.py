@@ -14,8 +14,8 @@ from typing import Any
 from served import Served, served, until
 
 from scrivano.api.routes.webhooks import redacted
-from scrivano.store.database import Database
 from scrivano.store.outbox import Outbox
+from scrivano.store.sqlite import SqliteDatabase
 from scrivano.webhooks.circuit_breaker import FAILURES
 
 
@@ -120,7 +120,7 @@ def test_a_slow_host_holds_up_no_other(tmp_path: Path) -> None:
 def test_a_host_that_failed_often_rests_and_first_attempts_go_on(tmp_path: Path) -> None:
     """Deliveries of which three attempts were made already come out of the outbox, as after a restart."""
     status = 500
-    database = Database.open(tmp_path / "scrivano.db")
+    database = SqliteDatabase.open(tmp_path / "scrivano.db")
     outbox = Outbox(database, lambda: datetime.now(UTC))
     with receiver(lambda: status) as (url, bodies):
         for n in range(FAILURES + 3):

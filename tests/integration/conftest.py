@@ -7,12 +7,42 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from postgres import Cluster, postgres_is_missing, running_cluster
 from store_support import Clock
 
 from scrivano.store.database import Database
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
+from scrivano.store.postgres import PostgresDatabase
+from scrivano.store.sqlite import SqliteDatabase
+from scrivano.store.tables import TABLES
 from scrivano.store.uploads import UploadStore
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A private PostgreSQL; tests that need it are skipped where it is not installed."""
+    if (reason := postgres_is_missing()) is not None:
+        pytest.skip(reason)
+    with running_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def filled_again(postgres: Cluster) -> Iterator[str]:
+    """The URL of a database that all tests use, one after the other."""
+    with postgres.database() as url:
+        PostgresDatabase.open(url).close()
+        yield url
+
+
+@pytest.fixture
+def postgres_url(filled_again: str) -> str:
+    """The URL of an empty database, with the newest schema."""
+    with closing(PostgresDatabase.open(filled_again)) as database, database.write() as db:
+        db.execute(sa.text(f"TRUNCATE {', '.join(TABLES.tables)}"))
+    return filled_again
 
 
 @pytest.fixture
@@ -33,7 +63,7 @@ def full() -> list[None]:
 
 @pytest.fixture
 def database(path: Path, full: list[None]) -> Iterator[Database]:
-    with closing(Database.open(path, on_full=lambda: full.append(None))) as database:
+    with closing(SqliteDatabase.open(path, on_full=lambda: full.append(None))) as database:
         yield database
 
 

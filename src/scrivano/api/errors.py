@@ -13,6 +13,7 @@ from scrivano.domain.errors import (
     AudioGone,
     BadRequest,
     ChecksumMismatch,
+    DatabaseUnreachable,
     DeliveryNotFound,
     JobCancelled,
     JobNotFound,
@@ -77,6 +78,7 @@ HTTP_STATUS: dict[type[ScrivanoError], int] = {
     ChecksumMismatch: 460,
     JobCancelled: 410,
     AudioGone: 404,
+    DatabaseUnreachable: 503,
     DeliveryNotFound: 404,
     JobNotFound: 404,
     JobNotRetriable: 409,
@@ -110,6 +112,18 @@ HTTP_STATUS: dict[type[ScrivanoError], int] = {
 }
 
 
+# They say when to try again.
+RETRIABLE = (
+    DatabaseUnreachable,
+    LimitReached,
+    ModelLacksMemory,
+    ModelNotReady,
+    QueueFull,
+    ServerStopping,
+    UploadStopped,
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """What an error response says. `code` is stable; `param` is the field that caused it.
@@ -133,7 +147,7 @@ class Problem:
 def problem_of(error: ScrivanoError) -> Problem:
     headers: dict[str, str] = {}
     plain_body = None
-    if isinstance(error, LimitReached | ModelLacksMemory | ModelNotReady | QueueFull | ServerStopping | UploadStopped):
+    if isinstance(error, RETRIABLE):
         headers["Retry-After"] = str(error.retry_after_secs)
     if isinstance(error, NoKey | NotAllowed):
         headers["WWW-Authenticate"] = _challenge(error)

@@ -17,6 +17,7 @@ from scrivano.files.blobs import Blobs
 from scrivano.files.data_dir_lock import DataDirLock
 from scrivano.store.database import Database
 from scrivano.store.imports import import_job
+from scrivano.store.sqlite import SqliteDatabase
 from scrivano.text.assembly import segments_json
 
 __all__ = ["Migration", "migrate"]
@@ -48,7 +49,7 @@ def migrate(source: Path, data_dir: Path, *, now: Callable[[], datetime]) -> Mig
     with ExitStack() as cleanup:
         cleanup.callback(DataDirLock(data_dir, since=now()).release)
         blobs = Blobs(data_dir)
-        database = Database.open(data_dir / DATABASE)
+        database = SqliteDatabase.open(data_dir / DATABASE)
         cleanup.callback(database.close)
         for file in files:
             try:

@@ -18,8 +18,8 @@ from scrivano.domain.errors import StartError
 from scrivano.files.blobs import Blobs
 from scrivano.files.data_dir_lock import DataDirLock
 from scrivano.files.disk import sync, sync_folder
-from scrivano.store.database import discard_wal
 from scrivano.store.snapshot import check_snapshot
+from scrivano.store.sqlite import discard_wal
 
 __all__ = ["restore"]
 

@@ -40,6 +40,8 @@ ScrivanoError
 ├── ServerStopping        the server is stopping; the job continues after its restart
 ├── WorkerGone            the runner has ended and does not restart
 ├── StorageFull           not enough disk space
+├── DatabaseUnreachable   PostgreSQL cannot be used now; says when to retry
+│   └── WriteConflict     nothing was written, because of another transaction; may be done again at once
 ├── StartError            the server cannot start (exit code 2)
 ├── MediaError            the recording cannot be prepared; fails its job
 └── EngineError           the model failed
@@ -60,6 +62,7 @@ __all__ = [
     "BadParameter",
     "BadRequest",
     "ChecksumMismatch",
+    "DatabaseUnreachable",
     "DeliveryNotFound",
     "EngineDevice",
     "EngineError",
@@ -101,6 +104,7 @@ __all__ = [
     "VersionOfJob",
     "WaveformNotReady",
     "WorkerGone",
+    "WriteConflict",
     "WrongContentType",
     "WrongTusVersion",
 ]
@@ -408,6 +412,22 @@ class WorkerGone(ScrivanoError):
 
     def __init__(self) -> None:
         super().__init__("worker channel closed")
+
+
+class DatabaseUnreachable(ScrivanoError):
+    """Of a write, it is not known whether it was done. `reason` says what happened, for operators."""
+
+    code = "database_unreachable"
+    retry_after_secs = 5
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("the database cannot be used now: send the request again a little later")
+        self.reason = reason
+
+
+class WriteConflict(DatabaseUnreachable):
+    def __init__(self) -> None:
+        super().__init__("another transaction was in the way")
 
 
 class StorageFull(ScrivanoError):

@@ -45,6 +45,7 @@ from scrivano.server.watching import Watching, log_report
 from scrivano.store.database import Database
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
+from scrivano.store.sqlite import SqliteDatabase
 from scrivano.store.uploads import UploadStore
 from scrivano.store.wake_ups import DELIVERIES, MODEL, WakeUps
 from scrivano.submission.admission import Admission
@@ -306,7 +307,7 @@ def _open_data_dir(settings: Settings, wake_ups: WakeUps, emit: Emit, cleanup: E
     disk_space.settle()  # Before anything is written: on a full disk, it may have to give up its reserve for that.
     remove_stale_staging(settings.data_dir)
     blobs = Blobs(settings.data_dir, disk_space=disk_space)
-    database = Database.open(settings.data_dir / "scrivano.db", on_full=disk_space.release)
+    database = SqliteDatabase.open(settings.data_dir / "scrivano.db", on_full=disk_space.release)
     cleanup.callback(database.close)
     outbox = Outbox(database, _now, on_delivery=lambda: wake_ups.fire(DELIVERIES))
     uploads = UploadStore(database, _now)

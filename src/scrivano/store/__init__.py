@@ -20,10 +20,22 @@ Modules, each may import only those below it:
     search           the text of transcripts, as it is searched
     quotas           limits on waiting jobs, and on the jobs and audio of each API key
     idempotency      the earlier job that a request repeats
-    database         connections, transactions, schema, backup
+    postgres         the database as a PostgreSQL server
+    sqlite           the database as a file
+    database         connections and transactions: the interface of both
     tables           the current tables
     migrations       the history of the schema, one revision a file
     wake_ups         wake coroutines after a change
 """
 
-__all__ = ["chunk_rows", "database", "imports", "jobs", "outbox", "snapshot", "uploads", "wake_ups"]
+__all__ = [
+    "chunk_rows",
+    "database",
+    "imports",
+    "jobs",
+    "outbox",
+    "snapshot",
+    "sqlite",
+    "uploads",
+    "wake_ups",
+]

@@ -1,231 +1,49 @@
-"""Connections, transactions, schema and backup of the database. No other module depends on SQLite.
-
-Any thread may call. One connection writes and checkpoints, behind a lock; readers have read-only connections and see
-committed data without waiting for the writer.
-"""
+"""What the store needs of a database. SQLite and PostgreSQL implement it."""
 
 from __future__ import annotations
 
-import os
-import sqlite3
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
-from pathlib import Path
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 import sqlalchemy as sa
-from sqlalchemy import event
 
-from scrivano.domain.errors import StartError, StorageFull
-from scrivano.store import migrations
-
-__all__ = ["Database", "discard_wal"]
-
-_PRAGMAS = (
-    # With FULL a commit survives a power cut, with NORMAL it may not. On macOS only fullfsync reaches the disk.
-    "PRAGMA synchronous = FULL",
-    "PRAGMA fullfsync = ON",
-    "PRAGMA foreign_keys = ON",
-)
-_BUSY_TIMEOUT_S = 10.0
-# The disk is full; a quota or a limit on file sizes; no space for the WAL's index.
-_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
+__all__ = ["Database"]
 
 
-class Database:
-    """Opened and closed by `server.build`.
+class Database(Protocol):
+    """Opened and closed by `server.build`. Any thread may call.
 
-    There is one writing connection, because SQLite before 3.51.3 can corrupt a WAL database when two connections
-    checkpoint.
+    `shared`: other servers may use the same database at the same time.
     """
 
-    def __init__(self, path: Path, writer: sa.Engine, readers: sa.Engine, on_full: Callable[[], None]) -> None:
-        """Use `Database.open`."""
-        self._on_full = on_full
-        self._path = path
-        self._opened = _identity(path)
-        self._writer = writer.connect()
-        self._readers = readers
-        # Reentrant, so that several calls of one thread can share a transaction.
-        self._lock = threading.RLock()
-        self._writing: int | None = None
+    @property
+    def shared(self) -> bool: ...
 
-    @classmethod
-    def open(
-        cls, path: Path, schema: Path = migrations.FOLDER, *, on_full: Callable[[], None] = lambda: None
-    ) -> Database:
-        """Open or create the database at `path`, and bring its schema to the newest revision of `schema`.
+    def read(self) -> AbstractContextManager[sa.Connection]:
+        """A connection that sees committed data and does not wait for writers, for a `with` block.
 
-        `on_full` is called when a write failed because the disk is full, on the thread that wrote, before `StorageFull`
-        is raised. It must return at once and never raise.
-
-        An older database is copied to `<path>.<its revision>.bak` first. Raises `StartError` if the database cannot be
-        read, or was written by a later version of Scrivano.
+        Raises `DatabaseUnreachable`.
         """
-        # Created here first, so that only this user can read it, and the WAL, which gets the same mode.
-        _create(path)
-        writer = sa.create_engine("sqlite://", creator=lambda: _connect_writer(path), poolclass=sa.StaticPool)
-        # A transaction takes the write lock at its start, so it cannot fail to get the lock when half done.
-        event.listen(writer, "begin", lambda db: db.exec_driver_sql("BEGIN IMMEDIATE"))
-        try:
-            _migrate(writer, path, schema)
-            return cls(path, writer, _readers(path), on_full)
-        except sa.exc.DatabaseError as error:
-            writer.dispose()
-            why = "the disk is full: free some space" if _is_full(error) else error.orig
-            raise StartError(f"cannot use the database {path}: {why}") from error
-        except BaseException:
-            writer.dispose()
-            raise
 
-    def read(self) -> sa.Connection:
-        """A read-only connection, for a `with` block. Each caller gets its own, so readers do not wait."""
-        return self._readers.connect()
+    def write(self) -> AbstractContextManager[sa.Connection]:
+        """A write transaction, committed at the end of the block, or rolled back.
 
-    @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
-        """A write transaction, committed at the end of the block, or rolled back. Raises `StorageFull`.
-
-        Inside another such block of the same thread it joins that transaction.
+        Inside another such block of the same thread it joins that transaction. Raises `StorageFull`,
+        `DatabaseUnreachable`, `WriteConflict`.
         """
-        if self.in_transaction:
-            yield self._writer
-            return
-        try:
-            with self._lock, _disk_errors(), self._writer.begin():
-                self._writing = threading.get_ident()
-                try:
-                    yield self._writer
-                finally:
-                    self._writing = None
-        except StorageFull:
-            self._on_full()
-            raise
+
+    def lock(self, db: sa.Connection, *names: str) -> None:
+        """Wait until no other transaction has one of these locks, and hold them until this one ends.
+
+        For what is read first and written then, where there is no row to lock.
+        """
 
     @property
     def in_transaction(self) -> bool:
         """Whether this thread is inside a `write` block."""
-        return self._writing == threading.get_ident()
 
     def fault(self) -> str | None:
-        """Why the database cannot be written to, and what to do; None: it can. Waits for a running write."""
-        if _identity(self._path) != self._opened:  # SQLite still writes to a deleted file, and all of it is lost
-            return "the database was deleted or moved: bring DATA_DIR back, then restart the server"
-        try:
-            with self.write():
-                return None
-        except (StorageFull, sa.exc.DatabaseError) as error:
-            return f"the database cannot be written to: {error}"
+        """Why the database cannot be written to, and what to do; None: it can."""
 
     def close(self) -> None:
         """May be called twice. Other methods must not be called afterwards."""
-        with self._lock:
-            # The readers first: the last connection to close checkpoints the WAL, and a read-only one cannot.
-            self._readers.dispose()
-            self._writer.close()
-            self._writer.engine.dispose()
-
-
-def discard_wal(path: Path) -> None:
-    """Before the database file is replaced, when nothing has it open: an old WAL must not be applied to a new file.
-
-    Its commits are moved into the old file first, so that an interruption loses none of them.
-    """
-    if path.exists():
-        with suppress(sqlite3.Error), closing(_connect(path, "rw")) as db:  # A damaged file is replaced all the same.
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    for suffix in ("-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    """Raise `StorageFull` in place of the errors by which SQLite says that the disk is full."""
-    try:
-        yield
-    except sa.exc.OperationalError as error:
-        if not _is_full(error):
-            raise
-        raise StorageFull("no disk space left for the database in DATA_DIR: free some space and try again") from error
-
-
-def _is_full(error: sa.exc.DatabaseError) -> bool:
-    return getattr(error.orig, "sqlite_errorcode", None) in _FULL
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _create(path: Path) -> None:
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    except OSError as error:
-        raise StartError(f"cannot open the database {path}: {error.strerror}") from error
-
-
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    # isolation_level None: Python's sqlite3 starts no transactions of its own.
-    return sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}",
-        uri=True,
-        timeout=_BUSY_TIMEOUT_S,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-
-
-def _connect_writer(path: Path) -> sqlite3.Connection:
-    db = _connect(path, "rw")
-    try:
-        (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
-        if mode != "wal":
-            raise StartError(f"the database {path} must be on a local disk: set DATA_DIR to a folder on one")
-        for pragma in _PRAGMAS:
-            db.execute(pragma)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _readers(path: Path) -> sa.Engine:
-    # A read-only connection never checkpoints.
-    return sa.create_engine(
-        "sqlite://", creator=lambda: _connect(path, "ro"), poolclass=sa.QueuePool, pool_size=5, max_overflow=-1
-    )
-
-
-def _migrate(writer: sa.Engine, path: Path, schema: Path) -> None:
-    known = migrations.revisions(schema)
-    with writer.begin() as db:
-        current = migrations.current_revision(db)
-        _refuse_unknown(path, current, known)
-        if current == known[-1]:
-            return
-        if current is not None:
-            _back_up(path, current)
-        migrations.upgrade(db, schema)
-
-
-def _refuse_unknown(path: Path, current: str | None, known: Sequence[str]) -> None:
-    if current is None or current in known:
-        return
-    if not current:
-        raise StartError(f"{path} is not a database of Scrivano: move it away, or set DATA_DIR to another folder")
-    raise StartError(
-        f"the database {path} was written by a later version of Scrivano (schema {current}; this version knows"
-        f" {known[-1]}): start that version, or set DATA_DIR to another folder"
-    )
-
-
-def _back_up(path: Path, revision: str) -> None:
-    """Copy the database; SQLite fsyncs the copy. Reads through a new connection: the writer is in a transaction."""
-    copy = path.with_name(f"{path.name}.{revision}.bak")
-    _create(copy)
-    with closing(_connect(path, "ro")) as source, closing(_connect(copy, "rw")) as target:
-        source.backup(target)

@@ -51,7 +51,8 @@ class JobQueries:
         """How many jobs wait and run, by priority; zero counts are left out."""
         priority = func.coalesce(jobs.c.options["priority"].as_string(), Priority.NORMAL.value)
         alive = jobs.c.status.in_([status for status in JobStatus if not status.terminal])
-        query = select(jobs.c.status, priority, func.count()).where(alive).group_by(jobs.c.status, priority)
+        waiting = select(jobs.c.status, priority.label("priority")).where(alive).subquery()
+        query = select(waiting, func.count()).group_by(*waiting.c)
         with self._database.read() as db:
             return {(status, Priority(kind)): count for status, kind, count in db.execute(query)}
 

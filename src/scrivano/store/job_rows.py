@@ -36,7 +36,10 @@ ENDED = jobs.c.status.in_([status for status in JobStatus if status.terminal])
 # Built once: building a statement takes longer than SQLite takes to run it, and these run for every chunk.
 _GET_JOB = select(*COLUMNS).where(jobs.c.id == bindparam("_job_id"))
 _GET_OWN_JOB = _GET_JOB.where(jobs.c.owner == bindparam("_owner"))
-_HELD = select(*COLUMNS).where(jobs.c.id.in_(bindparam("_job_ids", expanding=True))).with_for_update()
+# In one order, so that two transactions never wait for each other.
+_HELD = (
+    select(*COLUMNS).where(jobs.c.id.in_(bindparam("_job_ids", expanding=True))).order_by(jobs.c.id).with_for_update()
+)
 _SET_JOB = update(jobs).where(jobs.c.id == bindparam("_job_id"))
 QUEUED = _SET_JOB.where(jobs.c.status == JobStatus.QUEUED)
 CANCELLABLE = _SET_JOB.where(
@@ -82,9 +85,10 @@ def find_whole(db: Connection, job_id: str, owner: str | None) -> Job:
     return job if job.version_of is None else find(db, job.version_of, owner)
 
 
-def find(db: Connection, job_id: str, owner: str | None = None) -> Job:
+def find(db: Connection, job_id: str, owner: str | None = None, *, lock: bool = False) -> Job:
+    """`lock`: its row is locked until the commit. Raises `JobNotFound`."""
     query, values = (_GET_JOB, {}) if owner is None else (_GET_OWN_JOB, {"_owner": owner})
-    row = db.execute(query, {"_job_id": job_id, **values}).one_or_none()
+    row = db.execute(query.with_for_update() if lock else query, {"_job_id": job_id, **values}).one_or_none()
     if row is None:
         raise JobNotFound(job_id)
     return Job(**row._asdict())

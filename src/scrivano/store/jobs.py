@@ -2,7 +2,7 @@
 
 Any thread may call. A method returns, and a hook is called, after the commit (inside `JobStore.transaction`: after that
 of the block): from then on a power cut loses nothing.
-A method that writes may raise `StorageFull`.
+A method that writes may raise `StorageFull`; with PostgreSQL, every method may raise `DatabaseUnreachable`.
 
 A run of a job is an *attempt*: `claim` numbers it, and every write of the runner carries the number. If another attempt
 has started, or the job has ended, such a write changes nothing and returns False or None.
@@ -55,6 +55,7 @@ from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.database import Database
 from scrivano.store.decoded import Decoded, store_decoded
 from scrivano.store.event_log import EventLog
+from scrivano.store.idempotency import RequestIdentity
 from scrivano.store.job_queries import JobQueries
 from scrivano.store.outbox import Outbox
 from scrivano.store.tables import events, jobs, results, waveforms
@@ -138,6 +139,7 @@ class JobStore(JobQueries):
         with self._database.write() as db:
             if upload_id is not None and (job_id := uploads.job_of(db, upload_id, self._now())) is not None:
                 return job_id
+            self._lock_admission(db, identity, job.owner, duplicates_since, max_queue, limits)
             earlier = idempotency.find_earlier(db, identity, job.owner, duplicates_since)
             if earlier is None:
                 quotas.check_queue(db, max_queue)
@@ -146,6 +148,27 @@ class JobStore(JobQueries):
             if upload_id is not None:
                 uploads.set_job(db, upload_id, earlier or job.id)
         return earlier or job.id
+
+    def _lock_admission(
+        self,
+        db: Connection,
+        identity: RequestIdentity | None,
+        owner: str | None,
+        duplicates_since: datetime | None,
+        max_queue: int | None,
+        limits: Limits,
+    ) -> None:
+        """Of two equal requests, the second sees the first; two requests never get the same last place."""
+        names = []
+        if identity is not None and identity.idempotency_key is not None:
+            names.append(f"key {identity.idempotency_key}")
+        elif identity is not None and duplicates_since is not None:
+            names.append(f"request {identity.request_sha256}")
+        if max_queue is not None:
+            names.append("queue")
+        if owner is not None and limits != UNLIMITED:
+            names.append(f"owner {owner}")
+        self._database.lock(db, *names)
 
     def claim(self, job_id: str, lease_secs: float) -> Job | None:
         """Start the next attempt at a job that waits, or whose attempt has lost its lease; else None.
@@ -251,7 +274,7 @@ class JobStore(JobQueries):
         Raises `JobNotFound`, `NoSpeakers`, and `BadRequest` for an id that the job does not have.
         """
         with self._database.write() as db:
-            same = transcript_edits.change_speakers(db, job_rows.find(db, job_id, owner), names, merge)
+            same = transcript_edits.change_speakers(db, job_rows.find(db, job_id, owner, lock=True), names, merge)
             changed_job = job_rows.find(db, job_id)
         for one in same:
             self._changed(one)
@@ -344,7 +367,7 @@ class JobStore(JobQueries):
         Raises `JobNotFound`, `TranscriptNotReady`, `SegmentNotFound`.
         """
         with self._database.write() as db:
-            return transcript_edits.edit_segment(db, job_rows.find(db, job_id, owner), index, edit)
+            return transcript_edits.edit_segment(db, job_rows.find(db, job_id, owner, lock=True), index, edit)
 
     def cancel(self, job_id: str, *, owner: str | None = None) -> Job:
         """End a job that waits or runs, whatever attempt runs it. Raises `JobNotFound`, `JobTerminal`."""
@@ -380,7 +403,9 @@ class JobStore(JobQueries):
         )
         with self._database.write() as db:
             values = {"status": JobStatus.QUEUED, "progress": 0, **again, **(changes or {})}
-            quotas.check_owner(db, job_rows.find(db, job_id, owner).owner, limits, self._now())
+            key = job_rows.find(db, job_id, owner).owner
+            self._lock_admission(db, None, key, None, None, limits)
+            quotas.check_owner(db, key, limits, self._now())
             if not db.execute(update(jobs).where(jobs.c.id == job_id, may).values(values)).rowcount:
                 status = job_rows.find(db, job_id).status
                 raise JobNotRetriable(f"job {job_id} is {status}; only failed and cancelled jobs can be tried again")
@@ -406,9 +431,10 @@ class JobStore(JobQueries):
         not done or is a version itself, and `QueueFull`, `LimitReached` like `add_job`.
         """
         with self._database.write() as db:
-            job = job_rows.find(db, job_id, owner)
+            job = job_rows.find(db, job_id, owner, lock=True)
             if job.status is not JobStatus.DONE or job.version_of is not None:
                 raise JobNotRetriable(f"job {job_id} is {job.status}; only jobs that are done have versions")
+            self._lock_admission(db, None, job.owner, None, max_queue, limits)
             quotas.check_queue(db, max_queue)
             quotas.check_owner(db, job.owner, limits, self._now())
             return job_rows.find(db, versions.add(db, job, changes, self._now()))
@@ -420,7 +446,7 @@ class JobStore(JobQueries):
         Raises `JobNotFound`, `JobUnfinished`, `VersionOfJob`.
         """
         with self._database.write() as db:
-            versions.check_purgeable(db, job_rows.find(db, job_id))
+            versions.check_purgeable(db, job_rows.find(db, job_id, lock=True))
             versions.purge(db, job_id)
             # The foreign keys cascade to everything that belongs to the job.
             if not db.execute(delete(jobs).where(jobs.c.id == job_id, job_rows.ENDED)).rowcount:
@@ -435,6 +461,7 @@ class JobStore(JobQueries):
             return None
         job = job_rows.find(db, job_id)
         if job.owner is not None and job.duration_secs:
+            self._database.lock(db, f"usage {job.owner}")
             quotas.add_usage(db, job.owner, job.duration_secs * job.progress / 100, now)
         chunk_rows.drop_from(db, job_id, 0)
         if job.status is JobStatus.FAILED:

@@ -201,7 +201,7 @@ class Outbox:
         values = {"status": "pending", "attempts": 0, "next_attempt_at": self._now(), "delivered_at": None}
         same = deliveries.c.id == delivery_id
         with self._database.write() as db:
-            row = db.execute(select(*_DELIVERY).where(same)).one_or_none()
+            row = db.execute(select(*_DELIVERY).where(same).with_for_update()).one_or_none()
             if row is None:
                 raise DeliveryNotFound(delivery_id)
             if row.job_id is not None:

@@ -77,13 +77,14 @@ class UploadStore:
     def delete(self, upload_id: str) -> PartialUpload:
         """Delete an upload and return it; the job that it became stays. Raises `UploadNotFound`."""
         with self._database.write() as db:
-            upload = _upload(db, upload_id, self._now())
+            upload = _upload(db, upload_id, self._now(), lock=True)
             db.execute(delete(uploads).where(uploads.c.id == upload_id))
         return upload
 
     def expire(self, limit: int) -> list[PartialUpload]:
         """Delete expired uploads, at most `limit`, and return them."""
         query = select(*_UPLOAD).where(uploads.c.expires_at <= self._now()).order_by(uploads.c.expires_at).limit(limit)
+        query = query.with_for_update(skip_locked=True)
         with self._database.write() as db:
             expired = [PartialUpload(**row._asdict()) for row in db.execute(query)]
             db.execute(delete(uploads).where(uploads.c.id.in_([upload.id for upload in expired])))
@@ -95,17 +96,19 @@ class UploadStore:
 
 def job_of(db: Connection, upload_id: str, now: datetime) -> str | None:
     """The job that the upload became, if any. Raises `UploadNotFound`, also if the upload has expired."""
-    return _upload(db, upload_id, now).job_id
+    return _upload(db, upload_id, now, lock=True).job_id
 
 
 def set_job(db: Connection, upload_id: str, job_id: str) -> None:
     db.execute(update(uploads).where(uploads.c.id == upload_id).values(job_id=job_id))
 
 
-def _upload(db: Connection, upload_id: str, now: datetime, owner: str | None = None) -> PartialUpload:
+def _upload(
+    db: Connection, upload_id: str, now: datetime, owner: str | None = None, *, lock: bool = False
+) -> PartialUpload:
     visible = true() if owner is None else uploads.c.owner == owner
     query = select(*_UPLOAD).where(uploads.c.id == upload_id, uploads.c.expires_at > now, visible)
-    row = db.execute(query).one_or_none()
+    row = db.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None:
         raise UploadNotFound(upload_id)
     return PartialUpload(**row._asdict())

@@ -25,9 +25,9 @@ from scrivano.domain.job import JobStatus
 from scrivano.files.blobs import Blobs
 from scrivano.files.data_dir_lock import DataDirLock
 from scrivano.files.staging import Staging, remove_stale_staging
-from scrivano.store.database import Database
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
+from scrivano.store.sqlite import SqliteDatabase
 from scrivano.store.uploads import PartialUpload, UploadStore
 
 WHEN = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -67,7 +67,7 @@ class Folder:
 def live(tmp_path: Path) -> Iterator[Folder]:
     path = tmp_path / "live"
     lock = DataDirLock(path, since=WHEN)
-    with closing(Database.open(path / "scrivano.db")) as database:
+    with closing(SqliteDatabase.open(path / "scrivano.db")) as database:
         store = JobStore(database, Outbox(database, now), now)
         yield Folder(path, store, Blobs(path), UploadStore(database, now))
     lock.release()
@@ -116,7 +116,7 @@ def test_every_job_in_a_backup_has_its_recording_while_jobs_come_and_go(
             manifest = save(live.path, tmp_path / name)
             target = tmp_path / f"new{n}"
             restore(tmp_path / name, target, force=False, now=now)
-            with closing(Database.open(target / "scrivano.db")) as database:
+            with closing(SqliteDatabase.open(target / "scrivano.db")) as database:
                 unfinished = {job.id for job in JobStore(database, Outbox(database, now), now).unfinished()}
             kept = recordings(target)
             assert manifest.missing == ()
@@ -205,7 +205,7 @@ def test_an_archive_with_other_names_is_refused(tmp_path: Path) -> None:
 def test_a_backup_of_a_later_version_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "later"
     folder.mkdir()
-    Database.open(folder / "scrivano.db", next_schema(tmp_path)).close()
+    SqliteDatabase.open(folder / "scrivano.db", next_schema(tmp_path)).close()
 
     with pytest.raises(StartError, match="of a later version of Scrivano"):
         save(folder, tmp_path / "b.tar")
@@ -263,7 +263,7 @@ def test_jobs_of_the_earlier_server_are_added_once(tmp_path: Path) -> None:
     assert (first.migrated, first.recordings, first.present) == (3, 1, 0)
     assert [path.stem for path in first.refused] == [IDS[3]]
     assert (again.migrated, again.present) == (0, 3)
-    with closing(Database.open(tmp_path / "new" / "scrivano.db")) as database:
+    with closing(SqliteDatabase.open(tmp_path / "new" / "scrivano.db")) as database:
         store = JobStore(database, Outbox(database, now), now)
         done, failed, running = (store.get_job(job_id) for job_id in IDS[:3])
         [segment] = json.loads(store.get_result(IDS[0]) or b"[]")
@@ -303,5 +303,5 @@ def test_an_unfinished_upload_is_in_the_backup(live: Folder, tmp_path: Path, ren
     restore(tmp_path / "b.tar", tmp_path / "new", force=False, now=now)
 
     assert recordings(tmp_path / "new") == {name: b"four and more"}
-    with closing(Database.open(tmp_path / "new" / "scrivano.db")) as database:
+    with closing(SqliteDatabase.open(tmp_path / "new" / "scrivano.db")) as database:
         assert {one.id: one.offset_bytes for one in UploadStore(database, now).pending()} == {"u": 4, "empty": 0}

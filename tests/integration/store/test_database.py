@@ -20,11 +20,12 @@ from scrivano.store import migrations
 from scrivano.store.database import Database
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
+from scrivano.store.sqlite import SqliteDatabase
 from scrivano.store.tables import TABLES
 
 
 def test_closing_leaves_one_file_for_this_user_only(path: Path, clock: Clock) -> None:
-    database = Database.open(path)
+    database = SqliteDatabase.open(path)
     add(JobStore(database, Outbox(database, clock), clock), new_job("a", clock))
     modes = {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
     database.close()
@@ -35,24 +36,23 @@ def test_closing_leaves_one_file_for_this_user_only(path: Path, clock: Clock) ->
 
 
 def test_a_restart_does_not_import_alembic(path: Path) -> None:
-    Database.open(path).close()
+    SqliteDatabase.open(path).close()
     code = (
-        "import sys, pathlib; from scrivano.store import jobs; from scrivano.store.database import Database;"
-        "Database.open(pathlib.Path(sys.argv[1])).close();"
+        "import sys, pathlib; from scrivano.store import jobs; from scrivano.store.sqlite import SqliteDatabase;"
+        "SqliteDatabase.open(pathlib.Path(sys.argv[1])).close();"
         "print('alembic' in sys.modules)"
     )
 
     assert subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True).stdout == "False\n"
 
 
-def test_the_migrations_make_the_tables_that_the_store_uses(database: Database, path: Path) -> None:
-    made = sa.inspect(sa.create_engine(f"sqlite:///{path}", poolclass=sa.NullPool))
-    dialect = sa.create_engine("sqlite://").dialect
-
-    assert set(made.get_table_names()) == {*TABLES.tables, "alembic_version"}
-    for name, table in TABLES.tables.items():
-        columns = {column["name"]: column["type"].compile(dialect) for column in made.get_columns(name)}
-        assert columns == {column.name: column.type.compile(dialect) for column in table.columns}, name
+def test_the_migrations_make_the_tables_that_the_store_uses(database: Database) -> None:
+    with database.read() as db:
+        made, dialect = sa.inspect(db), db.dialect
+        assert set(made.get_table_names()) == {*TABLES.tables, "alembic_version"}
+        for name, table in TABLES.tables.items():
+            columns = {column["name"]: column["type"].compile(dialect) for column in made.get_columns(name)}
+            assert columns == {column.name: column.type.compile(dialect) for column in table.columns}, name
 
 
 def test_every_revision_is_named_like_its_file() -> None:
@@ -64,13 +64,13 @@ def test_every_revision_is_named_like_its_file() -> None:
 
 
 def test_a_later_version_s_database_is_refused(tmp_path: Path, path: Path) -> None:
-    Database.open(path, next_schema(tmp_path)).close()
+    SqliteDatabase.open(path, next_schema(tmp_path)).close()
     before = dump(path)
 
     with pytest.raises(
         StartError, match=r"written by a later version of Scrivano \(schema r9999; .*start that version"
     ):
-        Database.open(path)
+        SqliteDatabase.open(path)
     assert dump(path) == before
 
 
@@ -95,7 +95,7 @@ def test_pending_webhooks_of_the_first_version_are_delivered(tmp_path: Path, pat
     (first / "versions").mkdir(parents=True)
     for name in ("env.py", "versions/r0001.py"):
         shutil.copy(migrations.FOLDER / name, first / name)
-    Database.open(path, first).close()
+    SqliteDatabase.open(path, first).close()
     urls = ["http://u:p@One.test:81/a", "http://one.test:81/b", "https://two.test/?q"]
     with closing(sqlite3.connect(path)) as db, db:
         for n, url in enumerate(urls):
@@ -103,7 +103,7 @@ def test_pending_webhooks_of_the_first_version_are_delivered(tmp_path: Path, pat
             names = "id, url, kind, payload, status, attempts, next_attempt_at, created_at"
             db.execute(f"INSERT INTO deliveries ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
-    with closing(Database.open(path)) as database:
+    with closing(SqliteDatabase.open(path)) as database:
         hosts = {one.url: one.host for one in Outbox(database, clock).due(10)}
 
     assert hosts == dict(zip(urls, ["one.test:81", "one.test:81", "two.test"], strict=True))
@@ -116,7 +116,7 @@ def test_jobs_of_the_fourth_schema_know_nothing_about_their_recordings(
     (earlier / "versions").mkdir(parents=True)
     for name in ("env.py", *(f"versions/r000{number}.py" for number in range(1, 5))):
         shutil.copy(migrations.FOLDER / name, earlier / name)
-    Database.open(path, earlier).close()
+    SqliteDatabase.open(path, earlier).close()
     with closing(sqlite3.connect(path)) as db, db:
         names = "id, status, task, progress, options, created_at, attempt, audio_sha256, audio_bytes, request_sha256"
         row = ("a", "queued", "transcribe", 0, "{}", "2029-01-02 03:04:05", 0, "", 1, "")
@@ -133,7 +133,7 @@ def test_jobs_of_the_fifth_schema_have_one_version(tmp_path: Path, path: Path, c
     (earlier / "versions").mkdir(parents=True)
     for name in ("env.py", *(f"versions/r000{number}.py" for number in range(1, 6))):
         shutil.copy(migrations.FOLDER / name, earlier / name)
-    Database.open(path, earlier).close()
+    SqliteDatabase.open(path, earlier).close()
     with closing(sqlite3.connect(path)) as db, db:
         names = "id, status, task, progress, options, created_at, attempt, audio_sha256, audio_bytes, request_sha256"
         row = ("a", "done", "transcribe", 100, "{}", "2029-01-02 03:04:05", 1, "", 1, "")
@@ -147,14 +147,14 @@ def test_jobs_of_the_fifth_schema_have_one_version(tmp_path: Path, path: Path, c
 
 
 def test_an_upgrade_that_fails_halfway_changes_nothing(tmp_path: Path, path: Path) -> None:
-    Database.open(path).close()
+    SqliteDatabase.open(path).close()
     before = dump(path)
 
     with pytest.raises(StartError, match="no such table: nowhere"):
-        Database.open(path, next_schema(tmp_path, then="op.execute('DELETE FROM nowhere')"))
+        SqliteDatabase.open(path, next_schema(tmp_path, then="op.execute('DELETE FROM nowhere')"))
 
     assert dump(path) == before
-    Database.open(path).close()
+    SqliteDatabase.open(path).close()
 
 
 def _not_a_database(path: Path) -> None:
@@ -182,4 +182,4 @@ def test_what_is_no_database_of_ours_ends_the_start(path: Path, make: Callable[[
     make(path)
 
     with pytest.raises(StartError, match=message):
-        Database.open(path)
+        SqliteDatabase.open(path)

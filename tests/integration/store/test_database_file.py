@@ -6,8 +6,9 @@ import random
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,15 @@ from scrivano.domain.job import JobStatus
 from scrivano.store.database import Database
 from scrivano.store.jobs import Decoded, JobStore
 from scrivano.store.outbox import Outbox
+from scrivano.store.sqlite import SqliteDatabase
 
 WRITER = Path(__file__).parents[2] / "children" / "writer.py"
+
+
+@pytest.fixture
+def database(path: Path, full: list[None]) -> Iterator[Database]:
+    with closing(SqliteDatabase.open(path, on_full=lambda: full.append(None))) as database:
+        yield database
 
 
 # Killed

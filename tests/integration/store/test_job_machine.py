@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -22,7 +23,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, text, update
 from store_support import Clock, add, new_job, plan
 
 from scrivano.domain.chunk import Chunk
@@ -34,6 +35,8 @@ from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.database import Database
 from scrivano.store.jobs import Decoded, JobStore
 from scrivano.store.outbox import Outbox
+from scrivano.store.postgres import PostgresDatabase
+from scrivano.store.sqlite import SqliteDatabase
 
 RUNNING = JobStatus.RUNNING
 # Added to the newest attempt's number: mostly none, else an attempt that is over or was never begun.
@@ -75,25 +78,34 @@ class Model:
 def empty_database() -> bytes:
     """Made once: a migration takes longer than a whole sequence."""
     with tempfile.TemporaryDirectory() as folder:
-        Database.open(Path(folder) / "new.db").close()
+        SqliteDatabase.open(Path(folder) / "new.db").close()
         return (Path(folder) / "new.db").read_bytes()
 
 
 class StoreMachine(RuleBasedStateMachine):
     jobs = Bundle("jobs")
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+
     @initialize()
     def open(self) -> None:
-        self.folder = Path(tempfile.mkdtemp())
-        self.path = self.folder / "scrivano.db"
-        self.path.write_bytes(empty_database())
+        self.empty()
         self.clock = Clock()
         self.open_store()
         self.model: dict[str, Model] = {}
         self.added = 0
 
+    def empty(self) -> None:
+        """Make an empty database."""
+        (self.folder / "scrivano.db").write_bytes(empty_database())
+
+    def open_database(self) -> Database:
+        return SqliteDatabase.open(self.folder / "scrivano.db")
+
     def open_store(self) -> None:
-        self.database = Database.open(self.path)
+        self.database = self.open_database()
         self.outbox = Outbox(self.database, self.clock)
         self.store = JobStore(self.database, self.outbox, self.clock)
 
@@ -308,6 +320,24 @@ TestStoreMachine = StoreMachine.TestCase
 TestStoreMachine.settings = settings(
     max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+
+
+@pytest.mark.slow
+def test_the_store_is_the_same_on_postgres(postgres_url: str) -> None:
+    class PostgresMachine(StoreMachine):
+        def empty(self) -> None:
+            with closing(PostgresDatabase.open(postgres_url)) as database, database.write() as db:
+                db.execute(text(f"TRUNCATE {', '.join(tables.TABLES.tables)}"))
+
+        def open_database(self) -> Database:
+            return PostgresDatabase.open(postgres_url)
+
+    run_state_machine_as_test(
+        PostgresMachine,
+        settings=settings(
+            max_examples=15, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        ),
+    )
 
 
 def test_without_the_fence_the_machine_finds_the_fault(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from store_support import Clock, add, dump, new_job, plan
+from store_support import Clock, add, new_job, plan
 
 from scrivano.domain.errors import JobNotFound, JobTerminal, JobUnfinished, QueueFull
 from scrivano.domain.job import Job, JobStatus, Task
@@ -321,7 +320,11 @@ WRITES: dict[str, Callable[[JobStore, str, int], object]] = {
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
 def test_an_attempt_that_lost_its_job_changes_nothing(
-    store: JobStore, clock: Clock, changed: list[str], tmp_path: Path, write: Callable[[JobStore, str, int], object]
+    store: JobStore,
+    clock: Clock,
+    changed: list[str],
+    contents: Callable[[], object],
+    write: Callable[[JobStore, str, int], object],
 ) -> None:
     running(store, clock, webhook_url=URL)
     running(store, clock, "cancelled")
@@ -329,18 +332,18 @@ def test_an_attempt_that_lost_its_job_changes_nothing(
     store.claim("a", 60)  # attempt 2
     store.cancel("cancelled")
     changed.clear()
-    before = dump(tmp_path / "scrivano.db")
+    before = contents()
 
     assert not write(store, "a", 1)
     assert not write(store, "a", 3)
     assert not write(store, "cancelled", 1)
     assert not write(store, "nope", 1)
-    assert dump(tmp_path / "scrivano.db") == before
+    assert contents() == before
     assert changed == []
 
     # And the same call does write where the fence lets it: the silence above is the fence's.
     assert write(store, "a", 2)
-    assert dump(tmp_path / "scrivano.db") != before
+    assert contents() != before
 
 
 # Events and hooks
@@ -397,16 +400,16 @@ def test_a_long_transcript_is_served_byte_for_byte(store: JobStore, clock: Clock
 # Forgetting
 
 
-def test_a_purged_job_leaves_nothing_behind(store: JobStore, clock: Clock, tmp_path: Path) -> None:
+def test_a_purged_job_leaves_nothing_behind(store: JobStore, clock: Clock, contents: Callable[[], object]) -> None:
     add(store, new_job("other", clock))
-    before = dump(tmp_path / "scrivano.db")
+    before = contents()
     running(store, clock, webhook_url=URL)
     store.store_results([decoded(progress=PROGRESS)])
     store.publish_done("a", 1, b"[]", language="en", duration_secs=3.0)
 
     store.purge("a")
 
-    assert dump(tmp_path / "scrivano.db") == before
+    assert contents() == before
     with pytest.raises(JobNotFound):
         store.purge("a")
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
-from store_support import Clock, add, dump, new_job
+from store_support import Clock, add, new_job
 
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
@@ -42,17 +42,17 @@ def test_a_retry_waits_for_its_time(outbox: Outbox, clock: Clock) -> None:
     assert [item.attempts for item in outbox.due(10)] == [1]
 
 
-def test_what_was_given_up_stays_so(outbox: Outbox, clock: Clock, tmp_path: Path) -> None:
+def test_what_was_given_up_stays_so(outbox: Outbox, clock: Clock, contents: Callable[[], object]) -> None:
     outbox.add("a", URL, "model_ready", b"{}")
 
     outbox.give_up("a", "answered 500")
-    before = dump(tmp_path / "scrivano.db")
+    before = contents()
     outbox.retry_at("a", clock(), "late")
     outbox.delivered("a")
 
     assert outbox.due(10) == []
     assert outbox.next_due() is None
-    assert dump(tmp_path / "scrivano.db") == before
+    assert contents() == before
 
 
 def test_ended_deliveries_of_model_events_are_purged_by_age(store: JobStore, outbox: Outbox, clock: Clock) -> None:

@@ -13,8 +13,8 @@ from store_support import Clock, add, new_job, opened
 from scrivano.domain.errors import JobNotFound, JobTerminal
 from scrivano.domain.job import JobStatus
 from scrivano.store import migrations
-from scrivano.store.database import Database
 from scrivano.store.jobs import JobStore
+from scrivano.store.sqlite import SqliteDatabase
 
 
 def test_a_job_of_another_key_is_not_there(store: JobStore, clock: Clock) -> None:
@@ -50,7 +50,7 @@ def test_jobs_from_before_there_were_keys_belong_to_nobody(tmp_path: Path, clock
     later = [f"{name}.py" for name in migrations.revisions()[1:]]
     shutil.copytree(migrations.FOLDER, schema, ignore=shutil.ignore_patterns("__pycache__", *later))
     path = tmp_path / "old.db"
-    Database.open(path, schema).close()
+    SqliteDatabase.open(path, schema).close()
     with closing(sqlite3.connect(path)) as db, db:
         db.execute(
             "INSERT INTO jobs (id, status, task, progress, options, created_at, attempt, audio_sha256, audio_bytes,"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import sqlite3
+from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 
 import pytest
-from store_support import Clock, add, new_job, opened
+from sqlalchemy import func, select
+from store_support import Clock, add, new_job
 
 from scrivano.auth.keys import Limits
 from scrivano.domain.errors import LimitReached
 from scrivano.store.database import Database
 from scrivano.store.jobs import JobStore
+from scrivano.store.outbox import Outbox
+from scrivano.store.tables import usage
 
 HOUR = 3600.0
 
@@ -52,7 +54,7 @@ def test_jobs_that_have_not_ended_are_limited_by_owner(store: JobStore, clock: C
 
 
 def test_hours_of_audio_are_given_back_after_a_day(
-    database: Database, store: JobStore, clock: Clock, tmp_path: Path
+    database: Database, store: JobStore, clock: Clock, reopen: Callable[[], Database]
 ) -> None:
     two = Limits(audio_hours_per_day=2)
     add(store, new_job("a", clock, owner="one"), limits=two)
@@ -69,7 +71,8 @@ def test_hours_of_audio_are_given_back_after_a_day(
 
     store.purge("a")  # gives nothing back
     database.close()
-    with opened(tmp_path / "scrivano.db", clock) as store:  # nor does a restart
+    with closing(reopen()) as database:  # nor does a restart
+        store = JobStore(database, Outbox(database, clock), clock)
         with pytest.raises(LimitReached):
             add(store, new_job("d", clock, owner="one"), limits=two)
 
@@ -78,22 +81,22 @@ def test_hours_of_audio_are_given_back_after_a_day(
         assert add(store, new_job("d", clock, owner="one"), limits=two) == "d"
 
 
-def test_what_was_cancelled_half_way_counts_half(store: JobStore, clock: Clock, tmp_path: Path) -> None:
+def test_what_was_cancelled_half_way_counts_half(database: Database, store: JobStore, clock: Clock) -> None:
     add(store, new_job("a", clock, owner="one"))
     run(store, "a", 100.0, percent=50)
     store.cancel("a")
     add(store, new_job("b", clock))
     run(store, "b", 100.0)
 
-    with closing(sqlite3.connect(tmp_path / "scrivano.db")) as db:
-        assert db.execute("SELECT owner, audio_secs FROM usage").fetchall() == [("one", 50.0)]
+    with database.read() as db:
+        assert db.execute(select(usage.c.owner, usage.c.audio_secs)).all() == [("one", 50.0)]
 
 
-def test_old_hours_are_not_kept(store: JobStore, clock: Clock, tmp_path: Path) -> None:
+def test_old_hours_are_not_kept(database: Database, store: JobStore, clock: Clock) -> None:
     for n in range(60):
         add(store, new_job(f"{n}", clock, owner="one"))
         run(store, f"{n}", 60.0)
         clock.forward(HOUR)
 
-    with closing(sqlite3.connect(tmp_path / "scrivano.db")) as db:
-        assert db.execute("SELECT count(*) FROM usage").fetchone() == (25,)
+    with database.read() as db:
+        assert db.scalar(select(func.count()).select_from(usage)) == 25

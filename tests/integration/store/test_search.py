@@ -17,8 +17,8 @@ from scrivano.domain.folding import search_terms
 from scrivano.domain.job import JobStatus
 from scrivano.domain.recording import Waveform
 from scrivano.store import migrations
-from scrivano.store.database import Database
 from scrivano.store.jobs import JobStore
+from scrivano.store.sqlite import SqliteDatabase
 
 
 def segments(*texts: str) -> list[dict[str, Any]]:
@@ -128,7 +128,7 @@ def test_transcripts_of_earlier_versions_are_found(tmp_path: Path, path: Path, c
     (earlier / "versions").mkdir(parents=True)
     for name in ("env.py", *(f"versions/r000{n}.py" for n in range(1, 8))):
         shutil.copy(migrations.FOLDER / name, earlier / name)
-    Database.open(path, earlier).close()
+    SqliteDatabase.open(path, earlier).close()
     names = "id, status, task, progress, options, created_at, attempt, audio_sha256, audio_bytes, request_sha256"
     with closing(sqlite3.connect(path)) as db, db:
         row = ("a", "done", "transcribe", 100, "{}", "2029-01-02 03:04:05", 1, "x", 1, "x")
