@@ -33,7 +33,7 @@ from scrivano.domain.chunk import Chunk, Piece
 from scrivano.domain.job import Job, JobStatus, Task
 from scrivano.domain.transcript import Segment, Word
 from scrivano.engines.catalog import NANO_FOLDER
-from scrivano.files.blobs import Blobs
+from scrivano.files.folder_blobs import FolderBlobs
 from scrivano.store.jobs import Decoded, JobStore
 from scrivano.store.outbox import Outbox
 from scrivano.store.sqlite import SqliteDatabase
@@ -224,7 +224,7 @@ def _receive(source: Path, folder: Path) -> None:
         socket.create_server(("127.0.0.1", 0)) as listener,
         subprocess.Popen([sys.executable, "-c", SENDER, str(source), str(listener.getsockname()[1])]),
         listener.accept()[0] as connection,
-        Blobs(folder).create("copy") as writer,
+        FolderBlobs(folder).create("copy") as writer,
         ThreadPoolExecutor(1) as thread,
     ):
         while size := connection.recv_into(piece := free.get()):

@@ -17,8 +17,9 @@ from served import until
 
 from scrivano.domain.job import Job, JobStatus, Task
 from scrivano.engines.gpu_memory import GpuMemory
-from scrivano.files.blobs import Blobs
 from scrivano.files.disk_space import DiskSpace
+from scrivano.files.folder_blobs import FolderBlobs
+from scrivano.files.prepared import PreparedFiles
 from scrivano.running.engine_pool import ModelSpec, PoolOptions
 from scrivano.running.job_runs import JobRunOptions
 from scrivano.running.model_state import Life, ModelState, Policy
@@ -49,7 +50,7 @@ class ScriptedMemory(NoGpu):
 @dataclass
 class Bench:
     store: JobStore
-    blobs: Blobs
+    blobs: FolderBlobs
     runner: Runner
     folder: Path
     memory: ScriptedMemory
@@ -114,7 +115,7 @@ def bench(
 ) -> Iterator[Bench]:
     database = SqliteDatabase.open(folder / "scrivano.db")
     store = store_type(database, Outbox(database, now), now)
-    blobs, memory = Blobs(folder, disk_space=disk_space), ScriptedMemory(free_mb)
+    blobs, memory = FolderBlobs(folder, disk_space=disk_space), ScriptedMemory(free_mb)
     announced = list[tuple[str, Mapping[str, Any]]]()
     changes = dict(options or {})
     spec = ModelSpec(
@@ -139,6 +140,7 @@ def bench(
     runner = Runner(
         store,
         blobs,
+        PreparedFiles(folder, disk_space),
         memory,
         lambda type, data: announced.append((type, data)),
         now,

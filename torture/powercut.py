@@ -24,7 +24,7 @@ from typing import Literal
 from scrivano.domain.chunk import Chunk, Piece
 from scrivano.domain.errors import ScrivanoError
 from scrivano.domain.job import Job, JobStatus, Task
-from scrivano.files.blobs import Blobs
+from scrivano.files.folder_blobs import FolderBlobs
 from scrivano.store import sqlite
 from scrivano.store.database import Database
 from scrivano.store.jobs import Decoded, JobStore
@@ -53,7 +53,7 @@ def live(folder: Path, synchronous: Synchronous) -> None:
     """Make the writes of a server one after another, and print what it would acknowledge to its clients."""
     durable, *others = sqlite._PRAGMAS
     sqlite._PRAGMAS = (durable.replace("FULL", synchronous), *others)  # type: ignore[assignment]
-    blobs = Blobs(folder)
+    blobs = FolderBlobs(folder)
     store = _store(SqliteDatabase.open(folder / "scrivano.db"))
     for number in range(JOBS):
         _live_through(store, blobs, f"job-{number}")
@@ -67,7 +67,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _live_through(store: JobStore, blobs: Blobs, job_id: str) -> None:
+def _live_through(store: JobStore, blobs: FolderBlobs, job_id: str) -> None:
     with blobs.create(job_id) as writer:
         writer.write(upload(job_id))
         blob = writer.commit()

@@ -17,7 +17,7 @@ from typing import Any
 
 from scrivano.files import blob_writer
 from scrivano.files.blob_writer import BlobWriter
-from scrivano.files.blobs import Blobs
+from scrivano.files.folder_blobs import FolderBlobs
 from scrivano.server.build import ChildCommands
 from scrivano.server.run import run
 from scrivano.server.settings import Settings
@@ -32,7 +32,7 @@ HERE = Path(__file__).parent
 
 POINTS: dict[str, tuple[Any, str, str]] = {
     "before the upload's fsync": (BlobWriter, "commit", "before"),
-    "after the upload's fsync, before the rename": (Blobs, "rename", "before"),
+    "after the upload's fsync, before the rename": (FolderBlobs, "rename", "before"),
     "after the rename, before the folder's fsync": (blob_writer, "sync_folder", "before"),
     "after the upload is in its place, before the job's row": (JobStore, "add_job", "before"),
     "after the job's row, before the answer": (JobStore, "add_job", "after"),
@@ -59,8 +59,8 @@ def die() -> None:
 
 def arm(point: str) -> None:
     place, name, when = POINTS[point]
-    if (place, name) == (Blobs, "rename"):  # a default argument, bound when the class was made
-        Blobs.__init__.__kwdefaults__ |= {"rename": crashing(os.replace, when)}  # type: ignore[operator]
+    if (place, name) == (FolderBlobs, "rename"):  # a default argument, bound when the class was made
+        FolderBlobs.__init__.__kwdefaults__ |= {"rename": crashing(os.replace, when)}  # type: ignore[operator]
     else:
         setattr(place, name, crashing(getattr(place, name), when))
 

@@ -27,7 +27,7 @@ from tusclient.exceptions import TusCommunicationError, TusUploadFailed
 from tusclient.uploader.uploader import Uploader
 
 from scrivano.files.blob_writer import RunningHash
-from scrivano.files.blobs import Blobs
+from scrivano.files.folder_blobs import FolderBlobs
 from scrivano.store.sqlite import SqliteDatabase
 from scrivano.store.uploads import PartialUpload, UploadStore
 
@@ -189,7 +189,7 @@ def test_a_server_killed_in_the_middle_goes_on_where_it_said(tmp_path: Path) -> 
 
 def test_an_upload_that_was_whole_at_a_crash_becomes_a_job_at_the_next_start(tmp_path: Path) -> None:
     now = datetime.now(UTC)
-    database, blobs = SqliteDatabase.open(tmp_path / "scrivano.db"), Blobs(tmp_path)
+    database, blobs = SqliteDatabase.open(tmp_path / "scrivano.db"), FolderBlobs(tmp_path)
     partials = UploadStore(database, lambda: now)
     for upload_id in ("part", "settled"):
         with blobs.extend(upload_id, 0, RunningHash()) as writer:

@@ -32,7 +32,9 @@ from scrivano.domain.errors import (
     ScrivanoError,
     SegmentNotFound,
     ServerStopping,
+    StorageDamaged,
     StorageFull,
+    StorageUnreachable,
     TooLarge,
     TranscriptNotReady,
     UploadConflict,
@@ -96,7 +98,9 @@ HTTP_STATUS: dict[type[ScrivanoError], int] = {
     SegmentNotFound: 404,
     ServerStopping: 503,
     UploadStopped: 503,
+    StorageDamaged: 500,
     StorageFull: 507,
+    StorageUnreachable: 503,
     TooLarge: 413,
     TranscriptNotReady: 409,
     UploadConflict: 409,
@@ -120,6 +124,7 @@ RETRIABLE = (
     ModelNotReady,
     QueueFull,
     ServerStopping,
+    StorageUnreachable,
     UploadStopped,
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from scrivano.domain.errors import StartError
 from scrivano.files.blob_writer import Blob
 from scrivano.files.blobs import Blobs
 from scrivano.files.data_dir_lock import DataDirLock
+from scrivano.files.folder_blobs import FolderBlobs
 from scrivano.store.database import Database
 from scrivano.store.imports import import_job
 from scrivano.store.sqlite import SqliteDatabase
@@ -48,7 +49,7 @@ def migrate(source: Path, data_dir: Path, *, now: Callable[[], datetime]) -> Mig
     done = Migration()
     with ExitStack() as cleanup:
         cleanup.callback(DataDirLock(data_dir, since=now()).release)
-        blobs = Blobs(data_dir)
+        blobs = FolderBlobs(data_dir)
         database = SqliteDatabase.open(data_dir / DATABASE)
         cleanup.callback(database.close)
         for file in files:
@@ -88,11 +89,11 @@ def _recording(file: Path) -> Path | None:
 
 
 def _store(blobs: Blobs, job_id: str, recording: Path) -> Blob:
-    path = blobs.path(job_id)
-    if path.exists():  # of a migration that was interrupted
-        with path.open("rb") as file:
-            return Blob(hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size)
-    blobs.delete(job_id)
+    with suppress(FileNotFoundError), closing(blobs.open(job_id)) as stored:  # by a migration that was interrupted
+        digest = hashlib.sha256()
+        for start in range(0, stored.size_bytes, READ_BYTES):
+            digest.update(stored.read(start, READ_BYTES))
+        return Blob(digest.hexdigest(), stored.size_bytes)
     with recording.open("rb") as source, blobs.create(job_id) as writer:
         while data := source.read(READ_BYTES):
             writer.write(data)

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from scrivano.backup.archive import DATABASE, Manifest, Member, read_archive
 from scrivano.domain.errors import StartError
-from scrivano.files.blobs import Blobs
 from scrivano.files.data_dir_lock import DataDirLock
 from scrivano.files.disk import sync, sync_folder
+from scrivano.files.folder_blobs import FolderBlobs
 from scrivano.store.snapshot import check_snapshot
 from scrivano.store.sqlite import discard_wal
 
@@ -40,7 +40,7 @@ def restore(file: Path, data_dir: Path, *, force: bool, now: Callable[[], dateti
             )
         new = database.with_name(DATABASE + SUFFIX)
         try:
-            manifest = _extract_all(file, Blobs(data_dir), new)
+            manifest = _extract_all(file, FolderBlobs(data_dir), new)
             check_snapshot(new)
             sync_folder(data_dir / "uploads", sync)
             discard_wal(database)
@@ -51,7 +51,7 @@ def restore(file: Path, data_dir: Path, *, force: bool, now: Callable[[], dateti
     return manifest
 
 
-def _extract_all(file: Path, blobs: Blobs, new_database: Path) -> Manifest:
+def _extract_all(file: Path, blobs: FolderBlobs, new_database: Path) -> Manifest:
     with read_archive(file) as (manifest, members):
         present = {_extract(member, blobs, new_database) for member in members}
     lacking = {DATABASE, *manifest.recordings} - present
@@ -70,7 +70,7 @@ class _Lock:
         self._lock.release()
 
 
-def _extract(member: Member, blobs: Blobs, new_database: Path) -> str:
+def _extract(member: Member, blobs: FolderBlobs, new_database: Path) -> str:
     """Write one file of the archive. Returns its name there, without the folder."""
     if member.recording is None:
         _write(member, new_database)

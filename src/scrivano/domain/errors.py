@@ -42,6 +42,8 @@ ScrivanoError
 ├── StorageFull           not enough disk space
 ├── DatabaseUnreachable   PostgreSQL cannot be used now; says when to retry
 │   └── WriteConflict     nothing was written, because of another transaction; may be done again at once
+├── StorageUnreachable    recordings cannot be stored or read now; says when to retry
+├── StorageDamaged        a stored recording is not what was stored
 ├── StartError            the server cannot start (exit code 2)
 ├── MediaError            the recording cannot be prepared; fails its job
 └── EngineError           the model failed
@@ -92,7 +94,9 @@ __all__ = [
     "SegmentNotFound",
     "ServerStopping",
     "StartError",
+    "StorageDamaged",
     "StorageFull",
+    "StorageUnreachable",
     "TooLarge",
     "TranscriptNotReady",
     "UploadConflict",
@@ -432,6 +436,26 @@ class WriteConflict(DatabaseUnreachable):
 
 class StorageFull(ScrivanoError):
     code = "storage_full"
+
+
+class StorageUnreachable(ScrivanoError):
+    """`reason` says what happened, for people."""
+
+    code = "storage_unreachable"
+    retry_after_secs = 10
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the storage of recordings cannot be used now ({reason}): send it again a little later")
+        self.reason = reason
+
+
+class StorageDamaged(ScrivanoError):
+    code = "audio_damaged"
+
+    def __init__(self, blob_id: str) -> None:
+        super().__init__(
+            f"the stored recording {blob_id} is not what was uploaded (its SHA-256 differs): submit it again"
+        )
 
 
 class StartError(ScrivanoError):

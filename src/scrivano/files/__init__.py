@@ -6,10 +6,12 @@ Modules, each may import only those below it:
 
     data_dir_lock  one server per data folder
     staging        recordings that a backup keeps meanwhile
-    blobs          recordings and prepared audio
+    prepared       the files of running attempts
+    folder_blobs   recordings as files in a folder
+    blobs          where recordings are stored: the interface
     blob_writer    the bytes of an upload on their way to disk
     disk_space     free space and the reserve
     disk           folders, fsync, and errors of a full disk
 """
 
-__all__ = ["blob_writer", "blobs", "data_dir_lock", "disk", "disk_space", "staging"]
+__all__ = ["blob_writer", "blobs", "data_dir_lock", "disk", "disk_space", "folder_blobs", "prepared", "staging"]

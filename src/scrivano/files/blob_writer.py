@@ -14,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 
 from scrivano.files.disk import disk_errors, sync_folder
-from scrivano.files.disk_space import DiskSpace
 
 __all__ = ["Blob", "BlobWriter", "PartWriter", "RunningHash", "part_of"]
 
@@ -75,21 +74,26 @@ class BlobWriter:
     """One upload in one request, under a `.part` name until `commit`."""
 
     def __init__(
-        self, path: Path, disk_space: DiskSpace, fsync: Callable[[int], None], rename: Callable[[Path, Path], object]
+        self,
+        path: Path,
+        admit: Callable[[int], None],
+        fsync: Callable[[int], None],
+        rename: Callable[[Path, Path], object],
     ) -> None:
+        """`admit` is asked before each write for its number of bytes; it may raise `StorageFull`."""
         self._path = path
-        self._disk_space = disk_space
+        self._admit = admit
         self._part = part_of(path)
         self._fsync = fsync
         self._rename = rename
         self._hash = hashlib.sha256()
         with disk_errors(path.parent):
-            self._file = open(self._part, "xb", buffering=0, opener=_private)  # noqa: SIM115  closed by commit or abort
+            self._file = open(self._part, "wb", buffering=0, opener=_private)  # noqa: SIM115  closed by commit or abort
         self._output = _Output(self._file.fileno())
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Raises `StorageFull`; then call `abort`."""
-        self._disk_space.admit(len(data))
+        self._admit(len(data))
         with disk_errors(self._path.parent):
             self._output.write(data)
         self._hash.update(data)
@@ -129,12 +133,12 @@ class PartWriter:
     def __init__(
         self,
         part: Path,
-        disk_space: DiskSpace,
+        admit: Callable[[int], None],
         offset_bytes: int,
         running_hash: RunningHash,
         fsync: Callable[[int], None],
     ) -> None:
-        self._disk_space = disk_space
+        self._admit = admit
         self.running_hash = running_hash
         self._folder = part.parent
         self._new = offset_bytes == 0
@@ -151,7 +155,7 @@ class PartWriter:
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Raises `StorageFull`."""
         at = self.position
-        self._disk_space.admit(len(data))
+        self._admit(len(data))
         with disk_errors(self._folder):
             self._output.write(data)
         self.running_hash.add(data, at)

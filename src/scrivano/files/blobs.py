@@ -1,121 +1,122 @@
-"""Recordings and prepared audio under DATA_DIR.
+"""Where recordings are stored: the interface of its two implementations, a folder and an object store.
 
-A file is written once, under a name made from the job's id. A file name from a client is data and never gets here.
+A recording is written once, under the id of its job. A file name from a client is data and never gets here.
 """
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterable
+from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
-from scrivano.files.blob_writer import PART_SUFFIX, Blob, BlobWriter, PartWriter, RunningHash, part_of
-from scrivano.files.disk import disk_errors, make_folder, sync, sync_folder
-from scrivano.files.disk_space import DiskSpace
+from scrivano.files.blob_writer import Blob, PartWriter, RunningHash
 
-__all__ = ["Blobs"]
+__all__ = ["Blobs", "LocalCopy", "NewBlob", "OpenBlob", "checked_id"]
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 
 
-class Blobs:
-    """`uploads/<id>`, `prepared/<id>.<attempt>.pcm` and `.voices` under `root`; creates both folders, for this user
-    only.
+def checked_id(blob_id: str) -> str:
+    """Raises ValueError: an id with other characters, such as `../x`, must never become part of a path."""
+    if not _ID.fullmatch(blob_id):
+        raise ValueError(f"not a job id: {blob_id!r}")
+    return blob_id
 
-    `disk_space` limits how much may be written; None: no limit. `fsync` and `rename` are arguments so that tests can
-    check their order.
-    """
 
-    def __init__(
-        self,
-        root: Path,
-        *,
-        disk_space: DiskSpace | None = None,
-        fsync: Callable[[int], None] = sync,
-        rename: Callable[[Path, Path], object] = os.replace,
-    ) -> None:
-        self.disk_space = disk_space or DiskSpace(root)
-        self._uploads = root / "uploads"
-        self._prepared = root / "prepared"
-        self._fsync = fsync
-        self._rename = rename
-        for folder in (self._uploads, self._prepared):
-            make_folder(folder)
+class NewBlob(AbstractContextManager["NewBlob"], Protocol):
+    """A recording that arrives. The end of the `with` block deletes it unless it was committed."""
 
-    def create(self, job_id: str) -> BlobWriter:
-        """A writer for a new upload; use it in a `with` block, which deletes the file unless it was committed."""
-        return BlobWriter(self.path(job_id), self.disk_space, self._fsync, self._rename)
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Raises `StorageFull`."""
 
-    def extend(self, job_id: str, offset_bytes: int, running_hash: RunningHash) -> PartWriter:
-        """A writer for the next part of an upload that arrives in several requests; use it in a `with` block.
+    def commit(self) -> Blob:
+        """When this returns, the recording is stored, whatever happens. Raises `StorageFull`, `StorageUnreachable`."""
 
-        Raises `FileNotFoundError` if the file does not exist and the offset is not 0, and `StorageFull`.
+    def abort(self) -> None:
+        """Delete what has arrived. After `commit` this does nothing."""
+
+
+class OpenBlob(Protocol):
+    """A stored recording. Several threads may read, one after the other."""
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    @property
+    def modified_at(self) -> datetime: ...
+
+    @property
+    def url(self) -> str | None:
+        """Where clients may read it themselves for a while; None: only the server reads it."""
+
+    def read(self, start: int, size_bytes: int) -> bytes:
+        """Bytes from `start` on, fewer at the end. Raises `StorageUnreachable`, and `FileNotFoundError` if it was
+        deleted."""
+
+    def close(self) -> None: ...
+
+
+class LocalCopy(Protocol):
+    """A recording as a file that a child process can read. It stays until `close`, unless the recording is deleted."""
+
+    @property
+    def path(self) -> Path: ...
+
+    def close(self) -> None:
+        """May be called again."""
+
+
+class Blobs(Protocol):
+    """The stored recordings. Any thread may call; calls block, unless they say otherwise."""
+
+    def admit(self, size_bytes: int = 0) -> None:
+        """Check that `size_bytes` more may be stored for a client. Does not wait.
+
+        Raises `StorageFull`, `StorageUnreachable`.
         """
-        return PartWriter(part_of(self.path(job_id)), self.disk_space, offset_bytes, running_hash, self._fsync)
 
-    def complete(self, job_id: str, running_hash: RunningHash) -> Blob:
-        """Rename an upload that arrived in several requests to its final name.
+    def create(self, blob_id: str) -> NewBlob:
+        """A recording that arrives in one request. Raises `StorageFull`."""
 
-        Its bytes must be synced. When this returns, the name survives a power cut too. May be called again after a
-        crash. Raises `StorageFull`.
+    def extend(self, blob_id: str, offset_bytes: int, running_hash: RunningHash) -> PartWriter:
+        """A writer for the next part of a recording that arrives in several requests; use it in a `with` block.
+
+        Raises `FileNotFoundError` if nothing has arrived and the offset is not 0, and `StorageFull`.
         """
-        path = self.path(job_id)
-        part = part_of(path)
-        blob = running_hash.catch_up(part if part.exists() else path)
-        with disk_errors(path.parent), suppress(FileNotFoundError):
-            self._rename(part, path)
-        sync_folder(path.parent, self._fsync)
-        return blob
 
-    def path(self, job_id: str) -> Path:
-        """The path of an upload, whether it exists or not."""
-        return self._uploads / _checked(job_id)
+    def complete(self, blob_id: str, running_hash: RunningHash) -> Blob:
+        """Store a recording that has arrived in several requests, and whose bytes are synced.
 
-    def delete(self, job_id: str) -> None:
-        """Delete an upload, complete or not, if it exists."""
-        path = str(self.path(job_id))  # called for every job, and pathlib's own unlink takes longer than the disk
-        for name in (path, path + PART_SUFFIX):
-            with suppress(FileNotFoundError):
-                os.unlink(name)
-
-    def prepared_path(self, job_id: str, attempt: int) -> Path:
-        """The path of an attempt's prepared audio. Each attempt has its own file, so a media child of an earlier
-        attempt that still runs cannot damage it."""
-        return self._prepared / f"{_checked(job_id)}.{attempt}.pcm"
-
-    def voices_path(self, job_id: str, attempt: int) -> Path:
-        """The path of a file in which the voices of a job's chunks go to the speakers child."""
-        return self.prepared_path(job_id, attempt).with_suffix(".voices")
-
-    def delete_prepared(self, job_id: str, attempts: int | None = None) -> None:
-        """Delete the prepared audio, and voices, of every attempt. `attempts`: their number, if known; then no folder
-        is listed."""
-        if attempts is None:
-            paths = list(self._prepared.glob(f"{_checked(job_id)}.*.*"))
-        else:
-            audio = [self.prepared_path(job_id, attempt) for attempt in range(1, attempts + 1)]
-            paths = audio + [path.with_suffix(".voices") for path in audio]
-        for path in paths:
-            path.unlink(missing_ok=True)
-
-    def sweep(self, keep: Collection[str], unfinished: Collection[str] = ()) -> int:
-        """At startup: delete all files except the uploads of the jobs `keep` and the `unfinished` uploads.
-
-        Prepared audio is deleted too, because it belongs to attempts of a server that has ended.
-        Returns the number of deleted files.
+        When this returns, it is stored, whatever happens. May be called again after a crash. Raises
+        `FileNotFoundError`, `StorageFull`, `StorageUnreachable`.
         """
-        names = {*keep, *unfinished, *(name + PART_SUFFIX for name in unfinished)}
-        orphans = [path for path in self._uploads.iterdir() if path.name not in names]
-        orphans += self._prepared.iterdir()
-        for path in orphans:
-            path.unlink()
-        return len(orphans)
 
+    def open(self, blob_id: str) -> OpenBlob:
+        """Raises `FileNotFoundError`, `StorageUnreachable`."""
 
-def _checked(job_id: str) -> str:
-    """Raises ValueError: an id with other characters, such as `../x`, must never reach the file system."""
-    if not _ID.fullmatch(job_id):
-        raise ValueError(f"not a job id: {job_id!r}")
-    return job_id
+    def fetch(self, blob_id: str) -> LocalCopy:
+        """Raises `FileNotFoundError`, `StorageFull`, `StorageUnreachable`, `StorageDamaged`."""
+
+    def delete(self, blob_id: str) -> None:
+        """Delete a recording, complete or not, if it exists. It may go a little later. Does not wait for a network."""
+
+    def sweep(self, needed: Collection[str], unfinished: Collection[str] = ()) -> int:
+        """At the start: delete what an earlier process left on this machine, except the recordings `needed` and those
+        that are `unfinished`. Returns how many."""
+
+    def stored(self) -> Iterable[str]:
+        """The ids of all recordings, except those that arrive now. Raises `StorageUnreachable`."""
+
+    def fault(self) -> str | None:
+        """Why no recording can be stored now, and what to do; None: they can."""
+
+    def check(self) -> str:
+        """Store, read and delete something; returns where recordings are stored, for people.
+
+        Raises `StorageUnreachable`, and `StartError` where waiting does not help.
+        """
+
+    def close(self) -> None: ...

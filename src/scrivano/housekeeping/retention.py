@@ -33,14 +33,13 @@ BATCH = 100
 
 
 def forget(store: JobStore, blobs: Blobs, job_id: str) -> None:
-    """Delete an ended job with its files. Raises `JobNotFound`, `JobUnfinished`.
+    """Delete an ended job with its recording. Raises `JobNotFound`, `JobUnfinished`.
 
-    The row is deleted first, so that the job cannot be started again without its files. If the server crashes in
-    between, the next start deletes the files.
+    The row is deleted first, so that the job cannot be started again without its recording. If the server crashes in
+    between, the recording is deleted later.
     """
     store.purge(job_id)
     blobs.delete(job_id)
-    blobs.delete_prepared(job_id)
 
 
 class Retention:

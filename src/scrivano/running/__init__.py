@@ -11,6 +11,7 @@ Modules, each may import only those below it:
     speaker_run      the speakers of one job (pure)
     engine_pool      which models are loaded on which devices
     engine_process   one engine child and its batches
+    recording_fetches  stored recordings to local files, for media children
     media_process    children that prepare recordings, and their time limits
     voice_process    the child that finds voices and speakers, and what waits for it
     job_queue        jobs that wait (pure)

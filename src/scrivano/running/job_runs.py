@@ -14,10 +14,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from scrivano.domain.decoding import DecodingOptions
-from scrivano.domain.errors import JobNotFound, ScrivanoError, StorageFull
+from scrivano.domain.errors import JobNotFound, ScrivanoError, StorageFull, StorageUnreachable
 from scrivano.domain.job import Job, JobStatus, Priority
 from scrivano.domain.transcript import Segment
-from scrivano.files.blobs import Blobs
+from scrivano.files.blobs import Blobs, LocalCopy
+from scrivano.files.prepared import PreparedFiles
 from scrivano.processes import voice_messages
 from scrivano.processes.child import Child, Exited
 from scrivano.processes.messages import MediaMessage, PreparationFailed, Prepared, Preparing
@@ -27,6 +28,7 @@ from scrivano.running.engine_pool import BatchLost, BatchOutcome, BatchRefused, 
 from scrivano.running.job_queue import JobQueue
 from scrivano.running.job_run import Command, Fail, JobRun, Publish, StoreChunk, StorePlan
 from scrivano.running.media_process import MediaPool, MediaProcess
+from scrivano.running.recording_fetches import Fetched, RecordingFetches
 from scrivano.running.speaker_run import StoreVoices
 from scrivano.running.voice_process import VoiceOutcome, VoicePool, VoiceTask
 from scrivano.speakers.spool import write_spool
@@ -44,6 +46,9 @@ LEASE_S = 60.0
 # Media children at work at once, not counting those of less urgent jobs.
 PREPARATIONS = 2
 
+# A job is put off by at most so many times `put_off_s`.
+LONGEST_PUT_OFF = 6
+
 # A job that has met a full disk in so many attempts fails: its preparation may take the very space that its end needs.
 FULL_DISK_TRIES = 4
 
@@ -51,8 +56,9 @@ FULL_DISK_TRIES = 4
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRunOptions:
     """`decoding`: the options of the server. `jobs_open`: how many jobs of a model may run at once, not counting less
-    urgent ones. `keep_audio`: done and cancelled jobs keep their upload, unless they say otherwise. `put_off_s`: what
-    met a full disk starts again after this time. `speakers`: of jobs that do not say whether they want any."""
+    urgent ones. `keep_audio`: done and cancelled jobs keep their upload, unless they say otherwise. `put_off_s`: after
+    this time a job starts again that has met a full disk, or whose recording could not be read. `speakers`: of
+    jobs that do not say whether they want any."""
 
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
     jobs_open: int = 16
@@ -71,7 +77,9 @@ class JobRuns:
         self,
         store: JobStore,
         blobs: Blobs,
+        prepared: PreparedFiles,
         pool: EnginePool,
+        fetches: RecordingFetches,
         media: MediaPool,
         voices: VoicePool,
         queue: JobQueue,
@@ -80,7 +88,9 @@ class JobRuns:
     ) -> None:
         self._store = store
         self._blobs = blobs
+        self._prepared = prepared
         self._pool = pool
+        self._fetches = fetches
         self._media = media
         self._voices = voices
         self._queue = queue
@@ -88,11 +98,15 @@ class JobRuns:
         self._emit = emit
         self._codec = ResultCodec()
         self._runs: dict[str, JobRun] = {}
+        # Jobs whose recordings are on their way to a local file, and their attempts.
+        self._fetching: dict[str, int] = {}
         self._preparing: dict[str, MediaProcess] = {}
         self._writes: list[tuple[JobRun, Write]] = []
         self._renew_at = 0.0
         # How many attempts at a job have met a full disk.
         self._full_disks: Counter[str] = Counter()
+        # How many attempts at a job could not read its recording.
+        self._unreachable: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -107,7 +121,7 @@ class JobRuns:
         runs: list[JobRun] = []
         for priority in Priority:
             runs += [run for run in self._runs.values() if run.priority is priority]
-            preparing = sum(run.job.id in self._preparing for run in runs)
+            preparing = sum(run.job.id in self._preparing or run.job.id in self._fetching for run in runs)
             of_model = sum(run.model == model for run in runs)
             if preparing < PREPARATIONS and of_model < self._options.jobs_open:
                 admitted.append(priority)
@@ -128,14 +142,16 @@ class JobRuns:
         run = self._runs.pop(job_id, None)
         self._pool.remove_job(job_id)
         self._voices.remove_job(job_id)
-        if (process := self._preparing.pop(job_id, None)) is not None:
+        self._fetching.pop(job_id, None)
+        if (process := self._end_preparing(job_id)) is not None:
             self._media.stop(process)
         if keep_files:
             return
         self._queue.remove(job_id)
         self._full_disks.pop(job_id, None)
+        self._unreachable.pop(job_id, None)
         if run is not None:
-            self._blobs.delete_prepared(job_id, run.job.attempt)
+            self._prepared.delete(job_id, run.job.attempt)
         if self._upload_is_spent(job_id, run, status):
             self._blobs.delete(job_id)
 
@@ -155,6 +171,25 @@ class JobRuns:
 
     # Messages --------------------------------------------------------------------------------------------------
 
+    def recording_fetched(self, fetched: Fetched) -> None:
+        """A recording is a local file, or cannot be. That of a job or attempt that was dropped is ignored."""
+        job_id, run = fetched.job_id, self._runs.get(fetched.job_id)
+        if run is None or self._fetching.get(job_id) != fetched.attempt:
+            fetched.close()
+            return
+        del self._fetching[job_id]
+        match fetched.result:
+            case FileNotFoundError():
+                self._step(run, job_run.RecordingMissing())
+            case StorageFull() as error:
+                self._disk_is_full(run, str(error))
+            case StorageUnreachable() as error:
+                self._recording_is_unreachable(run, error.reason)
+            case Exception() as error:
+                self._writes.append((run, self._fault(run, error)))
+            case source:
+                self._carry_out(run, lambda: self._start_media(run, source))
+
     def media_sent(self, child: Child[MediaMessage], message: MediaMessage) -> None:
         """Messages about jobs that were dropped are ignored."""
         for job_id, process in list(self._preparing.items()):
@@ -162,10 +197,10 @@ class JobRuns:
                 continue
             process.made_progress()
             if isinstance(message, Prepared):
-                del self._preparing[job_id]
+                self._end_preparing(job_id)
                 self._emit(StageEnded(job_id, "prepare", time.monotonic() - process.started_at))
             if isinstance(message, PreparationFailed) and message.code == StorageFull.code:
-                self._blobs.disk_space.release()
+                self._prepared.disk_space.release()
                 self._disk_is_full(self._runs[job_id], message.message)
             elif not isinstance(message, Preparing):
                 self._step(self._runs[job_id], message)
@@ -175,7 +210,7 @@ class JobRuns:
         self._media.forget(exited.child)
         for job_id, process in list(self._preparing.items()):
             if process.child is exited.child:
-                del self._preparing[job_id]
+                self._end_preparing(job_id)
                 self._emit(MediaProcessLost(job_id))
                 about = _about(self._runs[job_id])
                 logger.warning("the media process ended with %s", exited.reason, extra=about)
@@ -218,7 +253,7 @@ class JobRuns:
         while (batch := self._pool.next_batch()) is not None:
             requests = []
             for item in batch.items:
-                path = self._blobs.prepared_path(item.job_id, item.attempt)
+                path = self._prepared.audio_path(item.job_id, item.attempt)
                 requests.append(self._runs[item.job_id].request(item.index, str(path)))
             self._pool.start(batch, requests)
 
@@ -246,21 +281,29 @@ class JobRuns:
             self._writes.append((run, self._fault(run, error)))
 
     def _start_preparing(self, run: JobRun) -> None:
-        job, source = run.job, self._blobs.path(run.job.recording_id)
-        if not source.exists():
-            self._step(run, job_run.RecordingMissing())
-            return
-        target = self._blobs.prepared_path(job.id, job.attempt)
-        self._preparing[job.id] = self._media.start(job, source, target)
+        self._fetching[run.job.id] = run.job.attempt
+        self._fetches.start(run.job)
+
+    def _start_media(self, run: JobRun, source: LocalCopy) -> Sequence[Command]:
+        target = self._prepared.audio_path(run.job.id, run.job.attempt)
+        self._preparing[run.job.id] = self._media.start(run.job, source, target)
+        return ()
+
+    def _end_preparing(self, job_id: str) -> MediaProcess | None:
+        """The media child of a job needs the recording no more, if it has one; returns it."""
+        process = self._preparing.pop(job_id, None)
+        if process is not None:
+            process.source.close()
+        return process
 
     def _ask_for_voices(self, run: JobRun, command: speaker_run.FindVoices | speaker_run.NameSpeakers) -> None:
         job_id, attempt = run.job.id, run.job.attempt
         request: voice_messages.VoiceRequest
         if isinstance(command, speaker_run.FindVoices):
-            path, index = self._blobs.prepared_path(job_id, attempt), command.index
+            path, index = self._prepared.audio_path(job_id, attempt), command.index
             request = voice_messages.FindVoices(id=0, path=str(path), start=command.start, end=command.end)
         else:
-            path, index, count = self._blobs.voices_path(job_id, attempt), None, command.count
+            path, index, count = self._prepared.voices_path(job_id, attempt), None, command.count
             try:
                 write_spool(path, command.voices)
             except OSError as error:
@@ -416,20 +459,27 @@ class JobRuns:
         self._end_attempt(run)
         self.put_off(run.job)
 
-    def put_off(self, job: Job) -> None:
-        """The job does not run; start it a little later."""
-        self._queue.put_off(job, time.monotonic() + self._options.put_off_s)
+    def put_off(self, job: Job, times: int = 1) -> None:
+        """The job does not run; start it a little later. `times`: how often it was put off for this reason."""
+        self._queue.put_off(job, time.monotonic() + self._options.put_off_s * min(times, LONGEST_PUT_OFF))
+
+    def _recording_is_unreachable(self, run: JobRun, reason: str) -> None:
+        """Try the job again, however long that takes: the recording is stored, and others wait for it, too."""
+        self._unreachable[run.job.id] += 1
+        logger.warning("job put off: %s", reason, extra=_about(run))
+        self._end_attempt(run)
+        self.put_off(run.job, self._unreachable[run.job.id])
 
     def _end_attempt(self, run: JobRun) -> None:
         self.close(run.job.id, keep_files=True)
         with suppress(OSError):
-            self._blobs.delete_prepared(run.job.id)  # it is made again, and may be what filled the disk
+            self._prepared.delete(run.job.id)  # it is made again, and may be what filled the disk
 
     def _delete_prepared_of_ended(self, writes: Sequence[tuple[JobRun, Write]]) -> None:
         for run, write in writes:
             if isinstance(write, Publish | Fail):
                 with suppress(OSError):
-                    self._blobs.delete_prepared(run.job.id)
+                    self._prepared.delete(run.job.id)
 
     def known_text(self, chunks: Sequence[StoredChunk], duration: float) -> tuple[Segment, ...]:
         """The text of stored chunks, as the transcript would be if nothing followed. Callable from any thread."""

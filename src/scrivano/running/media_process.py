@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from scrivano.domain.job import Job
+from scrivano.files.blobs import LocalCopy
 from scrivano.processes.child import Child, Exited, Received
 from scrivano.processes.fork_server import Forked, ForkServer
 from scrivano.processes.messages import MediaMessage, Prepare, encoder, parser
@@ -30,10 +31,12 @@ class MediaLimits:
 
 
 class MediaProcess:
-    """One child at work on one job. `deadline` is monotonic: after it the child is late."""
+    """One child at work on one job, and the recording that it reads. `deadline` is monotonic: after it the child is
+    late."""
 
-    def __init__(self, job_id: str, child: Child[MediaMessage], limits: MediaLimits) -> None:
+    def __init__(self, job_id: str, child: Child[MediaMessage], source: LocalCopy, limits: MediaLimits) -> None:
         self.job_id = job_id
+        self.source = source
         self.child = child
         self.started_at = time.monotonic()
         self._limits = limits
@@ -83,12 +86,12 @@ class MediaPool:
         if self._server is not None and not self._working:
             self.close()
 
-    def start(self, job: Job, source: Path, target: Path) -> MediaProcess:
+    def start(self, job: Job, source: LocalCopy, target: Path) -> MediaProcess:
         """Prepare the recording of a job, `source`, into `target`; the messages of the child go to `deliver`."""
         child = Child("media", self._fork(), self._parse, self._deliver, {"job_id": job.id})
         self._working.add(child)
         request = Prepare(
-            source=str(source),
+            source=str(source.path),
             target=str(target),
             max_audio_s=self._limits.max_audio_s,
             max_chunk_s=self._limits.max_chunk_s,
@@ -98,7 +101,7 @@ class MediaPool:
             language=job.requested_language,
         )
         child.send(self._encode(request))
-        return MediaProcess(job.id, child, self._limits)
+        return MediaProcess(job.id, child, source, self._limits)
 
     def stop(self, process: MediaProcess) -> None:
         """Kill a child. If the fork server does not do it in time, kill the server; its other jobs restart."""

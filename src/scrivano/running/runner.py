@@ -22,6 +22,7 @@ from scrivano.domain.job import Job
 from scrivano.domain.transcript import Segment
 from scrivano.engines.gpu_memory import MemoryReader
 from scrivano.files.blobs import Blobs
+from scrivano.files.prepared import PreparedFiles
 from scrivano.processes.child import Exited, Received
 from scrivano.processes.messages import EngineMessage, MediaMessage
 from scrivano.processes.voice_messages import VoiceMessage
@@ -29,6 +30,7 @@ from scrivano.running.engine_pool import EnginePool, ModelStatus, PoolOptions, P
 from scrivano.running.job_queue import JobQueue
 from scrivano.running.job_runs import LEASE_S, JobRunOptions, JobRuns
 from scrivano.running.media_process import MediaLimits, MediaPool
+from scrivano.running.recording_fetches import Fetched, RecordingFetches
 from scrivano.running.voice_process import VoicePool
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.jobs import JobStore
@@ -75,6 +77,7 @@ class Runner:
         self,
         store: JobStore,
         blobs: Blobs,
+        prepared: PreparedFiles,
         memory: MemoryReader,
         publish: PublishModelEvent,
         now: Callable[[], datetime],
@@ -89,7 +92,7 @@ class Runner:
         self._now = now
         self._turned_at = time.monotonic()
         self._store = store
-        self._blobs = blobs
+        self._disk_space = prepared.disk_space
         self._options = options
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="runner", daemon=True)
@@ -105,7 +108,18 @@ class Runner:
         self._pool = EnginePool(options.pool, memory, publish, now, self._from_engine, emit)
         self._queue = JobQueue(self._models)
         self._voices = VoicePool(options.speakers_command, self._from_voices)
-        self._jobs = JobRuns(store, blobs, self._pool, self._media, self._voices, self._queue, options.jobs, emit)
+        self._jobs = JobRuns(
+            store,
+            blobs,
+            prepared,
+            self._pool,
+            RecordingFetches(blobs, self._from_fetches),
+            self._media,
+            self._voices,
+            self._queue,
+            options.jobs,
+            emit,
+        )
 
     # For other threads -----------------------------------------------------------------------------------------
 
@@ -186,6 +200,9 @@ class Runner:
     def _post(self, action: Callable[[], None]) -> None:
         self._inbox.put(action)
 
+    def _from_fetches(self, fetched: Fetched) -> None:
+        self._post(partial(self._jobs.recording_fetched, fetched))
+
     def _from_media(self, news: Received[MediaMessage] | Exited[MediaMessage]) -> None:
         if isinstance(news, Received):
             self._post(partial(self._jobs.media_sent, news.child, news.message))
@@ -249,7 +266,7 @@ class Runner:
         working = self._jobs.models() | {model for model in self._models if self._queue.has_any(model)}
         self._pool.tick(working, in_use=self._uploads > 0)
         ready = self._pool.ready_models()
-        self._blobs.disk_space.restore()
+        self._disk_space.restore()
         self._start_jobs(ready)
         if ready or self._pool.loading:
             self._media.warm()
@@ -310,7 +327,7 @@ class Runner:
 
         With a full disk jobs run one by one, so that each frees what it used.
         """
-        return self._draining or (self._blobs.disk_space.short and len(self._jobs) > 0)
+        return self._draining or (self._disk_space.short and len(self._jobs) > 0)
 
     def _start_job(self, job_id: str, model: str) -> None:
         try:

@@ -29,6 +29,8 @@ from scrivano.domain.job import Job
 from scrivano.engines.gpu_memory import MemoryReader
 from scrivano.files.blobs import Blobs
 from scrivano.files.disk_space import DiskSpace
+from scrivano.files.folder_blobs import FolderBlobs
+from scrivano.files.prepared import PreparedFiles
 from scrivano.files.staging import remove_stale_staging
 from scrivano.housekeeping.retention import Retention
 from scrivano.net.address_policy import AddressPolicy
@@ -113,13 +115,14 @@ class ServerParts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Data:
-    """What is stored in DATA_DIR."""
+    """What is stored, in DATA_DIR unless a setting says otherwise."""
 
     database: Database
     outbox: Outbox
     uploads: UploadStore
     jobs: JobStore
     blobs: Blobs
+    prepared: PreparedFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +174,15 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
         speakers_command=commands.speakers,
     )
     runner = Runner(
-        data.jobs, data.blobs, memory, announce, _now, run_options, emit, on_broken=options.on_runner_failed
+        data.jobs,
+        data.blobs,
+        data.prepared,
+        memory,
+        announce,
+        _now,
+        run_options,
+        emit,
+        on_broken=options.on_runner_failed,
     )
     metrics.add(gauges(data.jobs, data.outbox, runner, memory, device.gpus, settings.data_dir))
 
@@ -306,7 +317,9 @@ def _open_data_dir(settings: Settings, wake_ups: WakeUps, emit: Emit, cleanup: E
     )
     disk_space.settle()  # Before anything is written: on a full disk, it may have to give up its reserve for that.
     remove_stale_staging(settings.data_dir)
-    blobs = Blobs(settings.data_dir, disk_space=disk_space)
+    blobs: Blobs = FolderBlobs(settings.data_dir, disk_space=disk_space)
+    cleanup.callback(blobs.close)
+    prepared = PreparedFiles(settings.data_dir, disk_space)
     database = SqliteDatabase.open(settings.data_dir / "scrivano.db", on_full=disk_space.release)
     cleanup.callback(database.close)
     outbox = Outbox(database, _now, on_delivery=lambda: wake_ups.fire(DELIVERIES))
@@ -317,8 +330,9 @@ def _open_data_dir(settings: Settings, wake_ups: WakeUps, emit: Emit, cleanup: E
 
     jobs = JobStore(database, outbox, _now, on_change=wake_ups.fire, on_end=job_ended)
     unfinished = [upload.id for upload in uploads.pending()]
+    prepared.sweep()
     blobs.sweep(jobs.with_audio(ended=settings.keep_audio), unfinished)
-    return _Data(database=database, outbox=outbox, uploads=uploads, jobs=jobs, blobs=blobs)
+    return _Data(database=database, outbox=outbox, uploads=uploads, jobs=jobs, blobs=blobs, prepared=prepared)
 
 
 def _emit_to(listeners: Sequence[Emit]) -> Emit:

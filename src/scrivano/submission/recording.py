@@ -7,8 +7,8 @@ from types import TracebackType
 
 from anyio.to_thread import run_sync
 
-from scrivano.files.blob_writer import Blob, BlobWriter
-from scrivano.files.blobs import Blobs
+from scrivano.files.blob_writer import Blob
+from scrivano.files.blobs import Blobs, NewBlob
 from scrivano.submission.disk_sink import DiskSink, SizeLimit
 
 __all__ = ["Recording"]
@@ -29,7 +29,7 @@ class Recording:
         self.started_at = time.monotonic()
         self.sink = DiskSink(self._write, limit, prefix=prefix)
         self._blobs = blobs
-        self._writer: BlobWriter | None = None
+        self._writer: NewBlob | None = None
 
     async def __aenter__(self) -> Recording:
         return self
@@ -47,9 +47,9 @@ class Recording:
         return self.sink.size_bytes
 
     def expect(self, size_bytes: int) -> None:
-        """Check the announced size before any bytes arrive. Raises `TooLarge`, `StorageFull`."""
+        """Check the announced size before any bytes arrive. Raises `TooLarge`, `StorageFull`, `StorageUnreachable`."""
         self.limit.check(size_bytes)
-        self._blobs.disk_space.admit(size_bytes)
+        self._blobs.admit(size_bytes)
 
     async def settle(self) -> None:
         """Wait until all but a commit is done. Raises `StorageFull`."""
@@ -57,7 +57,10 @@ class Recording:
             await self.sink.drain()
 
     def commit(self) -> Blob:
-        """Put the settled file in its place. Blocks; after it, the file survives a power cut. Raises `StorageFull`."""
+        """Store the settled file. Blocks; after it, the recording is stored, whatever happens.
+
+        Raises `StorageFull`, `StorageUnreachable`.
+        """
         if self._writer is not None:
             blob = self._writer.commit()
             self._writer = None

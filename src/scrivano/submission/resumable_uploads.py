@@ -49,7 +49,7 @@ class ResumableUploads:
 
     async def start(self, upload_id: str, size_bytes: int, metadata: str, owner: str | None = None) -> PartialUpload:
         """Raises `StorageFull`."""
-        self._blobs.disk_space.admit(size_bytes)
+        self._blobs.admit(size_bytes)
         upload = PartialUpload(
             id=upload_id,
             size_bytes=size_bytes,
@@ -107,7 +107,10 @@ class ResumableUploads:
                 del self._receiving[upload_id]
 
     async def settle(self, upload: PartialUpload) -> Blob:
-        """Put a whole upload in its place, see `Blobs.complete`. Raises `UploadNotFound`, `StorageFull`."""
+        """Store a whole upload, see `Blobs.complete`.
+
+        Raises `UploadNotFound`, `StorageFull`, `StorageUnreachable`.
+        """
         running = self._hashes.pop(upload.id, None) or RunningHash()
         try:
             return await run_sync(self._blobs.complete, upload.id, running)

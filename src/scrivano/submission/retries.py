@@ -35,7 +35,7 @@ class Retries:
 
         For a job that is done this is a new version of it: a job of its own that shares the recording. For a version,
         options that are not named are those of this version. Raises `JobNotFound`, `JobNotRetriable`, `BadRequest`,
-        `LimitReached`, for a version also `QueueFull`.
+        `LimitReached`, `StorageUnreachable`, for a version also `QueueFull`.
         """
         job = self.store.get_job(job_id, owner=caller.sees)
         changes = parse_changes(fields, job, self.models)
@@ -59,11 +59,14 @@ class Retries:
         return queued
 
     def _check_recording(self, job: Job) -> None:
-        if not self.blobs.path(job.recording_id).exists():
+        """Raises `JobNotRetriable`, `StorageUnreachable`."""
+        try:
+            self.blobs.open(job.recording_id).close()
+        except FileNotFoundError as error:
             raise JobNotRetriable(
                 f"the recording of job {job.recording_id} is not stored; submit it again. With KEEP_AUDIO=true the"
                 " server keeps the recordings of later jobs"
-            )
+            ) from error
 
 
 def _unchanged(job: Job, models: ServedModels) -> str:

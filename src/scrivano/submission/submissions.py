@@ -128,7 +128,7 @@ class Submissions:
     ) -> Form:
         """Read the whole form. `job_request_of` parses what has arrived of a long upload, so that its model can load
         meanwhile; None: no model is needed. Other forms are checked as a whole before anything starts."""
-        self.blobs.disk_space.admit(body.size_bytes or 0)
+        self.blobs.admit(body.size_bytes or 0)
         parser = FormParser(body.content_type, file_field, recording.sink.put)
 
         def load() -> None:

@@ -22,8 +22,8 @@ from scrivano.backup.migration import migrate
 from scrivano.backup.restore import restore
 from scrivano.domain.errors import StartError
 from scrivano.domain.job import JobStatus
-from scrivano.files.blobs import Blobs
 from scrivano.files.data_dir_lock import DataDirLock
+from scrivano.files.folder_blobs import FolderBlobs
 from scrivano.files.staging import Staging, remove_stale_staging
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
@@ -47,7 +47,7 @@ class Folder:
 
     path: Path
     store: JobStore
-    blobs: Blobs
+    blobs: FolderBlobs
     uploads: UploadStore
 
     def add(self, job_id: str, content: bytes = b"sound") -> None:
@@ -69,7 +69,7 @@ def live(tmp_path: Path) -> Iterator[Folder]:
     lock = DataDirLock(path, since=WHEN)
     with closing(SqliteDatabase.open(path / "scrivano.db")) as database:
         store = JobStore(database, Outbox(database, now), now)
-        yield Folder(path, store, Blobs(path), UploadStore(database, now))
+        yield Folder(path, store, FolderBlobs(path), UploadStore(database, now))
     lock.release()
 
 
@@ -273,7 +273,7 @@ def test_jobs_of_the_earlier_server_are_added_once(tmp_path: Path) -> None:
         assert (running.status, "submit the recording again" in str(running.error)) == (JobStatus.FAILED, True)
         assert [event.type for event in store.events_after(IDS[0], 0)] == ["done"]
         assert store.retry(IDS[2]).status is JobStatus.QUEUED
-    assert Blobs(tmp_path / "new").path(IDS[2]).read_bytes() == b"RIFF, and so on"
+    assert FolderBlobs(tmp_path / "new").path(IDS[2]).read_bytes() == b"RIFF, and so on"
 
 
 def test_a_migration_says_what_is_wrong(live: Folder, tmp_path: Path) -> None:

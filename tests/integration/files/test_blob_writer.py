@@ -16,10 +16,10 @@ from store_support import file_size_limit
 import scrivano.files.blob_writer
 from scrivano.domain.errors import StorageFull
 from scrivano.files.blob_writer import Blob, RunningHash
-from scrivano.files.blobs import Blobs
+from scrivano.files.folder_blobs import FolderBlobs
 
 
-def upload(blobs: Blobs, job_id: str, data: bytes = b"sound") -> Blob:
+def upload(blobs: FolderBlobs, job_id: str, data: bytes = b"sound") -> Blob:
     with blobs.create(job_id) as writer:
         writer.write(data)
         return writer.commit()
@@ -30,7 +30,7 @@ def files(root: Path) -> set[str]:
 
 
 def test_a_committed_upload_has_its_name_and_its_hash(tmp_path: Path) -> None:
-    blobs = Blobs(tmp_path)
+    blobs = FolderBlobs(tmp_path)
     data = os.urandom(3_000_000)
 
     with blobs.create("a") as writer:
@@ -56,13 +56,13 @@ def test_the_bytes_are_synced_before_the_rename_and_the_folder_after_it(tmp_path
         steps.append(f"rename {source.name} {target.name}")
         os.replace(source, target)
 
-    upload(Blobs(tmp_path, fsync=fsync, rename=rename), "a", b"12345")
+    upload(FolderBlobs(tmp_path, fsync=fsync, rename=rename), "a", b"12345")
 
     assert steps == ["fsync file of 5", "rename a.part a", "fsync folder"]
 
 
 def test_an_upload_that_was_not_committed_is_deleted(tmp_path: Path) -> None:
-    blobs = Blobs(tmp_path)
+    blobs = FolderBlobs(tmp_path)
 
     with blobs.create("a") as writer:
         writer.write(b"half")
@@ -76,7 +76,7 @@ def test_an_upload_that_was_not_committed_is_deleted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [300_000, 6_000], ids=["on writing", "on flushing"])
 def test_a_full_disk_is_reported_and_no_file_is_left(tmp_path: Path, size: int) -> None:
-    blobs = Blobs(tmp_path)
+    blobs = FolderBlobs(tmp_path)
 
     def fill() -> None:
         with blobs.create("a") as writer:
@@ -104,7 +104,7 @@ def test_early_writeback_changes_no_byte(
         monkeypatch.setattr(os, "posix_fadvise", advise, raising=False)
     monkeypatch.setattr(scrivano.files.blob_writer, "WRITE_BYTES", 1000)
     monkeypatch.setattr(scrivano.files.blob_writer, "WRITEBACK_BYTES", 10_000)
-    blobs, data = Blobs(tmp_path), os.urandom(100_001)
+    blobs, data = FolderBlobs(tmp_path), os.urandom(100_001)
     with blobs.create("a") as writer:
         for start in range(0, len(data), 3333):
             writer.write(data[start : start + 3333])
@@ -114,31 +114,9 @@ def test_early_writeback_changes_no_byte(
     assert blobs.path("a").read_bytes() == data
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_an_upload_in_parts_has_the_hash_of_the_whole(tmp_path: Path, known: bool) -> None:
-    blobs, data = Blobs(tmp_path), os.urandom(300_000)
-    running_hash = RunningHash()
-    for start in range(0, len(data), 70_000):
-        with blobs.extend("a", start, running_hash if known else RunningHash()) as writer:
-            for piece in (data[start : start + 9], data[start + 9 : start + 70_000]):
-                writer.write(piece)
-            # A part that was not recorded is overwritten.
-            if start == 70_000:
-                with blobs.extend("a", start + 70_000, RunningHash()) as lost:
-                    lost.write(b"lost" * 10)
-            writer.sync()
-            running_hash = writer.running_hash.copy()
-
-    expected = Blob(hashlib.sha256(data).hexdigest(), len(data))
-    assert blobs.complete("a", running_hash if known else RunningHash()) == expected
-    assert blobs.complete("a", RunningHash()) == expected, "also after a crash, before the client had its answer"
-    assert blobs.path("a").read_bytes() == data
-    assert files(tmp_path) == {"uploads/a"}
-
-
 def test_a_part_is_on_disk_with_its_name_when_it_is_synced(tmp_path: Path) -> None:
     synced: list[str] = []
-    blobs = Blobs(tmp_path, fsync=lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+    blobs = FolderBlobs(tmp_path, fsync=lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
     with blobs.extend("a", 0, RunningHash()) as writer:
         writer.write(b"sound")
         writer.sync()
@@ -150,12 +128,12 @@ def test_a_part_is_on_disk_with_its_name_when_it_is_synced(tmp_path: Path) -> No
 
 def test_a_part_after_the_first_needs_the_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        Blobs(tmp_path).extend("a", 5, RunningHash())
+        FolderBlobs(tmp_path).extend("a", 5, RunningHash())
 
     assert files(tmp_path) == set()
 
 
 def test_a_full_disk_is_reported_for_parts_too(tmp_path: Path) -> None:
     full = pytest.raises(StorageFull, match="free some space")
-    with Blobs(tmp_path).extend("a", 0, RunningHash()) as writer, file_size_limit(100_000), full:
+    with FolderBlobs(tmp_path).extend("a", 0, RunningHash()) as writer, file_size_limit(100_000), full:
         writer.write(bytes(200_000))

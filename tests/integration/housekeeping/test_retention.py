@@ -8,7 +8,7 @@ from store_support import Clock, add, new_job
 
 from scrivano.domain.errors import JobNotFound, JobUnfinished, UploadNotFound
 from scrivano.files.blob_writer import RunningHash
-from scrivano.files.blobs import Blobs
+from scrivano.files.folder_blobs import FolderBlobs
 from scrivano.housekeeping.retention import BATCH, Retention, forget
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
@@ -18,16 +18,16 @@ HOUR = 3600.0
 
 
 @pytest.fixture
-def blobs(tmp_path: Path) -> Blobs:
-    return Blobs(tmp_path)
+def blobs(tmp_path: Path) -> FolderBlobs:
+    return FolderBlobs(tmp_path)
 
 
 @pytest.fixture
-def retention(store: JobStore, outbox: Outbox, partials: UploadStore, blobs: Blobs, clock: Clock) -> Retention:
+def retention(store: JobStore, outbox: Outbox, partials: UploadStore, blobs: FolderBlobs, clock: Clock) -> Retention:
     return Retention(store, outbox, partials, blobs, timedelta(hours=2), clock, lambda: clock.time.timestamp())
 
 
-def upload(store: JobStore, blobs: Blobs, clock: Clock, job_id: str) -> None:
+def upload(store: JobStore, blobs: FolderBlobs, clock: Clock, job_id: str) -> None:
     with blobs.create(job_id) as writer:
         writer.write(b"audio")
         writer.commit()
@@ -39,7 +39,7 @@ def files_in(folder: Path) -> set[str]:
 
 
 def test_a_job_and_its_audio_are_deleted_when_the_retention_time_is_over(
-    tmp_path: Path, store: JobStore, blobs: Blobs, clock: Clock, retention: Retention
+    tmp_path: Path, store: JobStore, blobs: FolderBlobs, clock: Clock, retention: Retention
 ) -> None:
     for job_id in ("ended", "waiting"):
         upload(store, blobs, clock, job_id)
@@ -58,7 +58,9 @@ def test_a_job_and_its_audio_are_deleted_when_the_retention_time_is_over(
     assert retention.sweep() == 0
 
 
-def test_many_jobs_are_deleted_in_batches(store: JobStore, blobs: Blobs, clock: Clock, retention: Retention) -> None:
+def test_many_jobs_are_deleted_in_batches(
+    store: JobStore, blobs: FolderBlobs, clock: Clock, retention: Retention
+) -> None:
     for number in range(BATCH + 3):
         add(store, new_job(f"job{number}", clock))
         store.cancel(f"job{number}")
@@ -67,7 +69,9 @@ def test_many_jobs_are_deleted_in_batches(store: JobStore, blobs: Blobs, clock: 
     assert [retention.sweep(), retention.sweep(), retention.sweep()] == [BATCH, 3, 0]
 
 
-def test_a_job_that_has_not_ended_is_not_deleted(tmp_path: Path, store: JobStore, blobs: Blobs, clock: Clock) -> None:
+def test_a_job_that_has_not_ended_is_not_deleted(
+    tmp_path: Path, store: JobStore, blobs: FolderBlobs, clock: Clock
+) -> None:
     upload(store, blobs, clock, "a")
 
     with pytest.raises(JobUnfinished):
@@ -77,7 +81,7 @@ def test_a_job_that_has_not_ended_is_not_deleted(tmp_path: Path, store: JobStore
 
 
 def test_nothing_is_deleted_for_an_hour_after_the_clock_was_set_forward(
-    store: JobStore, outbox: Outbox, partials: UploadStore, blobs: Blobs, clock: Clock
+    store: JobStore, outbox: Outbox, partials: UploadStore, blobs: FolderBlobs, clock: Clock
 ) -> None:
     steady = [0.0]
     retention = Retention(store, outbox, partials, blobs, timedelta(hours=2), clock, lambda: steady[0])
@@ -95,7 +99,7 @@ def test_nothing_is_deleted_for_an_hour_after_the_clock_was_set_forward(
 
 
 def test_a_clock_that_was_set_back_only_delays_deletion(
-    store: JobStore, outbox: Outbox, partials: UploadStore, blobs: Blobs, clock: Clock
+    store: JobStore, outbox: Outbox, partials: UploadStore, blobs: FolderBlobs, clock: Clock
 ) -> None:
     steady = [0.0]
     retention = Retention(store, outbox, partials, blobs, timedelta(hours=2), clock, lambda: steady[0])
@@ -110,7 +114,7 @@ def test_a_clock_that_was_set_back_only_delays_deletion(
 
 
 def test_an_upload_that_is_not_continued_is_deleted(
-    store: JobStore, outbox: Outbox, partials: UploadStore, blobs: Blobs, clock: Clock
+    store: JobStore, outbox: Outbox, partials: UploadStore, blobs: FolderBlobs, clock: Clock
 ) -> None:
     retention = Retention(store, outbox, partials, blobs, None, clock, lambda: clock.time.timestamp())
     for upload_id in ("left", "continued", "is-a-job"):

@@ -149,7 +149,7 @@ def test_an_engine_that_hangs_is_killed_long_before_the_limit_once_its_pace_is_k
 def test_whoever_was_stopped_himself_takes_nobody_for_late(tmp_path: Path) -> None:
     limits = EngineLimits(chunk_s=600)
     host = EngineProcess([], Load(), limits, lambda news: None, {})
-    preparation = MediaProcess("a", None, MediaLimits(stall_s=60, timeout_s=3600))  # type: ignore[arg-type]
+    preparation = MediaProcess("a", None, None, MediaLimits(stall_s=60, timeout_s=3600))  # type: ignore[arg-type]
     host.load_progressed()
     before = (host.deadline or 0, preparation.deadline)
 

@@ -18,7 +18,7 @@ import pytest
 
 from scrivano.domain.errors import AddressRefused, FetchFailed, TooLarge
 from scrivano.files.blob_writer import Blob
-from scrivano.files.blobs import Blobs
+from scrivano.files.folder_blobs import FolderBlobs
 from scrivano.net.address_policy import AddressPolicy
 from scrivano.net.guarded_transport import GuardedTransport, unpooled
 from scrivano.submission.disk_sink import FLUSH_BYTES, upload_limit
@@ -135,7 +135,7 @@ def fetch(
         )
         downloads = Downloads(guard, timeout_s)
         try:
-            async with Recording(Blobs(folder), "job", upload_limit(max_bytes)) as recording:
+            async with Recording(FolderBlobs(folder), "job", upload_limit(max_bytes)) as recording:
                 async with downloads.open(url) as download:
                     recording.expect(download.size_bytes or 0)
                     await recording.sink.receive(download.chunks)

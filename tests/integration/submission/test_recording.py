@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from scrivano.domain.errors import StorageFull, TooLarge
-from scrivano.files.blobs import Blobs
 from scrivano.files.disk_space import DiskSpace
+from scrivano.files.folder_blobs import FolderBlobs
 from scrivano.submission.disk_sink import FLUSH_BYTES, upload_limit
 from scrivano.submission.recording import Recording
 
@@ -32,7 +32,7 @@ def stored(folder: Path) -> list[str]:
 @pytest.mark.parametrize("prefix", [b"", b"RIFF"])
 def test_a_committed_recording_is_whole(tmp_path: Path, data: bytes, prefix: bytes) -> None:
     async def receive() -> None:
-        async with Recording(Blobs(tmp_path), "job", upload_limit(None), prefix=prefix) as recording:
+        async with Recording(FolderBlobs(tmp_path), "job", upload_limit(None), prefix=prefix) as recording:
             await recording.sink.receive(chunks(data))
             await recording.settle()
             blob = recording.commit()
@@ -48,7 +48,7 @@ def test_a_committed_recording_is_whole(tmp_path: Path, data: bytes, prefix: byt
 @pytest.mark.parametrize("data", [b"short", LONG], ids=["short", "long"])
 def test_a_recording_that_is_not_committed_leaves_nothing(tmp_path: Path, data: bytes) -> None:
     async def receive() -> None:
-        async with Recording(Blobs(tmp_path), "job", upload_limit(None)) as recording:
+        async with Recording(FolderBlobs(tmp_path), "job", upload_limit(None)) as recording:
             await recording.sink.receive(chunks(data))
 
     asyncio.run(receive())
@@ -64,7 +64,7 @@ def test_a_cancelled_recording_leaves_nothing(tmp_path: Path) -> None:
             await asyncio.sleep(0)
 
     async def receive() -> None:
-        async with Recording(Blobs(tmp_path), "job", upload_limit(None)) as recording:
+        async with Recording(FolderBlobs(tmp_path), "job", upload_limit(None)) as recording:
             await recording.sink.receive(endless())
 
     async def cancel() -> None:
@@ -75,14 +75,14 @@ def test_a_cancelled_recording_leaves_nothing(tmp_path: Path) -> None:
         await asyncio.wait({task})
         assert task.cancelled()
 
-    Blobs(tmp_path)
+    FolderBlobs(tmp_path)
     asyncio.run(cancel())
     assert stored(tmp_path) == []
 
 
 def test_an_announced_size_is_refused_before_any_bytes_arrive(tmp_path: Path) -> None:
     disk_space = DiskSpace(tmp_path, min_free_bytes=100, free=lambda folder: 1000)
-    recording = Recording(Blobs(tmp_path, disk_space=disk_space), "job", upload_limit(950))
+    recording = Recording(FolderBlobs(tmp_path, disk_space=disk_space), "job", upload_limit(950))
 
     recording.expect(900)
     with pytest.raises(StorageFull):

@@ -20,8 +20,8 @@ from scrivano.domain.errors import (
     UploadNotFound,
     UploadTaken,
 )
-from scrivano.files.blobs import Blobs
 from scrivano.files.disk import sync
+from scrivano.files.folder_blobs import FolderBlobs
 from scrivano.store.uploads import PartialUpload, UploadStore
 from scrivano.submission import resumable_uploads
 from scrivano.submission.request_body import BodyInterrupted
@@ -37,7 +37,7 @@ class Uploads:
 
     def __init__(self, partials: UploadStore, folder: Path, clock: Clock) -> None:
         self.broken = False
-        self.blobs = Blobs(folder, fsync=self._sync)
+        self.blobs = FolderBlobs(folder, fsync=self._sync)
         self.partials = partials
         self.uploads = ResumableUploads(partials, self.blobs, clock, timedelta(hours=1))
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import mimetypes
-import os
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from email.utils import format_datetime
 from pathlib import PurePosixPath
 from typing import Annotated
 
 from anyio.to_thread import run_sync
 from fastapi import Header
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from scrivano.api.routes.jobs import JobId
@@ -22,8 +22,12 @@ from scrivano.api.services import BlobsDep, CallerDep, StoreDep
 from scrivano.auth.keys import Scope as KeyScope
 from scrivano.domain.errors import AudioGone
 from scrivano.domain.job import Job
+from scrivano.files.blobs import OpenBlob
 
 router = Router(tag="jobs")
+
+# Read in one step, and as much memory for each client.
+PIECE_BYTES = 512 * 1024
 
 
 @router.head("/jobs/{job_id}/audio", include_in_schema=False)
@@ -47,48 +51,70 @@ async def audio(
     range_header: Annotated[
         str | None, Header(alias="Range", description="Only these bytes.", examples=["bytes=0-999"])
     ] = None,
+    if_range: Annotated[
+        str | None, Header(alias="If-Range", description="`Range` counts only for this ETag or date.")
+    ] = None,
 ) -> Response:
     """It is stored until the job is done; with `KEEP_AUDIO=true`, or if the job failed, longer. Players can seek."""
 
-    def open_recording() -> tuple[Job, int]:
+    def open_recording() -> tuple[Job, OpenBlob]:
         job = store.get_job(job_id, owner=caller.sees)
         try:
-            return job, os.open(blobs.path(job.recording_id), os.O_RDONLY | os.O_CLOEXEC)
+            return job, blobs.open(job.recording_id)
         except FileNotFoundError as error:
             raise AudioGone(job_id) from error
 
-    job, file = await run_sync(open_recording)
-    size_bytes = os.fstat(file).st_size
-    if range_header is not None and not _is_satisfiable(range_header, size_bytes):
-        os.close(file)
-        message = f"the recording has {size_bytes} bytes; ask for a part of it, such as 'Range: bytes=0-999'"
-        return ErrorResponse(error=message).response(416, {"Content-Range": f"bytes */{size_bytes}"})
+    job, blob = await run_sync(open_recording)
+    if range_header is not None and not _is_satisfiable(range_header, blob.size_bytes):
+        blob.close()
+        message = f"the recording has {blob.size_bytes} bytes; ask for a part of it, such as 'Range: bytes=0-999'"
+        return ErrorResponse(error=message).response(416, {"Content-Range": f"bytes */{blob.size_bytes}"})
     path = PurePosixPath(job.filename or "")
-    return OpenFileResponse(
-        file,
-        media_type=_media_type(path.name),
-        headers={
-            "Content-Disposition": disposition(job.filename, job.id, _extension(path)),
-            "X-Content-Type-Options": "nosniff",
-        },
-    )
+    etag = f'"{job.recording_id}"'  # a recording never changes
+    part = None
+    if range_header is not None and if_range in (None, etag, _http_date(blob)):
+        part = _part(range_header, blob.size_bytes)
+    headers = {
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": disposition(job.filename, job.id, _extension(path)),
+        "ETag": etag,
+        "Last-Modified": _http_date(blob),
+        "X-Content-Type-Options": "nosniff",
+    }
+    return BlobResponse(blob, part, media_type=_media_type(path.name), headers=headers)
 
 
-class OpenFileResponse(FileResponse):
-    """Sends an open file and closes it.
+class BlobResponse(StreamingResponse):
+    """Sends a recording, or a part of it (start, end), and closes it. Only its header fields on `HEAD`."""
 
-    An open file stays complete if it is deleted while it is sent; a path would promise a length and then fail.
-    """
-
-    def __init__(self, file: int, *, media_type: str, headers: Mapping[str, str]) -> None:
-        super().__init__(f"/dev/fd/{file}", stat_result=os.fstat(file), media_type=media_type, headers=headers)
-        self._file = file
+    def __init__(
+        self, blob: OpenBlob, part: tuple[int, int] | None, *, media_type: str, headers: Mapping[str, str]
+    ) -> None:
+        start, end = part or (0, blob.size_bytes)
+        length = {"Content-Length": str(end - start)}
+        if part is not None:
+            length["Content-Range"] = f"bytes {start}-{end - 1}/{blob.size_bytes}"
+        super().__init__(
+            self._pieces(start, end), 200 if part is None else 206, {**headers, **length}, media_type=media_type
+        )
+        self._blob = blob
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await super().__call__(scope, receive, send)
+            if scope["method"] == "HEAD":
+                await Response(status_code=self.status_code, headers=dict(self.headers))(scope, receive, send)
+            else:
+                await super().__call__(scope, receive, send)
         finally:
-            os.close(self._file)
+            self._blob.close()
+
+    async def _pieces(self, start: int, end: int) -> AsyncIterator[bytes]:
+        while start < end:
+            piece = await run_sync(self._blob.read, start, min(PIECE_BYTES, end - start))
+            if not piece:
+                raise EOFError(f"the recording ends at {start} bytes, and {end} were promised")
+            start += len(piece)
+            yield piece
 
 
 # One range of a `Range` header. 18 digits fit into 64 bits.
@@ -96,10 +122,7 @@ _RANGE = re.compile(r"(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
 def _is_satisfiable(range_header: str, size_bytes: int) -> bool:
-    """Whether the recording has all the ranges.
-
-    `FileResponse` sends ranges, but it reports an invalid one as plain text (400 or 416), and ignores it among others.
-    """
+    """Whether the recording has all the ranges."""
     if not range_header.startswith("bytes="):
         return False
     ranges = [_RANGE.fullmatch(part.strip()) for part in range_header.removeprefix("bytes=").split(",")]
@@ -111,6 +134,22 @@ def _exists(first: str, last: str, size_bytes: int) -> bool:
     if not first:
         return bool(last) and int(last) > 0
     return int(first) < size_bytes and (not last or int(first) <= int(last))
+
+
+def _part(range_header: str, size_bytes: int) -> tuple[int, int] | None:
+    """Start and end of the one range in a satisfiable header; None for several: then all of the recording is sent."""
+    ranges = range_header.removeprefix("bytes=").split(",")
+    match = _RANGE.fullmatch(ranges[0].strip())
+    if len(ranges) > 1 or match is None:
+        return None
+    first, last = match[1], match[2]
+    if not first:
+        return max(0, size_bytes - int(last)), size_bytes
+    return int(first), min(int(last) + 1, size_bytes) if last else size_bytes
+
+
+def _http_date(blob: OpenBlob) -> str:
+    return format_datetime(blob.modified_at, usegmt=True)
 
 
 def _media_type(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 from fastapi import Request, Response
@@ -21,7 +20,7 @@ from scrivano.api.services import (
     WakeUpsDep,
 )
 from scrivano.auth.keys import Scope
-from scrivano.domain.errors import StorageFull
+from scrivano.domain.errors import StorageFull, StorageUnreachable
 from scrivano.files.blobs import Blobs
 from scrivano.running.runner import Runner
 from scrivano.store.wake_ups import WakeUps
@@ -80,7 +79,7 @@ def readyz(runner: RunnerDep, wake_ups: WakeUpsDep, database: DatabaseDep, blobs
         {
             "runner": _check_runner(runner, wake_ups),
             "store": database.fault() or OK,
-            "uploads": _check_uploads(blobs),
+            "uploads": blobs.fault() or OK,
             "disk": _check_disk(blobs),
             "stopping": STOPPING if wake_ups.stopping else OK,
         }
@@ -106,18 +105,13 @@ def _check_runner(runner: Runner, wake_ups: WakeUps) -> str:
     return RUNNER_STUCK if runner.stuck else OK
 
 
-def _check_uploads(blobs: Blobs) -> str:
-    folder = blobs.path("a").parent
-    if os.access(folder, os.W_OK | os.X_OK):
-        return OK
-    return "the folder of uploads is missing or cannot be written to: restore DATA_DIR, then restart the server"
-
-
 def _check_disk(blobs: Blobs) -> str:
     try:
-        blobs.disk_space.admit()
+        blobs.admit()
     except StorageFull as error:
         return str(error)
+    except StorageUnreachable:  # said by `uploads`
+        return OK
     except OSError as error:
         return f"the free space of DATA_DIR cannot be read ({error.strerror})"
     return OK

@@ -9,25 +9,25 @@ from pathlib import Path
 import pytest
 from starlette.types import Message
 
-from scrivano.api.routes.audio import OpenFileResponse
+from scrivano.api.routes.audio import BlobResponse
+from scrivano.files.folder_blobs import OpenFile
 
 
-@pytest.mark.parametrize(("asked", "expected"), [(None, b"recording"), (b"bytes=3-5", b"ord")])
+@pytest.mark.parametrize(("part", "expected"), [(None, b"recording"), ((3, 6), b"ord")])
 def test_what_was_promised_is_sent_though_the_file_is_deleted(
-    tmp_path: Path, asked: bytes | None, expected: bytes
+    tmp_path: Path, part: tuple[int, int] | None, expected: bytes
 ) -> None:
     path = tmp_path / "upload"
     path.write_bytes(b"recording")
     file = os.open(path, os.O_RDONLY)
-    response = OpenFileResponse(file, media_type="audio/wav", headers={})
+    response = BlobResponse(OpenFile(file), part, media_type="audio/wav", headers={})
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
         path.unlink(missing_ok=True)
         sent.append(message)
 
-    headers = [(b"range", asked)] if asked else []
-    scope = {"type": "http", "method": "GET", "headers": headers, "asgi": {"spec_version": "2.4"}}
+    scope = {"type": "http", "method": "GET", "headers": [], "asgi": {"spec_version": "2.4"}}
     asyncio.run(response(scope, _silent, send))
 
     assert b"".join(message.get("body", b"") for message in sent) == expected
