@@ -3,34 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from served import Served, start, until
+from served import until
+from shared_gpu import leave_free, scripted
 
-SCRIPT = Path(__file__).parent.parent / "children" / "server.py"
 FORM = {"audio": ("a.wav", b"anything")}
-
-
-@contextmanager
-def scripted(folder: Path, *, free_mb: int, **orders: object) -> Iterator[tuple[Served, Path]]:
-    memory = folder / "free_mb"
-    leave_free(memory, free_mb)
-    command = [sys.executable, str(SCRIPT), str(folder / "data"), str(memory), json.dumps(orders)]
-    server = Served(start(folder / "data", command))
-    try:
-        yield server, memory
-    finally:
-        server.close()
-
-
-def leave_free(memory: Path, free_mb: int) -> None:
-    """Whole, however the server's reading of it falls."""
-    fresh = memory.with_suffix(".new")
-    fresh.write_text(str(free_mb))
-    fresh.replace(memory)
 
 
 def test_a_load_waits_for_memory_that_others_hold(tmp_path: Path) -> None:

@@ -112,6 +112,28 @@ def test_of_a_folder_only_recordings_are_sent(page: Page, tmp_path: Path) -> Non
     expect(page.get_by_role("link", name="notes.txt")).to_have_count(0)
 
 
+PASTE = """(file) => {
+    const data = new DataTransfer();
+    if (file.text) data.setData("text/plain", file.text);
+    else data.items.add(new File([new Uint8Array(file.bytes)], file.name, { type: "audio/flac" }));
+    document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
+}"""
+
+
+def test_a_file_and_an_address_are_pasted(page: Page, server: Served) -> None:
+    source = done(server)
+    page.evaluate(PASTE, {"name": "pasted.flac", "bytes": list((DATA / CLIP).read_bytes())})
+    page.get_by_role("link", name="pasted.flac").click()
+    expect(page.locator(".facts")).to_contain_text("Done")
+    page.get_by_role("link", name="All transcripts", exact=True).click()
+
+    page.evaluate(PASTE, {"text": f"{server.url}/jobs/{source['id']}/audio"})
+    expect(page.get_by_role("link", name="audio", exact=True).first).to_be_visible()
+    page.get_by_role("searchbox").focus()
+    page.evaluate(PASTE.replace("document.body", "document.activeElement"), {"text": "https://example.org/"})
+    expect(page.get_by_role("region", name="Uploads")).to_have_count(0)
+
+
 def test_the_microphone_is_recorded(page: Page, server: Served) -> None:
     page.get_by_role("button", name="Record", exact=True).click()
     page.get_by_role("button", name="Start recording").click()
@@ -272,6 +294,29 @@ def test_a_video_is_shown_with_its_subtitles(page: Page, server: Served, tmp_pat
     until(lambda: page.evaluate("document.querySelector('video').textTracks[0]?.cues?.length > 0"))
     cue = page.evaluate("document.querySelector('video').textTracks[0].cues[0].text")
     assert cue.split()[0] in TEXT
+
+
+def test_speakers_are_named_and_merged(page: Page, server: Served) -> None:
+    job = done(server, speakers="true", num_speakers="2")
+    assert [one["name"] for one in job["speakers"]] == ["Speaker 1", "Speaker 2"]
+    open_job(page, server, job)
+    speakers = page.get_by_role("list", name="Speakers")
+
+    def call(name: str, new: str) -> None:
+        speakers.get_by_role("button", name=name).click()
+        page.get_by_role("textbox", name="Name").fill(new)
+        page.get_by_role("button", name="Save").click()
+
+    call("Speaker 2", "Guest")
+    expect(speakers.get_by_role("button", name="Guest")).to_be_visible()
+    expect(page.locator(".transcript")).to_contain_text("Guest")
+    call("Speaker 1", "guest")
+    expect(speakers.get_by_role("button")).to_have_count(1)
+    expect(page.locator(".transcript")).not_to_contain_text("Speaker 1")
+
+    stored = server.job(job["id"])
+    assert [one["name"] for one in stored["speakers"]] == ["Guest"]
+    assert {segment["speaker"] for segment in stored["segments"]} == {"S2"}
 
 
 # The model, and the last hour

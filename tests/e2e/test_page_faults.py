@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -19,6 +20,7 @@ from chromium import Window, chromium, window
 from media_files import repeated
 from playwright.sync_api import Browser, Page, Route, expect
 from served import DATA, Served, served, start, until
+from shared_gpu import leave_free, scripted
 from store_support import Clock, add, new_job, opened
 
 from scrivano.store.jobs import JobStore
@@ -134,6 +136,25 @@ def test_a_full_disk_is_told_and_the_upload_can_be_tried_again(browser: Browser,
         expect(page.get_by_role("alert")).to_contain_text("MIN_FREE_BYTES")
         page.get_by_role("button", name=f"Stop the upload of {CLIP}").click()
         expect(page.get_by_role("heading", name="No transcripts yet")).to_be_visible()
+
+
+def test_a_model_that_waits_for_a_gpu_says_how_much_is_missing(browser: Browser, tmp_path: Path) -> None:
+    with scripted(tmp_path, free_mb=512) as (server, memory), window(browser, server.url) as opened:
+        page = opened.page
+        page.goto(server.url)
+        choose(page, DATA / CLIP)
+        state = page.get_by_role("button", name=re.compile("^Model large-v3"))
+        expect(state).to_contain_text("3.4 GB missing")
+        state.click()
+        expect(page.get_by_text("Needs 3.9 GB of GPU memory, 512 MB are free: 3.4 GB are missing")).to_be_visible()
+        page.keyboard.press("Escape")
+        page.get_by_role("link", name=CLIP).click()
+        expect(page.get_by_text("Waits for the model large-v3: Waiting for memory")).to_be_visible()
+
+        leave_free(memory, 6000)
+        expect(state).to_contain_text(re.compile("large-v3 *2 GB"))
+        expect(page.locator(".facts")).to_contain_text("Done")
+        opened.refused.clear()
 
 
 # Keys

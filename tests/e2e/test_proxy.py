@@ -3,89 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import httpx2
 import pytest
+from chromium import chromium, window
+from playwright.sync_api import expect
+from proxies import PROXIES, proxied
 from served import DATA, Served, served, start, until
 
-SEARCHED = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
-PROXIES = ["nginx", "caddy", "haproxy"]
 SHOWN = "http://proxy.example/speech/to/text"
 CLIP = "en-exact-0.flac"
 SCRIPT = Path(__file__).parent.parent / "children" / "server.py"
 
-NGINX = """
-daemon off; pid {folder}/pid; error_log stderr;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c;
-    uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;
-    client_max_body_size 0;
-    proxy_request_buffering off;
-    server {{
-        listen 127.0.0.1:{port};
-        proxy_read_timeout {timeout_s}s; proxy_send_timeout {timeout_s}s;
-        location /speech/to/text/ {{ proxy_pass {url}/; }}
-        location /named/ {{ proxy_pass {url}/; proxy_set_header X-Forwarded-Prefix /named; }}
-    }}
-}}
-"""
-
-CADDY = """
-{{
-    admin off
-    auto_https off
-    storage file_system {folder}
-}}
-http://127.0.0.1:{port} {{
-    handle_path /speech/to/text/* {{
-        reverse_proxy {host}
-    }}
-    handle_path /named/* {{
-        reverse_proxy {host} {{
-            header_up X-Forwarded-Prefix /named
-            transport http {{
-                response_header_timeout {timeout_s}s
-                read_timeout {timeout_s}s
-            }}
-        }}
-    }}
-}}
-"""
-
-HAPROXY = """
-defaults
-    mode http
-    timeout connect 5s
-    timeout client {timeout_s}s
-    timeout server {timeout_s}s
-frontend outside
-    bind 127.0.0.1:{port}
-    http-request set-header X-Forwarded-Prefix /named if {{ path_beg /named/ }}
-    http-request replace-path ^/(speech/to/text|named)/(.*) /\\2
-    default_backend scrivano
-backend scrivano
-    server one {host}
-"""
-
-CONFIGS = {"nginx": NGINX, "caddy": CADDY, "haproxy": HAPROXY}
-COMMANDS = {
-    "nginx": ["-p", "{folder}", "-e", "stderr", "-c"],
-    "caddy": ["run", "--adapter", "caddyfile", "--config"],
-    "haproxy": ["-db", "-f"],
-}
 # Proxies wait so long for the next byte. White space is sent every 15 s.
 TIMEOUT_S = 18
 
@@ -164,32 +99,6 @@ def test_only_trusted_proxies_name_a_prefix(tmp_path: Path) -> None:
     assert response.headers["Location"].startswith("uploads/")
 
 
-def _connects(port: int) -> bool:
-    with socket.socket() as sock:
-        return sock.connect_ex(("127.0.0.1", port)) == 0
-
-
-@contextmanager
-def proxied(kind: str, url: str, folder: Path, timeout_s: int = 60) -> Iterator[str]:
-    """A proxy in front of the server at `url`, that ends what is silent for so many seconds; yields its address."""
-    program = shutil.which(kind, path=SEARCHED)
-    if program is None:
-        pytest.skip(f"no {kind} here")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    values = {"folder": folder, "port": port, "url": url, "host": urlsplit(url).netloc, "timeout_s": timeout_s}
-    config = folder / "conf"
-    config.write_text(CONFIGS[kind].format(**values))
-    command = [program, *(part.format(**values) for part in COMMANDS[kind]), str(config)]
-    process = subprocess.Popen(command, env=os.environ | {"HOME": str(folder)})
-    try:
-        until(lambda: _connects(port))
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
 @pytest.mark.parametrize("kind", PROXIES)
 @pytest.mark.parametrize("prefix", ["/speech/to/text", "/named"])
 def test_everything_works_through_a_proxy(kind: str, prefix: str, server: Served, tmp_path: Path) -> None:
@@ -214,6 +123,34 @@ def test_everything_works_through_a_proxy(kind: str, prefix: str, server: Served
         done = client.patch(upload, content=recording, headers=headers)
         assert done.status_code == 204
         assert client.get(f"{proxy}{prefix}/jobs/{done.headers['X-Job-Id']}").json()["id"]
+
+
+@pytest.mark.parametrize("prefix", ["/speech/to/text", "/named"])
+@pytest.mark.browser
+@pytest.mark.slow
+def test_the_page_works_below_a_prefix(prefix: str, server: Served, tmp_path: Path) -> None:
+    with chromium() as browser, proxied("nginx", server.url, tmp_path) as proxy:
+        origin = f"{proxy}{prefix}/"
+        # The origin of the window: a request beside the prefix fails the test.
+        with window(browser, origin) as opened:
+            page = opened.page
+            page.goto(origin)
+            page.get_by_test_id("files").set_input_files(str(DATA / CLIP))
+            page.get_by_role("link", name=CLIP).click()
+            expect(page.locator(".transcript")).to_contain_text("next week")
+            expect(page.locator(".facts")).to_contain_text("Done")
+            page.reload()
+            page.get_by_role("button", name="Play", exact=True).click()
+            until(lambda: page.evaluate("document.querySelector('audio').currentTime > 0.2"))
+            expect(page.locator(".wave:not(.flat)")).to_be_visible()
+            page.get_by_role("link", name="Monitor").click()
+            expect(page.get_by_role("heading", name="Monitor").first).to_be_visible()
+            page.get_by_role("button", name="Preferences").click()
+            page.get_by_role("link", name="HTTP interface").click()
+            expect(page.get_by_role("heading", name=re.compile("Scrivano")).first).to_be_visible()
+            assert page.url == f"{origin}docs"
+            # The outline of a recording is there once it was read.
+            assert set(opened.refused) <= {"404 jobs/ID/waveform"}
 
 
 @pytest.mark.parametrize("kind", PROXIES)

@@ -1,18 +1,22 @@
 /** The client of one server. */
 
-import { JobCancelledError, JobFailedError, ModelLoadError, WaitTimeoutError } from "./errors.js";
+import { JobCancelledError, JobFailedError, ModelLoadError, NotFoundError, WaitTimeoutError } from "./errors.js";
 import { frames } from "./event-stream.js";
 import { isFinal, type JobEvent, type ModelEvent } from "./events.js";
+import { formFields } from "./form.js";
 import { Http } from "./http.js";
-import { isTerminal, type Job, type JobPage, type JobSummary } from "./job.js";
+import type { History } from "./history.js";
+import { isTerminal, type Job, type JobPage, type JobSummary, type Segment, type Waveform } from "./job.js";
 import type { Health, ModelStatus, ServedModelStatus } from "./model.js";
 import type {
   CallOptions,
   ClientOptions,
+  CompareOptions,
   EnsureModelReadyOptions,
   GetJobOptions,
   ListOptions,
   Recording,
+  RetryOptions,
   StreamOptions,
   StreamToken,
   SubmitOptions,
@@ -21,9 +25,12 @@ import type {
   TranscribeOptions,
   TranscriptFormat,
   TranscriptOptions,
+  UploadStatus,
 } from "./options.js";
 import type { Frame } from "./sse.js";
 import { submit } from "./submission.js";
+import { discardUpload } from "./tus.js";
+import type { Comparison, VersionList } from "./version.js";
 import { pause } from "./wait.js";
 
 export type JobEventStream = AsyncGenerator<JobEvent, void, undefined>;
@@ -168,7 +175,18 @@ export class ScrivanoClient {
     }
   }
 
-  /** A page of jobs, newest first. */
+  /** How much of a resumable upload is stored. `uploadUrl`: what `onUploadUrl` got. */
+  uploadStatus(uploadUrl: string, options: CallOptions = {}): Promise<UploadStatus> {
+    const id = new URL(uploadUrl).pathname.split("/").at(-1);
+    return this.#http.json(`/uploads/${id}`, options);
+  }
+
+  /** Delete an upload that nobody will continue. */
+  discardUpload(uploadUrl: string, options: CallOptions = {}): Promise<void> {
+    return discardUpload(this.#http, uploadUrl, options.signal);
+  }
+
+  /** A page of jobs, newest first; with `search`, those whose transcripts have these words. */
   jobs(options: ListOptions = {}): Promise<JobPage> {
     const { signal, ...query } = options;
     return this.#http.json("/jobs", { query, signal });
@@ -193,9 +211,16 @@ export class ScrivanoClient {
     return this.#http.json(jobPath(jobId), { method: "DELETE", signal: options.signal });
   }
 
-  /** Try a failed or cancelled job again, if its recording is still stored. */
-  retry(jobId: string, options: CallOptions = {}): Promise<Job> {
-    return this.#http.json(`${jobPath(jobId)}/retry`, { method: "POST", signal: options.signal });
+  /**
+   * Try a failed or cancelled job again, or make another version of a job that is done, which needs a changed option.
+   *
+   * Returns the job, or the new version. Rejects with `ConflictError` if the recording is no longer stored, or if
+   * nothing is to be done otherwise.
+   */
+  retry(jobId: string, options: RetryOptions = {}): Promise<Job> {
+    const { signal, ...changes } = options;
+    const body = new URLSearchParams(formFields(changes));
+    return this.#http.json(`${jobPath(jobId)}/retry`, { method: "POST", body, signal });
   }
 
   /** Delete a job that has ended, with all that belongs to it. Returns the job as it was. */
@@ -219,6 +244,70 @@ export class ScrivanoClient {
     return this.#http.json(`${jobPath(jobId)}/transcript`, { query, signal: options.signal });
   }
 
+  // Corrections
+
+  /** Give a segment this text, in the job and in every file. Returns it, with the model's text in `original`. */
+  correctSegment(jobId: string, index: number, text: string, options: CallOptions = {}): Promise<Segment> {
+    return this.#http.json(correctionPath(jobId, index), { method: "PUT", ...jsonBody({ text }), signal: options.signal });
+  }
+
+  /** Give a segment the model's text again. */
+  restoreSegment(jobId: string, index: number, options: CallOptions = {}): Promise<Segment> {
+    return this.#http.json(correctionPath(jobId, index), { method: "DELETE", signal: options.signal });
+  }
+
+  /** Name speakers by their ids. Null or a blank name: the first name again. */
+  renameSpeakers(jobId: string, names: Record<string, string | null>, options: CallOptions = {}): Promise<Job> {
+    return this.#changeSpeakers(jobId, { names }, options);
+  }
+
+  /** Make speakers one who are the same person: from an id to the id that stays. */
+  mergeSpeakers(jobId: string, merge: Record<string, string>, options: CallOptions = {}): Promise<Job> {
+    return this.#changeSpeakers(jobId, { merge }, options);
+  }
+
+  #changeSpeakers(jobId: string, changes: object, { signal }: CallOptions): Promise<Job> {
+    return this.#http.json(`${jobPath(jobId)}/speakers`, { method: "PATCH", ...jsonBody(changes), signal });
+  }
+
+  // Versions
+
+  /** The transcripts that `retry` made of the recording, and the first one. */
+  versions(jobId: string, options: CallOptions = {}): Promise<VersionList> {
+    return this.#http.json(`${jobPath(jobId)}/versions`, options);
+  }
+
+  /** One version with its segments. */
+  version(jobId: string, number: number, options: GetJobOptions = {}): Promise<Job> {
+    const query = { wait: options.waitSecs };
+    return this.#http.json(`${jobPath(jobId)}/versions/${number}`, { query, signal: options.signal });
+  }
+
+  /** Two versions word by word. Rejects with `ConflictError` if one of them is not done. */
+  compareVersions(jobId: string, a: number, b: number, options: CompareOptions = {}): Promise<Comparison> {
+    const query = { a, b, equal: options.equal };
+    return this.#http.json(`${jobPath(jobId)}/versions/compare`, { query, signal: options.signal });
+  }
+
+  // The recording
+
+  /** Whether the recording is stored. */
+  async hasAudio(jobId: string, options: CallOptions = {}): Promise<boolean> {
+    try {
+      await this.#http.text(`${jobPath(jobId)}/audio`, { method: "HEAD", signal: options.signal });
+      return true;
+    } catch (error) {
+      if (error instanceof NotFoundError) return false;
+      throw error;
+    }
+  }
+
+  /** What to draw of a recording, also after it was deleted. `points`: at most so many peaks. */
+  waveform(jobId: string, options: CallOptions & { points?: number } = {}): Promise<Waveform> {
+    const query = { points: options.points };
+    return this.#http.json(`${jobPath(jobId)}/waveform`, { query, signal: options.signal });
+  }
+
   /** The recording, as it was uploaded, while it is stored. For players of long recordings, see `audioUrl`. */
   audio(jobId: string, options: CallOptions = {}): Promise<Blob> {
     return this.#http.blob(`${jobPath(jobId)}/audio`, options);
@@ -231,9 +320,8 @@ export class ScrivanoClient {
    * job, for the events of the model.
    */
   streamToken(jobId?: string, options: CallOptions = {}): Promise<StreamToken> {
-    const body = JSON.stringify(jobId === undefined ? {} : { job_id: jobId });
-    const headers = { "Content-Type": "application/json" };
-    return this.#http.json("/stream-tokens", { method: "POST", body, headers, signal: options.signal });
+    const body = jsonBody(jobId === undefined ? {} : { job_id: jobId });
+    return this.#http.json("/stream-tokens", { method: "POST", ...body, signal: options.signal });
   }
 
   /** The URL for an `EventSource` that follows a job, or, without a job, the model. It is valid for some minutes. */
@@ -248,6 +336,13 @@ export class ScrivanoClient {
     return this.#http.url(`${jobPath(jobId)}/audio`, { token });
   }
 
+  // The server
+
+  /** Samples of the last hour. */
+  history(options: CallOptions = {}): Promise<History> {
+    return this.#http.json("/history", options);
+  }
+
   /** Needs no key. */
   health(options: CallOptions = {}): Promise<Health> {
     return this.#http.json("/health", options);
@@ -256,6 +351,14 @@ export class ScrivanoClient {
 
 function jobPath(jobId: string): string {
   return `/jobs/${encodeURIComponent(jobId)}`;
+}
+
+function correctionPath(jobId: string, index: number): string {
+  return `${jobPath(jobId)}/segments/${index}/correction`;
+}
+
+function jsonBody(value: object): { body: string; headers: Record<string, string> } {
+  return { body: JSON.stringify(value), headers: { "Content-Type": "application/json" } };
 }
 
 function eventOf<Event>(frame: Frame): Event {

@@ -22,17 +22,11 @@
 import type { Job } from "./job.js";
 import type { ModelState } from "./model.js";
 
-export class ScrivanoError extends Error {
-  override name = "ScrivanoError";
-}
+export class ScrivanoError extends Error {}
 
-export class ConnectionError extends ScrivanoError {
-  override name = "ConnectionError";
-}
+export class ConnectionError extends ScrivanoError {}
 
 export class HttpError extends ScrivanoError {
-  override name = "HttpError";
-
   /** `body`: the response's JSON, or its text. */
   constructor(
     readonly status: number,
@@ -45,37 +39,21 @@ export class HttpError extends ScrivanoError {
   }
 }
 
-export class BadRequestError extends HttpError {
-  override name = "BadRequestError";
-}
+export class BadRequestError extends HttpError {}
 
-export class AuthenticationError extends HttpError {
-  override name = "AuthenticationError";
-}
+export class AuthenticationError extends HttpError {}
 
-export class NotAllowedError extends HttpError {
-  override name = "NotAllowedError";
-}
+export class NotAllowedError extends HttpError {}
 
-export class NotFoundError extends HttpError {
-  override name = "NotFoundError";
-}
+export class NotFoundError extends HttpError {}
 
-export class ConflictError extends HttpError {
-  override name = "ConflictError";
-}
+export class ConflictError extends HttpError {}
 
-export class LimitReachedError extends HttpError {
-  override name = "LimitReachedError";
-}
+export class LimitReachedError extends HttpError {}
 
-export class ServerError extends HttpError {
-  override name = "ServerError";
-}
+export class ServerError extends HttpError {}
 
 export class ModelNotReadyError extends HttpError {
-  override name = "ModelNotReadyError";
-
   constructor(
     message: string,
     readonly state: ModelState,
@@ -89,32 +67,43 @@ export class ModelNotReadyError extends HttpError {
 }
 
 export class JobFailedError extends ScrivanoError {
-  override name = "JobFailedError";
-
   constructor(readonly job: Job) {
     super(job.error ?? `job ${job.id} failed`);
   }
 }
 
 export class JobCancelledError extends ScrivanoError {
-  override name = "JobCancelledError";
-
   constructor(readonly job: Job) {
     super(`job ${job.id} was cancelled`);
   }
 }
 
-export class ModelLoadError extends ScrivanoError {
-  override name = "ModelLoadError";
-}
+export class ModelLoadError extends ScrivanoError {}
 
-export class WaitTimeoutError extends ScrivanoError {
-  override name = "WaitTimeoutError";
-}
+export class WaitTimeoutError extends ScrivanoError {}
 
-export class WebhookVerificationError extends ScrivanoError {
-  override name = "WebhookVerificationError";
-}
+export class WebhookVerificationError extends ScrivanoError {}
+
+// Bundlers shorten the names of classes: these stay.
+const NAMED = {
+  ScrivanoError,
+  ConnectionError,
+  HttpError,
+  BadRequestError,
+  AuthenticationError,
+  NotAllowedError,
+  NotFoundError,
+  ConflictError,
+  LimitReachedError,
+  ServerError,
+  ModelNotReadyError,
+  JobFailedError,
+  JobCancelledError,
+  ModelLoadError,
+  WaitTimeoutError,
+  WebhookVerificationError,
+};
+for (const [name, { prototype }] of Object.entries(NAMED)) Object.defineProperty(prototype, "name", { value: name });
 
 /** The error that a response stands for. */
 export function errorOf(status: number, text: string, retryAfter: string | null): HttpError {

@@ -25,6 +25,8 @@ export function formFields(options: JobOptions): Record<string, string> {
     max_speakers: options.maxSpeakers,
     model: options.model,
     webhook_url: options.webhookUrl,
+    webhook_if: options.webhookIf,
+    keep_audio: options.keepAudio,
     queue: options.queue,
     ...options.fields,
   };

@@ -36,13 +36,15 @@ export type {
   JobSegmentEvent,
   JobWaitingEvent,
 } from "./events.js";
+export type { History, HistorySample } from "./history.js";
 export { isTerminal, TERMINAL_STATUSES, textOf } from "./job.js";
 export type {
   AudioTrack,
   Job,
+  JobOverlap,
   JobPage,
-  JobSpeaker,
   JobQuality,
+  JobSpeaker,
   JobStatus,
   JobSummary,
   JobWarning,
@@ -51,17 +53,20 @@ export type {
   SegmentQuality,
   Task,
   WaitingFor,
+  Waveform,
   Word,
 } from "./job.js";
 export type { Health, ModelState, ModelStatus, ServedModelStatus } from "./model.js";
 export type {
   CallOptions,
   ClientOptions,
+  CompareOptions,
   EnsureModelReadyOptions,
   GetJobOptions,
   JobOptions,
   ListOptions,
   Recording,
+  RetryOptions,
   StreamOptions,
   StreamToken,
   SubmitOptions,
@@ -72,7 +77,9 @@ export type {
   TranscriptFormat,
   TranscriptOptions,
   UploadProgress,
+  UploadStatus,
 } from "./options.js";
+export type { Comparison, ComparisonSpan, Version, VersionList } from "./version.js";
 export { isJobPayload, isModelPayload, isTestPayload, verifyWebhook } from "./webhooks.js";
 export type {
   JobPayload,

@@ -75,6 +75,15 @@ export interface JobSpeaker {
   seconds: number;
 }
 
+/** A stretch in which several speak at once. */
+export interface JobOverlap {
+  /** Seconds from the start of the file. */
+  start: number;
+  end: number;
+  /** Their ids. */
+  speakers: string[];
+}
+
 /** Something to know about the recording, such as a damaged part. `at`: seconds from the start of the file. */
 export interface JobWarning {
   code: string;
@@ -137,6 +146,15 @@ export interface JobSummary {
   quality?: JobQuality | null;
   /** Only if they were asked for. */
   speakers?: JobSpeaker[] | null;
+  /** Number of the version that is shown; only if the job was transcribed again. */
+  version?: number | null;
+  /** The job that this is a version of; only if it is one. */
+  version_of?: string | null;
+  /** Chunks that are decoded, of `chunks_total`; only while it runs. */
+  chunk?: number | null;
+  chunks_total?: number | null;
+  /** The text around what was searched for; only in searches. */
+  excerpt?: string | null;
 }
 
 export interface Job extends JobSummary {
@@ -144,6 +162,14 @@ export interface Job extends JobSummary {
   segments: Segment[];
   /** Only while the job waits for its model. */
   waiting_for?: WaitingFor | null;
+  /** Only if the job has speakers. */
+  overlaps?: JobOverlap[] | null;
+}
+
+/** The outline of a recording: the loudest sample of each `peak_secs` seconds, 0 (silence) to 255. */
+export interface Waveform {
+  peak_secs: number;
+  peaks: number[];
 }
 
 /** A page of jobs, newest first. `next_cursor` is null on the last page. */

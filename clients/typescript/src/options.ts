@@ -39,6 +39,20 @@ export interface UploadProgress {
   secondsLeft: number | undefined;
 }
 
+/** A resumable upload. */
+export interface UploadStatus {
+  id: string;
+  /** Size of the whole file. */
+  size_bytes: number;
+  /** Bytes that are stored. */
+  offset_bytes: number;
+  created_at: string;
+  /** When it is deleted, unless more bytes arrive. */
+  expires_at: string;
+  /** Null until the upload is complete. */
+  job_id: string | null;
+}
+
 /** How the job is done; docs/http.md describes each field. What is left out is the server's setting. */
 export interface JobOptions {
   /** A code or an English name; without it the language is detected. */
@@ -64,6 +78,10 @@ export interface JobOptions {
   maxSpeakers?: number;
   model?: string;
   webhookUrl?: string;
+  /** Call the webhook only if one of these holds for the transcript, such as `coverage<0.98,doubtful`. */
+  webhookIf?: string;
+  /** Whether the recording stays stored after the job has ended. */
+  keepAudio?: boolean;
   /** `true`: the job is accepted in any state of the model, and waits for it. */
   queue?: boolean;
   /** Fields that this version of the client does not know, as they are sent in the form. */
@@ -122,10 +140,20 @@ export interface EnsureModelReadyOptions extends CallOptions {
 
 export interface ListOptions extends CallOptions {
   status?: JobStatus;
+  /** Only jobs whose transcript or file name has all of these words; those in quotation marks must stand together. */
+  search?: string;
   /** 1 to 200. Default: 50. */
   limit?: number;
   /** `next_cursor` of the previous page. */
   cursor?: string;
+}
+
+/** What a new version, or a new attempt, does otherwise. What is left out stays as it is in the job. */
+export type RetryOptions = Omit<JobOptions, "queue"> & CallOptions;
+
+export interface CompareOptions extends CallOptions {
+  /** Whether to return the words that both have, too. Default: true. */
+  equal?: boolean;
 }
 
 export interface GetJobOptions extends CallOptions {

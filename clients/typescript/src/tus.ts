@@ -1,6 +1,6 @@
 /** Resumable uploads by tus 1.0: sent in parts, and continued where the server has stored them. */
 
-import { ConflictError, ConnectionError, HttpError, NotFoundError } from "./errors.js";
+import { ConflictError, ConnectionError, errorOf, HttpError, NotFoundError } from "./errors.js";
 import { delayAfter, passes } from "./event-stream.js";
 import { uploadMetadata } from "./form.js";
 import type { Http } from "./http.js";
@@ -113,7 +113,11 @@ export class ResumableUpload {
       const headers = await this.#http.headers(VERSION);
       const response = await this.#http.fetch(this.#url ?? "", { method: "HEAD", headers, signal: linked.signal });
       if (response.status === 404) return await this.#again(new NotFoundError(404, "the upload has expired"));
-      if (!response.ok) throw headError(response);
+      if (!response.ok) {
+        // It has no body that says what is wrong.
+        const message = `the server responded with ${response.status} to HEAD of an upload`;
+        throw errorOf(response.status, message, response.headers.get("Retry-After"));
+      }
       const length = numberOf(response.headers.get("Upload-Length"));
       if (length !== this.#file.size) {
         throw new HttpError(409, `the upload is of another file: it has ${length} bytes, this one ${this.#file.size}`);
@@ -149,22 +153,19 @@ export class ResumableUpload {
 
   /** Nobody can continue an aborted upload whose URL nobody was given. */
   async #discard(): Promise<void> {
-    if (this.#url === undefined) return;
-    const headers = await this.#http.headers(VERSION);
-    await this.#http.fetch(this.#url, { method: "DELETE", headers }).catch(() => undefined);
+    if (this.#url !== undefined) await discardUpload(this.#http, this.#url).catch(() => undefined);
   }
+}
+
+/** Delete an unfinished upload. One that is not there, or that has become a job, is left alone. */
+export async function discardUpload(http: Http, url: string, signal?: AbortSignal): Promise<void> {
+  const headers = await http.headers(VERSION);
+  await http.fetch(url, { method: "DELETE", headers, signal: signal ?? null });
 }
 
 /** 409: another offset. 423: another request took over. 460: the part was damaged on its way. */
 function mayContinue(error: unknown): boolean {
   return passes(error) || error instanceof ConflictError || (error instanceof HttpError && [423, 460].includes(error.status));
-}
-
-/** A response to HEAD has no body that says what is wrong. */
-function headError(response: Response): HttpError {
-  const seconds = Number(response.headers.get("Retry-After") ?? NaN);
-  const message = `the server responded with ${response.status} to HEAD of an upload`;
-  return new HttpError(response.status, message, undefined, Number.isFinite(seconds) ? seconds : undefined);
 }
 
 function numberOf(header: string | null): number {

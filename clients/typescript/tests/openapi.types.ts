@@ -23,6 +23,8 @@ export type Bodies = All<[
   Keeps<client.AudioTrack, Schemas["JobAudio"]>,
   Keeps<client.JobWarning, Schemas["JobWarning"]>,
   Keeps<client.WaitingFor, Schemas["WaitingFor"]>,
+  Keeps<client.JobOverlap, Schemas["JobOverlap"]>,
+  Keeps<client.JobSpeaker, Schemas["JobSpeaker"]>,
   Keeps<client.JobQuality, Schemas["JobQuality"]>,
   Keeps<client.SegmentQuality, Schemas["SegmentQuality"]>,
   Keeps<client.JobSummary, Schemas["JobSummary"]>,
@@ -32,6 +34,14 @@ export type Bodies = All<[
   Keeps<client.ModelStatus, Schemas["ModelStatusResponse"]>,
   Keeps<client.Health, Schemas["HealthResponse"]>,
   Keeps<client.StreamToken, Schemas["StreamTokenResponse"]>,
+  Keeps<client.UploadStatus, Schemas["UploadResponse"]>,
+  Keeps<client.Version, Schemas["VersionListResponse"]["versions"][number]>,
+  Keeps<client.VersionList, Schemas["VersionListResponse"]>,
+  Keeps<client.ComparisonSpan, Schemas["SpanResponse"]>,
+  Keeps<client.Comparison, Schemas["ComparisonResponse"]>,
+  Keeps<client.Waveform, Schemas["WaveformResponse"]>,
+  Keeps<client.HistorySample, Schemas["HistorySample"]>,
+  Keeps<client.History, Schemas["HistoryResponse"]>,
 ]>;
 
 export type Events = All<[
@@ -52,6 +62,8 @@ export type Unions = All<[
   Same<client.JobEvent["type"], Schemas["JobEvent"]["type"]>,
   Same<client.ModelEvent["type"], Schemas["ModelEvent"]["type"]>,
   Same<client.JobStatus, Schemas["JobStatus"]>,
+  Same<client.ComparisonSpan["kind"], Schemas["SpanResponse"]["kind"]>,
+  Same<client.Comparison["unit"], Schemas["ComparisonResponse"]["unit"]>,
   Same<client.Task, Schemas["Task"]>,
   Same<client.Priority, Schemas["Priority"]>,
   Same<client.ModelState, Schemas["ModelState"]>,
@@ -61,6 +73,18 @@ export type Unions = All<[
   Same<Exclude<client.SubtitleLimits["profile"], undefined>, Exclude<Query<paths["/jobs/{job_id}/transcript"]>["profile"], null>>,
 ]>;
 
+/** What is sent. */
+export type Requests = All<[
+  Same<Parameters<client.ScrivanoClient["renameSpeakers"]>[1], Exclude<Schemas["SpeakerChanges"]["names"], undefined>>,
+  Same<Parameters<client.ScrivanoClient["mergeSpeakers"]>[1], Exclude<Schemas["SpeakerChanges"]["merge"], undefined>>,
+  Same<{ text: string }, Schemas["CorrectionBody"]>,
+  Has<keyof Query<paths["/jobs"]>, "search" | "status" | "limit" | "cursor">,
+  Has<keyof Query<paths["/jobs/{job_id}/versions/compare"]>, "a" | "b" | "equal">,
+  Has<keyof Query<paths["/jobs/{job_id}/versions/{number}"]>, "wait">,
+  Has<keyof Query<paths["/jobs/{job_id}/waveform"]>, "points">,
+]>;
+
+type Has<Known, Wanted extends Known> = [Wanted] extends [Known] ? true : false;
 type Body<Hook> = Hook extends { post: { requestBody: { content: { "application/json": infer Payload } } } } ? Payload : never;
 type Query<Path> = Path extends { get: { parameters: { query?: infer Parameters } } } ? Required<NonNullable<Parameters>> : never;
 
@@ -89,5 +113,18 @@ export const fields: (keyof Form)[] = [
   "max_speakers",
   "model",
   "webhook_url",
+  "webhook_if",
+  "keep_audio",
   "queue",
 ];
+
+/** Compiles if the body of a retry has these fields. */
+type Changes = paths["/jobs/{job_id}/retry"]["post"] extends {
+  requestBody?: { content: { "application/x-www-form-urlencoded": infer Fields } };
+}
+  ? Fields
+  : never;
+
+export const changes: (keyof Changes)[] = fields.filter(
+  (name) => name !== "audio" && name !== "audio_url" && name !== "queue",
+);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { errorOf } from "../src/errors.js";
 import { formFields, multipart, uploadMetadata } from "../src/form.js";
 import { ProgressMeter } from "../src/progress.js";
 import { randomId } from "../src/random.js";
@@ -116,4 +117,28 @@ test.each([
   [undefined, "http://127.0.0.1:8080"],
 ])("the address %s is %s", (given, address) => {
   expect(new ScrivanoClient(given).baseUrl).toBe(address);
+});
+
+test.each([
+  [400, "BadRequestError"],
+  [401, "AuthenticationError"],
+  [403, "NotAllowedError"],
+  [404, "NotFoundError"],
+  [409, "ConflictError"],
+  [418, "HttpError"],
+  [422, "BadRequestError"],
+  [429, "LimitReachedError"],
+  [500, "ServerError"],
+  [507, "ServerError"],
+])("the status %i is a %s", (status, name) => {
+  const error = errorOf(status, '{"error": "what to do"}', "7");
+  expect(error).toMatchObject({ status, name, message: "what to do", retryAfterSecs: 7, body: { error: "what to do" } });
+  expect(String(error)).toBe(`${name}: what to do`);
+});
+
+test.each([
+  ["<html>", null, "<html>", undefined],
+  ["", "soon", "the server responded with 502", undefined],
+])("a response of a proxy, %o, is an error, too", (text, retryAfter, message, retryAfterSecs) => {
+  expect(errorOf(502, text, retryAfter)).toMatchObject({ message, retryAfterSecs });
 });

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from fastapi.responses import Response
 from pydantic import BaseModel, Field, PlainSerializer, TypeAdapter
 
+from scrivano.comparison.alignment import Kind
 from scrivano.domain.job import Job, JobStatus, Priority, Task, utc
 from scrivano.domain.speakers import Turn, overlaps
 from scrivano.running.model_state import ModelState
@@ -337,11 +338,11 @@ class VersionResponse(ResponseModel):
         description="Its own id: `/jobs/{id}` and all routes below it take it.", examples=[f"{EXAMPLE_JOB_ID}-v2"]
     )
     current: bool = Field(description="Whether the job shows this version.", examples=[True])
-    status: str = Field(description="As of a job.", examples=["done"])
+    status: JobStatus = Field(description="As of a job.", examples=["done"])
     progress: int = Field(description="Percent, 0 to 100.", examples=[100])
     created_at: UtcTime = Field(examples=["2026-01-31T12:00:00.000Z"])
     completed_at: UtcTime | None = Field(description="Null until it has ended.", examples=["2026-01-31T12:00:04.250Z"])
-    task: str = Field(examples=["transcribe"])
+    task: Task = Field(examples=["transcribe"])
     language: str | None = Field(description="Null until given or detected.", examples=["en"])
     model: str | None = Field(
         description="The model that made it, or will; null if the server did not store that.", examples=["small"]
@@ -363,7 +364,7 @@ class VersionListResponse(ResponseModel):
 
 
 class SpanResponse(BaseModel):
-    kind: str = Field(
+    kind: Kind = Field(
         description="`equal`, `substituted`, `deleted` (only `a` has it) or `inserted` (only `b` has it).",
         examples=["substituted"],
     )
@@ -377,7 +378,9 @@ class ComparisonResponse(ResponseModel):
     job_id: str = Field(examples=[EXAMPLE_JOB_ID])
     a: VersionResponse
     b: VersionResponse
-    unit: str = Field(description="What is counted: `word`, or `character` in languages without spaces.")
+    unit: Literal["word", "character"] = Field(
+        description="What is counted: `word`, or `character` in languages without spaces."
+    )
     length_a: int = Field(description="Words of version `a`.", examples=[1200])
     length_b: int = Field(examples=[1203])
     equal: int = Field(examples=[1150])

@@ -317,8 +317,11 @@ class Client:
 
     def rename_speakers(self, job_id: str, names: Mapping[str, str]) -> JobSnapshot:
         """Name the speakers of a job by their ids. Two speakers that get the same name stay two."""
-        changes = [{"id": speaker, "name": name} for speaker, name in names.items()]
-        return self._call(_snapshot, "PATCH", f"/jobs/{job_id}/speakers", json={"speakers": changes})
+        return self._call(_snapshot, "PATCH", f"/jobs/{job_id}/speakers", json={"names": dict(names)})
+
+    def merge_speakers(self, job_id: str, merge: Mapping[str, str]) -> JobSnapshot:
+        """Make speakers one who are the same person: from an id to the id that stays."""
+        return self._call(_snapshot, "PATCH", f"/jobs/{job_id}/speakers", json={"merge": dict(merge)})
 
     def get(self, job_id: str) -> JobSnapshot:
         return self._call(_snapshot, "GET", f"/jobs/{job_id}")

@@ -12,6 +12,7 @@ from typing import Any, cast
 import httpx2
 import pytest
 
+from scrivano.api.routes.speakers import SpeakerChanges
 from scrivano.client.client import (
     RECONNECTS,
     AlreadyEnded,
@@ -242,6 +243,18 @@ def test_a_cancel_is_a_delete() -> None:
 
     assert server.client().cancel("j1").status == "cancelled"
     assert (server.requests[0].method, server.requests[0].url.path) == ("DELETE", "/jobs/j1")
+
+
+def test_speakers_are_changed_as_the_server_takes_it() -> None:
+    server = Server(answer(JOB), answer(JOB))
+    client = server.client()
+    client.rename_speakers("j1", {"S1": "Chair"})
+    client.merge_speakers("j1", {"S3": "S1"})
+
+    named, merged = map(SpeakerChanges.model_validate_json, server.bodies)
+    assert (named.names, named.merge) == ({"S1": "Chair"}, {})
+    assert (merged.names, merged.merge) == ({}, {"S3": "S1"})
+    assert [(one.method, one.url.path) for one in server.requests] == [("PATCH", "/jobs/j1/speakers")] * 2
 
 
 @pytest.mark.parametrize(

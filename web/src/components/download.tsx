@@ -1,9 +1,9 @@
 /** Take a transcript away: in every format, with the limits of subtitles and what breaks them. */
 
-import type { SubtitleBreach, SubtitleReport, TranscriptFormat } from "@scrivano/client";
+import type { Job, SubtitleBreach, SubtitleReport, TranscriptFormat } from "@scrivano/client";
 import { useEffect, useState } from "react";
 import { useT } from "../i18n";
-import { client, messageOf, type WholeJob } from "../lib/server";
+import { client, messageOf } from "../lib/server";
 import { DownloadIcon } from "./icons";
 import { Button, Dialog, Field, Segmented, tell } from "./ui";
 
@@ -16,7 +16,7 @@ function isSubtitle(format: TranscriptFormat): format is "srt" | "vtt" | "lrc" {
   return format === "srt" || format === "vtt" || format === "lrc";
 }
 
-export function DownloadDialog({ job, onClose }: { job: WholeJob; onClose: () => void }) {
+export function DownloadDialog({ job, onClose }: { job: Job; onClose: () => void }) {
   const t = useT();
   const [format, setFormat] = useState<TranscriptFormat>("txt");
   const [profile, setProfile] = useState<Profile>("");
@@ -70,7 +70,7 @@ export function DownloadDialog({ job, onClose }: { job: WholeJob; onClose: () =>
   );
 }
 
-function CheckList({ job, format, profile }: { job: WholeJob; format: "srt" | "vtt" | "lrc"; profile: Profile }) {
+function CheckList({ job, format, profile }: { job: Job; format: "srt" | "vtt" | "lrc"; profile: Profile }) {
   const t = useT();
   const [report, setReport] = useState<SubtitleReport>();
   useEffect(() => {

@@ -1,13 +1,13 @@
 /** All jobs, newest first: only those in sight are drawn. */
 
-import { isTerminal, type JobStatus } from "@scrivano/client";
+import { isTerminal, type JobStatus, type JobSummary } from "@scrivano/client";
 import { useWindowVirtualizer } from "@tanstack/react-virtual";
 import { memo, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { type Translate, useLocale, useT } from "../i18n";
 import { clock, fullMoment, languageName, moment, span, speed } from "../lib/format";
 import { cancelJob, deleteJob, filter, jobList, more, paces, retryJob, setFilter } from "../lib/jobs";
 import { jobLink } from "../lib/route";
-import { messageOf, type PageJob } from "../lib/server";
+import { messageOf } from "../lib/server";
 import { useSelected, useStore } from "../lib/store";
 import { uploads } from "../lib/uploads";
 import { CloseIcon, RetryIcon, SearchIcon, TrashIcon, WarningIcon } from "./icons";
@@ -22,7 +22,7 @@ export function JobListView() {
   const { status, search } = useStore(filter);
   const sending = useSelected(uploads, (list) => list.length > 0);
   const filtered = Boolean(status || search);
-  const [toDelete, setToDelete] = useState<PageJob>();
+  const [toDelete, setToDelete] = useState<JobSummary>();
   const first = known && jobs.length === 0 && !filtered;
   return (
     <section aria-label={t("transcripts")} className="jobs">
@@ -99,7 +99,7 @@ function Loading() {
   );
 }
 
-function Rows({ jobs, onDelete }: { jobs: readonly PageJob[]; onDelete: (job: PageJob) => void }) {
+function Rows({ jobs, onDelete }: { jobs: readonly JobSummary[]; onDelete: (job: JobSummary) => void }) {
   const list = useRef<HTMLUListElement>(null);
   const [top, setTop] = useState(0);
   const cursor = useSelected(jobList, ({ cursor }) => cursor);
@@ -149,7 +149,7 @@ export function nameOf(job: { filename?: string | null }, t: Translate): string 
   return job.filename || t("job.unnamed");
 }
 
-const Row = memo(function Row({ job, onDelete }: { job: PageJob; onDelete: (job: PageJob) => void }) {
+const Row = memo(function Row({ job, onDelete }: { job: JobSummary; onDelete: (job: JobSummary) => void }) {
   const t = useT();
   const { locale } = useLocale();
   const name = nameOf(job, t);
@@ -199,7 +199,7 @@ const Row = memo(function Row({ job, onDelete }: { job: PageJob; onDelete: (job:
   );
 });
 
-function Status({ job }: { job: PageJob }) {
+function Status({ job }: { job: JobSummary }) {
   const t = useT();
   const { locale } = useLocale();
   const pace = useSelected(paces, (all) => all.get(job.id));

@@ -1,6 +1,6 @@
 /** One job: its recording to hear, its transcript to read, to correct and to take away. */
 
-import { isTerminal } from "@scrivano/client";
+import { isTerminal, type Job } from "@scrivano/client";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { type Translate, useLocale, useT } from "../i18n";
 import { clock, fullMoment, languageName, span, speed } from "../lib/format";
@@ -8,7 +8,7 @@ import { cancelJob, deleteJob, retryJob } from "../lib/jobs";
 import { type LiveJob, useLiveJob } from "../lib/live";
 import { Playback } from "../lib/playback";
 import { go } from "../lib/route";
-import { messageOf, type WholeJob } from "../lib/server";
+import { messageOf } from "../lib/server";
 import { DownloadDialog } from "./download";
 import { BackIcon, CloseIcon, CopyIcon, DownloadIcon, RetryIcon, TrashIcon, WarningIcon } from "./icons";
 import { nameOf } from "./job-list";
@@ -54,7 +54,7 @@ export function JobView({ id, at }: { id: string; at?: number }) {
   return <Loaded job={job} live={live} playback={playback} />;
 }
 
-function Loaded({ job, live, playback }: { job: WholeJob; live: LiveJob; playback: Playback }) {
+function Loaded({ job, live, playback }: { job: Job; live: LiveJob; playback: Playback }) {
   const t = useT();
   const [downloading, setDownloading] = useState(false);
   const [deleting, setDeleting] = useState(false);
@@ -147,7 +147,7 @@ function copyByHand(text: string): boolean {
   return done;
 }
 
-function Facts({ job }: { job: WholeJob }) {
+function Facts({ job }: { job: Job }) {
   const t = useT();
   const { locale } = useLocale();
   const seconds = job.completed_at ? (Date.parse(job.completed_at) - Date.parse(job.created_at)) / 1000 : 0;
@@ -164,7 +164,7 @@ function Facts({ job }: { job: WholeJob }) {
   );
 }
 
-function Running({ job, live }: { job: WholeJob; live: LiveJob }) {
+function Running({ job, live }: { job: Job; live: LiveJob }) {
   const t = useT();
   const { locale } = useLocale();
   const pace = usePace(job, live.progress);
@@ -190,13 +190,13 @@ function Running({ job, live }: { job: WholeJob; live: LiveJob }) {
   );
 }
 
-function waitingText(waits: NonNullable<WholeJob["waiting_for"]>, t: Translate): string {
+function waitingText(waits: NonNullable<Job["waiting_for"]>, t: Translate): string {
   const when = waits.retry_in_secs != null ? ` ${t("job.waits.when", { time: span(waits.retry_in_secs) })}` : "";
   return `${t("job.waits", { model: waits.model, state: t(`model.${waits.state}` as "model.loading") })}${when}`;
 }
 
 /** From the progress since the page saw the job first. */
-function usePace(job: WholeJob, progress: number): { factor: number; secondsLeft: number } | undefined {
+function usePace(job: Job, progress: number): { factor: number; secondsLeft: number } | undefined {
   const first = useRef<{ at: number; progress: number }>(undefined);
   const now = performance.now() / 1000;
   if (!first.current || progress < first.current.progress) first.current = { at: now, progress };
@@ -206,7 +206,7 @@ function usePace(job: WholeJob, progress: number): { factor: number; secondsLeft
 }
 
 /** What is to be known about the recording and its text. */
-function Notes({ job, playback }: { job: WholeJob; playback: Playback }) {
+function Notes({ job, playback }: { job: Job; playback: Playback }) {
   const t = useT();
   const warnings = job.warnings ?? [];
   const holes = job.quality?.uncovered ?? [];

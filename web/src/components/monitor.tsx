@@ -1,9 +1,10 @@
 /** The last hour of the server, drawn. */
 
+import type { History, HistorySample } from "@scrivano/client";
 import { useEffect, useId, useState } from "react";
 import { useLocale, useT } from "../i18n";
 import { memory, span, speed } from "../lib/format";
-import { history, type History, messageOf, type Sample } from "../lib/server";
+import { client, messageOf } from "../lib/server";
 import { Empty } from "./ui";
 
 const REFRESH_MS = 5000;
@@ -24,7 +25,7 @@ export function Monitor() {
   }, [t]);
 
   const samples = data?.samples ?? [];
-  const of = (read: (sample: Sample) => number | null) => samples.map(read);
+  const of = (read: (sample: HistorySample) => number | null) => samples.map(read);
   const whole = (value: number) => value.toLocaleString(locale, { maximumFractionDigits: 0 });
   const percent = (value: number) => `${Math.round(100 * value)} %`;
   const interval = data?.interval_secs ?? 10;
@@ -104,7 +105,7 @@ function useHistory(): { data: History | undefined; error: string | undefined } 
   useEffect(() => {
     const controller = new AbortController();
     const read = () =>
-      history(controller.signal).then(
+      client.history({ signal: controller.signal }).then(
         (found) => (setData(found), setError(undefined)),
         (reason: unknown) => !controller.signal.aborted && setError(messageOf(reason)),
       );
@@ -123,7 +124,7 @@ const [WIDTH, HEIGHT] = [600, 150];
 interface ChartProps {
   title: string;
   unit?: string;
-  samples: readonly Sample[];
+  samples: readonly HistorySample[];
   lines: readonly Line[];
   format: (value: number) => string;
   /** The axis reaches at least to this value, and at most to `most`. */

@@ -1,11 +1,10 @@
 /** How the next recordings are transcribed. */
 
-import { useEffect, useMemo, useState } from "react";
+import { useMemo } from "react";
 import { useLocale, useT } from "../i18n";
 import { choices } from "../lib/choices";
 import { languageName } from "../lib/format";
 import { LANGUAGES } from "../lib/languages";
-import { hasField } from "../lib/server";
 import { useStore } from "../lib/store";
 import type { Choices } from "../lib/uploads";
 import { ChevronIcon } from "./icons";
@@ -17,11 +16,7 @@ export function Options() {
   const { locale } = useLocale();
   const now = useStore(choices);
   const models = useStore(modelStatus)?.models ?? [];
-  const [knowsSpeakers, setKnowsSpeakers] = useState(false);
   const set = (change: Partial<Choices>) => choices.update((before) => ({ ...before, ...change }));
-  useEffect(() => {
-    void hasField("speakers").then(setKnowsSpeakers);
-  }, []);
   const languages = useMemo(
     () =>
       LANGUAGES.map((code) => ({ code, name: languageName(code, locale) })).sort((a, b) =>
@@ -91,9 +86,12 @@ export function Options() {
               checked={now.multilingual}
               onChange={(multilingual) => set(multilingual ? { multilingual, language: "" } : { multilingual })}
             />
-            {knowsSpeakers && (
-              <Check label={t("options.speakers")} checked={now.speakers} onChange={(speakers) => set({ speakers })} />
-            )}
+            <Check
+              label={t("options.speakers")}
+              hint={t("options.speakers.hint")}
+              checked={now.speakers}
+              onChange={(speakers) => set({ speakers })}
+            />
             <Check
               label={t("options.urgent")}
               hint={t("options.urgent.hint")}

@@ -1,12 +1,12 @@
 /** The recording: its waveform with the playhead, the controls, and the picture if there is one. */
 
-import { isTerminal } from "@scrivano/client";
+import { isTerminal, type Job } from "@scrivano/client";
 import { useEffect, useRef, useState } from "react";
 import WaveSurfer from "wavesurfer.js";
 import { useT } from "../i18n";
 import { clock } from "../lib/format";
 import type { Playback } from "../lib/playback";
-import { apiKey, audioUrl, client, hasAudio, waveform, type WholeJob } from "../lib/server";
+import { apiKey, audioUrl, client, hasAudio } from "../lib/server";
 import { useSelected, useStore } from "../lib/store";
 import { colour, colours } from "../lib/theme";
 import { PauseIcon, PlayIcon } from "./icons";
@@ -20,7 +20,7 @@ const MOST_RELOADS = 5;
 
 type Audio = { state: "asking" } | { state: "gone" } | { state: "there"; url: string };
 
-export function Player({ job, playback }: { job: WholeJob; playback: Playback }) {
+export function Player({ job, playback }: { job: Job; playback: Playback }) {
   const t = useT();
   const [round, setRound] = useState(0);
   const audio = useAudio(job, round);
@@ -82,7 +82,7 @@ export function Player({ job, playback }: { job: WholeJob; playback: Playback })
   );
 }
 
-function useAudio(job: WholeJob, round: number): Audio {
+function useAudio(job: Job, round: number): Audio {
   const [audio, setAudio] = useState<Audio>({ state: "asking" });
   const key = useStore(apiKey);
   const ended = isTerminal(job);
@@ -114,7 +114,7 @@ interface Peaks {
   secs: number;
 }
 
-function usePeaks(job: WholeJob): Peaks | undefined {
+function usePeaks(job: Job): Peaks | undefined {
   const [peaks, setPeaks] = useState<Peaks>();
   const [round, setRound] = useState(0);
   const ended = isTerminal(job);
@@ -124,7 +124,8 @@ function usePeaks(job: WholeJob): Peaks | undefined {
     if (got) return;
     const controller = new AbortController();
     let timer = 0;
-    waveform(job.id, POINTS, controller.signal)
+    client
+      .waveform(job.id, { points: POINTS, signal: controller.signal })
       .then((found) => setPeaks({ values: found.peaks.map((peak) => peak / 255), secs: found.peak_secs }))
       .catch(() => {
         // It is there once the recording was read.
@@ -141,7 +142,7 @@ function usePeaks(job: WholeJob): Peaks | undefined {
 const nonce = () => document.querySelector<HTMLMetaElement>("meta[property=csp-nonce]")?.nonce ?? "";
 
 interface WaveProps {
-  job: WholeJob;
+  job: Job;
   peaks: Peaks | undefined;
   media: HTMLMediaElement | null;
   playback: Playback;
@@ -220,7 +221,7 @@ function Seek({ duration, playback, disabled, label }: { duration: number; playb
   );
 }
 
-function Controls({ job, playback, enabled }: { job: WholeJob; playback: Playback; enabled: boolean }) {
+function Controls({ job, playback, enabled }: { job: Job; playback: Playback; enabled: boolean }) {
   const t = useT();
   const playing = useSelected(playback.head, (head) => head.playing);
   const rate = useSelected(playback.head, (head) => head.rate);
@@ -259,7 +260,7 @@ function Now({ playback }: { playback: Playback }) {
 }
 
 /** The subtitles of a video: a track from a blob, because a `<track>` cannot send a key. */
-function useSubtitles(video: React.RefObject<HTMLVideoElement | null> | undefined, job: WholeJob): void {
+function useSubtitles(video: React.RefObject<HTMLVideoElement | null> | undefined, job: Job): void {
   const [vtt, setVtt] = useState<string>();
   const done = job.status === "done";
   useEffect(() => {

@@ -1,31 +1,28 @@
 /** Who speaks in a recording, where the server found out. They can be named, and two that are one can be merged. */
 
-import { type FormEvent, useEffect, useState } from "react";
+import type { Job, JobSpeaker } from "@scrivano/client";
+import { type FormEvent, useState } from "react";
 import { useT } from "../i18n";
 import { span } from "../lib/format";
-import { changeSpeakers, hasRoute, messageOf, type Speaker, type WholeJob } from "../lib/server";
+import { client, messageOf } from "../lib/server";
 import { PersonIcon } from "./icons";
 import { Popover, tell } from "./ui";
 
-export function Speakers({ job, onChanged }: { job: WholeJob; onChanged: () => void }) {
+export function Speakers({ job, onChanged }: { job: Job; onChanged: () => void }) {
   const t = useT();
   const speakers = job.speakers ?? [];
-  const [nameable, setNameable] = useState(false);
-  useEffect(() => {
-    if (speakers.length) void hasRoute("patch", "/jobs/{job_id}/speakers").then(setNameable);
-  }, [speakers.length]);
   if (speakers.length === 0) return null;
   const rename = (id: string, name: string) => {
-    const same = speakers.find((other) => other.id !== id && nameOfSpeaker(other).toLowerCase() === name.toLowerCase());
-    const changes = same ? { merge: { [id]: same.id } } : { names: { [id]: name } };
-    changeSpeakers(job.id, changes).then(onChanged, (error: unknown) => tell(messageOf(error), true));
+    const same = speakers.find((other) => other.id !== id && other.name.toLowerCase() === name.toLowerCase());
+    const changed = same ? client.mergeSpeakers(job.id, { [id]: same.id }) : client.renameSpeakers(job.id, { [id]: name });
+    changed.then(onChanged, (error: unknown) => tell(messageOf(error), true));
   };
   return (
     <ul className="speakers" aria-label={t("speakers")}>
       {speakers.map((speaker) => (
         <li key={speaker.id}>
-          {nameable && job.status === "done" ? (
-            <Popover named label={t("speaker.rename", { name: nameOfSpeaker(speaker) })} button={<Label speaker={speaker} />}>
+          {job.status === "done" ? (
+            <Popover named label={t("speaker.rename", { name: speaker.name })} button={<Label speaker={speaker} />}>
               <NameForm speaker={speaker} onName={(name) => rename(speaker.id, name)} />
             </Popover>
           ) : (
@@ -39,23 +36,19 @@ export function Speakers({ job, onChanged }: { job: WholeJob; onChanged: () => v
   );
 }
 
-function nameOfSpeaker({ id, name }: Speaker): string {
-  return name || id;
-}
-
-function Label({ speaker }: { speaker: Speaker }) {
+function Label({ speaker }: { speaker: JobSpeaker }) {
   return (
     <>
       <PersonIcon size={16} />
-      {nameOfSpeaker(speaker)}
+      {speaker.name}
       {speaker.seconds ? <span className="model-detail">{span(speaker.seconds)}</span> : null}
     </>
   );
 }
 
-function NameForm({ speaker, onName }: { speaker: Speaker; onName: (name: string) => void }) {
+function NameForm({ speaker, onName }: { speaker: JobSpeaker; onName: (name: string) => void }) {
   const t = useT();
-  const [name, setName] = useState(nameOfSpeaker(speaker));
+  const [name, setName] = useState(speaker.name);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (name.trim()) onName(name.trim());

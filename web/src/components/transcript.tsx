@@ -1,11 +1,12 @@
 /** The transcript: only what is in sight is drawn, so that a day of speech opens at once. */
 
+import type { Job, JobQuality, Segment } from "@scrivano/client";
 import { useWindowVirtualizer } from "@tanstack/react-virtual";
 import { Fragment, memo, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { useT } from "../i18n";
 import { clock, span } from "../lib/format";
 import type { Playback } from "../lib/playback";
-import { correct, messageOf, type PageSegment, restore, type Stretch, type WholeJob } from "../lib/server";
+import { client, messageOf } from "../lib/server";
 import { useSelected } from "../lib/store";
 import { CheckIcon, EditIcon, FollowIcon, UndoIcon } from "./icons";
 import { Button, Empty, tell } from "./ui";
@@ -13,13 +14,14 @@ import { Button, Empty, tell } from "./ui";
 // Below this a word is marked as doubtful.
 const DOUBTFUL = 0.5;
 
+type Stretch = JobQuality["uncovered"][number];
 type Item = { kind: "segment"; position: number } | { kind: "hole"; hole: Stretch };
 
 interface Props {
-  job: WholeJob;
-  segments: readonly PageSegment[];
+  job: Job;
+  segments: readonly Segment[];
   playback: Playback;
-  onChanged: (segment: PageSegment) => void;
+  onChanged: (segment: Segment) => void;
 }
 
 export function Transcript({ job, segments, playback, onChanged }: Props) {
@@ -63,9 +65,9 @@ export function Transcript({ job, segments, playback, onChanged }: Props) {
   if (segments.length === 0) {
     return job.status === "done" ? <Empty title={t("transcript.none")}>{t("transcript.none.hint")}</Empty> : null;
   }
-  const save = async (segment: PageSegment, text: string | null) => {
+  const save = async (segment: Segment, text: string | null) => {
     try {
-      onChanged(text === null ? await restore(job.id, segment.index) : await correct(job.id, segment.index, text));
+      onChanged(text === null ? await client.restoreSegment(job.id, segment.index) : await client.correctSegment(job.id, segment.index, text));
       setEditing(undefined);
     } catch (error) {
       tell(messageOf(error), true);
@@ -123,7 +125,7 @@ export function Transcript({ job, segments, playback, onChanged }: Props) {
   );
 }
 
-function interleaved(segments: readonly PageSegment[], holes: readonly Stretch[]): Item[] {
+function interleaved(segments: readonly Segment[], holes: readonly Stretch[]): Item[] {
   const items: Item[] = [];
   let next = 0;
   segments.forEach((segment, position) => {
@@ -138,14 +140,14 @@ function interleaved(segments: readonly PageSegment[], holes: readonly Stretch[]
 
 const LINE_CHARS = 72;
 
-function estimate(item: Item | undefined, segments: readonly PageSegment[]): number {
+function estimate(item: Item | undefined, segments: readonly Segment[]): number {
   if (item?.kind !== "segment") return 48;
   const chars = segments[item.position]?.text.length ?? 0;
   return 18 + 31 * Math.max(1, Math.ceil(chars / LINE_CHARS));
 }
 
 /** The name to show above a segment: where the speaker changes. */
-function speakerAt(segments: readonly PageSegment[], position: number, names: Map<string, string>): string | undefined {
+function speakerAt(segments: readonly Segment[], position: number, names: Map<string, string>): string | undefined {
   const speaker = segments[position]?.speaker;
   if (!speaker || segments[position - 1]?.speaker === speaker) return undefined;
   return names.get(speaker) ?? speaker;
@@ -156,7 +158,7 @@ interface Doubt {
   start: number;
 }
 
-function doubtfulPlaces(segments: readonly PageSegment[]): Doubt[] {
+function doubtfulPlaces(segments: readonly Segment[]): Doubt[] {
   return segments.flatMap((segment, position) =>
     segment.words.filter((word) => word.probability < DOUBTFUL).map((word) => ({ position, start: word.start })),
   );
@@ -164,7 +166,7 @@ function doubtfulPlaces(segments: readonly PageSegment[]): Doubt[] {
 
 function nextDoubt(
   playback: Playback,
-  segments: readonly PageSegment[],
+  segments: readonly Segment[],
   doubts: readonly Doubt[],
   reveal: (position: number) => void,
 ): void {
@@ -206,7 +208,7 @@ function useFollowing(
 
 interface KeysOptions {
   playback: Playback;
-  segments: readonly PageSegment[];
+  segments: readonly Segment[];
   doubts: readonly Doubt[];
   reveal: (position: number) => void;
   edit: (position: number) => void;
@@ -270,14 +272,14 @@ function Hole({ hole, playback }: { hole: Stretch; playback: Playback }) {
 }
 
 interface RowProps {
-  segment: PageSegment;
+  segment: Segment;
   position: number;
   playback: Playback;
   speaker: string | undefined;
   marked: boolean;
   editing: boolean;
   onEdit: (position: number | undefined) => void;
-  onSave: (segment: PageSegment, text: string | null) => Promise<void>;
+  onSave: (segment: Segment, text: string | null) => Promise<void>;
 }
 
 const SegmentRow = memo(
@@ -328,7 +330,7 @@ const SegmentRow = memo(
     before.playback === after.playback,
 );
 
-function Words({ segment, word, marked, playback }: { segment: PageSegment; word: number; marked: boolean; playback: Playback }) {
+function Words({ segment, word, marked, playback }: { segment: Segment; word: number; marked: boolean; playback: Playback }) {
   const t = useT();
   if (segment.words.length === 0) {
     return (
@@ -367,8 +369,8 @@ function Words({ segment, word, marked, playback }: { segment: PageSegment; word
 }
 
 interface EditorProps {
-  segment: PageSegment;
-  onSave: (segment: PageSegment, text: string | null) => Promise<void>;
+  segment: Segment;
+  onSave: (segment: Segment, text: string | null) => Promise<void>;
   onClose: () => void;
 }
 

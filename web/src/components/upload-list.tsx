@@ -1,12 +1,13 @@
 /** Recordings on their way, with their speed and the time that is left. */
 
+import { type ChangeEvent, useRef } from "react";
 import { useLocale, useT } from "../i18n";
 import { bytes, span } from "../lib/format";
 import { reachable } from "../lib/server";
 import { useStore } from "../lib/store";
-import { stop, tryAgain, type Upload, uploads } from "../lib/uploads";
-import { CloseIcon, RetryIcon } from "./icons";
-import { Bar, Button } from "./ui";
+import { resume, stop, tryAgain, type Upload, uploads } from "../lib/uploads";
+import { CloseIcon, RetryIcon, UploadIcon } from "./icons";
+import { Bar, Button, tell } from "./ui";
 
 // A folder may have thousands: the rest is a number.
 const SHOWN = 12;
@@ -51,6 +52,7 @@ function Row({ upload }: { upload: Upload }) {
           label={t("upload.progress", { name })}
         />
       )}
+      {state === "fileless" && <ChooseAgain upload={upload} />}
       <div className="row-actions">
         {state === "failed" && (
           <Button kind="quiet" label={t("retry.of", { name })} onClick={() => tryAgain(id)}>
@@ -65,11 +67,34 @@ function Row({ upload }: { upload: Upload }) {
   );
 }
 
+function ChooseAgain({ upload: { id, name } }: { upload: Upload }) {
+  const t = useT();
+  const input = useRef<HTMLInputElement>(null);
+  const chosen = (event: ChangeEvent<HTMLInputElement>) => {
+    const file = event.target.files?.[0];
+    event.target.value = "";
+    if (file && !resume(id, file)) tell(t("upload.other", { name }), true);
+  };
+  return (
+    <div>
+      <Button label={t("upload.choose.of", { name })} onClick={() => input.current?.click()}>
+        <UploadIcon />
+        {t("upload.choose")}
+      </Button>
+      <input ref={input} type="file" hidden aria-label={t("upload.choose.of", { name })} data-testid="again" onChange={chosen} />
+    </div>
+  );
+}
+
 function Detail({ upload: { state, progress } }: { upload: Upload }) {
   const t = useT();
   const { locale } = useLocale();
   const there = useStore(reachable);
   if (state === "failed") return t("upload.failed");
+  if (state === "fileless") {
+    const part = progress && t("of", { part: bytes(progress.loaded, locale), whole: bytes(progress.total, locale) });
+    return part ? `${part} · ${t("upload.fileless")}` : t("upload.fileless");
+  }
   if (state === "waiting") return t("upload.waiting");
   if (!there) return t("upload.interrupted");
   if (state === "fetching") return t("upload.fetching");

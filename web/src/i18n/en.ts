@@ -83,6 +83,7 @@ export const en = {
   "options.multilingual": "Several languages",
   "options.multilingual.hint": "They may change within the recording.",
   "options.speakers": "Tell speakers apart",
+  "options.speakers.hint": "Who says what. Takes about a quarter longer.",
   "options.urgent": "Before other jobs",
   "options.urgent.hint": "For short recordings that somebody waits for.",
 
@@ -93,6 +94,10 @@ export const en = {
   "upload.waiting": "Waiting",
   "upload.interrupted": "Interrupted; continues when the connection is back",
   "upload.fetching": "The server fetches it",
+  "upload.fileless": "Interrupted; choose the file again, and it continues",
+  "upload.choose": "Choose the file",
+  "upload.choose.of": "Choose the file {name}",
+  "upload.other": "This is another file, or it was changed. Choose “{name}” as it was.",
   "upload.starting": "Starting",
   "upload.finishing": "Saving",
   "stop.of": "Stop the upload of {name}",

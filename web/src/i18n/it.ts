@@ -85,6 +85,7 @@ export const it: Record<Key, string> = {
   "options.multilingual": "Più lingue",
   "options.multilingual.hint": "Possono cambiare durante la registrazione.",
   "options.speakers": "Distingui chi parla",
+  "options.speakers.hint": "Chi dice che cosa. Richiede circa un quarto di tempo in più.",
   "options.urgent": "Prima degli altri lavori",
   "options.urgent.hint": "Per registrazioni brevi che qualcuno aspetta.",
 
@@ -95,6 +96,10 @@ export const it: Record<Key, string> = {
   "upload.waiting": "In attesa",
   "upload.interrupted": "Interrotto; continua quando torna la connessione",
   "upload.fetching": "Il server la sta scaricando",
+  "upload.fileless": "Interrotto; scegli di nuovo il file, e continua",
+  "upload.choose": "Scegli il file",
+  "upload.choose.of": "Scegli il file {name}",
+  "upload.other": "È un altro file, oppure è stato modificato. Scegli “{name}” com’era.",
   "upload.starting": "Avvio",
   "upload.finishing": "Salvataggio",
   "stop.of": "Ferma il caricamento di {name}",

@@ -1,11 +1,11 @@
 /** The list of jobs, kept up to date while the page is seen. */
 
-import { isTerminal, type JobStatus } from "@scrivano/client";
-import { client, keyWanted, listJobs, messageOf, type PageJob } from "./server";
+import { isTerminal, type JobPage, type JobStatus, type JobSummary } from "@scrivano/client";
+import { client, keyWanted, messageOf } from "./server";
 import { Store } from "./store";
 
 export interface JobList {
-  jobs: readonly PageJob[];
+  jobs: readonly JobSummary[];
   /** Where the next page begins; null: there is none. */
   cursor: string | null;
   loading: boolean;
@@ -82,12 +82,17 @@ keyWanted.subscribe(() => {
   if (keyWanted.get() === "no") refresh(true);
 });
 
-async function read(signal: AbortSignal): Promise<void> {
+function query() {
   const { status, search } = filter.get();
+  return { limit: PAGE, status: status || undefined, search: search || undefined };
+}
+
+async function read(signal: AbortSignal): Promise<void> {
+  const wanted = query();
   const [first, running] = await Promise.all([
-    listJobs({ limit: PAGE, status, search }, signal),
+    client.jobs({ ...wanted, signal }),
     // Old jobs may run while newer ones wait on pages that are not read again.
-    status === "" && search === "" ? listJobs({ limit: PAGE, status: "running" }, signal) : undefined,
+    wanted.status || wanted.search ? undefined : client.jobs({ limit: PAGE, status: "running", signal }),
   ]);
   if (signal.aborted) return;
   jobList.update((before) => ({
@@ -102,9 +107,9 @@ async function read(signal: AbortSignal): Promise<void> {
 /** The first page is what it is now; of later pages, what was read, with the jobs that are known to run. */
 function merged(
   before: JobList,
-  first: { jobs: PageJob[]; next_cursor: string | null },
-  running: readonly PageJob[],
-): { jobs: readonly PageJob[]; cursor: string | null } {
+  first: JobPage,
+  running: readonly JobSummary[],
+): { jobs: readonly JobSummary[]; cursor: string | null } {
   const last = first.jobs.at(-1);
   if (!before.known || !last || first.next_cursor === null) return { jobs: first.jobs, cursor: first.next_cursor };
   const newer = new Map([...first.jobs, ...running].map((job) => [job.id, job]));
@@ -116,7 +121,7 @@ function merged(
   };
 }
 
-function isOlder(job: PageJob, than: PageJob): boolean {
+function isOlder(job: JobSummary, than: JobSummary): boolean {
   return job.created_at < than.created_at || (job.created_at === than.created_at && job.id < than.id);
 }
 
@@ -124,9 +129,8 @@ export async function more(): Promise<void> {
   const { cursor, loading } = jobList.get();
   if (cursor === null || loading) return;
   jobList.update((before) => ({ ...before, loading: true }));
-  const { status, search } = filter.get();
   try {
-    const page = await listJobs({ limit: PAGE, status, search, cursor });
+    const page = await client.jobs({ ...query(), cursor });
     jobList.update((before) => ({
       ...before,
       jobs: [...before.jobs, ...page.jobs.filter((job) => !before.jobs.some((known) => known.id === job.id))],
@@ -153,7 +157,7 @@ function notePaces(): void {
 }
 
 /** From the progress since the job was first seen running. */
-function paceOf(job: PageJob, now: number): Pace | undefined {
+function paceOf(job: JobSummary, now: number): Pace | undefined {
   const mark = marks.get(job.id);
   if (!mark || job.progress < mark.progress) {
     marks.set(job.id, { at: now, progress: job.progress });
@@ -169,7 +173,7 @@ function paceOf(job: PageJob, now: number): Pace | undefined {
 
 // What is done to a job shows at once.
 
-function replace(job: PageJob): void {
+function replace(job: JobSummary): void {
   jobList.update((before) => ({
     ...before,
     jobs: before.jobs.map((known) => (known.id === job.id ? { ...known, ...job } : known)),

@@ -1,29 +1,29 @@
 /** One job: read when it has ended, followed while it runs. */
 
-import { isTerminal, NotFoundError } from "@scrivano/client";
+import { isTerminal, type Job, NotFoundError, type Segment } from "@scrivano/client";
 import { useEffect, useState } from "react";
-import { apiKey, client, messageOf, type PageSegment, type WholeJob } from "./server";
+import { apiKey, client, messageOf } from "./server";
 import { useStore } from "./store";
 
 export interface LiveJob {
   /** undefined until it is read. */
-  job: WholeJob | undefined;
+  job: Job | undefined;
   /** The text so far; of a job that is done, its transcript. */
-  segments: readonly PageSegment[];
+  segments: readonly Segment[];
   progress: number;
   chunk: number;
   chunksTotal: number;
   missing: boolean;
   error: string | undefined;
   /** Changes one segment of what is shown. */
-  setSegment(segment: PageSegment): void;
+  setSegment(segment: Segment): void;
   /** Read the job again, for example after it was retried. */
   reload(): void;
 }
 
 interface State {
-  job: WholeJob | undefined;
-  segments: readonly PageSegment[];
+  job: Job | undefined;
+  segments: readonly Segment[];
   progress: number;
   chunk: number;
   chunksTotal: number;
@@ -74,10 +74,10 @@ export function useLiveJob(id: string): LiveJob {
   return {
     ...state,
     setSegment: (segment) =>
-      setState((before) => ({
-        ...before,
-        segments: before.segments.map((one) => (one.index === segment.index ? segment : one)),
-      })),
+      setState((before) => {
+        const segments = before.segments.map((one) => (one.index === segment.index ? segment : one));
+        return { ...before, segments, job: before.job && { ...before.job, segments } };
+      }),
     reload: () => setRound((before) => before + 1),
   };
 }
@@ -85,7 +85,7 @@ export function useLiveJob(id: string): LiveJob {
 type SetState = (change: (before: State) => State) => void;
 
 async function follow(id: string, signal: AbortSignal, setState: SetState): Promise<void> {
-  const job = (await client.job(id, { signal })) as WholeJob;
+  const job = await client.job(id, { signal });
   if (signal.aborted) return;
   setState((before) => ({
     ...before,
@@ -100,7 +100,7 @@ async function follow(id: string, signal: AbortSignal, setState: SetState): Prom
 
 async function followRunning(id: string, signal: AbortSignal, setState: SetState): Promise<void> {
   const refresher = window.setInterval(() => void readAgain(id, signal, setState), 4000);
-  let segments: PageSegment[] = [];
+  let segments: Segment[] = [];
   let fresh: Partial<State> = {};
   let frame = 0;
   // Many events may come at once, for example after a reload: they are drawn together.
@@ -133,7 +133,7 @@ async function followRunning(id: string, signal: AbortSignal, setState: SetState
           break;
         case "done":
         case "error": {
-          const job = (await client.job(id, { signal })) as WholeJob;
+          const job = await client.job(id, { signal });
           show({ job, segments: job.status === "done" ? job.segments : segments, progress: job.progress });
           return;
         }
@@ -147,7 +147,7 @@ async function followRunning(id: string, signal: AbortSignal, setState: SetState
 /** What no event tells: the length of the recording, and what the job waits for. */
 async function readAgain(id: string, signal: AbortSignal, setState: SetState): Promise<void> {
   try {
-    const job = (await client.job(id, { signal })) as WholeJob;
+    const job = await client.job(id, { signal });
     if (!isTerminal(job) && !signal.aborted) setState((before) => ({ ...before, job, error: undefined }));
   } catch (error) {
     if (!signal.aborted) setState((before) => ({ ...before, error: messageOf(error) }));

@@ -1,6 +1,6 @@
 /** The player of one recording, and what is heard: which segment, which word. */
 
-import type { PageSegment } from "./server";
+import type { Segment } from "@scrivano/client";
 import { Store } from "./store";
 
 export interface Playhead {
@@ -16,11 +16,11 @@ export class Playback {
   /** Index into the list of segments and of its words that are heard now; -1: none. */
   readonly heard = new Store<{ segment: number; word: number }>({ segment: -1, word: -1 });
   #media: HTMLMediaElement | undefined;
-  #segments: readonly PageSegment[] = [];
+  #segments: readonly Segment[] = [];
   #frame = 0;
   #wanted: number | undefined;
 
-  setSegments(segments: readonly PageSegment[]): void {
+  setSegments(segments: readonly Segment[]): void {
     this.#segments = segments;
     this.#find();
   }

@@ -12,15 +12,22 @@ export const theme = new Store<Theme>(stored === "light" || stored === "dark" ? 
 /** Counts up whenever colours may have changed, for what draws on a canvas. */
 export const colours = new Store(0);
 
+const system = window.matchMedia("(prefers-color-scheme: dark)");
+
+/** As `public/theme.js` does before the first painting. */
+function apply(): void {
+  const now = theme.get();
+  document.documentElement.dataset.theme = now !== "auto" ? now : system.matches ? "dark" : "light";
+  colours.update((count) => count + 1);
+}
+
 theme.subscribe(() => {
   const now = theme.get();
-  if (now === "auto") delete document.documentElement.dataset.theme;
-  else document.documentElement.dataset.theme = now;
   remember("theme", now === "auto" ? null : now);
-  colours.update((count) => count + 1);
+  apply();
 });
 
-window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => colours.update((count) => count + 1));
+system.addEventListener("change", apply);
 
 export function colour(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();

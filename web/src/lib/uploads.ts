@@ -1,11 +1,14 @@
 /** Recordings on their way to the server. */
 
-import type { UploadProgress } from "@scrivano/client";
+import { AuthenticationError, type UploadProgress } from "@scrivano/client";
+import { keptFile } from "./files";
 import { refresh } from "./jobs";
-import { client, keepRecording, messageOf } from "./server";
+import { client, keepRecording, keyWanted, messageOf } from "./server";
 import { Store } from "./store";
+import { claim, forget, isSame, keep, release, type Unfinished, unfinished } from "./unfinished";
 
-export type UploadState = "waiting" | "sending" | "fetching" | "failed";
+/** `fileless`: begun before the page was loaded; the browser does not have the file any more. */
+export type UploadState = "waiting" | "sending" | "fetching" | "failed" | "fileless";
 
 export interface Upload {
   id: number;
@@ -28,9 +31,12 @@ export interface Choices {
 }
 
 interface Task {
-  recording: File | URL;
+  /** Absent while it is `fileless`. */
+  recording: File | URL | undefined;
   choices: Choices;
   controller: AbortController;
+  /** What was begun, and where the server has it. */
+  begun: Unfinished | undefined;
 }
 
 // More at once would share the same line, and each would take longer to become a job.
@@ -43,14 +49,45 @@ export const uploads = new Store<readonly Upload[]>([]);
 const tasks = new Map<number, Task>();
 let lastId = 0;
 
+/** A file whose upload was interrupted continues there. */
 export function upload(recordings: readonly (File | URL)[], choices: Choices): void {
   for (const recording of recordings) {
-    const id = ++lastId;
-    tasks.set(id, { recording, choices, controller: new AbortController() });
-    const name = recording instanceof URL ? recording.href : recording.name;
-    uploads.update((before) => [...before, { id, name, state: "waiting", progress: undefined, error: undefined }]);
+    const id = recording instanceof File ? interrupted(recording) : undefined;
+    if (id !== undefined && recording instanceof File) goOn(id, recording);
+    else add({ recording, choices, begun: undefined }, "waiting");
   }
   next();
+}
+
+function add(task: Omit<Task, "controller">, state: UploadState, progress?: UploadProgress): void {
+  const id = ++lastId;
+  tasks.set(id, { ...task, controller: new AbortController() });
+  const { recording, begun } = task;
+  const name = begun?.name ?? (recording instanceof URL ? recording.href : (recording?.name ?? ""));
+  uploads.update((before) => [...before, { id, name, state, progress, error: undefined }]);
+}
+
+function interrupted(file: File): number | undefined {
+  const found = uploads.get().find(({ id, state }) => {
+    const begun = tasks.get(id)?.begun;
+    return state === "fileless" && begun && isSame(file, begun);
+  });
+  return found?.id;
+}
+
+function goOn(id: number, file: File): void {
+  const task = tasks.get(id);
+  if (task) task.recording = file;
+  change(id, { state: "waiting" });
+}
+
+/** Continue an interrupted upload with its file. Returns whether it is that file. */
+export function resume(id: number, file: File): boolean {
+  const begun = tasks.get(id)?.begun;
+  if (!begun || !isSame(file, begun)) return false;
+  goOn(id, file);
+  next();
+  return true;
 }
 
 export function tryAgain(id: number): void {
@@ -61,11 +98,18 @@ export function tryAgain(id: number): void {
 }
 
 export function stop(id: number): void {
-  tasks.get(id)?.controller.abort();
+  const task = tasks.get(id);
+  task?.controller.abort();
+  if (task?.begun) {
+    // If it cannot be reached now, the server deletes it after a day.
+    client.discardUpload(task.begun.url).catch(() => undefined);
+    forget(task.begun.url);
+  }
   remove(id);
 }
 
 function next(): void {
+  if (keyWanted.get() !== "no") return;
   const list = uploads.get();
   const busy = list.filter(({ state }) => state === "sending" || state === "fetching").length;
   const ready = list.filter(({ state }) => state === "waiting").slice(0, Math.max(0, AT_ONCE - busy));
@@ -74,41 +118,63 @@ function next(): void {
 
 async function send(id: number): Promise<void> {
   const task = tasks.get(id);
-  if (!task) return;
-  const { recording, controller } = task;
-  change(id, { state: recording instanceof URL ? "fetching" : "sending" });
+  if (!task?.recording) return;
+  const { recording, controller, choices } = task;
+  const isFile = recording instanceof File;
+  change(id, { state: isFile ? "sending" : "fetching" });
   try {
     const jobId = await client.submit(recording, {
-      ...optionsOf(task.choices),
+      ...optionsOf(choices),
       signal: controller.signal,
       // Resumable uploads are accepted in any state of the model, and continue after a lost connection.
-      resumable: !(recording instanceof URL),
+      resumable: isFile,
+      uploadUrl: task.begun?.url,
+      onUploadUrl: (url) => {
+        if (isFile) begin(task, url, recording);
+      },
       queue: true,
       retries: RETRIES,
       onUploadProgress: (progress) => change(id, { progress }),
     });
-    if (recording instanceof File) keepRecording(jobId, recording);
+    if (isFile) keepRecording(jobId, recording);
+    finish(task);
     remove(id);
     refresh(true);
   } catch (error) {
-    if (!controller.signal.aborted) change(id, { state: "failed", error: messageOf(error) });
+    if (controller.signal.aborted) return;
+    // It continues when the page has the key.
+    if (error instanceof AuthenticationError) change(id, { state: "waiting" });
+    else change(id, { state: "failed", error: messageOf(error) });
   } finally {
     next();
   }
 }
 
+/** An upload that has expired on the server begins again, with another URL. */
+function begin(task: Task, url: string, file: File): void {
+  finish(task);
+  const { name, size, lastModified: modified } = file;
+  task.begun = { url, name, size, modified, choices: task.choices };
+  claim(url);
+  keep(task.begun, file);
+}
+
+function finish({ begun }: Task): void {
+  if (!begun) return;
+  forget(begun.url);
+  release(begun.url);
+}
+
 function optionsOf(choices: Choices) {
-  const fields: Record<string, string> = {};
-  if (choices.keepAudio) fields.keep_audio = "true";
-  if (choices.speakers) fields.speakers = "true";
   return {
-    fields,
     task: choices.task,
     language: choices.language || undefined,
     multilingual: choices.multilingual || undefined,
+    speakers: choices.speakers || undefined,
     model: choices.model || undefined,
     prompt: choices.prompt.trim() || undefined,
     hotwords: choices.hotwords.trim() || undefined,
+    keepAudio: choices.keepAudio || undefined,
     priority: choices.urgent ? ("interactive" as const) : undefined,
   };
 }
@@ -123,5 +189,36 @@ function remove(id: number): void {
 }
 
 window.addEventListener("beforeunload", (event) => {
-  if (uploads.get().some(({ state }) => state !== "failed")) event.preventDefault();
+  if (uploads.get().some(({ state }) => state !== "failed" && state !== "fileless")) event.preventDefault();
 });
+
+/** Go on with what a page before this one began. */
+async function goOnAfterReload(): Promise<void> {
+  for (const begun of await unfinished()) {
+    const { url, choices } = begun;
+    claim(url);
+    const recording = await keptFile(url);
+    add({ recording, choices, begun }, recording ? "waiting" : "fileless");
+    if (!recording) void look(lastId, url);
+  }
+  next();
+}
+
+/** How far an interrupted upload got, and whether it did after all. */
+async function look(id: number, url: string): Promise<void> {
+  try {
+    const { offset_bytes: loaded, size_bytes: total, job_id: jobId } = await client.uploadStatus(url);
+    if (jobId === null) {
+      const progress = { loaded, total, fraction: loaded / total, bytesPerSecond: 0, secondsLeft: undefined };
+      return change(id, { progress });
+    }
+    const task = tasks.get(id);
+    if (task) finish(task);
+    remove(id);
+  } catch {
+    // It has expired, or the server cannot be reached: the upload begins again, or continues, once its file is there.
+  }
+}
+
+keyWanted.subscribe(next);
+void goOnAfterReload();

@@ -169,11 +169,11 @@ def _version_response(version: Job, job: Job, models: ServedModels) -> VersionRe
         number=version.version or 1,
         id=version.id,
         current=(version.version or 1) == (job.version or 1),
-        status=version.status.value,
+        status=version.status,
         progress=version.progress,
         created_at=version.created_at,
         completed_at=version.completed_at,
-        task=version.task.value,
+        task=version.task,
         language=version.language,
         model=version.decoded_by or version.model or (None if ended_unknown else models[0]),
         options=options,
@@ -185,7 +185,7 @@ def _version_response(version: Job, job: Job, models: ServedModels) -> VersionRe
 
 def _span_response(span: Span, characters: bool) -> SpanResponse:
     return SpanResponse(
-        kind=span.kind.value,
+        kind=span.kind,
         a=_text(span.a, characters),
         b=_text(span.b, characters),
         start=None if span.start is None else round(span.start, 3),
