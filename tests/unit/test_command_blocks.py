@@ -1,6 +1,6 @@
-"""The commands in the documentation exist, with the options that they are shown with. Other tests run them.
+"""The commands in the documentation exist, with the options that they are shown with.
 
-Commands of other programs (docker, helm, systemctl, …) are not run here: docs/install.md says which of them were.
+Those that can be run here are run by e2e/test_documented_commands.py.
 """
 
 from __future__ import annotations
