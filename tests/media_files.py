@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import wave
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ import pytest
 from numpy.typing import NDArray
 
 import scrivano
-from scrivano.domain.chunk import SAMPLE_RATE
+from scrivano.domain.chunk import SAMPLE_RATE, side_path
 from scrivano.domain.errors import MediaError
+from scrivano.domain.recording import ChannelUse
 from scrivano.media.child import prepare
 from scrivano.media.silero_vad import SileroVad, SpeechDetector
 from scrivano.processes.messages import MediaMessage, Prepare, encoder
@@ -27,6 +29,17 @@ from scrivano.processes.messages import MediaMessage, Prepare, encoder
 RECORDINGS = Path(__file__).parent / "data" / "recordings"
 
 Audio = NDArray[np.int16]
+
+
+def write_wav(path: Path, channels: Sequence[Audio]) -> Path:
+    """A WAV file without a channel mask."""
+    length = max(map(len, channels))
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(len(channels))
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes(np.stack([np.pad(one, (0, length - len(one))) for one in channels], axis=1).tobytes())
+    return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +225,14 @@ class Prepared:
 
     @property
     def audio(self) -> Audio:
-        return np.fromfile(self.target, "<i2")
+        return self.side(0)
+
+    def side(self, number: int) -> Audio:
+        return np.fromfile(side_path(str(self.target), number), "<i2")
+
+    def pieces_of(self, side: int | None) -> list[list[int]]:
+        chunks = [body for body in self.sent if body["type"] == "chunk" and body["side"] == side]
+        return [piece for body in chunks for piece in body["pieces"]]
 
 
 def prepared(
@@ -224,6 +244,7 @@ def prepared(
     audio_track: str | None = None,
     language: str | None = None,
     vad: bool = True,
+    channels: ChannelUse = ChannelUse.MIX,
 ) -> Prepared:
     """Run the whole preparation in this process, without its limits."""
     sent: list[Mapping[str, Any]] = []
@@ -237,6 +258,7 @@ def prepared(
         audio_track=audio_track,
         language=language,
         vad=vad,
+        channels=channels,
     )
     prepare(request, detector or SileroVad(), lambda message: sent.append(json.loads(encode(message))))
     return Prepared(sent, target)

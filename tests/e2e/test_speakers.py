@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from media_files import samples, spoken, write
+from media_files import samples, spoken, write, write_wav
 from served import Served, served, start, until
 from speaker_material import two_voices
 
@@ -160,3 +160,72 @@ def test_other_interfaces_have_speakers_too(tmp_path: Path, dialogue: Path) -> N
         assert ran.returncode == 0, ran.stderr
         assert "Speaker 1: " in ran.stdout
         assert "Speaker 2: " in ran.stdout
+
+
+# Channels ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def call(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One voice a side, by turns; each side also hears the other one, at -15 dB."""
+    audio = samples(spoken("en-clean-short-03").path).astype(np.float64) / 2
+    pause, silence = np.zeros(SAMPLE_RATE), np.zeros(len(audio))
+    left = np.concatenate([audio, pause, silence, pause] * 2)
+    right = np.concatenate([silence, pause, audio, pause] * 2)
+    leak = 10 ** (-15 / 20)
+    sides = [np.rint(one + leak * other).astype(np.int16) for one, other in ((left, right), (right, left))]
+    return write_wav(tmp_path_factory.mktemp("call") / "call.wav", sides)
+
+
+def test_the_channels_of_a_call_are_its_speakers(tmp_path: Path, call: Path) -> None:
+    with served(tmp_path, CHANNEL_NAMES="agent,customer") as server:
+        job_id = submit(server, call, speakers="true")
+        job = server.ended(job_id, timeout_s=300)
+
+        assert job["audio"]["channel_content"] == "voices"
+        assert [one["name"] for one in job["speakers"]] == ["agent", "customer"]
+        words = [word for segment in job["segments"] for word in segment["words"]]
+        turn_s = (samples(spoken("en-clean-short-03").path).size + SAMPLE_RATE) / SAMPLE_RATE
+        assert all(word["speaker"] == f"S{1 + int(word['start'] / turn_s) % 2}" for word in words)
+        assert {word["speaker"] for word in words} == {"S1", "S2"}
+        assert "<v customer>" in server.http.get(f"/jobs/{job_id}/transcript", params={"format": "vtt"}).text
+        rttm = server.http.get(f"/jobs/{job_id}/transcript", params={"format": "rttm"}).text
+        assert rttm.count("SPEAKER call 1 ") >= 4
+
+        named = server.http.patch(f"/jobs/{job_id}/speakers", json={"names": {"S2": "Ada"}}).json()
+        assert [one["name"] for one in named["speakers"]] == ["agent", "Ada"]
+        merged = server.http.patch(f"/jobs/{job_id}/speakers", json={"merge": {"S2": "S1"}}).json()
+        assert {segment["speaker"] for segment in merged["segments"]} == {"S1"}
+
+        mixed = server.ended(submit(server, call), timeout_s=300)
+        assert "sides" not in mixed["audio"]
+        assert "speakers" not in mixed
+        upload = {"audio_file": (call.name, call.read_bytes())}
+        answer = server.http.post("/asr", params={"channels": "split", "channel_names": "A1,B2"}, files=upload)
+        assert answer.text.count("A1: ") == answer.text.count("B2: ") == 2
+        refused = server.http.post("/jobs", files={"audio": ("a.wav", b"x")}, data={"channels": "both"})
+        assert refused.status_code == 400
+        assert "channels" in refused.json()["error"]
+
+
+@pytest.mark.slow
+def test_kills_at_any_moment_change_no_side(tmp_path: Path, call: Path) -> None:
+    with served(tmp_path / "undisturbed") as server:
+        expected = server.ended(submit(server, call, channels="split"), timeout_s=300)
+    lot = random.Random(SEED)
+    server = Served(start(tmp_path / "killed"))
+    try:
+        job_id = submit(server, call, channels="split")
+        for _ in range(4):
+            time.sleep(lot.uniform(0, 1.5))
+            server.process.kill()
+            server.close()
+            server = Served(start(tmp_path / "killed"))
+        job = server.ended(job_id, timeout_s=300)
+        assert (said(job), job["speakers"], job["overlaps"]) == (
+            said(expected),
+            expected["speakers"],
+            expected["overlaps"],
+        )
+    finally:
+        server.close()

@@ -19,6 +19,8 @@ export function formFields(options: JobOptions): Record<string, string> {
     priority: options.priority,
     metadata: options.metadata && JSON.stringify(options.metadata),
     audio_track: options.audioTrack,
+    channels: options.channels,
+    channel_names: options.channelNames?.length ? options.channelNames.join(",") : undefined,
     speakers: options.speakers,
     num_speakers: options.numSpeakers,
     min_speakers: options.minSpeakers,

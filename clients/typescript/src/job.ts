@@ -64,8 +64,12 @@ export interface AudioTrack {
   duration: number | null;
   /** Seconds from the start of the file to the first sound. */
   start: number;
-  /** All tracks that were mixed; only if several were. */
+  /** All tracks that were read; only if several were. */
   tracks?: number[];
+  /** What the channels are: `voices`, `copy`, `delayed_copy`, `inverted_copy`, `one_side` or `stereo`. */
+  channel_content?: string | null;
+  /** How many channels or tracks were transcribed each as a speaker; 1: none. */
+  sides?: number;
 }
 
 /** One of the voices of a job; `seconds`: how long they speak. An id never changes. */

@@ -71,6 +71,10 @@ export interface JobOptions {
   metadata?: Record<string, string>;
   /** A number, from 0, or a language. */
   audioTrack?: number | string;
+  /** What to do with several channels: `split` makes each a speaker. */
+  channels?: "auto" | "mix" | "split";
+  /** Who speaks on each channel. */
+  channelNames?: string[];
   /** Whether to tell the speakers apart. */
   speakers?: boolean;
   numSpeakers?: number;

@@ -107,6 +107,8 @@ export const fields: (keyof Form)[] = [
   "priority",
   "metadata",
   "audio_track",
+  "channels",
+  "channel_names",
   "speakers",
   "num_speakers",
   "min_speakers",

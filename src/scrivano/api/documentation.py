@@ -112,6 +112,19 @@ _OPTIONS: dict[str, Any] = {
         " best one that can be decoded, preferably in `language`; if it has no speech, another one.",
         "examples": ["", "1"],
     },
+    "channels": {
+        "type": "string",
+        "enum": ["auto", "mix", "split"],
+        "description": "What to do with several channels, or tracks that belong together. `split`: transcribe each for"
+        " itself, as a speaker. `mix`: make one of them. `auto`: split a conversation with one voice on each, where"
+        " speakers are wanted. Absent: the server's setting.",
+        "examples": ["auto"],
+    },
+    "channel_names": {
+        "type": "string",
+        "description": "Who speaks on each channel, in order, separated by commas. Absent: the server's setting.",
+        "examples": ["", "agent,customer"],
+    },
     "speakers": {
         "type": "boolean",
         "description": "Tell the speakers apart: `speaker` on segments and words. Absent: the server's setting.",

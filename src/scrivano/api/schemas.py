@@ -201,7 +201,18 @@ class JobAudio(BaseModel):
     duration: float | None = Field(description="Seconds that the file claims, which may be wrong.", examples=[7.084])
     start: float = Field(description="Seconds from the start of the file to the first sound.", examples=[0.0])
     tracks: list[int] = Field(
-        default=[], description="All tracks that were mixed; only if several were.", examples=[[0, 1]]
+        default=[], description="All tracks that were read; only if several were.", examples=[[0, 1]]
+    )
+    channel_content: str | None = Field(
+        default=None,
+        description="What the channels are: `voices` (one on each), `copy`, `delayed_copy`, `inverted_copy`, `one_side`"
+        " (the others are silent or hiss) or `stereo`; null: there is one, or it is not known.",
+        examples=["voices"],
+    )
+    sides: int = Field(
+        default=1,
+        description="How many channels or tracks were transcribed each for itself, as a speaker.",
+        examples=[2],
     )
 
 

@@ -19,7 +19,7 @@ from scrivano.cli.console import ExitCode, fail, stderr_console
 from scrivano.domain.errors import StartError
 from scrivano.domain.file_endings import RECORDING_ENDINGS
 
-__all__ = ["Format", "Profile", "Task", "transcribe"]
+__all__ = ["Channels", "Format", "Profile", "Task", "transcribe"]
 
 
 # The values are listed here once more, because `text.formats` is slow to import; a test compares the two.
@@ -45,6 +45,12 @@ class Task(StrEnum):
     TRANSLATE = "translate"
 
 
+class Channels(StrEnum):
+    AUTO = "auto"
+    MIX = "mix"
+    SPLIT = "split"
+
+
 def transcribe(
     files: Annotated[
         list[str],
@@ -62,6 +68,13 @@ def transcribe(
     speakers: Annotated[bool, typer.Option("--speakers", help="Tell the speakers apart.")] = False,
     num_speakers: Annotated[
         int | None, typer.Option(min=1, max=50, help="How many speakers there are; implies --speakers.")
+    ] = None,
+    channels: Annotated[
+        Channels | None,
+        typer.Option(help="split: each channel is a speaker. mix: none is. auto: those of a call, with --speakers."),
+    ] = None,
+    channel_names: Annotated[
+        str | None, typer.Option(help="Who speaks on each channel, separated by commas: agent,customer.")
     ] = None,
     profile: Annotated[
         Profile | None, typer.Option(help="Limits of subtitles.  [default: 42 characters a line]")
@@ -102,6 +115,8 @@ def transcribe(
         hotwords=hotwords,
         speakers=speakers or None,
         num_speakers=num_speakers,
+        channels=None if channels is None else channels.value,
+        channel_names=channel_names.split(",") if channel_names else (),
         profile=None if profile is None else profile.value,
     )
     try:

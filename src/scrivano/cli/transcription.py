@@ -37,7 +37,8 @@ HEALTH_TIMEOUT_S = 2.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TranscribeOptions:
     """`format`: one of `FORMATS`, or `timed`: one line for each segment. `output_dir` None: standard output.
-    `profile`: limits of subtitles, one of `PROFILES`. `speakers`: tell them apart; `num_speakers`: how many."""
+    `profile`: limits of subtitles, one of `PROFILES`. `speakers`: tell them apart; `num_speakers`: how many.
+    `channels` and `channel_names`: as in `Client.submit`."""
 
     format: str
     task: str = "transcribe"
@@ -49,6 +50,8 @@ class TranscribeOptions:
     hotwords: str | None = None
     speakers: bool | None = None
     num_speakers: int | None = None
+    channels: str | None = None
+    channel_names: Sequence[str] = ()
     profile: str | None = None
 
 
@@ -209,6 +212,8 @@ def _submit(client: Client, file: Path, options: TranscribeOptions, display: _Pr
             hotwords=options.hotwords,
             speakers=options.speakers,
             num_speakers=options.num_speakers,
+            channels=options.channels,
+            channel_names=options.channel_names,
             queue=True,
         )
     except (ClientError, OSError) as error:

@@ -267,6 +267,8 @@ class Client:
         hotwords: str | None = None,
         speakers: bool | None = None,
         num_speakers: int | None = None,
+        channels: str | None = None,
+        channel_names: Sequence[str] = (),
         audio_track: int | str | None = None,
         model: str | None = None,
         options: Mapping[str, Any] | None = None,
@@ -286,13 +288,15 @@ class Client:
         `prompt`: text that precedes the recording. `hotwords`: words to expect. `audio_track`: a number, from 0, or a
         language. `languages`: those that may be detected. `multilingual=True`: each segment has its own language.
         `webhook_if`: call the webhook only about doubtful transcripts, such as `"coverage<0.98,doubtful"`.
-        `speakers=True`: tell them apart; `num_speakers`: how many there are, if that is known.
+        `speakers=True`: tell them apart; `num_speakers`: how many there are, if that is known. `channels="split"`: each
+        channel is a speaker, whose name is in `channel_names`; `"mix"`, `"auto"`: see the documentation of speakers.
         `model`: one of the served ones. `options`: more fields of `POST /jobs`, such as `{"beam_size": 1}`.
         `idempotency_key`: a second submission with the same key gets the job of the first one.
         """
         form = {"language": language, "languages": ",".join(languages) or None, "task": task}
         form |= {"prompt": prompt, "hotwords": hotwords}
         form |= {"speakers": _flag(speakers), "num_speakers": None if num_speakers is None else str(num_speakers)}
+        form |= {"channels": channels, "channel_names": ",".join(channel_names) or None}
         form |= {"audio_track": None if audio_track is None else str(audio_track)}
         form |= {"webhook_if": webhook_if}
         form |= {"webhook_url": webhook_url, "multilingual": _flag(multilingual), "queue": _flag(queue)}

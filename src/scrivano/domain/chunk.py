@@ -11,6 +11,11 @@ from scrivano.domain.coverage import Span
 SAMPLE_RATE = 16_000
 
 
+def side_path(path: str, side: int | None) -> str:
+    """Where the prepared audio of a side is; `path`: that of the first one, or of all."""
+    return f"{path}.{side}" if side else path
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """A stretch of prepared audio, `start <= sample < end`; sample 0 is the start of the uploaded file."""
@@ -29,12 +34,13 @@ class Chunk:
 
     The audio of a chunk is its pieces joined. Pieces ascend and do not overlap; between two of them is silence.
     `speech`: where speech was detected in them. It is not stored, so it is None for a chunk from the store until the
-    recording is prepared again.
+    recording is prepared again. `side`: the channel or track that it is of, if they are transcribed each for itself.
     """
 
     index: int
     pieces: tuple[Piece, ...]
     speech: tuple[Piece, ...] | None = field(default=None, compare=False)
+    side: int | None = None
 
     @property
     def start(self) -> float:

@@ -53,6 +53,9 @@ class Priority(StrEnum):
 # The purpose of a job that is submitted for its language alone.
 DETECT_LANGUAGE = "detect-language"
 
+# The options that JSON has as arrays.
+_LISTS = ("languages", "channel_names")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
@@ -65,6 +68,7 @@ class JobOptions:
     - `multilingual`: the language is detected for each chunk
     - `language_probabilities`: the language of the first chunk is detected also where one was given, as an event only
     - `audio_track`: which audio track of the file to transcribe, by its number (from 0) or its language
+    - `channels`: a `ChannelUse`; `channel_names`: who speaks on each channel, in order
     - `speakers`: tell the speakers apart; `num_speakers`: how many there are, else between `min_speakers` and
       `max_speakers`
     - `purpose`: marks jobs that were not submitted for their transcript, such as a language detection
@@ -80,6 +84,8 @@ class JobOptions:
     multilingual: bool | None = None
     purpose: str | None = None
     audio_track: str | None = None
+    channels: str | None = None
+    channel_names: tuple[str, ...] | None = None
     speakers: bool | None = None
     num_speakers: int | None = None
     min_speakers: int | None = None
@@ -93,13 +99,13 @@ class JobOptions:
     def stored(self) -> dict[str, Any]:
         """The options that were chosen, as plain JSON values; `restored` reads them back."""
         chosen = {name: value for name, value in asdict(self).items() if value is not None}
-        return chosen | ({"languages": list(self.languages)} if self.languages else {})
+        return chosen | {name: list(chosen[name]) for name in _LISTS if name in chosen}
 
     @classmethod
     def restored(cls, options: Mapping[str, Any]) -> JobOptions:
         """From the stored options of a job, which also hold other values (see `Job.options`)."""
         known = {name: value for name, value in options.items() if name in cls.__dataclass_fields__}
-        return cls(**known | ({"languages": tuple(known["languages"])} if "languages" in known else {}))
+        return cls(**known | {name: tuple(known[name]) for name in _LISTS if name in known})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,20 @@ from dataclasses import dataclass, replace
 
 from scrivano.domain.errors import BadRequest
 
-__all__ = ["NO_SPEAKERS", "Diarization", "Speaker", "SpeakerCount", "Turn", "default_name", "overlaps"]
+__all__ = [
+    "NO_SPEAKERS",
+    "Diarization",
+    "Speaker",
+    "SpeakerCount",
+    "Turn",
+    "default_name",
+    "overlaps",
+    "sides_as_speakers",
+    "speaker_of_side",
+]
+
+# Speech of one side that is less than this apart is one turn.
+TURN_GAP_S = 0.35
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +128,31 @@ class Diarization:
 
 
 NO_SPEAKERS = Diarization(speakers=(), turns=(), centres={})
+
+
+def speaker_of_side(side: int) -> str:
+    """The id of the speaker on a side of a recording (from 0)."""
+    return f"S{side + 1}"
+
+
+def sides_as_speakers(speech: Sequence[Iterable[tuple[float, float]]], names: Mapping[str, str]) -> Diarization:
+    """`speech`: of each side, in order of time. `names` by id; the others get the first name."""
+    turns = [
+        replace(turn, end=round(turn.end - TURN_GAP_S, 3))
+        for side, spans in enumerate(speech)
+        for turn in _joined(Turn(start, end + TURN_GAP_S, speaker_of_side(side)) for start, end in spans)
+    ]
+    seconds = {speaker_of_side(side): 0.0 for side in range(len(speech))}
+    for turn in turns:
+        seconds[turn.speaker] += turn.end - turn.start
+    return Diarization(
+        speakers=tuple(
+            Speaker(id=one, name=_clean(names.get(one)) or default_name(one), seconds=round(spoken, 3))
+            for one, spoken in seconds.items()
+        ),
+        turns=tuple(sorted(turns, key=lambda turn: (turn.start, turn.end, turn.speaker))),
+        centres={},
+    )
 
 
 def _joined(turns: Iterable[Turn]) -> tuple[Turn, ...]:

@@ -5,10 +5,15 @@ May import: domain, processes.
 Modules, each may import only those below it:
 
     child          decode a recording within limits, and send its chunks
+    sides          whether to read a recording as one, or each channel or track for itself
     track_search   which tracks of a file have speech, and which of them belong together
     simultaneous   whether two tracks belong together (pure)
     limits         memory, CPU time, file size and open files of this process
     recording      an untrusted file, decoded to 16 kHz mono, and what is to be said about it
+    leak           the far voice on a side of a call, silenced (pure)
+    mixdowns       one channel of several whose content is known (pure)
+    channels       what the channels of a recording are (pure)
+    excerpts       what is heard at several places of an open file
     track_reader   one audio track of an open container, on the container's clock
     mixer          decoded frames of any kind to 16 kHz mono
     tempo          faster or slower at the same pitch

@@ -14,29 +14,30 @@ from __future__ import annotations
 import errno
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from functools import partial
 from importlib import import_module
 from itertools import tee
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scrivano.domain.chunk import SAMPLE_RATE, Chunk
+from scrivano.domain.chunk import SAMPLE_RATE, Chunk, side_path
 from scrivano.domain.errors import MediaError
-from scrivano.domain.recording import RecordingWarning
 from scrivano.media.chunking import WINDOW, Chunker, ChunkingOptions, SpeechLog
 from scrivano.media.limits import limit_process
 from scrivano.media.loudness import loudness
 from scrivano.media.parallel_map import ParallelMap, spare_cores
 from scrivano.media.peaks import Peaks
 from scrivano.media.prepared_file import PreparedFile
-from scrivano.media.recording import BLOCK, Mix, Reading, open_recording
+from scrivano.media.recording import BLOCK, Sides, open_recording
+from scrivano.media.sides import Plan, plan
 from scrivano.media.silero_vad import SileroVad, SpeechDetector
 from scrivano.media.source import ADVICE
-from scrivano.media.track_search import Found, find_tracks
+from scrivano.media.track_search import find_tracks
 from scrivano.media.tracks import TrackChoice
 from scrivano.processes.channel import Channel
 from scrivano.processes.fork_server import run
@@ -68,36 +69,79 @@ def prepare(request: Prepare, detect_speech: SpeechDetector, send: Send) -> None
     `Prepared`.
 
     Of several tracks, the best one that has speech is read, and those that belong to it. `detect_speech` starts anew
-    when it is called again.
+    when it is called again, and goes on with what it was called with before.
     Without `vad` the recording is cut where it is quietest, and all of it is sent. Raises `MediaError`.
     """
     choice = TrackChoice(track=request.audio_track, language=request.language)
-    with (
-        open_recording(request.source, request.max_audio_s, ending=request.ending, choice=choice) as recording,
-        closing(PreparedFile(request.target)) as target,
-    ):
+    with open_recording(request.source, request.max_audio_s, ending=request.ending, choice=choice) as recording:
         send(Probed(duration=recording.duration))
         tracks = find_tracks(recording, lambda blocks: _reported(detect_speech(blocks), send))
         if not tracks.speaks and not request.vad:
             tracks = find_tracks(recording, lambda blocks: _reported(loudness(blocks), send))
-        reading = recording.mix(tracks.ranks)
-        chunker = Chunker(ChunkingOptions(max_chunk_secs=request.max_chunk_s))
-        speech, peaks = SpeechLog(), Peaks()
-        chunks = 0
-        blocks, same = tee(_written(reading, target, peaks, request.max_audio_s))
-        detected = _reported(detect_speech(blocks), send)
-        # Without `vad` all of the recording is decoded, but what is speech in it is still worth knowing.
-        for found, cut_by in zip(detected, loudness(same), strict=True):
-            speech.feed(found.tolist())
-            cut = chunker.feed((found if request.vad else cut_by).tolist())
-            chunks += _send_chunks(map(speech.mark, cut), target, send)
-        speech.finish(target.samples)
-        chunks += _send_chunks(map(speech.mark, chunker.finish(target.samples)), target, send)
-        target.finish()
-        send(Described(audio=reading.audio, warnings=_warnings(reading, tracks)))
-        waveform = peaks.waveform()
-        send(Drawn(peak_secs=waveform.peak_secs, peaks=waveform.peaks))
-        send(Prepared(duration=target.samples / SAMPLE_RATE, chunks=chunks))
+        reading = plan(recording, tracks, request.channels, request.speakers)
+        if reading.split:
+            send(Probed(duration=recording.duration, sides=len(reading.sides)))
+        with ExitStack() as files:
+            targets = [
+                files.enter_context(closing(PreparedFile(side_path(request.target, number))))
+                for number in range(len(reading.sides))
+            ]
+            _prepare_sides(request, reading, targets, detect_speech, send)
+
+
+def _prepare_sides(
+    request: Prepare, reading: Plan, targets: Sequence[PreparedFile], detect_speech: SpeechDetector, send: Send
+) -> None:
+    """`targets`: a file for each side."""
+    peaks = Peaks()
+    sides = [_Side(number if reading.split else None, target, request) for number, target in enumerate(targets)]
+    streams = tee(_written(reading.sides, targets, peaks, request.max_audio_s), 2 * len(sides))
+    audio = [map(itemgetter(number // 2), stream) for number, stream in enumerate(streams)]
+    detected = [_reported(detect_speech(blocks), send) for blocks in audio[::2]]
+    # Without `vad` all of the recording is decoded, but what is speech in it is still worth knowing.
+    cut_by = [loudness(blocks) for blocks in audio[1::2]]
+    chunks = 0
+    for values in zip(*detected, *cut_by, strict=True):
+        for number, side in enumerate(sides):
+            chunks += side.send(side.feed(values[number], values[len(sides) + number]), chunks, send)
+    for side in sides:
+        chunks += side.send(side.finish(), chunks, send)
+    send(Described(audio=reading.audio, warnings=(*reading.warnings, *reading.sides.warnings[:MOST_WARNINGS])))
+    waveform = peaks.waveform()
+    send(Drawn(peak_secs=waveform.peak_secs, peaks=waveform.peaks))
+    send(Prepared(duration=targets[0].samples / SAMPLE_RATE, chunks=chunks))
+
+
+class _Side:
+    """What is cut from one side of a recording; `number` None: it has only one."""
+
+    def __init__(self, number: int | None, target: PreparedFile, request: Prepare) -> None:
+        self._number = number
+        self._target = target
+        self._vad = request.vad
+        self._chunker = Chunker(ChunkingOptions(max_chunk_secs=request.max_chunk_s))
+        self._speech = SpeechLog()
+
+    def feed(self, found: NDArray[np.float32], cut_by: NDArray[np.float32]) -> list[Chunk]:
+        """`found`: the probabilities of speech; without `vad` the chunks are cut by the others."""
+        self._speech.feed(found.tolist())
+        return self._chunker.feed((found if self._vad else cut_by).tolist())
+
+    def finish(self) -> list[Chunk]:
+        self._target.finish()
+        self._speech.finish(self._target.samples)
+        return self._chunker.finish(self._target.samples)
+
+    def send(self, chunks: Iterable[Chunk], first: int, send: Send) -> int:
+        """Send the chunks, numbered from `first`; returns how many there are."""
+        count = 0
+        for chunk in map(self._speech.mark, chunks):
+            # The server may give the chunk to an engine at once: all of it must be in the file.
+            self._target.extend()
+            pieces, speech = pairs_of(chunk.pieces), pairs_of(chunk.speech or ())
+            send(ChunkCut(index=first + count, pieces=pieces, speech=speech, side=self._number))
+            count += 1
+        return count
 
 
 def _reported(probabilities: Iterator[NDArray[np.float32]], send: Send) -> Iterator[NDArray[np.float32]]:
@@ -111,30 +155,27 @@ def _reported(probabilities: Iterator[NDArray[np.float32]], send: Send) -> Itera
             send(Preparing())
 
 
-def _warnings(reading: Reading | Mix, found: Found) -> tuple[RecordingWarning, ...]:
-    return (*found.warnings, *reading.warnings[:MOST_WARNINGS])
-
-
 def _written(
-    reading: Reading | Mix, target: PreparedFile, peaks: Peaks, max_audio_s: float
-) -> Iterator[NDArray[np.int16]]:
-    """The audio in blocks of whole windows. Each block is in the target, and in `peaks`, before it is yielded."""
-    for block in reading.blocks():
-        if target.samples + len(block) > max_audio_s * SAMPLE_RATE:
+    sides: Sides, targets: Sequence[PreparedFile], peaks: Peaks, max_audio_s: float
+) -> Iterator[list[NDArray[np.int16]]]:
+    """The audio in blocks of whole windows, one of each side. Each is in its target, and in `peaks`, before it is
+    yielded."""
+    for blocks in sides.blocks():
+        if targets[0].samples + len(blocks[0]) > max_audio_s * SAMPLE_RATE:
             raise _too_long(max_audio_s)
-        target.write(block)
-        peaks.feed(block)
-        yield _whole_windows(block)
+        for block, target in zip(blocks, targets, strict=True):
+            target.write(block)
+        peaks.feed(_loudest(blocks))
+        yield [_whole_windows(block) for block in blocks]
 
 
-def _send_chunks(chunks: Iterable[Chunk], target: PreparedFile, send: Send) -> int:
-    count = 0
-    for chunk in chunks:
-        # The server may give the chunk to an engine at once: all of it must be in the file.
-        target.extend()
-        send(ChunkCut(index=chunk.index, pieces=pairs_of(chunk.pieces), speech=pairs_of(chunk.speech or ())))
-        count += 1
-    return count
+def _loudest(blocks: Sequence[NDArray[np.int16]]) -> NDArray[np.int16]:
+    """Of each sample, the side in which it is loudest."""
+    if len(blocks) == 1:
+        return blocks[0]
+    joined = np.stack(blocks)
+    places = np.abs(joined.astype(np.int32)).argmax(axis=0)
+    return np.asarray(np.take_along_axis(joined, places[None], axis=0)[0], np.int16)
 
 
 def _too_long(max_audio_s: float) -> MediaError:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Downmix"]
+__all__ = ["Downmix", "MakeMixdown", "Mixdown"]
 
 Samples = NDArray[np.float32]
 
@@ -26,6 +29,18 @@ WEIGHTS = {"FC": 1.0, "FL": 0.707, "FR": 0.707}
 SURROUND = 0.5
 
 
+class Mixdown(Protocol):
+    """Many channels to one."""
+
+    def mix(self, audio: Samples) -> Samples:
+        """`audio` is [samples, channels], in windows from the start of the recording."""
+        ...
+
+
+# From the names of the channels, as FFmpeg has them.
+MakeMixdown = Callable[[tuple[str, ...]], Mixdown]
+
+
 class Downmix:
     """`names`: what each channel is, as FFmpeg names it; an unnamed channel counts as much as any other."""
 
@@ -37,6 +52,8 @@ class Downmix:
 
     def mix(self, audio: Samples) -> Samples:
         """`audio` is [samples, channels], in windows from the start of the recording."""
+        if audio.shape[1] == 1:
+            return audio[:, 0].copy()
         products = _products(audio)
         if self._used is self._plain and self._is_plain(products):
             return np.asarray(audio @ self._plain, np.float32)

@@ -11,8 +11,8 @@ from types import FrameType
 from scrivano.domain.errors import MediaError
 from scrivano.media.source import ADVICE
 
-# The recording, the prepared file, the three standard streams, and what libraries open.
-OPEN_FILES = 16
+# For each of up to eight sides the recording and a prepared file, the three standard streams, and what libraries open.
+OPEN_FILES = 32
 # CPU seconds between SIGXCPU, which ends the preparation with an error message, and the kernel's SIGKILL.
 GRACE_S = 5
 

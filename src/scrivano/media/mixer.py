@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scrivano.domain.chunk import SAMPLE_RATE
 from scrivano.domain.errors import MediaError
-from scrivano.media.downmix import Downmix
+from scrivano.media.downmix import MakeMixdown, Mixdown
 from scrivano.media.source import ADVICE
 from scrivano.media.tempo import Tempo
 
@@ -24,10 +24,11 @@ PIECE = 1 << 15
 class Mixer:
     """The kind of the frames, and their speed, may change in the middle."""
 
-    def __init__(self) -> None:
+    def __init__(self, mixdown: MakeMixdown) -> None:
+        self._make_mixdown = mixdown
         self._resampler: av.AudioResampler | None = None
         self._kind: tuple[str, str, int, float] | None = None
-        self._downmix: Downmix | None = None
+        self._mixdown: Mixdown | None = None
         # None: the audio keeps its speed.
         self._tempo: Tempo | None = None
         self._names: tuple[str, ...] = ()
@@ -42,8 +43,8 @@ class Mixer:
             self._kind = _kind(frame, speed)
             self._resampler = av.AudioResampler("flt", frame.layout, SAMPLE_RATE, frame_size=PIECE)
             names = tuple(channel.name for channel in frame.layout.channels)
-            if names != self._names or self._downmix is None:
-                self._names, self._downmix = names, Downmix(names)
+            if names != self._names or self._mixdown is None:
+                self._names, self._mixdown = names, self._make_mixdown(names)
             self._tempo = None if speed == 1.0 else Tempo(speed)
         yield from self._timed(frame)
 
@@ -64,7 +65,7 @@ class Mixer:
 
     def _resample(self, frame: av.AudioFrame | None) -> Iterator[NDArray[np.float32]]:
         assert self._resampler is not None
-        assert self._downmix is not None
+        assert self._mixdown is not None
         try:
             pieces = self._resampler.resample(frame)
         except MemoryError:
@@ -77,7 +78,7 @@ class Mixer:
             audio = np.frombuffer(memoryview(piece.planes[0]), np.float32, count=piece.samples * channels)
             if not np.isfinite(audio.sum()):  # one of them would spoil the weights of all channels for good
                 audio = np.nan_to_num(audio, nan=0.0, posinf=0.0, neginf=0.0)
-            yield audio.copy() if channels == 1 else self._downmix.mix(audio.reshape(-1, channels))
+            yield self._mixdown.mix(audio.reshape(-1, channels))
 
 
 def _kind(frame: av.AudioFrame, speed: float) -> tuple[str, str, int, float]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
-from itertools import zip_longest
+from itertools import tee, zip_longest
+from operator import itemgetter
 
 import av
 import numpy as np
@@ -18,13 +19,15 @@ from scrivano.domain.chunk import SAMPLE_RATE
 from scrivano.domain.errors import MediaError
 from scrivano.domain.recording import AudioTrack, RecordingWarning
 from scrivano.media.chunking import WINDOW
-from scrivano.media.downmix import Downmix
+from scrivano.media.downmix import Downmix, MakeMixdown
+from scrivano.media.excerpts import excerpts
+from scrivano.media.leak import silence_leaks
 from scrivano.media.level import Level
 from scrivano.media.source import ADVICE, MediaFile
 from scrivano.media.track_reader import TrackReader, claimed_duration
 from scrivano.media.tracks import Track, TrackChoice, candidates
 
-__all__ = ["ADVICE", "BLOCK", "Mix", "Reading", "Recording", "open_recording"]
+__all__ = ["ADVICE", "BLOCK", "Mix", "Reading", "Recording", "Sides", "open_recording"]
 
 # Samples per block (2 s): what the speech detector processes at once. A constant, because the same file must give the
 # same chunks on every run.
@@ -58,23 +61,41 @@ class Recording:
             claimed = container.duration if len(file.links) == 1 else None
             self.duration = claimed / av.time_base if claimed is not None and claimed > 0 else None
 
-    def read(self, rank: int = 0) -> Reading:
+    def read(self, rank: int = 0, mixdown: MakeMixdown = Downmix) -> Reading:
         """Read the track of this rank from the start."""
-        return Reading(self._file, self._choice, rank, self._max_audio_s)
+        return Reading(self._file, self._choice, rank, self._max_audio_s, mixdown)
 
-    def mix(self, ranks: Sequence[int]) -> Reading | Mix:
-        """Read the tracks of these ranks at the same time."""
-        readings = [self.read(rank) for rank in ranks]
+    def mix(self, ranks: Sequence[int], mixdown: MakeMixdown = Downmix) -> Reading | Mix:
+        """Read the tracks of these ranks at the same time, as one."""
+        readings = [self.read(rank, mixdown) for rank in ranks]
         return readings[0] if len(readings) == 1 else Mix(readings)
+
+    def excerpts(self, rank: int, places: int, seconds: float) -> list[NDArray[np.float32]]:
+        """What is heard on the channels of a track at so many places, spread evenly: [samples, channels] each, 16 kHz.
+
+        All of it, if it is not longer than that. Fewer, or none, where the file cannot be read at any place.
+        """
+        links = self._file.links[:: -(-len(self._file.links) // places)]
+        found: list[NDArray[np.float32]] = []
+        for link in links:
+            with suppress(MediaError), closing(self._file.open(link)) as container:
+                ranked = candidates(_tracks(container), self._choice)
+                stream = container.streams.audio[ranked[min(rank, len(ranked) - 1)].number]
+                found += excerpts(container, stream, max(1, places // len(links)), seconds)
+        channels = max((one.shape[1] for one in found), default=0)
+        return [one for one in found if one.shape[1] == channels]
 
 
 class Reading:
     """One pass over one track. `audio` and `warnings` are complete when the blocks are."""
 
-    def __init__(self, file: MediaFile, choice: TrackChoice, rank: int, max_audio_s: float) -> None:
+    def __init__(
+        self, file: MediaFile, choice: TrackChoice, rank: int, max_audio_s: float, mixdown: MakeMixdown
+    ) -> None:
         self._file = file
         self._choice = choice
         self._rank = rank
+        self._mixdown = mixdown
         self._max_audio_s = max_audio_s
         self._level = Level()
         self._whole = len(file.links) == 1
@@ -130,7 +151,7 @@ class Reading:
         for other in container.streams:
             if other.index != stream.index:
                 other.discard = Discard.all
-        reader = TrackReader(container, stream, self._seconds, self._max_audio_s)
+        reader = TrackReader(container, stream, self._seconds, self._max_audio_s, self._mixdown)
         claimed = claimed_duration(container, stream, counted=self._file.counts_frames)
         if claimed is not None:
             claimed /= max(self._file.part, 1e-3)
@@ -186,15 +207,19 @@ class Mix:
         self._level = Level()
 
     def blocks(self) -> Iterator[NDArray[np.int16]]:
-        return self._level.apply(self._mixed())
+        return self._level.apply(self.sound())
 
-    def _mixed(self) -> Iterator[NDArray[np.float32]]:
+    def sound(self) -> Iterator[NDArray[np.float32]]:
         downmix = Downmix(("",) * len(self._readings))
         nothing = np.empty(0, np.float32)
         for blocks in zip_longest(*(reading.sound() for reading in self._readings), fillvalue=nothing):
             self._level.integers = any(reading.has_integers for reading in self._readings)
             length = max(map(len, blocks))
             yield downmix.mix(np.stack([np.pad(block, (0, length - len(block))) for block in blocks], axis=1))
+
+    @property
+    def has_integers(self) -> bool:
+        return self._level.integers
 
     @property
     def audio(self) -> AudioTrack | None:
@@ -206,6 +231,53 @@ class Mix:
         of_tracks = [warning for reading in self._readings for warning in reading.warnings]
         # What is wrong with the file is said by each of its tracks.
         return sorted(dict.fromkeys([*of_tracks, *_level_warnings(self._level)]), key=_time)
+
+
+class Sides:
+    """One pass over the sides of a conversation: channels of one track, or several tracks.
+
+    `leak_db`: as in `channels.Picture`, by side; None: not known.
+    """
+
+    def __init__(self, readings: Sequence[Reading | Mix], leak_db: Sequence[Sequence[float]] | None) -> None:
+        self._readings = readings
+        self._levels = [Level() for _ in readings]
+        self._leak_db = leak_db
+
+    def __len__(self) -> int:
+        return len(self._readings)
+
+    def blocks(self) -> Iterator[tuple[NDArray[np.int16], ...]]:
+        """For each block of time, one of each side; the sides of a block have one length."""
+        if len(self._readings) == 1:  # which has a level of its own
+            return ((block,) for block in self._readings[0].blocks())
+        streams = tee(silence_leaks(self._aligned(), self._leak_db), len(self._readings))
+        sides = [
+            level.apply(map(itemgetter(number), stream))
+            for number, (level, stream) in enumerate(zip(self._levels, streams, strict=True))
+        ]
+        return zip(*sides, strict=True)
+
+    def _aligned(self) -> Iterator[list[NDArray[np.float32]]]:
+        nothing = np.empty(0, np.float32)
+        for blocks in zip_longest(*(reading.sound() for reading in self._readings), fillvalue=nothing):
+            for level, reading in zip(self._levels, self._readings, strict=True):
+                level.integers = reading.has_integers
+            length = max(map(len, blocks))
+            yield [np.pad(block, (0, length - len(block))) for block in blocks]
+
+    @property
+    def audio(self) -> AudioTrack | None:
+        tracks = [reading.audio for reading in self._readings if reading.audio is not None]
+        if len(self._readings) == 1 or len({track.track for track in tracks}) < 2:
+            return tracks[0] if tracks else None
+        return replace(tracks[0], tracks=tuple(sorted({track.track for track in tracks})))
+
+    @property
+    def warnings(self) -> list[RecordingWarning]:
+        of_sides = [warning for reading in self._readings for warning in reading.warnings]
+        of_levels = [warning for level in self._levels for warning in _level_warnings(level)]
+        return sorted(dict.fromkeys([*of_sides, *of_levels]), key=_time)
 
 
 def _level_warnings(level: Level) -> list[RecordingWarning]:
@@ -245,9 +317,17 @@ def _tracks(container: InputContainer) -> list[Track]:
             default=bool(stream.disposition & Disposition.default),
             best=best is not None and stream.index == best.index,
             described=bool(stream.disposition & DESCRIBED),
+            surround=_is_surround(stream),
         )
         for number, stream in enumerate(container.streams.audio)
     ]
+
+
+def _is_surround(stream: AudioStream) -> bool:
+    if stream.codec_context is None:
+        return False
+    names = {channel.name for channel in stream.codec_context.layout.channels}
+    return len(names) > 2 and bool(names & {"FC", "LFE"})
 
 
 def _blocks(audio: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:

@@ -7,6 +7,7 @@ model that faster-whisper 1.2 bundles.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import pairwise
@@ -55,7 +56,7 @@ MapFunction = Callable[[Callable[[list[_Run]], list[_Encoded]], Iterable[list[_R
 
 
 class SileroVad:
-    """The network and its state. A call with the blocks of one recording begins anew.
+    """The network and its state. A call with the blocks of one recording begins anew, beside earlier ones.
 
     The encoder, nine tenths of the work, needs only a window and the end of the window before it, so several threads
     may encode blocks concurrently. The decoder is a small LSTM that remembers, so it takes the windows in order.
@@ -87,9 +88,10 @@ class SileroVad:
         Each block is a whole number of windows, and must not change afterwards. A map with several threads takes
         further blocks before it returns the first result.
         """
-        self._restart()
-        for runs in map_function(self._encode, map(self._runs, blocks)):
-            yield np.concatenate([self._decode(run) for run in runs])
+        stream = copy(self)
+        stream._restart()
+        for runs in map_function(stream._encode, map(stream._runs, blocks)):
+            yield np.concatenate([stream._decode(run) for run in runs])
 
     def _runs(self, audio: NDArray[np.int16]) -> list[_Run]:
         windows = audio.reshape(-1, WINDOW)

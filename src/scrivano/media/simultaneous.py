@@ -36,12 +36,13 @@ QUIETEST = 1e-4
 
 
 class Relation(Enum):
-    """Of a track to another one. `PARTNER`: mixed, they are a conversation. `COPY`: it says nothing new.
+    """Of a track to another one. `PARTNER`: mixed, they are a conversation. `MORE`: the same, and something new.
 
-    `VERSION`: something else at the same time, such as a commentary or a translation.
+    `COPY`: it says nothing new. `VERSION`: something else at the same time, such as a commentary or a translation.
     """
 
     PARTNER = "partner"
+    MORE = "more"
     COPY = "copy"
     VERSION = "version"
 
@@ -87,7 +88,7 @@ def relation(main: TrackSound, other: TrackSound) -> Relation:
     new = bool(alone >= max(OWN_S * SECOND, OWN_PART * np.count_nonzero(other.speech)))
     same = _correlation(main.loudness[:length][both], other.loudness[:length][both]) >= SAME_SOUND
     if same:
-        return Relation.PARTNER if new else Relation.COPY
+        return Relation.MORE if new else Relation.COPY
     return Relation.VERSION if _is_by_chance(spoken, said, both) else Relation.PARTNER
 
 

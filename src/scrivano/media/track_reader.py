@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from scrivano.domain.chunk import SAMPLE_RATE
 from scrivano.media.clock import Clock, ClockOptions, Stretch
+from scrivano.media.downmix import Downmix, MakeMixdown
 from scrivano.media.mixer import Mixer
 
 __all__ = ["TrackReader", "claimed_duration"]
@@ -46,10 +47,17 @@ Floats = NDArray[np.float32]
 class TrackReader:
     """`before_s`: seconds of the recording before this container. `max_audio_s`: for all of the recording."""
 
-    def __init__(self, container: InputContainer, stream: AudioStream, before_s: float, max_audio_s: float) -> None:
+    def __init__(
+        self,
+        container: InputContainer,
+        stream: AudioStream,
+        before_s: float,
+        max_audio_s: float,
+        mixdown: MakeMixdown = Downmix,
+    ) -> None:
         self._container = container
         self._stream = stream
-        self._mixer = Mixer()
+        self._mixer = Mixer(mixdown)
         self._before_s = before_s
         self._clock = Clock(_clock_options(container, max_audio_s - before_s))
         # 16 kHz samples so far, and how many of the next ones to leave out.

@@ -25,10 +25,14 @@ Detect = Callable[[Iterator[NDArray[np.int16]]], Iterator[NDArray[np.float32]]]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """`ranks` of the tracks to read, at least one. `speaks`: speech was found in them, or not looked for."""
+    """`ranks` of the tracks to read, at least one. `speaks`: speech was found in them, or not looked for.
+
+    `apart`: no track has the sound of another one in it.
+    """
 
     ranks: tuple[int, ...]
     speaks: bool = True
+    apart: bool = True
     warnings: tuple[RecordingWarning, ...] = ()
 
 
@@ -50,20 +54,21 @@ def find_tracks(recording: Recording, detect: Detect) -> Found:
 
 def _with_partners(recording: Recording, best: int, sound: TrackSound, detect: Detect) -> Found:
     tracks = recording.tracks
-    mixed, left_out = [best], []
+    mixed, left_out, apart = [best], [], True
     for rank in range(best + 1, len(tracks)):
         if not may_join(tracks[best], tracks[rank]):
             left_out.append(tracks[rank])
         elif (other := _sound(recording, rank, detect, compared=True)) is not None:
-            match relation(sound, other):
-                case Relation.PARTNER:
+            match found := relation(sound, other):
+                case Relation.PARTNER | Relation.MORE:
                     mixed.append(rank)
                     sound = sound.mixed(other)
+                    apart = apart and found is Relation.PARTNER
                 case Relation.VERSION:
                     left_out.append(tracks[rank])
                 case Relation.COPY:
                     pass
-    return Found(tuple(mixed), warnings=tuple(_warnings(tracks, mixed, left_out)))
+    return Found(tuple(mixed), apart=apart, warnings=tuple(_warnings(tracks, mixed, left_out)))
 
 
 def _sound(recording: Recording, rank: int, detect: Detect, *, compared: bool) -> TrackSound | None:

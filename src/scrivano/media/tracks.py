@@ -16,6 +16,7 @@ class Track:
     """`number` counts from 0 among the audio tracks. `language` as the file tags it. `best`: FFmpeg's own choice.
 
     `described`: a commentary, a version for deaf or blind people, an effects track: not what people say in the picture.
+    `surround`: its channels are the loudspeakers of a cinema.
     """
 
     number: int
@@ -24,6 +25,7 @@ class Track:
     default: bool = False
     best: bool = False
     described: bool = False
+    surround: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from scrivano.domain.chunk import Chunk, Piece
 from scrivano.domain.coverage import Span
 from scrivano.domain.decoding import ChunkResult, DecodingOptions
 from scrivano.domain.job import Task
-from scrivano.domain.recording import MOST_PEAKS, AudioTrack, RecordingWarning, Waveform
+from scrivano.domain.recording import MOST_PEAKS, MOST_SIDES, AudioTrack, ChannelUse, RecordingWarning, Waveform
 from scrivano.domain.transcript import Segment
 
 __all__ = [
@@ -81,6 +81,8 @@ class Prepare:
     limit. A day of speech takes about 5 minutes of one core and 150 MB; a day of MP4, whose index FFmpeg keeps in
     memory, up to 400 MB. `vad` False: the whole recording counts as speech. `ending`: that of the file's name, without
     the dot. `audio_track` (a number or a language) names the track to read; `language`: prefer a track in it.
+    `channels`: what to do with several channels; the audio of each side has a file of its own (`side_path`).
+    `speakers`: how many there are; None: not known.
     """
 
     source: str
@@ -93,17 +95,20 @@ class Prepare:
     ending: str = ""
     audio_track: str | None = None
     language: str | None = None
+    channels: ChannelUse = ChannelUse.MIX
+    speakers: int | None = None
 
 
 # No recording needs more warnings, or longer ones.
 MOST_WARNINGS = 100
 LONGEST_WARNING = 1000
 _FEW = Field(max_length=MOST_WARNINGS)
+Sides = Annotated[int, Field(ge=1, le=MOST_SIDES)]
 
 
 def _plausible_track(track: AudioTrack) -> AudioTrack:
     numbers = (track.track, *track.tracks, track.channels, track.sample_rate, track.start, track.duration or 0.0)
-    if not all(math.isfinite(number) and number >= 0 for number in numbers):
+    if not all(math.isfinite(number) and number >= 0 for number in numbers) or not 1 <= track.sides <= MOST_SIDES:
         raise ValueError("a track with an impossible number")
     return track
 
@@ -119,25 +124,33 @@ def _plausible_warning(warning: RecordingWarning) -> RecordingWarning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probed:
-    """The recording is open. `duration`: seconds as the container claims; None: it does not say."""
+    """The recording is open. `duration`: seconds as the container claims; None: it does not say.
+
+    Sent again when it is known that there are several `sides`.
+    """
 
     type: Literal["probe"] = "probe"
     duration: Seconds | None
+    sides: Sides = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkCut:
-    """A chunk whose audio is in the target file. `pieces` and the `speech` in them: (start, end) in samples."""
+    """A chunk whose audio is in the target file. `pieces` and the `speech` in them: (start, end) in samples.
+
+    `side`: which side of a recording it is of, if that is split.
+    """
 
     type: Literal["chunk"] = "chunk"
     index: Annotated[int, Field(ge=0)]
     pieces: Annotated[Pairs, Field(min_length=1)]
     speech: Annotated[Pairs, AfterValidator(_ascending)] | None = None
+    side: Annotated[int, Field(ge=0, lt=MOST_SIDES)] | None = None
 
     @property
     def chunk(self) -> Chunk:
         speech = None if self.speech is None else tuple(starmap(Piece, self.speech))
-        return Chunk(self.index, tuple(starmap(Piece, self.pieces)), speech)
+        return Chunk(self.index, tuple(starmap(Piece, self.pieces)), speech, self.side)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

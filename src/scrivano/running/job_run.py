@@ -14,11 +14,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scrivano.domain.chunk import SAMPLE_RATE, Chunk, Piece
+from scrivano.domain.chunk import SAMPLE_RATE, Chunk, Piece, side_path
 from scrivano.domain.decoding import ChunkResult, DecodingOptions
 from scrivano.domain.job import Job, JobOptions
-from scrivano.domain.recording import AudioTrack, RecordingWarning, Waveform
-from scrivano.domain.speakers import Diarization, SpeakerCount
+from scrivano.domain.recording import AudioTrack, ChannelUse, RecordingWarning, Waveform
+from scrivano.domain.speakers import Diarization, SpeakerCount, sides_as_speakers
 from scrivano.domain.transcript import Segment
 from scrivano.processes.messages import (
     ChunkCut,
@@ -37,7 +37,7 @@ from scrivano.running.speaker_run import SpeakerCommand, SpeakerRun, SpeakersFou
 from scrivano.speakers.words import with_speakers
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.jobs import Decoded
-from scrivano.text.assembly import chunk_text, join_chunks, judged, quality, segment_json, spoken_most
+from scrivano.text.assembly import chunk_text, join_sides, judged, quality, segment_json, spoken_most
 
 __all__ = [
     "AllEnqueued",
@@ -57,12 +57,16 @@ __all__ = [
     "StartPreparing",
     "StoreChunk",
     "StorePlan",
+    "channel_use",
     "decoding_options",
     "speaker_count",
 ]
 
 # At most two progress events a second and job.
 PROGRESS_INTERVAL_S = 0.5
+
+# Among so many of the last chunks there is one of each side, unless that side was silent for long.
+RECENT_CHUNKS = 32
 
 # Audio in a well-filled chunk, to estimate `chunks_total` until the plan is complete.
 ASSUMED_CHUNK_S = 25.0
@@ -246,10 +250,13 @@ class JobRun:
         now_s: float,
         *,
         speakers: bool = False,
+        channels: ChannelUse = ChannelUse.AUTO,
+        side_names: Mapping[str, str] | None = None,
     ) -> None:
         """`stored`: what earlier attempts left, in order. `now_s` is monotonic, here and in `step`.
 
-        `speakers`: whether to tell them apart if the job does not say it.
+        `speakers`: whether to tell them apart if the job does not say it; `channels` likewise. `side_names`: of the
+        speakers by id, where each side is one.
         """
         self.job = job
         self.model = model
@@ -259,7 +266,11 @@ class JobRun:
         self.resumed = bool(stored)
         self._codec = codec
         self._chunks: dict[int, ChunkRun] = {}
-        self._speakers = SpeakerRun(speaker_count(job.decoding, speakers))
+        self._count = speaker_count(job.decoding, speakers)
+        self._speakers = SpeakerRun(self._count)
+        self.channels = channel_use(job.decoding, channels, self._count)
+        self._side_names = side_names or {}
+        self._sides = 1
         # None: more chunks may come.
         self.chunks_total: int | None = None
         # Seconds as the container claims, later as decoded.
@@ -285,11 +296,23 @@ class JobRun:
         self._media_tries += 1
         return [StartPreparing()]
 
+    @property
+    def speakers_given(self) -> int | None:
+        """How many speakers there are; None: not known."""
+        return None if self._count is None else self._count.exactly
+
+    @property
+    def may_split(self) -> bool:
+        """Whether the recording may have several sides, each with a file of prepared audio."""
+        return self.channels is not ChannelUse.MIX
+
     def step(self, message: Message, now_s: float) -> list[Command]:
         """What to do after `message`, in order."""
         match message:
             case Probed():
                 self._duration = message.duration
+                if message.sides > 1:  # who speaks is known by the side
+                    self._sides, self._speakers = message.sides, SpeakerRun(None)
                 return []
             case ChunkCut():
                 return self._add(message.chunk)
@@ -327,7 +350,7 @@ class JobRun:
     def request(self, index: int, path: str) -> ChunkRequest:
         """What to ask an engine for, at the moment when the chunk goes to it. `path`: the prepared audio."""
         return ChunkRequest(
-            path=path,
+            path=side_path(path, self._chunks[index].chunk.side),
             pieces=pairs_of(self._chunks[index].chunk.pieces),
             task=self.job.task,
             language=self._languages.request(index),
@@ -444,12 +467,19 @@ class JobRun:
         if not (self._complete and self._speakers.ready):
             return []
         texts = [(run.chunk, run.text) for run in self._chunks.values() if run.text is not None]
-        segments = join_chunks([text.segments for _, text in texts], self._duration or 0.0)
+        segments = join_sides(((chunk, text.segments) for chunk, text in texts), self._duration or 0.0)
         language, found, failure = spoken_most(segments) or self._language, self._speakers.found, self._speakers.failure
-        if found is not None:
+        if self._sides > 1:
+            found = sides_as_speakers([self._speech_of(side) for side in range(self._sides)], self._side_names)
+        elif found is not None:
             segments = with_speakers(segments, found.turns)
         warnings = () if failure is None else (_no_speakers(failure),)
         return [Publish(segments, language, self._duration or 0.0, quality(segments, texts), found, warnings)]
+
+    def _speech_of(self, side: int) -> list[tuple[float, float]]:
+        """Where speech was detected on a side."""
+        chunks = [run.chunk for run in self._chunks.values() if run.chunk.side == side]
+        return [(span.start, span.end) for chunk in chunks for span in chunk.speech_spans]
 
     def _enqueue_known(self, *, first: bool) -> list[Command]:
         """Enqueue the chunks that waited for a language and may be decoded now.
@@ -533,8 +563,11 @@ class JobRun:
     def _uncut_s(self) -> float:
         if self.chunks_total is not None or self._duration is None:
             return 0.0
-        last = self._chunks[self._cut - 1] if self._cut else None
-        return max(0.0, self._duration - (last.chunk.end if last else 0.0))
+        cut_to = dict.fromkeys(range(self._sides), 0.0)
+        for index in range(max(0, self._cut - RECENT_CHUNKS), self._cut):
+            chunk = self._chunks[index].chunk
+            cut_to[chunk.side or 0] = chunk.end
+        return sum(max(0.0, self._duration - end) for end in cut_to.values())
 
 
 def speaker_count(options: JobOptions, default: bool) -> SpeakerCount | None:
@@ -542,6 +575,13 @@ def speaker_count(options: JobOptions, default: bool) -> SpeakerCount | None:
     if options.detects_language or not (default if options.speakers is None else options.speakers):
         return None
     return SpeakerCount(exactly=options.num_speakers, least=options.min_speakers or 1, most=options.max_speakers)
+
+
+def channel_use(options: JobOptions, default: ChannelUse, count: SpeakerCount | None) -> ChannelUse:
+    """`AUTO` is for those who want speakers; language is detected on a mix."""
+    use = default if options.channels is None else ChannelUse(options.channels)
+    mixes = options.detects_language or (use is ChannelUse.AUTO and count is None)
+    return ChannelUse.MIX if mixes else use
 
 
 def _no_speakers(failure: str) -> RecordingWarning:

@@ -16,6 +16,8 @@ from typing import Any
 from scrivano.domain.decoding import DecodingOptions
 from scrivano.domain.errors import JobNotFound, ScrivanoError, StorageFull, StorageUnreachable
 from scrivano.domain.job import Job, JobStatus, Priority
+from scrivano.domain.recording import ChannelUse
+from scrivano.domain.speakers import speaker_of_side
 from scrivano.domain.transcript import Segment
 from scrivano.files.blobs import Blobs, LocalCopy
 from scrivano.files.prepared import PreparedFiles
@@ -35,7 +37,7 @@ from scrivano.speakers.spool import write_spool
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.jobs import Decoded, JobStore
 from scrivano.telemetry.events import Emit, JobTranscribed, MediaProcessLost, StageEnded
-from scrivano.text.assembly import chunk_text, join_chunks, segments_json
+from scrivano.text.assembly import chunk_text, join_sides, segments_json
 
 __all__ = ["LEASE_S", "JobRunOptions", "JobRuns"]
 
@@ -57,14 +59,16 @@ FULL_DISK_TRIES = 4
 class JobRunOptions:
     """`decoding`: the options of the server. `jobs_open`: how many jobs of a model may run at once, not counting less
     urgent ones. `keep_audio`: done and cancelled jobs keep their upload, unless they say otherwise. `put_off_s`: after
-    this time a job starts again that has met a full disk, or whose recording could not be read. `speakers`: of
-    jobs that do not say whether they want any."""
+    this time a job starts again that has met a full disk, or whose recording could not be read. `speakers`, `channels`
+    and `channel_names`: of jobs that do not say it."""
 
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
     jobs_open: int = 16
     keep_audio: bool = False
     put_off_s: float = 5.0
     speakers: bool = False
+    channels: ChannelUse = ChannelUse.AUTO
+    channel_names: Sequence[str] = ()
 
 
 Write = StoreChunk | StorePlan | StoreVoices | job_run.CountCrash | Decoded | Publish | Fail
@@ -131,7 +135,17 @@ class JobRuns:
         """Run a job that was claimed, with this model."""
         stored = self._store.chunks(job.id) if job.attempt > 1 else []
         options = self._options
-        run = JobRun(job, model, stored, options.decoding, self._codec, time.monotonic(), speakers=options.speakers)
+        run = JobRun(
+            job,
+            model,
+            stored,
+            options.decoding,
+            self._codec,
+            time.monotonic(),
+            speakers=options.speakers,
+            channels=options.channels,
+            side_names=self._side_names(job),
+        )
         self._runs[job.id] = run
         self._pool.open_job(job.id, job.attempt)
         logger.info("job running", extra=_about(run))
@@ -151,7 +165,7 @@ class JobRuns:
         self._full_disks.pop(job_id, None)
         self._unreachable.pop(job_id, None)
         if run is not None:
-            self._prepared.delete(job_id, run.job.attempt)
+            self._prepared.delete(job_id, None if run.may_split else run.job.attempt)
         if self._upload_is_spent(job_id, run, status):
             self._blobs.delete(job_id)
 
@@ -286,7 +300,7 @@ class JobRuns:
 
     def _start_media(self, run: JobRun, source: LocalCopy) -> Sequence[Command]:
         target = self._prepared.audio_path(run.job.id, run.job.attempt)
-        self._preparing[run.job.id] = self._media.start(run.job, source, target)
+        self._preparing[run.job.id] = self._media.start(run.job, source, target, run.channels, run.speakers_given)
         return ()
 
     def _end_preparing(self, job_id: str) -> MediaProcess | None:
@@ -327,6 +341,12 @@ class JobRuns:
             voice_messages.KnownVoice(id=speaker.id, name=speaker.name, centre=centre)
             for speaker, centre in self._store.known_speakers(job.version_of)
         )
+
+    def _side_names(self, job: Job) -> dict[str, str]:
+        """Who speaks on each side, by id: as the job says, or the server; names that people gave come first."""
+        names = job.decoding.channel_names or self._options.channel_names
+        given = self._store.side_names(job.version_of) if job.version_of is not None else {}
+        return {speaker_of_side(side): name for side, name in enumerate(names)} | given
 
     # Writes ----------------------------------------------------------------------------------------------------
 
@@ -484,11 +504,11 @@ class JobRuns:
     def known_text(self, chunks: Sequence[StoredChunk], duration: float) -> tuple[Segment, ...]:
         """The text of stored chunks, as the transcript would be if nothing followed. Callable from any thread."""
         texts = [
-            chunk_text(row.chunk, self._codec.parse(row.result).segments).segments
+            (row.chunk, chunk_text(row.chunk, self._codec.parse(row.result).segments).segments)
             for row in chunks
             if row.result is not None
         ]
-        return join_chunks(texts, max([duration, *(row.chunk.end for row in chunks)]))
+        return join_sides(texts, max([duration, *(row.chunk.end for row in chunks)]))
 
     # A job's end -----------------------------------------------------------------------------------------------
 

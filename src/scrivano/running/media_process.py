@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from scrivano.domain.job import Job
+from scrivano.domain.recording import ChannelUse
 from scrivano.files.blobs import LocalCopy
 from scrivano.processes.child import Child, Exited, Received
 from scrivano.processes.fork_server import Forked, ForkServer
@@ -86,8 +87,13 @@ class MediaPool:
         if self._server is not None and not self._working:
             self.close()
 
-    def start(self, job: Job, source: LocalCopy, target: Path) -> MediaProcess:
-        """Prepare the recording of a job, `source`, into `target`; the messages of the child go to `deliver`."""
+    def start(
+        self, job: Job, source: LocalCopy, target: Path, channels: ChannelUse, speakers: int | None = None
+    ) -> MediaProcess:
+        """Prepare the recording of a job, `source`, into `target`; the messages of the child go to `deliver`.
+
+        `channels` and `speakers`: as in `Prepare`.
+        """
         child = Child("media", self._fork(), self._parse, self._deliver, {"job_id": job.id})
         self._working.add(child)
         request = Prepare(
@@ -99,6 +105,8 @@ class MediaPool:
             ending=PurePath(job.filename or "").suffix[1:],
             audio_track=job.decoding.audio_track,
             language=job.requested_language,
+            channels=channels,
+            speakers=speakers,
         )
         child.send(self._encode(request))
         return MediaProcess(job.id, child, source, self._limits)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from scrivano.domain.decoding import DecodingOptions
 from scrivano.domain.errors import ModelNotFound, ModelUnavailable, StartError
+from scrivano.domain.recording import ChannelUse
 from scrivano.engines.catalog import default_model, find_model, vram_needed_mb, window_mb
 from scrivano.engines.gpu_memory import MemoryReader
 from scrivano.processes.messages import Load
@@ -131,6 +132,8 @@ def runner_options(
             jobs_open=max(4, 2 * device.batch_size),
             keep_audio=settings.keep_audio,
             speakers=settings.speakers,
+            channels=ChannelUse(settings.channels),
+            channel_names=settings.channel_names or (),
         ),
         media=MediaLimits(
             max_audio_s=settings.max_audio_secs,

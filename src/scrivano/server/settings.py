@@ -311,6 +311,16 @@ class Settings(BaseModel):
         " signatures.",
     )
     speakers: bool = Field(False, description="Tell the speakers apart in jobs that do not say `speakers`.")
+    channels: Annotated[Literal["auto", "mix", "split"], AnyCase] = Field(
+        "auto",
+        description="What to do with several channels in jobs that do not say `channels`: `mix` them, `split` them into"
+        " speakers, or `auto`: split a call with one voice on each channel, where speakers are wanted.",
+    )
+    channel_names: Annotated[Names | None, BeforeValidator(_names)] = Field(
+        None,
+        description="Who speaks on each channel, such as `agent,customer`, in jobs that do not say `channel_names`."
+        " Unset: `Speaker 1`, `Speaker 2`, …",
+    )
     keep_audio: bool = Field(
         False,
         description="Keep the recordings of done and cancelled jobs that do not say so themselves (`keep_audio`). Those"

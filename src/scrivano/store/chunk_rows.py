@@ -26,7 +26,7 @@ __all__ = [
 
 # Built once, because building a statement takes longer than SQLite takes to run it, and these run for every chunk.
 _CHUNKS = (
-    select(chunks.c.idx, chunks.c.pieces, chunks.c.result, chunks.c.crashes, chunks.c.voices)
+    select(chunks.c.idx, chunks.c.pieces, chunks.c.result, chunks.c.crashes, chunks.c.voices, chunks.c.side)
     .where(chunks.c.job_id == bindparam("_job_id"))
     .order_by(chunks.c.idx)
 )
@@ -66,8 +66,8 @@ def read(db: Connection, job_id: str, indices: Sequence[int] | None = None) -> l
     else:
         rows = db.execute(_SOME_CHUNKS, {"_job_id": job_id, "_indices": indices})
     return [
-        StoredChunk(Chunk(index, tuple(Piece(*piece) for piece in pieces)), result, crashes, voices)
-        for index, pieces, result, crashes, voices in rows
+        StoredChunk(Chunk(index, tuple(Piece(*piece) for piece in pieces), side=side), result, crashes, voices)
+        for index, pieces, result, crashes, voices, side in rows
     ]
 
 
@@ -90,6 +90,7 @@ def replace_from(db: Connection, job_id: str, plan: Sequence[Chunk], *, earlier_
             "pieces": [[piece.start, piece.end] for piece in chunk.pieces],
             "audio_secs": chunk.seconds,
             "crashes": 0,
+            "side": chunk.side,
         }
         for chunk in plan
     ]

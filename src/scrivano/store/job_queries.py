@@ -15,7 +15,7 @@ from scrivano.auth.keys import UNLIMITED, Limits
 from scrivano.domain.job import Job, JobStatus, Priority
 from scrivano.domain.job_event import JobEvent
 from scrivano.domain.recording import Waveform
-from scrivano.domain.speakers import Speaker, Turn
+from scrivano.domain.speakers import Speaker, Turn, default_name
 from scrivano.store import chunk_rows, diarizations, job_rows, quotas, search, versions
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.database import Database
@@ -176,3 +176,11 @@ class JobQueries:
             stored = db.scalar(select(jobs.c.speakers).where(jobs.c.id == job_id)) if centres else None
         speakers = [Speaker(**one) for one in stored or ()]
         return [(speaker, centres[speaker.id]) for speaker in speakers if speaker.id in centres]
+
+    def side_names(self, job_id: str) -> dict[str, str]:
+        """The names that people gave to the speakers of a job whose sides are its speakers, by id."""
+        with self._database.read() as db:
+            row = db.execute(select(jobs.c.speakers, jobs.c.audio).where(jobs.c.id == job_id)).one_or_none()
+        if row is None or (row.audio or {}).get("sides", 1) < 2:
+            return {}
+        return {one["id"]: one["name"] for one in row.speakers or () if one["name"] != default_name(one["id"])}

@@ -115,6 +115,7 @@ chunks = sa.Table(
     sa.Column("crashes", sa.Integer),
     sa.Column("result", sa.LargeBinary),  # null until decoded
     sa.Column("voices", sa.LargeBinary),  # null until found
+    sa.Column("side", sa.Integer),  # null: the recording is not split into sides
 )
 
 # Vectors of voices are data about people's bodies: nothing outside of the server ever gets `centres`.

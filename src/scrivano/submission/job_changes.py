@@ -26,6 +26,8 @@ _OPTIONS: Mapping[str, Callable[[JobRequest], Any]] = {
     "temperature": lambda request: request.options.temperature,
     "audio_track": lambda request: request.options.audio_track,
     "webhook_if": lambda request: request.webhook_if,
+    "channels": lambda request: request.options.channels,
+    "channel_names": lambda request: list(request.options.channel_names or ()) or None,
     "speakers": lambda request: request.options.speakers,
     "num_speakers": lambda request: request.options.num_speakers,
     "min_speakers": lambda request: request.options.min_speakers,

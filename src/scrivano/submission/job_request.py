@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,13 +11,26 @@ from scrivano.domain.errors import BadParameter, BadRequest, ModelNotFound
 from scrivano.domain.job import DETECT_LANGUAGE, JobOptions, Priority, Task
 from scrivano.domain.languages import parse_choice, parse_language
 from scrivano.domain.quality import check_conditions
+from scrivano.domain.recording import MOST_SIDES, ChannelUse
 from scrivano.submission.form_fields import FormFields, parse_http_url
 from scrivano.submission.model_names import ServedModels
 
-__all__ = ["MAX_SPEAKERS", "JobRequest", "language_detection", "parse_job_request", "parse_speakers", "speaker_options"]
+__all__ = [
+    "MAX_SPEAKERS",
+    "JobRequest",
+    "channel_options",
+    "language_detection",
+    "parse_channels",
+    "parse_job_request",
+    "parse_speakers",
+    "speaker_options",
+]
 
 # More cannot be told apart.
 MAX_SPEAKERS = 50
+
+# Characters of a name.
+LONGEST_NAME = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +74,7 @@ def parse_job_request(fields: FormFields, filename: str | None, models: ServedMo
             languages=languages,
             multilingual=_multilingual(fields, language),
             audio_track=fields.text("audio_track"),
+            **parse_channels(fields),
             **parse_speakers(fields),
         ),
         webhook_url=parse_http_url(fields.text("webhook_url"), "webhook_url"),
@@ -101,6 +115,21 @@ def speaker_options(wanted: bool | None, exactly: int | None, least: int | None,
     if wanted is None and any((exactly, least, most)):
         wanted = True
     return {"speakers": wanted, "num_speakers": exactly, "min_speakers": least, "max_speakers": most}
+
+
+def parse_channels(fields: FormFields) -> dict[str, Any]:
+    """The options about channels. Raises `BadParameter`."""
+    return channel_options(fields.text("channels"), fields.array("channel_names"))
+
+
+def channel_options(use: str | None, names: Sequence[str]) -> dict[str, Any]:
+    """The same from parsed values."""
+    if use is not None and use.lower() not in list(ChannelUse):
+        raise BadParameter("channels", f"channels must be 'auto', 'mix' or 'split', not '{use}'")
+    if len(names) > MOST_SIDES or any(len(name) > LONGEST_NAME for name in names):
+        message = f"channel_names can have {MOST_SIDES} names, separated by commas, of {LONGEST_NAME} characters"
+        raise BadParameter("channel_names", message)
+    return {"channels": use and use.lower(), "channel_names": tuple(names) or None}
 
 
 def _multilingual(fields: FormFields, language: str | None) -> bool | None:

@@ -7,6 +7,7 @@ Modules, each may import only those below it:
     assembly     chunk results to the segments of a job
     inventions   text that a model made up where nobody spoke
     cleanup      each stretch of speech once, times in order
+    exchange     what the sides of a conversation say, as one transcript
     file_time    times in a chunk to times in the file
     corrections  a person's text in place of the model's
     formats      txt, srt, vtt, tsv, json, verbose_json, lrc, rttm

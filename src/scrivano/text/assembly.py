@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from scrivano.domain.chunk import Chunk
-from scrivano.domain.coverage import Span, holes_among, uncovered, words_of
+from scrivano.domain.coverage import Hole, Span, holes_among, uncovered, words_of
 from scrivano.domain.quality import doubts_about, job_quality, segment_quality
+from scrivano.domain.speakers import speaker_of_side
 from scrivano.domain.transcript import Segment, language_of, speaker_of
 from scrivano.text.cleanup import clean, loops_in
+from scrivano.text.exchange import interleaved
 from scrivano.text.file_time import spans_in_file, to_file_time
 from scrivano.text.inventions import drop_inventions
 
@@ -19,6 +21,7 @@ __all__ = [
     "ChunkText",
     "chunk_text",
     "join_chunks",
+    "join_sides",
     "judged",
     "quality",
     "segment_json",
@@ -49,8 +52,15 @@ def chunk_text(chunk: Chunk, segments: Iterable[Segment], repaired: Iterable[Spa
     speech = None if chunk.speech is None else chunk.speech_spans
     timed = list(drop_inventions(to_file_time(chunk, segments), speech))
     loops = loops_in(timed) if any(one.compression_ratio >= LOOPING for one in timed) else 0
-    text = ChunkText(segments=clean(timed, chunk.end), repaired=spans_in_file(chunk, repaired), loops_cut=loops)
+    cleaned = clean(timed, chunk.end)
+    if chunk.side is not None:
+        cleaned = tuple(_said_by(segment, speaker_of_side(chunk.side)) for segment in cleaned)
+    text = ChunkText(segments=cleaned, repaired=spans_in_file(chunk, repaired), loops_cut=loops)
     return judged(chunk, text)
+
+
+def _said_by(segment: Segment, speaker: str) -> Segment:
+    return replace(segment, speaker=speaker, words=tuple(replace(word, speaker=speaker) for word in segment.words))
 
 
 def judged(chunk: Chunk, text: ChunkText) -> ChunkText:
@@ -68,7 +78,8 @@ def judged(chunk: Chunk, text: ChunkText) -> ChunkText:
 
 
 def join_chunks(texts: Sequence[tuple[Segment, ...]], duration: float) -> tuple[Segment, ...]:
-    """The transcript of a job from the clean text of its chunks, in order. `duration`: seconds of the file.
+    """The transcript of a job, or of a side, from the clean text of its chunks, in order. `duration`: seconds of the
+    file.
 
     Cleaning again handles text that crosses a border between chunks: a sentence in two of them, a loop over several.
     """
@@ -76,6 +87,15 @@ def join_chunks(texts: Sequence[tuple[Segment, ...]], duration: float) -> tuple[
     if len(spoken) < 2:
         return spoken[0] if spoken else ()
     return clean((segment for text in spoken for segment in text), duration)
+
+
+def join_sides(texts: Iterable[tuple[Chunk, tuple[Segment, ...]]], duration: float) -> tuple[Segment, ...]:
+    """The transcript of a job from its chunks, in order, and their text. What several sides say at once is kept."""
+    by_side: dict[int, list[tuple[Segment, ...]]] = {}
+    for chunk, text in texts:
+        by_side.setdefault(chunk.side or 0, []).append(text)
+    sides = [join_chunks(by_side[side], duration) for side in sorted(by_side)]
+    return interleaved(sides) if len(sides) > 1 else sides[0] if sides else ()
 
 
 def segment_json(index: int, segment: Segment) -> dict[str, Any]:
@@ -123,15 +143,28 @@ def spoken_most(segments: Iterable[Segment]) -> str | None:
 
 def quality(segments: Sequence[Segment], chunks: Sequence[tuple[Chunk, ChunkText]]) -> dict[str, Any]:
     """The field `quality` of a job. `segments`: its transcript, joined from the text of the `chunks`."""
-    speech = [span for chunk, _ in chunks for span in chunk.speech_spans]
-    words = words_of(segments)
-    bare = [span for _, text in chunks for span in text.bare]
-    if len(words) != sum(len(words_of(text.segments)) for _, text in chunks):  # a loop over chunks was cut
-        bare = uncovered(speech, words)
+    sides = sorted({chunk.side or 0 for chunk, _ in chunks})
+    holes = [
+        hole
+        for side in sides
+        for hole in _holes(
+            segments if len(sides) == 1 else [one for one in segments if one.speaker == speaker_of_side(side)],
+            [(chunk, text) for chunk, text in chunks if (chunk.side or 0) == side],
+        )
+    ]
     return job_quality(
         segments,
-        speech,
-        holes_among(bare, words),
+        [span for chunk, _ in chunks for span in chunk.speech_spans],
+        sorted(holes, key=lambda hole: hole.start),
         repaired=sum(len(text.repaired) for _, text in chunks),
         loops_cut=sum(text.loops_cut for _, text in chunks),
     )
+
+
+def _holes(segments: Sequence[Segment], chunks: Sequence[tuple[Chunk, ChunkText]]) -> list[Hole]:
+    """Speech without words on one side."""
+    words = words_of(segments)
+    bare = [span for _, text in chunks for span in text.bare]
+    if len(words) != sum(len(words_of(text.segments)) for _, text in chunks):  # a loop over chunks was cut
+        bare = uncovered([span for chunk, _ in chunks for span in chunk.speech_spans], words)
+    return holes_among(bare, words)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import wave
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -10,22 +9,24 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from media_files import KINDS, Audio, Kind, Prepared, Spoken, covered, prepared, refused, samples, spoken, write
+from media_files import (
+    KINDS,
+    Audio,
+    Kind,
+    Prepared,
+    Spoken,
+    covered,
+    prepared,
+    refused,
+    samples,
+    spoken,
+    write,
+    write_wav,
+)
 
 from scrivano.domain.chunk import SAMPLE_RATE
 
 SILENCE = np.zeros(SAMPLE_RATE * 5, np.int16)
-
-
-def write_wav(path: Path, channels: Sequence[Audio]) -> Path:
-    """A WAV file without a channel mask."""
-    length = max(map(len, channels))
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(len(channels))
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE)
-        file.writeframes(np.stack([np.pad(one, (0, length - len(one))) for one in channels], axis=1).tobytes())
-    return path
 
 
 def write_tracks(path: Path, tracks: Sequence[tuple[Audio, str]]) -> Path:

@@ -30,7 +30,7 @@ def test_the_prepared_audio_is_the_recording(audio: Audio, tmp_path: Path) -> No
     result = prepared(write(tmp_path / "speech.wav", audio))
 
     np.testing.assert_array_equal(result.audio, audio)
-    assert result.sent[0] == {"type": "probe", "duration": len(audio) / SAMPLE_RATE}
+    assert result.sent[0] == {"type": "probe", "duration": len(audio) / SAMPLE_RATE, "sides": 1}
 
 
 def test_tags_may_be_other_than_utf8(audio: Audio, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from array import array
 import pytest
 
 from scrivano.domain.errors import BadRequest
-from scrivano.domain.speakers import Diarization, Speaker, SpeakerCount, Turn, default_name, overlaps
+from scrivano.domain.speakers import Diarization, Speaker, SpeakerCount, Turn, default_name, overlaps, sides_as_speakers
 
 
 def test_overlaps_are_where_several_speak() -> None:
@@ -86,3 +86,16 @@ def test_impossible_merges_are_refused(merge: dict[str, str]) -> None:
 def test_an_unknown_id_is_refused_with_the_known_ones() -> None:
     with pytest.raises(BadRequest, match="there is no speaker S9; the speakers are S1, S2, S3"):
         FOUND.renamed({"S9": "Eve"})
+
+
+def test_each_side_of_a_recording_is_a_speaker_who_may_say_nothing() -> None:
+    found = sides_as_speakers([[(0.0, 2.0), (2.2, 3.0), (5.0, 6.0)], [(2.5, 4.0)], []], {"S1": "agent", "S3": " "})
+
+    assert [(one.id, one.name, one.seconds) for one in found.speakers] == [
+        ("S1", "agent", 4.0),
+        ("S2", "Speaker 2", 1.5),
+        ("S3", "Speaker 3", 0.0),
+    ]
+    assert found.turns == (Turn(0.0, 3.0, "S1"), Turn(2.5, 4.0, "S2"), Turn(5.0, 6.0, "S1"))
+    assert found.centres == {}
+    assert found.merged({"S2": "S1"}).turns == (Turn(0.0, 4.0, "S1"), Turn(5.0, 6.0, "S1"))

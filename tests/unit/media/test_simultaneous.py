@@ -34,7 +34,7 @@ FILM = sound([(0, 25), (27, 55)])
         pytest.param(TALK, TALK, Relation.COPY, id="the same"),
         pytest.param(sound([(0, 60)]), sound([(0, 60.2)], 60.2), Relation.COPY, id="the same, a little longer"),
         pytest.param(TALK, sound([(20.2, 30)]), Relation.COPY, id="a part of it"),
-        pytest.param(TALK, sound([(0, 10), (12, 18), (20, 30)]), Relation.PARTNER, id="crosstalk and more"),
+        pytest.param(TALK, sound([(0, 10), (12, 18), (20, 30)]), Relation.MORE, id="crosstalk and more"),
         pytest.param(FILM, sound([(3, 30), (31, 58)], seed=2), Relation.VERSION, id="a commentary"),
         pytest.param(TALK, sound([(70, 80)], 90, seed=2), Relation.PARTNER, id="later"),
         pytest.param(TALK, sound([(0, 1)], 1.0, seed=2), Relation.PARTNER, id="hardly anything to compare"),

@@ -15,7 +15,8 @@ from scrivano.domain.chunk import Chunk, Piece
 from scrivano.domain.coverage import Span
 from scrivano.domain.decoding import ChunkResult, DecodingOptions
 from scrivano.domain.job import DETECT_LANGUAGE, Job, JobOptions, JobStatus, Task
-from scrivano.domain.recording import AudioTrack, RecordingWarning
+from scrivano.domain.recording import AudioTrack, ChannelUse, RecordingWarning
+from scrivano.domain.speakers import SpeakerCount
 from scrivano.domain.transcript import Segment
 from scrivano.processes.messages import ChunkCut, Described, PreparationFailed, Prepared, Probed, pairs_of
 from scrivano.running import job_run
@@ -40,6 +41,7 @@ from scrivano.running.job_run import (
     StartPreparing,
     StoreChunk,
     StorePlan,
+    channel_use,
     decoding_options,
 )
 from scrivano.running.language import Detection, JobLanguage
@@ -407,3 +409,52 @@ def test_an_empty_recording_has_no_language_to_guess() -> None:
     run.start()
 
     assert isinstance(run.step(Prepared(duration=0.0, chunks=0), 0.0)[-1], Publish)
+
+
+# Sides -------------------------------------------------------------------------------------------------------------
+
+
+def side_cut(index: int, side: int, start: int, end: int) -> ChunkCut:
+    return ChunkCut(index=index, pieces=((start, end),), speech=((start, end),), side=side)
+
+
+def test_each_side_of_a_recording_is_decoded_and_is_a_speaker() -> None:
+    job = replace(JOB, language="en", options={"channels": "split"})
+    run = JobRun(job, "base", [], DecodingOptions(), CODEC, 0.0, side_names={"S2": "customer"})
+    assert (run.start(), run.channels, run.may_split) == ([StartPreparing()], ChannelUse.SPLIT, True)
+    run.step(Probed(duration=4.0), 0.0)
+    run.step(Probed(duration=4.0, sides=2), 0.0)
+    run.step(side_cut(0, 1, 0, 32_000), 0.0)
+    run.step(side_cut(1, 0, 16_000, 48_000), 0.0)
+    assert [run.request(index, "p").path for index in (0, 1)] == ["p.1", "p"]
+    assert run.progress()["chunks_total"] == 3, "a second of each side is not cut yet"
+    run.step(Prepared(duration=4.0, chunks=2), 0.0)
+
+    told = run.step(ChunkDecoded(0, said("Yes.")), 1.0)
+    [publish] = of_kind(run.step(ChunkDecoded(1, said("No.")), 2.0), Publish)
+
+    assert [one["speaker"] for one in of_kind(told, Decoded)[0].segments] == ["S2"], "already while the job runs"
+    assert [(one.text, one.speaker, one.start) for one in publish.segments] == [("Yes.", "S2", 0.0), ("No.", "S1", 1.0)]
+    assert [(one.id, one.name, one.seconds) for one in publish.speakers.speakers] == [
+        ("S1", "Speaker 1", 2.0),
+        ("S2", "customer", 2.0),
+    ]
+    assert publish.quality["coverage"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("options", "default", "count", "use"),
+    [
+        ({}, ChannelUse.AUTO, None, ChannelUse.MIX),
+        ({}, ChannelUse.AUTO, SpeakerCount(), ChannelUse.AUTO),
+        ({}, ChannelUse.SPLIT, None, ChannelUse.SPLIT),
+        ({"channels": "auto"}, ChannelUse.SPLIT, None, ChannelUse.MIX),
+        ({"channels": "split"}, ChannelUse.MIX, None, ChannelUse.SPLIT),
+        ({"channels": "mix"}, ChannelUse.AUTO, SpeakerCount(), ChannelUse.MIX),
+        ({"channels": "split", "purpose": DETECT_LANGUAGE}, ChannelUse.AUTO, None, ChannelUse.MIX),
+    ],
+)
+def test_what_is_done_with_the_channels(
+    options: dict[str, str], default: ChannelUse, count: SpeakerCount | None, use: ChannelUse
+) -> None:
+    assert channel_use(JobOptions.restored(options), default, count) is use

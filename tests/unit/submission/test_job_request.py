@@ -44,6 +44,8 @@ def test_every_field_is_understood() -> None:
         "word_timestamps": "False",
         "vad": "0",
         "audio_track": "ita",
+        "channels": "SPLIT",
+        "channel_names": "agent, customer",
         "beam_size": "3",
         "temperature": "0.4",
         "priority": "bulk",
@@ -62,6 +64,8 @@ def test_every_field_is_understood() -> None:
         beam_size=3,
         temperature=0.4,
         audio_track="ita",
+        channels="split",
+        channel_names=("agent", "customer"),
     )
     assert (job_request.task, job_request.language, job_request.priority) == (Task.TRANSLATE, "de", "bulk")
     assert job_request.metadata == {"customer": "Müller"}
@@ -82,6 +86,8 @@ def test_the_default_model_has_many_names_and_another_has_its_own(name: str, mod
         ("model", "tiny", "'tiny' does not exist here; this server has 'large-v3'"),
         ("word_timestamps", "maybe", "word_timestamps must be 'true' or 'false'"),
         ("vad", "2", "vad must be 'true' or 'false'"),
+        ("channels", "both", "channels must be 'auto', 'mix' or 'split'"),
+        ("channel_names", "a,b,c,d,e,f,g,h,i", "channel_names can have 8 names"),
         ("queue", "later", "queue must be 'true' or 'false'"),
         ("beam_size", "0", "beam_size must be a whole number from 1 to 10"),
         ("beam_size", "11", "beam_size must be"),

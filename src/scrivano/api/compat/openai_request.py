@@ -11,7 +11,7 @@ from scrivano.domain.errors import BadParameter
 from scrivano.domain.job import JobOptions
 from scrivano.domain.languages import parse_choice
 from scrivano.submission.form_fields import FormFields
-from scrivano.submission.job_request import parse_speakers
+from scrivano.submission.job_request import parse_channels, parse_speakers
 from scrivano.submission.model_names import ServedModels
 
 __all__ = ["RESPONSE_FORMATS", "OpenAIRequest", "parse"]
@@ -60,6 +60,7 @@ def parse(fields: FormFields, models: ServedModels) -> OpenAIRequest:
             # 0 means the same as for OpenAI: start at 0 and raise it if the text needs it, as this server does anyway.
             temperature=fields.temperature() or None,
             languages=languages,
+            **parse_channels(fields),
             **_speakers(fields, response_format),
         ),
         response_format=response_format,

@@ -96,6 +96,8 @@ TRANSCRIPTION_BODY = _form(
         "keywords[]": _list("Names and terms to expect."),
     },
     num_speakers={"type": "integer", "minimum": 1, "maximum": 50, "description": "How many speakers there are."},
+    channels=_text("What to do with several channels.", enum=["auto", "mix", "split"]),
+    channel_names=_text("Who speaks on each channel, separated by commas.", examples=["", "agent,customer"]),
     stream={"type": "boolean", "default": False, "description": "Send Server-Sent Events as text becomes known."},
     chunking_strategy=_text("Accepted; audio is always cut in silence.", examples=["auto"]),
 )

@@ -21,8 +21,15 @@ from scrivano.api.services import CallerDep, LongCallsDep, SubmissionsDep, Waite
 from scrivano.auth.keys import Scope
 from scrivano.domain.job import JobOptions, Priority, Task
 from scrivano.domain.languages import LANGUAGES, parse_language
+from scrivano.domain.recording import ChannelUse
 from scrivano.domain.transcript import Transcript
-from scrivano.submission.job_request import MAX_SPEAKERS, JobRequest, language_detection, speaker_options
+from scrivano.submission.job_request import (
+    MAX_SPEAKERS,
+    JobRequest,
+    channel_options,
+    language_detection,
+    speaker_options,
+)
 from scrivano.submission.multipart import Form
 from scrivano.submission.wav_header import PCM_HEADER
 from scrivano.text.formats import render
@@ -50,6 +57,10 @@ class AsrQuery(BaseModel):
     num_speakers: Speakers = None
     min_speakers: Speakers = None
     max_speakers: Speakers = None
+    channels: ChannelUse | None = Field(
+        None, description="What to do with several channels, as in `POST /jobs`. Absent: the server's setting."
+    )
+    channel_names: str | None = Field(None, description="Who speaks on each channel, separated by commas.")
     output: Literal["txt", "vtt", "srt", "tsv", "json"] = "txt"
 
 
@@ -159,6 +170,9 @@ def _job_request(query: AsrQuery, filename: str | None) -> JobRequest:
             prompt=query.initial_prompt or None,
             word_timestamps=True if query.word_timestamps else None,
             vad=False if query.vad_filter is False else None,
+            **channel_options(
+                query.channels, [name.strip() for name in (query.channel_names or "").split(",") if name.strip()]
+            ),
             **speaker_options(
                 query.enable_diarization if query.diarize is None else query.diarize,
                 query.num_speakers,
