@@ -18,12 +18,12 @@ Modules, each may import only those below it:
     checks            what `doctor` checks
     evaluation        transcribe recordings with several systems, and report how good they are
     bench             how fast this machine transcribes
+    chosen_server     the server that a command uses
     transcription     submit files, show progress, write transcripts
     model_download    download a model, from where an earlier download stopped
     model_cache       the models in the hub's cache, and what the hub has of a model
     remote_transcriber  a server elsewhere, as the watcher uses it
     service_files     the files of a service (pure)
-    chosen_server     the server that a command uses
     temporary_server  a server for the duration of one command
     console           error messages and exit codes
 """
