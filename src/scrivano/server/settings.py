@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, NewType, get_args
@@ -47,6 +47,14 @@ def _networks(value: object) -> object:
         return value
     texts = [text.strip() for text in value.split(",")]
     return () if texts == ["none"] else tuple(ip_network(text) for text in texts)
+
+
+def _proxies(value: object) -> object:
+    """Check a comma-separated list of addresses and networks. Names of hosts would match no proxy, without a word."""
+    if isinstance(value, str) and value.strip() != "*":
+        for text in value.split(","):
+            (ip_network if "/" in text else ip_address)(text.strip())
+    return value.strip() if isinstance(value, str) else value
 
 
 def _secrets(value: object) -> object:
@@ -127,6 +135,7 @@ Aliases = dict[Annotated[str, Field(min_length=1)], Annotated[str, Field(min_len
 Formats = tuple[Literal["txt", "srt", "vtt", "tsv", "json", "lrc"], ...]
 Secrets = tuple[SecretBytes, ...]
 Origins = NewType("Origins", tuple[str, ...])
+Proxies = NewType("Proxies", str)
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
@@ -287,11 +296,9 @@ class Settings(BaseModel):
         ge=1,
         description="How long a connection stays open without a request. Should be longer than in a proxy in front.",
     )
-    forwarded_allow_ips: str = Field(
-        "127.0.0.1,::1",
-        min_length=1,
-        description="Proxies whose `X-Forwarded-For`, `-Proto` and `-Prefix` are used: addresses and networks,"
-        " separated by commas; `*`: all.",
+    forwarded_allow_ips: Annotated[Proxies, BeforeValidator(_proxies)] = Field(
+        Proxies("127.0.0.1,::1"),
+        description="Proxies whose `X-Forwarded-For`, `-Proto` and `-Prefix` are used; `*`: all.",
     )
     sync_keepalive_secs: float = Field(
         20,
@@ -407,6 +414,7 @@ _NOUNS: Mapping[Any, str] = {
     Aliases: "name=model, separated by commas",
     KeepAlive: "name=seconds, separated by commas; 0 seconds: never unloaded",
     Secrets: "base64 of 24 to 64 random bytes, with or without the prefix whsec_, separated by commas",
+    Proxies: "addresses and networks like 10.0.0.0/8, separated by commas, or *",
     Networks: "networks like 10.0.0.0/8 and fd00::/8, separated by commas, or none",
 }
 

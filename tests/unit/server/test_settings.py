@@ -135,6 +135,9 @@ def test_the_variable_host_is_ignored() -> None:
         ("MAX_UPLOAD_BYTES", "1.5", "a whole number from 1"),
         ("RETENTION_HOURS", "0", "a number above 0"),
         ("ALLOW_NETWORKS", "10.0.0.1/8", "networks like 10.0.0.0/8 and fd00::/8, separated by commas, or none"),
+        ("FORWARDED_ALLOW_IPS", "traefik", "addresses and networks like 10.0.0.0/8, separated by commas, or *"),
+        ("FORWARDED_ALLOW_IPS", "10.0.0.1/8", "addresses and networks like 10.0.0.0/8, separated by commas, or *"),
+        ("FORWARDED_ALLOW_IPS", "*,::1", "addresses and networks like 10.0.0.0/8, separated by commas, or *"),
         ("ALLOW_NETWORKS", "10.0.0.0/8,", "networks like 10.0.0.0/8 and fd00::/8, separated by commas, or none"),
     ],
 )
