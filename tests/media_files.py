@@ -82,7 +82,8 @@ def repeated(path: Path, *, seconds: int) -> Path:
 class Kind:
     """How to write a file.
 
-    `late_s`: the audio starts so long after the picture. `gap`: after so many seconds, so many without audio.
+    `options` of the container. `late_s`: the audio starts so long after the picture. `gap`: after so many seconds, so
+    many without audio.
     """
 
     codec: str = "pcm_s16le"
@@ -95,6 +96,7 @@ class Kind:
     late_s: float = 0.0
     gap: tuple[float, float] | None = None
     tags: Mapping[str, str] | None = None
+    options: Mapping[str, str] | None = None
 
 
 # Every supported format, by suffix.
@@ -128,14 +130,17 @@ KINDS = {
 }
 
 
-def write(path: Path, audio: Audio | None, kind: Kind | None = None) -> Path:
-    """Write 16 kHz mono `audio` (None: no audio stream) in the container format of the suffix."""
+def write(path: Path, audio: Audio | None, kind: Kind | None = None, *, picture_s: float = 0.0) -> Path:
+    """Write 16 kHz mono `audio` (None: no audio stream) in the container format of the suffix.
+
+    The picture is as long as the sound, or longer: `picture_s`.
+    """
     kind = kind or Kind()
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", container_options=dict(kind.options or {})) as container:
         container.metadata.update(kind.tags or {})
         picture = _add_picture(container, kind) if kind.picture or kind.cover else None
         sound = _add_sound(container, kind) if audio is not None else None
-        seconds = kind.late_s + (1.0 if audio is None else len(audio) / SAMPLE_RATE)
+        seconds = max(picture_s, kind.late_s + (1.0 if audio is None else len(audio) / SAMPLE_RATE))
         if picture is not None:
             _mux_picture(container, picture, 1 if kind.cover else round(seconds * 5))
         if sound is not None and audio is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,11 +14,13 @@ SCRIPT = Path(__file__).parent / "children" / "server.py"
 
 
 @contextmanager
-def scripted(folder: Path, *, free_mb: int, **orders: object) -> Iterator[tuple[Served, Path]]:
+def scripted(
+    folder: Path, *, free_mb: int, settings: Mapping[str, str] | None = None, **orders: object
+) -> Iterator[tuple[Served, Path]]:
     memory = folder / "free_mb"
     leave_free(memory, free_mb)
     command = [sys.executable, str(SCRIPT), str(folder / "data"), str(memory), json.dumps(orders)]
-    server = Served(start(folder / "data", command))
+    server = Served(start(folder / "data", command, **(settings or {})))
     try:
         yield server, memory
     finally:

@@ -18,9 +18,10 @@ Modules, each may import only those below it:
     mixer          decoded frames of any kind to 16 kHz mono
     tempo          faster or slower at the same pitch
     source         an untrusted file, opened with FFmpeg
-    signatures     what a file claims to be, by its first bytes and its name
-    ogg            the links of a chained Ogg file
     truncation     whether a file was cut off
+    joined         where recordings begin in a file that several were joined to
+    ogg            the links of a chained Ogg file
+    signatures     what a file claims to be, by its first bytes and its name
     tracks         which audio track to transcribe (pure)
     clock          where each frame belongs on the file's clock (pure)
     downmix        channels to one that is never much quieter than the loudest (pure)

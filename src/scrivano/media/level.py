@@ -28,7 +28,7 @@ TARGET = 10 ** (-26 / 20)
 MAX_GAIN = 100.0
 # Blocks (2 s) for which a loud one is remembered: what follows it is a pause, not a quiet recording.
 MEMORY = 30
-# Samples over which the gain changes.
+# Samples over which the gain, and the offset, change.
 RAMP = 1600
 
 # Float samples above this are integers of 16 bits; no recorder is 18 dB above full scale.
@@ -48,6 +48,7 @@ class Level:
         self._scale = 1.0
         self._recent: deque[float] = deque(maxlen=MEMORY)
         self._gain = 1.0
+        self._offset = 0.0
         self._samples = self._clipped = self._sounding = 0
         # Seconds (as samples) at which amplification began; None: it did not.
         self.amplified_at: int | None = None
@@ -94,14 +95,21 @@ class Level:
         self._recent.append(_level(block))
         gain = _gain(max(*self._recent, _level(ahead)))
         self._note(block, gain)
-        wanted = np.full(len(block), gain, np.float32)
-        ramp = min(RAMP, len(block))
-        if gain != self._gain:
-            wanted[:ramp] = np.linspace(self._gain, gain, RAMP, dtype=np.float32)[:ramp]
-        changes = gain != 1.0 or self._gain != 1.0
-        self._gain = gain
-        loud = block * wanted if changes else block
+        offset = self._offset_of(block, gain)
+        loud = block
+        if gain != 1.0 or self._gain != 1.0:
+            loud = (block - _ramped(self._offset, offset, len(block))) * _ramped(self._gain, gain, len(block))
+        self._gain, self._offset = gain, offset
         return np.clip(np.rint(loud * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+
+    def _offset_of(self, block: NDArray[np.float32], gain: float) -> float:
+        """What a sound card adds to every sample, where it is more than the sound: amplified, it would be clipped."""
+        if gain == 1.0:
+            return 0.0
+        if len(block) < RAMP:
+            return self._offset
+        offset = float(np.mean(block))
+        return offset if abs(offset) > _level(block) else 0.0
 
     def _note(self, block: NDArray[np.float32], gain: float) -> None:
         size = np.abs(block)
@@ -114,12 +122,21 @@ class Level:
 
 
 def _level(block: NDArray[np.float32]) -> float:
-    """RMS of the louder windows."""
+    """RMS of the louder windows, without a constant offset."""
     whole = block[: len(block) // WINDOW * WINDOW].reshape(-1, WINDOW)
     if not len(whole):
         return 0.0
-    powers = np.mean(whole * whole, axis=1)
+    powers = np.maximum(np.mean(whole * whole, axis=1) - np.square(np.mean(whole, axis=1)), 0)
     return float(np.sqrt(np.percentile(powers, LOUDER_PERCENT)))
+
+
+def _ramped(before: float, after: float, length: int) -> NDArray[np.float32]:
+    """`length` times `after`, with a ramp from `before`."""
+    values = np.full(length, after, np.float32)
+    if before != after:
+        ramp = min(RAMP, length)
+        values[:ramp] = np.linspace(before, after, RAMP, dtype=np.float32)[:ramp]
+    return values
 
 
 def _gain(level: float) -> float:

@@ -36,9 +36,16 @@ def _pages(file: BinaryIO, offset: int, size: int) -> Iterator[tuple[int, bool]]
         if head[:4] != CAPTURE or len(head) < HEADER_BYTES:
             offset = _next_page(file, offset + 1, size)
             continue
-        yield offset, bool(head[5] & BEGINS)
         segments = head[26]
-        offset += HEADER_BYTES + segments + sum(head[HEADER_BYTES : HEADER_BYTES + segments])
+        end = offset + HEADER_BYTES + segments + sum(head[HEADER_BYTES : HEADER_BYTES + segments])
+        yield offset, bool(head[5] & BEGINS)
+        # A page that was cut off has the start of the next one inside.
+        offset = end if end >= size or _is_page(file, end) else _next_page(file, offset + 1, size)
+
+
+def _is_page(file: BinaryIO, offset: int) -> bool:
+    file.seek(offset)
+    return file.read(len(CAPTURE)) == CAPTURE
 
 
 def _next_page(file: BinaryIO, offset: int, size: int) -> int:

@@ -138,6 +138,8 @@ class Reading:
                 self._warn("part_skipped", f"a part of the file was skipped: {error}", self._seconds)
         if refused is not None and not self._samples:
             raise refused
+        if not self._samples:
+            self._warn("no_sound", "the audio track is empty: there is no sound in it", 0.0)
         if (self._cut_off or self._file.cut_off) and all(one.code != "ended_early" for one in self._warnings):
             message = f"the file was cut off: the recording ended early, at {self._seconds:.1f} s"
             self._warn("ended_early", message, self._seconds)
@@ -187,7 +189,9 @@ class Reading:
             self._warn("gap", f"{length:.1f} s of the recording are missing here, according to its time stamps", at)
         for jump in reader.jumps[:MAX_JUMPS]:
             self._warn("time_jump", "the time stamps of the file jump here; the jump was ignored", jump)
-        if claimed is not None and claimed - reader.position > max(MISSING_S, MISSING_PART * claimed):
+        # A length that contains a jump of the clock says nothing.
+        missing = 0.0 if claimed is None or reader.jumps else claimed - reader.position
+        if claimed is not None and missing > max(MISSING_S, MISSING_PART * claimed):
             message = f"the recording ended early, at {reader.position:.1f} s of {claimed:.1f} s; the rest is missing"
             self._warn("ended_early", message, reader.position)
 

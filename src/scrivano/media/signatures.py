@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 __all__ = [
+    "ISO_BOXES",
     "RAW_FORMATS",
     "WavData",
     "counts_frames",
@@ -14,7 +15,6 @@ __all__ = [
     "length_patches",
     "skipped_tags",
     "wav_data",
-    "wav_files",
 ]
 
 # Formats without a head, by the ending of the file's name: FFmpeg's demuxer, and options that it needs.
@@ -55,13 +55,14 @@ SIGNATURES = (
 RIFF = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM")
 RIFF_KINDS = (b"WAVE", b"AVI ", b"AIFF", b"AIFC")
 ISO_BOXES = (b"ftyp", b"moov", b"mdat", b"moof", b"styp", b"wide", b"pnot")
-# So many joined files are read one by one.
-MAX_FILES = 10_000
 # Chunks of a WAV file are looked through so far for its data.
 WAV_HEAD_BYTES = 1 << 20
 UNKNOWN = 0xFFFFFFFF
-# Programs that write into a pipe put sizes from here on into the head.
+# Programs that write into a pipe put sizes from here on into the head; into one with 64 bits, those below it.
 PLACEHOLDER = 0x7FFFF000
+LONG_PLACEHOLDER = 1 << 62
+# So much behind the samples of a WAV file is neither padding nor a tag, if it is not a chunk either.
+REST_BYTES = 4096
 
 
 def is_recording(head: bytes) -> bool:
@@ -87,15 +88,20 @@ def skipped_tags(file: BinaryIO) -> int:
 
 @dataclass(frozen=True, slots=True)
 class WavData:
-    """The samples of a WAV file, in bytes: how many there are, and how many its head says."""
+    """The samples of a WAV file, in bytes: how many there are, and how many its head says.
+
+    `stale`: more samples follow those, because the recorder did not come back to correct its head.
+    """
 
     present: int
     claimed: int
+    stale: bool = False
 
     @property
     def unknown(self) -> bool:
         """Whether the head does not know: the file was written into a pipe, or is too long for its head."""
-        return self.present > 0 and (self.claimed == 0 or self.present - self.claimed >= UNKNOWN)
+        too_long = self.present - self.claimed >= UNKNOWN
+        return self.present > 0 and (self.claimed == 0 or too_long or self.stale)
 
     @property
     def part(self) -> float:
@@ -117,29 +123,22 @@ def wav_data(file: BinaryIO, offset: int, size: int) -> WavData | None:
             long_size = int.from_bytes(head[at + 16 : at + 24], "little")
         if name == b"data":
             claimed = long_size if length == UNKNOWN and head[:4] != b"RIFF" else length
-            return WavData(present=max(0, size - offset - at - 8), claimed=claimed)
+            present = max(0, size - offset - at - 8)
+            stale = _is_stale(file, offset + at + 8 + claimed + claimed % 2, size)
+            return WavData(present=present, claimed=claimed, stale=stale)
         at += 8 + length + length % 2
     return None
 
 
-def wav_files(file: BinaryIO, start: int, size: int) -> list[tuple[int, int]]:
-    """The byte ranges of WAV files that were joined, in order. Any other file is one range, from `start` to `size`."""
-    found: list[tuple[int, int]] = []
-    while len(found) < MAX_FILES:
-        file.seek(start)
-        head = file.read(12)
-        end = start + 8 + int.from_bytes(head[4:8], "little")
-        file.seek(end)
-        after = file.read(12)
-        if not _is_wav(head) or not _is_wav(after) or end <= start + 12:
-            break
-        found.append((start, end))
-        start = end
-    return [*found, (start, size)]
-
-
-def _is_wav(head: bytes) -> bool:
-    return head[:4] == b"RIFF" and head[8:12] == b"WAVE"
+def _is_stale(file: BinaryIO, end: int, size: int) -> bool:
+    """Whether something else than a chunk, a tag or another file follows the samples that the head announces."""
+    rest = size - end
+    if rest < REST_BYTES:
+        return False
+    file.seek(end)
+    head = file.read(8)
+    is_chunk = all(0x20 <= byte < 0x7F for byte in head[:4]) and int.from_bytes(head[4:], "little") <= rest
+    return not is_chunk and head[:3] != b"ID3"
 
 
 def counts_frames(head: bytes) -> bool:
@@ -148,7 +147,7 @@ def counts_frames(head: bytes) -> bool:
 
 
 def length_patches(file: BinaryIO, offset: int, size: int) -> Mapping[int, bytes]:
-    """Lengths to read in place of those of 0 that a program wrote that could not come back to fill them in.
+    """Lengths to read in place of those that a program wrote that could not come back to fill them in.
 
     Of AU, AIFF and Wave64 files, by the offset in the file.
     """
@@ -156,7 +155,10 @@ def length_patches(file: BinaryIO, offset: int, size: int) -> Mapping[int, bytes
     head = file.read(WAV_HEAD_BYTES)
     if head[:4] == b".snd" and head[8:12] == bytes(4):
         return {offset + 8: UNKNOWN.to_bytes(4, "big")}
-    if head[:16] == W64_RIFF and (data := head.find(W64_DATA)) > 0 and not any(head[data + 16 : data + 24]):
+    if head[:16] == W64_RIFF and (data := head.find(W64_DATA)) > 0:
+        claimed = int.from_bytes(head[data + 16 : data + 24], "little")
+        if 0 < claimed < LONG_PLACEHOLDER:
+            return {}
         lengths = {16: size - offset, data + 16: size - offset - data}
         return {offset + at: length.to_bytes(8, "little") for at, length in lengths.items()}
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):

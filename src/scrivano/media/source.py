@@ -14,7 +14,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 
 from scrivano.domain.errors import MediaError
-from scrivano.media import ogg
+from scrivano.media import joined
 from scrivano.media.signatures import (
     RAW_FORMATS,
     counts_frames,
@@ -22,7 +22,6 @@ from scrivano.media.signatures import (
     length_patches,
     skipped_tags,
     wav_data,
-    wav_files,
 )
 from scrivano.media.truncation import is_cut_off
 
@@ -105,8 +104,7 @@ class MediaFile:
         self.cut_off = is_cut_off(self._file, start, self._size)
         self._patches = length_patches(self._file, start, self._size)
         self._raw = None if is_recording(self._head) else RAW_FORMATS.get(ending.lower())
-        find_links = ogg.links if self._head[:4] == b"OggS" else wav_files
-        self.links = find_links(self._file, start, self._size)
+        self.links = joined.recordings(self._file, start, self._size)
 
     def close(self) -> None:
         self._file.close()

@@ -33,7 +33,9 @@ BROADCAST = frozenset({"mpegts", "mpeg"})
 BROADCAST_GAP_S = 600.0
 LONGEST_GAP_S = 3600.0
 # Containers whose head says how long they are.
-CLAIMING = frozenset({"mov", "matroska", "wav", "w64", "aiff", "caf", "flac", "asf", "tta", "wv", "ape", "au"})
+CLAIMING = frozenset({"mov", "matroska", "wav", "w64", "aiff", "caf", "flac", "asf", "tta", "wv", "ape", "au", "flv"})
+# Of them, those that say it of all tracks together. FFmpeg then has the same length for each track.
+COMMON = frozenset({"matroska", "asf", "flv"})
 
 # Packets of broadcasts have at most so much sound.
 PACKET_S = 1.0
@@ -185,11 +187,15 @@ def claimed_duration(container: InputContainer, stream: AudioStream, *, counted:
     """
     if _family(container) not in CLAIMING and not counted:
         return None
-    if stream.duration is not None and stream.time_base is not None and stream.duration > 0:
+    common = _family(container) in COMMON
+    if not common and stream.duration is not None and stream.time_base is not None and stream.duration > 0:
         return float(stream.duration * stream.time_base)
     pictures = [other for other in container.streams.video if not other.disposition & Disposition.attached_pic]
-    others = len(container.streams.audio) > 1 or pictures
-    return None if others or not container.duration else container.duration / av.time_base
+    if len(container.streams.audio) > 1 or pictures or not container.duration:
+        return None
+    # Matroska counts from 0, also where its time stamps start later.
+    late = max(0, container.start_time or 0) if _family(container) == "matroska" else 0
+    return (container.duration - late) / av.time_base
 
 
 def _clock_options(container: InputContainer, end: float) -> ClockOptions:

@@ -39,6 +39,16 @@ def test_a_quiet_recording_is_amplified() -> None:
     assert level.most_gain_db == 34
 
 
+def test_a_constant_offset_hides_no_quiet_recording() -> None:
+    level = Level()
+    quiet = sound(0.001)
+
+    audio = applied(quiet + np.float32(0.3), level)[BLOCK:]
+
+    assert rms(audio) == pytest.approx(0.05, rel=0.1)
+    assert abs(np.mean(audio / 32768)) < 0.001
+
+
 def test_pauses_between_loud_sounds_are_not() -> None:
     level = Level()
     audio = np.concatenate([sound(0.1), sound(0.0005, 20.0), sound(0.1)])

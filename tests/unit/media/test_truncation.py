@@ -18,6 +18,11 @@ def packets(length: int, at: int, count: int = 9) -> bytes:
     return (bytes(at) + b"\x47" + b"\xff" * (length - at - 1)) * count
 
 
+def box(kind: bytes, size: int = 100, claimed: int | None = None) -> bytes:
+    return (8 + (size if claimed is None else claimed)).to_bytes(4, "big") + kind + bytes(size)
+
+
+MP4 = box(b"ftyp") + box(b"moov") + box(b"mdat", 1000)
 OGG = page(2) + page(0) * 3 + page(4)
 WHOLE = [
     OGG,
@@ -26,10 +31,14 @@ WHOLE = [
     packets(188, 0),
     packets(192, 4),
     packets(204, 0),
+    MP4,
+    MP4 + b"no box: the end of a tag",
+    MP4[:-1008] + bytes(4) + b"mdat" + bytes(50),
+    b"RIFF" + bytes(4) + b"AVI ",
     b"RIFF",
     b"",
 ]
-CUT = [OGG[:-1], OGG[:-330], OGG[: -len(page(4))], page(2)[:20], packets(188, 0)[:-7], packets(192, 4)[:-3]]
+CUT = [OGG[:-1], OGG[:-330], OGG[: -len(page(4))], page(2)[:20], packets(188, 0)[:-7], packets(192, 4)[:-3], MP4[:-1]]
 
 
 @pytest.mark.parametrize("data", WHOLE)
