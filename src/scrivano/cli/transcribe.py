@@ -54,7 +54,10 @@ class Channels(StrEnum):
 def transcribe(
     files: Annotated[
         list[str],
-        typer.Argument(metavar="FILE...", help="Recordings, or folders with recordings; - for standard input."),
+        typer.Argument(
+            metavar="FILE...",
+            help="Recordings, or folders with recordings (not their subfolders); - for standard input.",
+        ),
     ],
     language: Annotated[str | None, typer.Option(help="Code or English name.  [default: detected]")] = None,
     languages: Annotated[str | None, typer.Option(help="Detect only these languages, for example de,en.")] = None,
