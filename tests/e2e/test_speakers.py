@@ -229,3 +229,41 @@ def test_kills_at_any_moment_change_no_side(tmp_path: Path, call: Path) -> None:
         )
     finally:
         server.close()
+
+
+# Voices ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_enrolled_voice_is_known_where_that_is_asked_for(tmp_path: Path, dialogue: Path) -> None:
+    audio = samples(spoken("en-clean-short-03").path)
+    _, high = two_voices(audio)
+    sample = write(tmp_path / "sample.wav", np.concatenate([high, high]))
+    silence = write(tmp_path / "silence.wav", np.zeros(4 * SAMPLE_RATE, np.int16))
+    with served(tmp_path / "data", VOICES="true") as server:
+
+        def enrol(path: Path, name: str) -> Any:
+            files = {"audio": (path.name, path.read_bytes())}
+            return server.http.post("/voices", files=files, data={"name": name}, timeout=300)
+
+        enrolled = enrol(sample, "Ada")
+        assert enrolled.status_code == 201, enrolled.text
+        assert set(enrolled.json()) == {"id", "name", "created_at"}
+        assert server.http.get("/voices").json() == {"voices": [enrolled.json()]}
+        assert server.http.get("/jobs").json()["jobs"] == [], "the sample is deleted"
+        assert enrol(silence, "Eve").status_code == 400
+        assert enrol(sample, " ").status_code == 400
+
+        named = server.ended(submit(server, dialogue, voices="true"), timeout_s=300)
+        assert [one["name"] for one in named["speakers"]] == ["Speaker 1", "Ada"]
+        plain = server.ended(submit(server, dialogue, speakers="true"), timeout_s=300)
+        assert [one["name"] for one in plain["speakers"]] == ["Speaker 1", "Speaker 2"]
+
+        path = f"/voices/{enrolled.json()['id']}"
+        assert (server.http.delete(path).status_code, server.http.delete(path).status_code) == (204, 404)
+        assert server.http.get("/voices").json() == {"voices": []}
+
+
+def test_no_voice_is_kept_unless_the_server_allows_it(tmp_path: Path, dialogue: Path) -> None:
+    with served(tmp_path) as server:
+        answer = server.http.post("/voices", files={"audio": ("a.wav", b"x")}, data={"name": "Ada"})
+        assert (answer.status_code, "VOICES=true" in answer.json()["error"]) == (403, True)

@@ -44,6 +44,7 @@ from scrivano.api.routes import (
     transcripts,
     uploads,
     versions,
+    voices,
     waveforms,
     webhooks,
 )
@@ -122,6 +123,7 @@ def create_app(services: Services, lifespan: Lifespan | None = None, options: Ht
         audio.router,
         stream_tokens.router,
         speakers.router,
+        voices.router,
         transcripts.router,
         versions.router,
         segments.router,

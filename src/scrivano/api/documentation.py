@@ -19,6 +19,7 @@ __all__ = [
     "SUBMIT_BODY",
     "SYNCHRONOUS",
     "VERSIONS_EXAMPLE",
+    "VOICE_BODY",
     "errors",
 ]
 
@@ -138,6 +139,11 @@ _OPTIONS: dict[str, Any] = {
     },
     "min_speakers": {"type": "integer", "minimum": 1, "maximum": 50, "description": "At least so many."},
     "max_speakers": {"type": "integer", "minimum": 1, "maximum": 50, "description": "At most so many."},
+    "voices": {
+        "type": "boolean",
+        "description": "Give speakers who sound like voices that were enrolled with this API key their names; implies"
+        " `speakers`. Without effect unless the server has VOICES=true.",
+    },
     "priority": {
         "type": "string",
         "enum": ["interactive", "normal", "bulk"],
@@ -225,6 +231,26 @@ _CHANGES: dict[str, Any] = {
             "examples": ["", "http://127.0.0.1:9000/hook"],
         },
         **_OPTIONS,
+    },
+}
+
+VOICE_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["name", "audio"],
+                "properties": {
+                    "name": {"type": "string", "minLength": 1, "maxLength": 100, "examples": ["Ada"]},
+                    "audio": {
+                        "type": "string",
+                        "format": "binary",
+                        "description": "5 to 30 seconds of one person alone, in any format.",
+                    },
+                },
+            }
+        }
     },
 }
 

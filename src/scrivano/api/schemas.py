@@ -45,6 +45,8 @@ __all__ = [
     "UtcTime",
     "VersionListResponse",
     "VersionResponse",
+    "VoiceListResponse",
+    "VoiceResponse",
     "WaveformResponse",
     "WebhookTestResponse",
     "job_json",
@@ -418,6 +420,16 @@ class UploadResponse(ResponseModel):
         description="When it is deleted, unless more bytes arrive.", examples=["2026-02-01T12:00:00.000Z"]
     )
     job_id: str | None = Field(description="Null until the upload is complete.", examples=[EXAMPLE_JOB_ID])
+
+
+class VoiceResponse(ResponseModel):
+    id: str = Field(examples=[EXAMPLE_JOB_ID])
+    name: str = Field(examples=["Ada"])
+    created_at: UtcTime = Field(examples=["2026-01-31T12:00:00.000Z"])
+
+
+class VoiceListResponse(ResponseModel):
+    voices: list[VoiceResponse] = Field(description="In the order in which they were enrolled.")
 
 
 class StreamTokenResponse(ResponseModel):

@@ -19,6 +19,7 @@ from scrivano.store.database import Database
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
 from scrivano.store.wake_ups import WakeUps
+from scrivano.submission.enrolment import Enrolment
 from scrivano.submission.model_names import ServedModels
 from scrivano.submission.resumable_jobs import ResumableJobs
 from scrivano.submission.retries import Retries
@@ -32,6 +33,7 @@ __all__ = [
     "BlobsDep",
     "CallerDep",
     "DatabaseDep",
+    "EnrolmentDep",
     "HistoryDep",
     "LongCallsDep",
     "MetricsDep",
@@ -58,8 +60,8 @@ ReadGpu = Callable[[], GpuMemory | None]
 class Services:
     """All parts, as the composition root builds them.
 
-    `models`: those that are served, the default one first. `read_gpu`: the memory of the GPU that is shown to clients,
-    None if there is none.
+    `models`: those that are served, the default one first. `enrolment` None: no voices are kept. `read_gpu`: the memory
+    of the GPU that is shown to clients, None if there is none.
     """
 
     database: Database
@@ -74,6 +76,7 @@ class Services:
     waiter: Waiter
     long_calls: LongCalls
     wake_ups: WakeUps
+    enrolment: Enrolment | None
     model_log: ModelEventLog
     stream_tokens: StreamTokens
     metrics: Metrics
@@ -103,6 +106,7 @@ async def _caller(request: Request) -> Caller:
 BlobsDep = Annotated[Blobs, _part(lambda services: services.blobs)]
 CallerDep = Annotated[Caller, Depends(_caller)]
 DatabaseDep = Annotated[Database, _part(lambda services: services.database)]
+EnrolmentDep = Annotated[Enrolment | None, _part(lambda services: services.enrolment)]
 HistoryDep = Annotated[History, _part(lambda services: services.history)]
 LongCallsDep = Annotated[LongCalls, _part(lambda services: services.long_calls)]
 MetricsDep = Annotated[Metrics, _part(lambda services: services.metrics)]

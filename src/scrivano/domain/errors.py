@@ -319,6 +319,27 @@ class NoSpeakers(ScrivanoError):
         )
 
 
+class VoicesOff(ScrivanoError):
+    code = "voices_off"
+
+    def __init__(self) -> None:
+        super().__init__("this server keeps no voices; its operator can allow it with VOICES=true")
+
+
+class VoiceNotFound(ScrivanoError):
+    code = "voice_not_found"
+
+    def __init__(self, voice_id: str) -> None:
+        super().__init__(f"voice {voice_id} not found; GET /voices lists those of your API key")
+
+
+class TooManyVoices(ScrivanoError):
+    code = "too_many_voices"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"there are {most} voices already; delete one (DELETE /voices/{{id}})")
+
+
 class TranscriptNotReady(ScrivanoError):
     code = "transcript_not_ready"
 

@@ -52,6 +52,8 @@ class Priority(StrEnum):
 
 # The purpose of a job that is submitted for its language alone.
 DETECT_LANGUAGE = "detect-language"
+# That of a job whose only speaker is enrolled.
+VOICE_SAMPLE = "voice-sample"
 
 # The options that JSON has as arrays.
 _LISTS = ("languages", "channel_names")
@@ -71,6 +73,7 @@ class JobOptions:
     - `channels`: a `ChannelUse`; `channel_names`: who speaks on each channel, in order
     - `speakers`: tell the speakers apart; `num_speakers`: how many there are, else between `min_speakers` and
       `max_speakers`
+    - `voices`: speakers who sound like enrolled voices get their names
     - `purpose`: marks jobs that were not submitted for their transcript, such as a language detection
     """
 
@@ -90,6 +93,7 @@ class JobOptions:
     num_speakers: int | None = None
     min_speakers: int | None = None
     max_speakers: int | None = None
+    voices: bool | None = None
     language_probabilities: bool | None = None
 
     @property

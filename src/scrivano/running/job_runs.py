@@ -60,7 +60,7 @@ class JobRunOptions:
     """`decoding`: the options of the server. `jobs_open`: how many jobs of a model may run at once, not counting less
     urgent ones. `keep_audio`: done and cancelled jobs keep their upload, unless they say otherwise. `put_off_s`: after
     this time a job starts again that has met a full disk, or whose recording could not be read. `speakers`, `channels`
-    and `channel_names`: of jobs that do not say it."""
+    and `channel_names`: of jobs that do not say it. `voices`: whether there are enrolled ones."""
 
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
     jobs_open: int = 16
@@ -69,6 +69,7 @@ class JobRunOptions:
     speakers: bool = False
     channels: ChannelUse = ChannelUse.AUTO
     channel_names: Sequence[str] = ()
+    voices: bool = False
 
 
 Write = StoreChunk | StorePlan | StoreVoices | job_run.CountCrash | Decoded | Publish | Fail
@@ -334,12 +335,13 @@ class JobRuns:
         self._voices.add(VoiceTask(job_id=job_id, attempt=attempt, priority=run.priority, index=index, request=request))
 
     def _known_speakers(self, job: Job) -> tuple[voice_messages.KnownVoice, ...]:
-        """The speakers of the job that this is a version of keep their ids and names."""
-        if job.version_of is None:
-            return ()
-        return tuple(
-            voice_messages.KnownVoice(id=speaker.id, name=speaker.name, centre=centre)
-            for speaker, centre in self._store.known_speakers(job.version_of)
+        """The speakers of the job that this is a version of keep their ids and names. Enrolled voices are looked for
+        where that was asked for."""
+        earlier = [] if job.version_of is None else self._store.known_speakers(job.version_of)
+        enrolled = self._store.voices(job.owner) if self._options.voices and job.decoding.voices else []
+        return (
+            *(voice_messages.KnownVoice(id=one.id, name=one.name, centre=centre) for one, centre in earlier),
+            *(voice_messages.KnownVoice(name=one.name, centre=one.centre) for one in enrolled),
         )
 
     def _side_names(self, job: Job) -> dict[str, str]:

@@ -8,7 +8,7 @@ import socket
 import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ from scrivano.api.schemas import job_json
 from scrivano.api.services import Services
 from scrivano.auth.key_ring import KeyRing
 from scrivano.auth.stream_tokens import StreamTokens
-from scrivano.domain.errors import StartError
+from scrivano.domain.errors import JobNotFound, JobUnfinished, StartError
 from scrivano.domain.job import Job
 from scrivano.engines.gpu_memory import MemoryReader
 from scrivano.files.blobs import Blobs
@@ -32,7 +32,7 @@ from scrivano.files.disk_space import DiskSpace
 from scrivano.files.folder_blobs import FolderBlobs
 from scrivano.files.prepared import PreparedFiles
 from scrivano.files.staging import remove_stale_staging
-from scrivano.housekeeping.retention import Retention
+from scrivano.housekeeping.retention import Retention, forget
 from scrivano.net.address_policy import AddressPolicy
 from scrivano.net.guarded_transport import GuardedTransport
 from scrivano.running.model_event_log import ModelEventLog
@@ -51,6 +51,7 @@ from scrivano.store.sqlite import SqliteDatabase
 from scrivano.store.uploads import UploadStore
 from scrivano.store.wake_ups import DELIVERIES, MODEL, WakeUps
 from scrivano.submission.admission import Admission
+from scrivano.submission.enrolment import Enrolment
 from scrivano.submission.fetch import Downloads
 from scrivano.submission.folder_transcriber import FolderTranscriber
 from scrivano.submission.job_intake import JobIntake
@@ -201,6 +202,7 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
         waiter=submission.waiter,
         long_calls=LongCalls(waiter=submission.waiter, keepalive_after_s=settings.sync_keepalive_secs),
         wake_ups=wake_ups,
+        enrolment=_enrolment(data, submission) if settings.voices else None,
         model_log=model_log,
         # They last minutes, so they need not outlive this process.
         stream_tokens=StreamTokens(secrets.token_bytes(32), _now),
@@ -282,6 +284,20 @@ def _submission(
     retries = Retries(store=data.jobs, blobs=data.blobs, runner=runner, models=models, max_queue=settings.max_queue)
     waiter = Waiter(store=data.jobs, runner=runner, wake_ups=wake_ups, gpu_wait_s=settings.gpu_wait_secs or None)
     return _Submission(submissions=submissions, resumable_jobs=resumable_jobs, retries=retries, waiter=waiter)
+
+
+def _enrolment(data: _Data, submission: _Submission) -> Enrolment:
+    def delete(job_id: str) -> None:
+        with suppress(JobNotFound, JobUnfinished):
+            forget(data.jobs, data.blobs, job_id)
+
+    return Enrolment(
+        submissions=submission.submissions,
+        waiter=submission.waiter,
+        store=data.jobs,
+        forget=delete,
+        new_id=_new_id,
+    )
 
 
 def _watching(settings: Settings, folder: Path, submission: _Submission, wake_ups: WakeUps) -> Watching:

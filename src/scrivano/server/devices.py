@@ -134,6 +134,7 @@ def runner_options(
             speakers=settings.speakers,
             channels=ChannelUse(settings.channels),
             channel_names=settings.channel_names or (),
+            voices=settings.voices,
         ),
         media=MediaLimits(
             max_audio_s=settings.max_audio_secs,

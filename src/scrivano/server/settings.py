@@ -328,6 +328,11 @@ class Settings(BaseModel):
         description="Who speaks on each channel, such as `agent,customer`, in jobs that do not say `channel_names`."
         " Unset: `Speaker 1`, `Speaker 2`, …",
     )
+    voices: bool = Field(
+        False,
+        description="Voices may be enrolled (`POST /voices`), and jobs with `voices=true` find them. They are biometric"
+        " data.",
+    )
     keep_audio: bool = Field(
         False,
         description="Keep the recordings of done and cancelled jobs that do not say so themselves (`keep_audio`). Those"

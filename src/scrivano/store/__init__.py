@@ -14,6 +14,7 @@ Modules, each may import only those below it:
     job_rows         the rows of jobs, and the fence of attempts
     chunk_rows       the rows of a job's chunks
     diarizations     the speakers of jobs
+    voices           voices that people have enrolled
     uploads          resumable uploads
     outbox           webhook deliveries
     event_log        events of jobs, numbered
@@ -37,5 +38,6 @@ __all__ = [
     "snapshot",
     "sqlite",
     "uploads",
+    "voices",
     "wake_ups",
 ]

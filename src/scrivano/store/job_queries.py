@@ -16,11 +16,12 @@ from scrivano.domain.job import Job, JobStatus, Priority
 from scrivano.domain.job_event import JobEvent
 from scrivano.domain.recording import Waveform
 from scrivano.domain.speakers import Speaker, Turn, default_name
-from scrivano.store import chunk_rows, diarizations, job_rows, quotas, search, versions
+from scrivano.store import chunk_rows, diarizations, job_rows, quotas, search, versions, voices
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.database import Database
 from scrivano.store.event_log import last_seqs
 from scrivano.store.tables import events, jobs, results, waveforms
+from scrivano.store.voices import EnrolledVoice
 
 __all__ = ["JobQueries"]
 
@@ -176,6 +177,11 @@ class JobQueries:
             stored = db.scalar(select(jobs.c.speakers).where(jobs.c.id == job_id)) if centres else None
         speakers = [Speaker(**one) for one in stored or ()]
         return [(speaker, centres[speaker.id]) for speaker in speakers if speaker.id in centres]
+
+    def voices(self, owner: str | None) -> list[EnrolledVoice]:
+        """The voices that were enrolled with an API key; None: without one."""
+        with self._database.read() as db:
+            return voices.of_owner(db, owner)
 
     def side_names(self, job_id: str) -> dict[str, str]:
         """The names that people gave to the speakers of a job whose sides are its speakers, by id."""

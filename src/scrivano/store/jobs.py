@@ -36,6 +36,8 @@ from scrivano.domain.errors import (
     JobNotRetriable,
     JobTerminal,
     JobUnfinished,
+    TooManyVoices,
+    VoiceNotFound,
 )
 from scrivano.domain.job import NEXT_STATUSES, Job, JobStatus
 from scrivano.domain.recording import Waveform
@@ -50,6 +52,7 @@ from scrivano.store import (
     transcript_edits,
     uploads,
     versions,
+    voices,
 )
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.database import Database
@@ -59,8 +62,12 @@ from scrivano.store.idempotency import RequestIdentity
 from scrivano.store.job_queries import JobQueries
 from scrivano.store.outbox import Outbox
 from scrivano.store.tables import events, jobs, results, waveforms
+from scrivano.store.voices import EnrolledVoice
 
 __all__ = ["Decoded", "JobStore", "StoredChunk"]
+
+# Of an API key; each is compared with the speakers of a job.
+MOST_VOICES = 200
 
 _ADD_JOB, _ADD_RESULT = insert(jobs), insert(results)
 
@@ -265,6 +272,21 @@ class JobStore(JobQueries):
         """Store the voices that were found in a chunk."""
         with self._database.write() as db:
             return job_rows.held(db, job_id, attempt) is not None and chunk_rows.set_voices(db, job_id, index, voices)
+
+    def add_voice(self, voice_id: str, owner: str | None, name: str, centre: bytes) -> EnrolledVoice:
+        """Enrol a voice. Raises `TooManyVoices`."""
+        voice = EnrolledVoice(id=voice_id, owner=owner, name=name, centre=centre, created_at=self._now())
+        with self._database.write() as db:
+            if voices.count(db, owner) >= MOST_VOICES:
+                raise TooManyVoices(MOST_VOICES)
+            voices.add(db, voice)
+        return voice
+
+    def delete_voice(self, voice_id: str, sees: str | None) -> None:
+        """`sees`: as in `Caller`. Raises `VoiceNotFound`."""
+        with self._database.write() as db:
+            if not voices.drop(db, voice_id, sees):
+                raise VoiceNotFound(voice_id)
 
     def change_speakers(
         self, job_id: str, *, names: Mapping[str, str | None], merge: Mapping[str, str], owner: str | None = None

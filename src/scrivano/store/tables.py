@@ -20,6 +20,7 @@ __all__ = [
     "texts",
     "uploads",
     "usage",
+    "voices",
     "waveforms",
 ]
 
@@ -125,6 +126,17 @@ diarizations = sa.Table(
     sa.Column("job_id", sa.String(64), primary_key=True),
     sa.Column("turns", sa.JSON),  # [[start, end, speaker], ...], ordered by time
     sa.Column("centres", sa.JSON),  # {speaker: base64 of the voice's vector}
+)
+
+# Like `centres`, they leave the server in no form.
+voices = sa.Table(
+    "voices",
+    TABLES,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("owner", sa.String(32)),  # the API key that enrolled it; null: none
+    sa.Column("name", sa.Text),
+    sa.Column("centre", sa.LargeBinary),  # the voice's vector
+    sa.Column("created_at", Utc),
 )
 
 events = sa.Table(

@@ -6,6 +6,7 @@ webhooks.
 Modules, each may import only those below it:
 
     folder_transcriber  this server, as the watcher of a folder uses it
+    enrolment          from a sample of a voice to a name for it
     waiter             wait for a job to end, or for a model to load
     submissions        submit a recording in one request
     retries            transcribe a stored recording again
@@ -31,6 +32,7 @@ Modules, each may import only those below it:
 
 __all__ = [
     "admission",
+    "enrolment",
     "fetch",
     "folder_transcriber",
     "form_fields",

@@ -32,6 +32,7 @@ _OPTIONS: Mapping[str, Callable[[JobRequest], Any]] = {
     "num_speakers": lambda request: request.options.num_speakers,
     "min_speakers": lambda request: request.options.min_speakers,
     "max_speakers": lambda request: request.options.max_speakers,
+    "voices": lambda request: request.options.voices,
     "model": lambda request: request.model,
     "priority": lambda request: None if request.priority is Priority.NORMAL else request.priority.value,
     "metadata": lambda request: None if request.metadata is None else dict(request.metadata),

@@ -16,6 +16,7 @@ from scrivano.submission.form_fields import FormFields, parse_http_url
 from scrivano.submission.model_names import ServedModels
 
 __all__ = [
+    "LONGEST_NAME",
     "MAX_SPEAKERS",
     "JobRequest",
     "channel_options",
@@ -105,16 +106,19 @@ def parse_speakers(fields: FormFields) -> dict[str, Any]:
     """The options about speakers. Who says how many there are wants them. Raises `BadParameter`."""
     exactly = fields.count("num_speakers", MAX_SPEAKERS)
     least, most = fields.count("min_speakers", MAX_SPEAKERS), fields.count("max_speakers", MAX_SPEAKERS)
-    return speaker_options(fields.flag("speakers"), exactly, least, most)
+    return speaker_options(fields.flag("speakers"), exactly, least, most, voices=fields.flag("voices"))
 
 
-def speaker_options(wanted: bool | None, exactly: int | None, least: int | None, most: int | None) -> dict[str, Any]:
+def speaker_options(
+    wanted: bool | None, exactly: int | None, least: int | None, most: int | None, *, voices: bool | None = None
+) -> dict[str, Any]:
     """The same from parsed values."""
     if least is not None and most is not None and least > most:
         raise BadParameter("min_speakers", "min_speakers must not be more than max_speakers")
-    if wanted is None and any((exactly, least, most)):
+    if wanted is None and any((exactly, least, most, voices)):
         wanted = True
-    return {"speakers": wanted, "num_speakers": exactly, "min_speakers": least, "max_speakers": most}
+    counts = {"num_speakers": exactly, "min_speakers": least, "max_speakers": most}
+    return {"speakers": wanted, **counts, "voices": voices or None}
 
 
 def parse_channels(fields: FormFields) -> dict[str, Any]:

@@ -11,6 +11,7 @@ Modules, each may import only those below it:
     versions       `/jobs/{id}/versions`: versions of a job, and their differences
     segments       `/jobs/{id}/segments/{index}/correction`: a person's text in place of the model's
     waveforms      `/jobs/{id}/waveform`: the outline of the recording, to be drawn
+    voices         `/voices`: enrolled voices
     speakers       `/jobs/{id}/speakers`: name and merge the speakers of a job
     transcripts    `/jobs/{id}/transcript`: the transcript as a file
     jobs           `/jobs`: submit, read, cancel, retry and delete jobs
@@ -35,6 +36,7 @@ __all__ = [
     "transcripts",
     "uploads",
     "versions",
+    "voices",
     "waveforms",
     "webhooks",
 ]

@@ -1,0 +1,50 @@
+"""Voices that people have enrolled: a name, and what the voice sounds like.
+
+The functions run within a transaction of `store.jobs`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, func, insert, select, true
+
+from scrivano.store.tables import voices
+
+__all__ = ["EnrolledVoice", "add", "count", "drop", "of_owner"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolledVoice:
+    """`owner`: the API key that it belongs to; None: it was enrolled without a key. `centre`: the voice's vector, which
+    leaves the server in no form."""
+
+    id: str
+    owner: str | None
+    name: str
+    centre: bytes
+    created_at: datetime
+
+
+_COLUMNS = [voices.c[name] for name in EnrolledVoice.__dataclass_fields__]
+
+
+def add(db: Connection, voice: EnrolledVoice) -> None:
+    db.execute(insert(voices), {column.name: getattr(voice, column.name) for column in _COLUMNS})
+
+
+def of_owner(db: Connection, owner: str | None) -> list[EnrolledVoice]:
+    """In the order in which they were enrolled."""
+    rows = db.execute(select(*_COLUMNS).where(voices.c.owner == owner).order_by(voices.c.created_at, voices.c.id))
+    return [EnrolledVoice(**row._asdict()) for row in rows]
+
+
+def count(db: Connection, owner: str | None) -> int:
+    return db.scalar(select(func.count()).where(voices.c.owner == owner)) or 0
+
+
+def drop(db: Connection, voice_id: str, sees: str | None) -> bool:
+    """`sees`: the API key whose voices may be deleted; None: all. False: there is none."""
+    mine = true() if sees is None else voices.c.owner == sees
+    return bool(db.execute(delete(voices).where(voices.c.id == voice_id, mine)).rowcount)
