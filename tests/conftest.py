@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from node import node_is_missing
+from postgres import Cluster, postgres_is_missing, running_cluster
 
 # Examples have no deadline, because a busy machine is not a bug. In CI, the examples are the same in every run.
 settings.register_profile("here", deadline=None)
@@ -32,3 +34,12 @@ def nano_ggml(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from nano_ggml import write_nano  # Importing it takes half a second, and few tests need it.
 
     return write_nano(tmp_path_factory.mktemp("ggml") / "ggml-nano-q8_0.bin")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A private PostgreSQL; tests that need it are skipped where it is not installed."""
+    if (reason := postgres_is_missing()) is not None:
+        pytest.skip(reason)
+    with running_cluster() as cluster:
+        yield cluster

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from postgres import Cluster, postgres_is_missing, running_cluster
+from postgres import Cluster
 from store_support import Clock
 
 from scrivano.store.database import Database
@@ -18,15 +18,6 @@ from scrivano.store.postgres import PostgresDatabase
 from scrivano.store.sqlite import SqliteDatabase
 from scrivano.store.tables import TABLES
 from scrivano.store.uploads import UploadStore
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Cluster]:
-    """A private PostgreSQL; tests that need it are skipped where it is not installed."""
-    if (reason := postgres_is_missing()) is not None:
-        pytest.skip(reason)
-    with running_cluster() as cluster:
-        yield cluster
 
 
 @pytest.fixture(scope="session")

@@ -104,6 +104,7 @@ class HttpOptions:
     this machine, on any port. `docs`: serve the documentation page. `page`: serve the
     page for people. `body_rate`: how slowly request bodies may arrive.
     `uploading`: those with a recording, to be stopped with the server. `telemetry` None: requests are not recorded.
+    `shared_take`: counts the requests of a key at all servers, see `Authorization`.
     """
 
     keys: KeyRing | None = None
@@ -113,6 +114,7 @@ class HttpOptions:
     body_rate: BodyRate = ANY_RATE
     uploading: Uploading = field(default_factory=Uploading)
     telemetry: RequestTelemetryOptions | None = None
+    shared_take: Callable[[str, int], float] | None = None
 
 
 def create_app(services: Services, lifespan: Lifespan | None = None, options: HttpOptions = HttpOptions()) -> FastAPI:
@@ -171,7 +173,7 @@ class _Application(FastAPI):
         options, app = self._options, super().build_middleware_stack()
         if options.keys is not None:
             tokens: StreamTokens = self.state.services.stream_tokens
-            app = Authorization(app, options.keys, tokens, RateLimiter(time.monotonic))
+            app = Authorization(app, options.keys, tokens, RateLimiter(time.monotonic), options.shared_take)
         app = BodyLimits(app, options.body_rate, options.uploading)
         if options.origins:
             # Outside of authorization: a browser sends preflight requests without a key.

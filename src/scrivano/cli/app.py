@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from scrivano import __version__
-from scrivano.cli.data import backup, migrate, restore
+from scrivano.cli.data import backup, migrate, migrate_store, restore
 from scrivano.cli.demo import demo
 from scrivano.cli.doctor import doctor
 from scrivano.cli.evaluate import evaluate
@@ -39,7 +39,8 @@ def command_line() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_global_options)
-    for command in (serve, wyoming, transcribe, watch, evaluate, backup, restore, migrate, doctor, demo):
+    commands = (serve, wyoming, transcribe, watch, evaluate, backup, restore, migrate, migrate_store, doctor, demo)
+    for command in commands:
         app.command()(command)
     for group in (models, keys, service):
         app.add_typer(group)

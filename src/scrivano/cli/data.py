@@ -1,4 +1,4 @@
-"""`scrivano backup`, `restore` and `migrate`: the data folder as a whole."""
+"""`scrivano backup`, `restore`, `migrate` and `migrate-store`: the data folder as a whole."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 from scrivano import __version__
 from scrivano.cli.console import ExitCode, exit_on_start_error, fail, stderr_console
 
-__all__ = ["backup", "migrate", "restore"]
+__all__ = ["backup", "migrate", "migrate_store", "restore"]
 
 DataDir = Annotated[Path | None, typer.Option(help="The server's data folder.  [default: DATA_DIR]")]
 
@@ -80,11 +80,38 @@ def migrate(
     raise typer.Exit(ExitCode.FAILED if done.refused else ExitCode.OK)
 
 
-def _folder(given: Path | None) -> Path:
+def migrate_store(
+    data_dir: DataDir = None,
+    database_url: Annotated[
+        str | None, typer.Option(help="A PostgreSQL database that has no jobs.  [default: DATABASE_URL]")
+    ] = None,
+    back: Annotated[bool, typer.Option("--back", help="From the PostgreSQL database to the data folder.")] = False,
+) -> None:
+    """Copy all jobs of a data folder to PostgreSQL. No server may use either. docs/scale.md has the steps.
+
+    Nothing is deleted. Recordings are not copied.
+    """
+    from scrivano.backup.store_move import move_store
     from scrivano.server.settings import Settings
 
     with exit_on_start_error():
-        return Settings.load({"data_dir": given}).data_dir
+        settings = Settings.load({"data_dir": data_dir, "database_url": database_url})
+    if settings.database_url is None:
+        fail("name the PostgreSQL database: set DATABASE_URL, or use --database-url")
+    with _errors(settings.data_dir):
+        counts = move_store(settings.data_dir, settings.database_url.get_secret_value(), back=back, now=_now)
+    print(f"copied {counts['jobs']} jobs, {counts['events']} events and {counts['deliveries']} webhook deliveries")
+
+
+def _folder(given: Path | None) -> Path:
+    """The data folder of a server that has its jobs there."""
+    from scrivano.server.settings import Settings
+
+    with exit_on_start_error():
+        settings = Settings.load({"data_dir": given})
+    if settings.database_url is not None:
+        fail("the jobs are in PostgreSQL (DATABASE_URL): use pg_dump and pg_restore; docs/scale.md has the commands")
+    return settings.data_dir
 
 
 @contextmanager

@@ -46,6 +46,7 @@ def temporary_server(model: str | None = None, env: Mapping[str, str] | None = N
                 "KEEP_AUDIO": "true",
                 **(env or {}),
                 "API_KEYS_FILE": "",
+                "DATABASE_URL": "",
                 "LOG_FORMAT": "json",
                 "LOG_LEVEL": "info",
             },

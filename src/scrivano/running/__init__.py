@@ -14,6 +14,7 @@ Modules, each may import only those below it:
     recording_fetches  stored recordings to local files, for media children
     media_process    children that prepare recordings, and their time limits
     voice_process    the child that finds voices and speakers, and what waits for it
+    shared_queue     the same in a database that several servers share (pure)
     job_queue        jobs that wait (pure)
     scheduler        which chunks form the next batch (pure)
     ageing           which priority class has the turn (pure)

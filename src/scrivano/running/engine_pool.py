@@ -256,6 +256,11 @@ class EnginePool:
         for scheduler in self._schedulers.values():
             scheduler.remove(job_id)
 
+    def has_plenty(self, model: str) -> bool:
+        """Whether more chunks wait than the next two batches of its engines can take."""
+        limit = 2 * sum(slot.batch_limit for slot in self._slots_of(model))
+        return self._schedulers[model].count() > limit
+
     def is_open(self, item: WorkItem) -> bool:
         """Whether the attempt that the chunk belongs to still runs."""
         return self._attempts.get(item.job_id) == item.attempt

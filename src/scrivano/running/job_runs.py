@@ -14,7 +14,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from scrivano.domain.decoding import DecodingOptions
-from scrivano.domain.errors import JobNotFound, ScrivanoError, StorageFull, StorageUnreachable
+from scrivano.domain.errors import (
+    DatabaseUnreachable,
+    JobNotFound,
+    ScrivanoError,
+    StorageFull,
+    StorageUnreachable,
+    WriteConflict,
+)
 from scrivano.domain.job import Job, JobStatus, Priority
 from scrivano.domain.recording import ChannelUse
 from scrivano.domain.speakers import speaker_of_side
@@ -39,11 +46,12 @@ from scrivano.store.jobs import Decoded, JobStore
 from scrivano.telemetry.events import Emit, JobTranscribed, MediaProcessLost, StageEnded
 from scrivano.text.assembly import chunk_text, join_sides, segments_json
 
-__all__ = ["LEASE_S", "JobRunOptions", "JobRuns"]
+__all__ = ["JobRunOptions", "JobRuns"]
 
 logger = logging.getLogger(__name__)
 
-LEASE_S = 60.0
+# How often a transaction is tried again that was in the way of another one.
+CONFLICT_TRIES = 3
 
 # Media children at work at once, not counting those of less urgent jobs.
 PREPARATIONS = 2
@@ -58,12 +66,14 @@ FULL_DISK_TRIES = 4
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRunOptions:
     """`decoding`: the options of the server. `jobs_open`: how many jobs of a model may run at once, not counting less
-    urgent ones. `keep_audio`: done and cancelled jobs keep their upload, unless they say otherwise. `put_off_s`: after
-    this time a job starts again that has met a full disk, or whose recording could not be read. `speakers`, `channels`
-    and `channel_names`: of jobs that do not say it. `voices`: whether there are enrolled ones."""
+    urgent ones. `lease_s`: another server may take a job over when its server has not renewed its lease for so long.
+    `keep_audio`: done and cancelled jobs keep their upload, unless they say otherwise. `put_off_s`: after this time a
+    job starts again that has met a full disk, or whose recording could not be read. `speakers`, `channels` and
+    `channel_names`: of jobs that do not say it. `voices`: whether there are enrolled ones."""
 
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
     jobs_open: int = 16
+    lease_s: float = 60.0
     keep_audio: bool = False
     put_off_s: float = 5.0
     speakers: bool = False
@@ -134,6 +144,8 @@ class JobRuns:
 
     def start(self, job: Job, model: str) -> None:
         """Run a job that was claimed, with this model."""
+        if job.id in self._runs:  # an attempt that has lost its lease
+            self.close(job.id, keep_files=True)
         stored = self._store.chunks(job.id) if job.attempt > 1 else []
         options = self._options
         run = JobRun(
@@ -170,18 +182,26 @@ class JobRuns:
         if self._upload_is_spent(job_id, run, status):
             self._blobs.delete(job_id)
 
+    def close_running(self, job_id: str) -> None:
+        """Drop a job that has ended, if it runs here."""
+        if job_id in self._runs:
+            self.close(job_id)
+
     def abandon(self) -> None:
-        """Drop all jobs; the next start of the server goes on with them."""
-        for job_id in list(self._runs):
+        """Drop all jobs; the next start of the server, or another server at once, goes on with them."""
+        for job_id, run in list(self._runs.items()):
             self.close(job_id, keep_files=True)
+            if self._store.shared:
+                with suppress(StorageFull, DatabaseUnreachable):  # then the lease runs out
+                    self._store.release(job_id, run.job.attempt)
 
     def renew_leases(self) -> None:
         now = time.monotonic()
         if now < self._renew_at:
             return
-        self._renew_at = now + LEASE_S / 3
+        self._renew_at = now + self._options.lease_s / 3
         for job_id, run in list(self._runs.items()):
-            if not self._store.renew(job_id, run.job.attempt, LEASE_S):
+            if not self._store.renew(job_id, run.job.attempt, self._options.lease_s):
                 self.close(job_id)
 
     # Messages --------------------------------------------------------------------------------------------------
@@ -292,6 +312,9 @@ class JobRuns:
                         self._ask_for_voices(run, command)
                     case _:
                         self._writes.append((run, command))
+        except DatabaseUnreachable as error:
+            logger.warning("job put off: %s", error, extra=_about(run))
+            self._put_off(run)
         except Exception as error:
             self._writes.append((run, self._fault(run, error)))
 
@@ -362,7 +385,7 @@ class JobRuns:
     def _commit(self, writes: Sequence[tuple[JobRun, Write]]) -> None:
         try:
             try:
-                self._write(writes)
+                self._write_despite_conflicts(writes)
             except StorageFull:
                 # Nothing of the first try was kept. Meanwhile the reserve may have been released; the prepared audio of
                 # jobs that end is not needed any more.
@@ -371,12 +394,23 @@ class JobRuns:
         except StorageFull as error:
             for run in _runs_of(writes):
                 self._disk_is_full(run, str(error))
+        except DatabaseUnreachable as error:
+            # Whether it was stored is not known. The next attempt reads what there is.
+            for run in _runs_of(writes):
+                logger.warning("job put off: %s", error, extra=_about(run))
+                self._put_off(run)
         except Exception as error:
             if len(runs := _runs_of(writes)) > 1:  # find the one at fault
                 for run in runs:
                     self._commit([(owner, write) for owner, write in writes if owner is run])
             else:
                 self._fail(runs[0], self._fault(runs[0], error))
+
+    def _write_despite_conflicts(self, writes: Sequence[tuple[JobRun, Write]]) -> None:
+        for _ in range(CONFLICT_TRIES - 1):
+            with suppress(WriteConflict):  # nothing was kept
+                return self._write(writes)
+        return self._write(writes)
 
     def _write(self, writes: Sequence[tuple[JobRun, Write]]) -> None:
         """By kind, in the order in which they depend on each other."""

@@ -11,14 +11,14 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
-from scrivano.domain.errors import JobNotFound, StorageFull
-from scrivano.domain.job import Job
+from scrivano.domain.errors import DatabaseUnreachable, JobNotFound, StorageFull
+from scrivano.domain.job import Job, Priority
 from scrivano.domain.transcript import Segment
 from scrivano.engines.gpu_memory import MemoryReader
 from scrivano.files.blobs import Blobs
@@ -28,9 +28,10 @@ from scrivano.processes.messages import EngineMessage, MediaMessage
 from scrivano.processes.voice_messages import VoiceMessage
 from scrivano.running.engine_pool import EnginePool, ModelStatus, PoolOptions, PublishModelEvent
 from scrivano.running.job_queue import JobQueue
-from scrivano.running.job_runs import LEASE_S, JobRunOptions, JobRuns
+from scrivano.running.job_runs import JobRunOptions, JobRuns
 from scrivano.running.media_process import MediaLimits, MediaPool
 from scrivano.running.recording_fetches import Fetched, RecordingFetches
+from scrivano.running.shared_queue import SharedQueue
 from scrivano.running.voice_process import VoicePool
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.jobs import JobStore
@@ -45,6 +46,12 @@ POLL_INTERVAL_S = 1.0
 
 # If the last check was longer ago than this, this process itself was stopped, and no child is late.
 SUSPENDED_S = 5.0
+
+# A model is loaded for jobs of other servers only when they have waited for so long: those servers may have it ready.
+OTHERS_WAIT_S = 5.0
+
+# After the database could not be used.
+UNREACHABLE_S = 1.0
 
 # A runner that has not finished a turn for so long waits for something that does not come.
 STUCK_S = 300.0
@@ -106,7 +113,8 @@ class Runner:
         self._drained_by = math.inf
         self._media = MediaPool(options.media_command, options.media, self._from_media)
         self._pool = EnginePool(options.pool, memory, publish, now, self._from_engine, emit)
-        self._queue = JobQueue(self._models)
+        self._shared = SharedQueue(self._models) if store.shared else None
+        self._queue = self._shared or JobQueue(self._models)
         self._voices = VoicePool(options.speakers_command, self._from_voices)
         self._jobs = JobRuns(
             store,
@@ -124,10 +132,14 @@ class Runner:
     # For other threads -----------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Take up the jobs that an earlier process left, and start the thread."""
-        self._store.release_leases()
-        for job in self._store.unfinished():
-            self._queue.add(job)
+        """Take up the jobs that an earlier process left, and start the thread.
+
+        With a shared database, other servers may have their leases: they are claimed like all others.
+        """
+        if self._shared is None:
+            self._store.release_leases()
+            for job in self._store.unfinished():
+                self._queue.add(job)
         self._alive = True
         self._thread.start()
 
@@ -146,6 +158,11 @@ class Runner:
     def alive(self) -> bool:
         """False once the thread has ended, for good."""
         return self._alive
+
+    @property
+    def shares_jobs(self) -> bool:
+        """Whether other servers may run the jobs of the store, too."""
+        return self._shared is not None
 
     @property
     def stuck(self) -> bool:
@@ -177,6 +194,14 @@ class Runner:
     def cancel(self, job_id: str) -> None:
         """A job was cancelled in the store: drop it."""
         self._post(partial(self._jobs.close, job_id))
+
+    def cancelled_elsewhere(self, job_id: str) -> None:
+        """Another server has cancelled a job; if it runs here, drop it."""
+        self._post(partial(self._jobs.close_running, job_id))
+
+    def look(self) -> None:
+        """Jobs may wait in the shared database."""
+        self._post(self._look)
 
     def load(self, model: str | None = None) -> None:
         """None: the first one."""
@@ -235,12 +260,17 @@ class Runner:
             self._voices.close()
 
     def _turn_unless_full(self) -> None:
-        """A full disk stops the work, not the runner: what could not be stored is decoded again later."""
+        """A full disk, or a database that is gone, stops the work, not the runner: what could not be stored is decoded
+        again later."""
         try:
             self._turn()
         except StorageFull as error:
             logger.error("%s", error)
             self._pause_until = time.monotonic() + self._options.jobs.put_off_s
+        except DatabaseUnreachable as error:
+            logger.error("%s (%s)", error, error.reason)
+            self._pause_until = time.monotonic() + UNREACHABLE_S
+            time.sleep(UNREACHABLE_S)
 
     def _turn(self) -> None:
         self._turned_at = time.monotonic()
@@ -307,16 +337,46 @@ class Runner:
             self._resume(job)
         for model in ready:
             while not self._admits_nothing and self._queue.has_any(model):
-                job_id = self._queue.take(model, self._jobs.admitted(model))
-                if job_id is None:
+                if not self._start_next(model):
                     break
-                self._start_job(job_id, model)
+
+    def _start_next(self, model: str) -> bool:
+        """Start a job of this model, unless another server has been faster. False: no job may start."""
+        admitted = self._jobs.admitted(model)
+        if self._shared is not None:
+            return self._start_shared(self._shared, model, admitted)
+        job_id = self._queue.take(model, admitted)
+        if job_id is not None:
+            self._start_job(job_id, model)
+        return job_id is not None
+
+    def _start_shared(self, queue: SharedQueue, model: str, admitted: Collection[Priority]) -> bool:
+        if self._pool.has_plenty(model):  # others are left for other servers
+            admitted = [priority for priority in admitted if priority is Priority.INTERACTIVE]
+        priority = queue.next_class(model, admitted)
+        if priority is None:
+            return False
+        job = self._store.claim_next(queue.names_of(model), priority, self._options.jobs.lease_s)
+        if job is None:
+            queue.none_left(model, priority)
+        else:
+            self._start_claimed(job, model)
+        return True
+
+    def _look(self) -> None:
+        """Learn of which classes jobs wait."""
+        if self._shared is None:
+            return
+        now, ready = self._now(), self._pool.ready_models()
+        for model in self._models:
+            before = now if model in ready else now - timedelta(seconds=OTHERS_WAIT_S)
+            self._shared.found(model, self._store.claimable(self._shared.names_of(model), before))
 
     def _resume(self, job: Job) -> None:
         """Queue a job again that was put off. With the disk still full it stays put off."""
         try:
             self._store.release(job.id, job.attempt)
-        except StorageFull:
+        except (StorageFull, DatabaseUnreachable):
             self._jobs.put_off(job)
             raise
         self._queue.resume(job)
@@ -331,13 +391,15 @@ class Runner:
 
     def _start_job(self, job_id: str, model: str) -> None:
         try:
-            job = self._store.claim(job_id, LEASE_S)
+            job = self._store.claim(job_id, self._options.jobs.lease_s)
         except StorageFull:
             with suppress(JobNotFound):
                 self._jobs.put_off(self._store.get_job(job_id))
             raise
-        if job is None:  # cancelled while it waited
-            return
+        if job is not None:  # else it was cancelled while it waited
+            self._start_claimed(job, model)
+
+    def _start_claimed(self, job: Job, model: str) -> None:
         waited_s = (self._now() - job.created_at).total_seconds() if job.attempt == 1 else None
         self._emit(JobStarted(job, None if waited_s is None else max(0.0, waited_s)))
         self._jobs.start(job, model)

@@ -84,6 +84,10 @@ class Scheduler:
         for item in items:
             self._waiting(item).items.append(item)
 
+    def count(self) -> int:
+        """How many chunks wait."""
+        return sum(len(job.items) for job in self._jobs.values())
+
     def put_back(self, items: Iterable[WorkItem]) -> None:
         """Return chunks that were taken but not decoded; they are the first of their jobs again."""
         for item in reversed(list(items)):

@@ -8,6 +8,7 @@ Modules, each may import only those below it:
     run          sockets, signals and the exit code
     banner       what a person at a terminal is told when the server starts
     build        create every part
+    stores       opens the database
     start_checks what would fail only at the first load of a model
     watching     the folder that the server itself watches
     lifespan     what runs in the background while the application serves

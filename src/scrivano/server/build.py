@@ -25,7 +25,6 @@ from scrivano.api.services import Services
 from scrivano.auth.key_ring import KeyRing
 from scrivano.auth.stream_tokens import StreamTokens
 from scrivano.domain.errors import JobNotFound, JobUnfinished, StartError
-from scrivano.domain.job import Job
 from scrivano.engines.gpu_memory import MemoryReader
 from scrivano.files.blobs import Blobs
 from scrivano.files.disk_space import DiskSpace
@@ -43,13 +42,15 @@ from scrivano.server.lifespan import Lifespan, WyomingOptions
 from scrivano.server.sampling import Sampling
 from scrivano.server.settings import Settings
 from scrivano.server.start_checks import check_start
+from scrivano.server.stores import open_stores
 from scrivano.server.watching import Watching, log_report
 from scrivano.store.database import Database
 from scrivano.store.jobs import JobStore
+from scrivano.store.notices import Notices
 from scrivano.store.outbox import Outbox
-from scrivano.store.sqlite import SqliteDatabase
+from scrivano.store.sharing import SharedBuckets, shared_secret
 from scrivano.store.uploads import UploadStore
-from scrivano.store.wake_ups import DELIVERIES, MODEL, WakeUps
+from scrivano.store.wake_ups import MODEL, WakeUps
 from scrivano.submission.admission import Admission
 from scrivano.submission.enrolment import Enrolment
 from scrivano.submission.fetch import Downloads
@@ -61,7 +62,7 @@ from scrivano.submission.resumable_uploads import ResumableUploads
 from scrivano.submission.retries import Retries
 from scrivano.submission.submissions import Submissions
 from scrivano.submission.waiter import Waiter
-from scrivano.telemetry.events import Emit, JobEnded, TelemetryEvent
+from scrivano.telemetry.events import Emit, TelemetryEvent
 from scrivano.telemetry.history import History
 from scrivano.telemetry.metrics import Metrics
 from scrivano.telemetry.traces import Tracing
@@ -71,6 +72,9 @@ from scrivano.webhooks.sender import SenderOptions, WebhookSender
 __all__ = ["BuildOptions", "ChildCommands", "ServerParts", "build"]
 
 logger = logging.getLogger(__name__)
+
+# How often the outbox is read that several servers share: one of them may have ended before it could send.
+SHARED_POLL_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +120,14 @@ class ServerParts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Data:
-    """What is stored, in DATA_DIR unless a setting says otherwise."""
+    """What is stored, in DATA_DIR unless a setting says otherwise. See `Stores`."""
 
     database: Database
+    now: Callable[[], datetime]
     outbox: Outbox
     uploads: UploadStore
     jobs: JobStore
+    notices: Callable[[Runner], Notices] | None
     blobs: Blobs
     prepared: PreparedFiles
 
@@ -155,7 +161,13 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
     # A server with keys has clients that are not trusted with the private network.
     address_policy = AddressPolicy.of(settings.allow_networks, private_by_default=keys is None)
     webhook_secrets = [secret.get_secret_value() for secret in settings.webhook_secret or ()]
-    sender_options = SenderOptions(now=_now, new_id=_new_id, secrets=webhook_secrets, emit=emit)
+    sender_options = SenderOptions(
+        now=data.now,
+        new_id=_new_id,
+        secrets=webhook_secrets,
+        emit=emit,
+        poll_s=SHARED_POLL_S if data.database.shared else 60.0,
+    )
     transport = GuardedTransport(address_policy)
     webhooks = WebhookSender(data.jobs, data.outbox, wake_ups, transport, job_json, sender_options)
     model_log = ModelEventLog(lambda: wake_ups.fire(MODEL))
@@ -180,7 +192,7 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
         data.prepared,
         memory,
         announce,
-        _now,
+        data.now,
         run_options,
         emit,
         on_broken=options.on_runner_failed,
@@ -204,15 +216,14 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
         wake_ups=wake_ups,
         enrolment=_enrolment(data, submission) if settings.voices else None,
         model_log=model_log,
-        # They last minutes, so they need not outlive this process.
-        stream_tokens=StreamTokens(secrets.token_bytes(32), _now),
+        stream_tokens=StreamTokens(_token_secret(data.database), data.now),
         metrics=metrics,
         history=history,
         read_gpu=lambda: memory.read(settings.cuda_device[0]),
         models=models,
     )
     keep = None if settings.retention_hours is None else timedelta(hours=settings.retention_hours)
-    retention = Retention(data.jobs, data.outbox, data.uploads, data.blobs, keep, _now)
+    retention = Retention(data.jobs, data.outbox, data.uploads, data.blobs, keep, data.now)
     sampling = Sampling(history=history, store=data.jobs, runner=runner, memory=memory, gpu=settings.cuda_device[0])
     tasks = [webhooks.run, retention.run, sampling.run, submission.resumable_jobs.finish_pending]
     if settings.watch_folder is not None:
@@ -220,6 +231,7 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
     lifespan = Lifespan(
         wake_ups=wake_ups,
         runner=runner,
+        notices=data.notices(runner) if data.notices is not None else None,
         wyoming=WyomingOptions(
             listener=options.wyoming_listener,
             submissions=submission.submissions,
@@ -229,7 +241,7 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
         tasks=tasks if keys is None else [*tasks, keys.run],
         closers=[webhooks.close, downloads.close],
     )
-    http_options = _http_options(settings, keys, emit, traces)
+    http_options = _http_options(settings, data, keys, emit, traces)
     return ServerParts(
         app=create_app(services, lifespan, http_options),
         runner=runner,
@@ -259,7 +271,7 @@ def _submission(
         gpu_poll_interval_secs=settings.gpu_poll_interval_secs,
     )
     intake = JobIntake(
-        store=data.jobs, blobs=data.blobs, runner=runner, emit=emit, now=_now, max_queue=settings.max_queue
+        store=data.jobs, blobs=data.blobs, runner=runner, emit=emit, now=data.now, max_queue=settings.max_queue
     )
     submissions = Submissions(
         blobs=data.blobs,
@@ -272,7 +284,7 @@ def _submission(
         max_upload_bytes=settings.max_upload_bytes,
     )
     resumable_jobs = ResumableJobs(
-        uploads=ResumableUploads(data.uploads, data.blobs, _now, timedelta(hours=settings.upload_expiry_hours)),
+        uploads=ResumableUploads(data.uploads, data.blobs, data.now, timedelta(hours=settings.upload_expiry_hours)),
         admission=admission,
         intake=intake,
         runner=runner,
@@ -314,12 +326,20 @@ def _watching(settings: Settings, folder: Path, submission: _Submission, wake_up
     return Watching(watcher, poll_s=min(5.0, settings.watch_settle_secs))
 
 
-def _http_options(settings: Settings, keys: KeyRing | None, emit: Emit, traces: Tracing | None) -> HttpOptions:
+def _token_secret(database: Database) -> bytes:
+    """Tokens last minutes, so they need not outlive the process, but they must be valid at all servers."""
+    return shared_secret(database, "stream tokens") if database.shared else secrets.token_bytes(32)
+
+
+def _http_options(
+    settings: Settings, data: _Data, keys: KeyRing | None, emit: Emit, traces: Tracing | None
+) -> HttpOptions:
     return HttpOptions(
         keys=keys,
         origins=settings.cors_origins or (),
         docs=settings.docs,
         page=settings.page,
+        shared_take=SharedBuckets(data.database, data.now).take if data.database.shared else None,
         body_rate=BodyRate(settings.upload_idle_secs, settings.upload_min_bytes_per_sec),
         telemetry=RequestTelemetryOptions(
             emit=emit, new_id=_new_id, log=settings.access_log, start_span=traces.start_request if traces else None
@@ -336,19 +356,21 @@ def _open_data_dir(settings: Settings, wake_ups: WakeUps, emit: Emit, cleanup: E
     blobs: Blobs = FolderBlobs(settings.data_dir, disk_space=disk_space)
     cleanup.callback(blobs.close)
     prepared = PreparedFiles(settings.data_dir, disk_space)
-    database = SqliteDatabase.open(settings.data_dir / "scrivano.db", on_full=disk_space.release)
-    cleanup.callback(database.close)
-    outbox = Outbox(database, _now, on_delivery=lambda: wake_ups.fire(DELIVERIES))
-    uploads = UploadStore(database, _now)
-
-    def job_ended(job: Job) -> None:
-        emit(JobEnded(job))
-
-    jobs = JobStore(database, outbox, _now, on_change=wake_ups.fire, on_end=job_ended)
-    unfinished = [upload.id for upload in uploads.pending()]
+    stores = open_stores(settings, wake_ups, emit, disk_space.release, cleanup)
     prepared.sweep()
-    blobs.sweep(jobs.with_audio(ended=settings.keep_audio), unfinished)
-    return _Data(database=database, outbox=outbox, uploads=uploads, jobs=jobs, blobs=blobs, prepared=prepared)
+    if not stores.database.shared:  # else others may be receiving recordings
+        unfinished = [upload.id for upload in stores.uploads.pending()]
+        blobs.sweep(stores.jobs.with_audio(ended=settings.keep_audio), unfinished)
+    return _Data(
+        database=stores.database,
+        now=stores.now,
+        outbox=stores.outbox,
+        uploads=stores.uploads,
+        jobs=stores.jobs,
+        notices=stores.notices,
+        blobs=blobs,
+        prepared=prepared,
+    )
 
 
 def _emit_to(listeners: Sequence[Emit]) -> Emit:

@@ -21,6 +21,10 @@ from scrivano.running.runner import RunnerOptions
 from scrivano.server.settings import Settings
 from scrivano.submission.model_names import ServedModels
 
+# How long a job stays with a server that does not say any more that it runs it. Alone, a server takes up its jobs when
+# it starts.
+LEASE_S, SHARED_LEASE_S = 60.0, 15.0
+
 __all__ = ["Device", "choose_device", "model_names", "runner_options", "served_models"]
 
 
@@ -131,6 +135,7 @@ def runner_options(
             # Two batches' worth, so that one can be filled while the other is decoded, even if each job has one chunk.
             jobs_open=max(4, 2 * device.batch_size),
             keep_audio=settings.keep_audio,
+            lease_s=LEASE_S if settings.database_url is None else SHARED_LEASE_S,
             speakers=settings.speakers,
             channels=ChannelUse(settings.channels),
             channel_names=settings.channel_names or (),

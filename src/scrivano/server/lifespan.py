@@ -13,6 +13,7 @@ from anyio.to_thread import run_sync
 from fastapi import FastAPI
 
 from scrivano.running.runner import Runner
+from scrivano.store.notices import Notices
 from scrivano.store.wake_ups import WakeUps
 from scrivano.submission.submissions import Submissions
 from scrivano.submission.waiter import Waiter
@@ -39,11 +40,13 @@ class WyomingOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifespan:
-    """The lifespan of the application. `tasks` run until they are cancelled; `closers` are called in this order."""
+    """The lifespan of the application. `notices`: of other servers, if any. `tasks` run until they are cancelled;
+    `closers` are called in this order."""
 
     wake_ups: WakeUps
     runner: Runner
     wyoming: WyomingOptions
+    notices: Notices | None
     tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]]
     closers: Sequence[Callable[[], Coroutine[Any, Any, None]]]
 
@@ -51,6 +54,8 @@ class Lifespan:
     async def __call__(self, app: FastAPI) -> AsyncIterator[None]:
         self.wake_ups.attach(asyncio.get_running_loop())
         self.runner.start()
+        if self.notices is not None:
+            self.notices.start()
         tasks = [asyncio.create_task(task()) for task in self.tasks]
         try:
             async with self.wyoming.serve():
@@ -58,6 +63,8 @@ class Lifespan:
         finally:
             # The runner stops first: the end of a batch may still publish a job and wake the tasks.
             await run_sync(self.runner.stop)
+            if self.notices is not None:
+                await run_sync(self.notices.stop)
             for task in tasks:
                 task.cancel()
                 with suppress(asyncio.CancelledError):

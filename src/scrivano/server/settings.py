@@ -14,7 +14,7 @@ from types import NoneType
 from typing import Annotated, Any, Literal, NewType, get_args
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretBytes, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretBytes, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -69,6 +69,12 @@ def _secret(text: str) -> SecretBytes:
     if not 24 <= len(key) <= 64:
         raise ValueError("a Standard Webhooks secret has 24 to 64 bytes")
     return SecretBytes(key)
+
+
+def _database_url(value: object) -> object:
+    if isinstance(value, str) and not value.startswith(("postgresql://", "postgres://")):
+        raise ValueError("only PostgreSQL is supported")
+    return value.replace("postgres://", "postgresql://", 1) if isinstance(value, str) else value
 
 
 def _names(value: object) -> object:
@@ -136,6 +142,7 @@ Formats = tuple[Literal["txt", "srt", "vtt", "tsv", "json", "lrc"], ...]
 Secrets = tuple[SecretBytes, ...]
 Origins = NewType("Origins", tuple[str, ...])
 Proxies = NewType("Proxies", str)
+DatabaseUrl = NewType("DatabaseUrl", SecretStr)
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
@@ -153,6 +160,11 @@ class Settings(BaseModel):
     data_dir: HomePath = Field(
         default_factory=_user_data_folder,
         description="Folder for jobs and recordings. Unset: the user's data folder.",
+    )
+    database_url: Annotated[DatabaseUrl | None, BeforeValidator(_database_url)] = Field(
+        None,
+        description="A PostgreSQL database for jobs and transcripts, which several servers may share. Unset: a file in"
+        " `DATA_DIR`.",
     )
     whisper_model: str | None = Field(
         None, description="Name of a model, or a Hugging Face repository id. Unset: chosen by the GPU memory."
@@ -420,6 +432,7 @@ _NOUNS: Mapping[Any, str] = {
     KeepAlive: "name=seconds, separated by commas; 0 seconds: never unloaded",
     Secrets: "base64 of 24 to 64 random bytes, with or without the prefix whsec_, separated by commas",
     Proxies: "addresses and networks like 10.0.0.0/8, separated by commas, or *",
+    DatabaseUrl: "a URL like postgresql://user:password@host/name",
     Networks: "networks like 10.0.0.0/8 and fd00::/8, separated by commas, or none",
 }
 
@@ -469,5 +482,6 @@ def _message(given: Mapping[str, _Given], detail: ErrorDetails) -> str:
     if field is None:
         return f"{item.name}: there is no such setting; the settings are {', '.join(Settings.model_fields)}"
     # Error messages are logged, and secrets must not be.
-    value = "invalid" if Secrets in get_args(field.annotation) else repr(item.value)
+    secret = {Secrets, DatabaseUrl} & {*get_args(field.annotation)}
+    value = "invalid" if secret else repr(item.value)
     return f"{item.name} is {value}: it must be {allowed(field)}"

@@ -5,6 +5,9 @@ May import: auth, domain.
 Modules, each may import only those below it:
 
     snapshot         a consistent copy of a database that may be in use
+    copying          all jobs from one database to another one
+    notices          what servers that share a database tell each other
+    sharing          what they must agree on
     imports          ended jobs of another server
     jobs             jobs, chunks, results, events: accepting, attempts, and the end
     job_queries      what is read of jobs
@@ -31,10 +34,14 @@ Modules, each may import only those below it:
 
 __all__ = [
     "chunk_rows",
+    "copying",
     "database",
     "imports",
     "jobs",
+    "notices",
     "outbox",
+    "postgres",
+    "sharing",
     "snapshot",
     "sqlite",
     "uploads",

@@ -5,11 +5,11 @@ A method that takes an `owner` (the id of an API key) sees only the jobs of that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, exists, func, or_, select
 
 from scrivano.auth.keys import UNLIMITED, Limits
 from scrivano.domain.job import Job, JobStatus, Priority
@@ -57,6 +57,24 @@ class JobQueries:
         with self._database.read() as db:
             return {(status, Priority(kind)): count for status, kind, count in db.execute(query)}
 
+    @property
+    def shared(self) -> bool:
+        """Whether other servers may run jobs of this store."""
+        return self._database.shared
+
+    def claimable(self, models: Collection[str | None], created_before: datetime) -> set[Priority]:
+        """The priorities of which `claim_next` would find a job for these models: one that was created by then, or one
+        whose attempt has lost its lease."""
+        waiting = and_(jobs.c.status == JobStatus.QUEUED, jobs.c.created_at <= created_before)
+        found = [
+            exists().where(state, job_rows.of_class(models, priority))
+            for priority in Priority
+            for state in (waiting, job_rows.ABANDONED)
+        ]
+        with self._database.read() as db:
+            states = db.execute(select(*found), {"_now": self._now()}).one()
+        return {priority for number, priority in enumerate(Priority) if any(states[2 * number : 2 * number + 2])}
+
     def unfinished(self) -> list[Job]:
         """Queued and running jobs, oldest first."""
         alive = jobs.c.status.in_([status for status in JobStatus if not status.terminal])
@@ -78,7 +96,8 @@ class JobQueries:
         `terms`: only jobs whose transcript or file name has all of these, which are folded (`search_terms`).
         """
         query = select(*job_rows.COLUMNS).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit)
-        query = query.where(job_rows.owned_by(owner), jobs.c.version_of.is_(None))
+        # Not `version_of IS NULL`: SQLite would take the index of versions, and sort all jobs.
+        query = query.where(job_rows.owned_by(owner), func.coalesce(jobs.c.version_of, "") == "")
         if status is not None:
             query = query.where(jobs.c.status == status)
         if terms:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select, true, update
 
 from scrivano.domain.errors import JobNotFound
-from scrivano.domain.job import NEXT_STATUSES, Job, JobStatus
+from scrivano.domain.job import NEXT_STATUSES, Job, JobStatus, Priority
 from scrivano.store.tables import Utc, jobs
 
 __all__ = [
+    "ABANDONED",
     "CANCELLABLE",
     "CLAIM",
     "COLUMNS",
@@ -24,6 +25,7 @@ __all__ = [
     "find",
     "find_whole",
     "held",
+    "of_class",
     "owned_by",
     "running",
     "set_columns",
@@ -47,15 +49,14 @@ CANCELLABLE = _SET_JOB.where(
 )
 # The fence: the attempt is the newest one of the job, and the job has not ended.
 RUNNING = _SET_JOB.where(jobs.c.attempt == bindparam("_attempt"), jobs.c.status == JobStatus.RUNNING)
-CLAIM = _SET_JOB.where(
-    or_(
-        jobs.c.status == JobStatus.QUEUED,
-        and_(
-            jobs.c.status == JobStatus.RUNNING,
-            or_(jobs.c.lease_expires_at.is_(None), jobs.c.lease_expires_at <= bindparam("_now", type_=Utc())),
-        ),
-    )
-).values(status=JobStatus.RUNNING, attempt=jobs.c.attempt + 1, lease_expires_at=bindparam("_until", type_=Utc()))
+# Its attempt has lost its lease, or has given it up.
+ABANDONED = and_(
+    jobs.c.status == JobStatus.RUNNING,
+    or_(jobs.c.lease_expires_at.is_(None), jobs.c.lease_expires_at <= bindparam("_now", type_=Utc())),
+)
+CLAIM = _SET_JOB.where(or_(jobs.c.status == JobStatus.QUEUED, ABANDONED)).values(
+    status=JobStatus.RUNNING, attempt=jobs.c.attempt + 1, lease_expires_at=bindparam("_until", type_=Utc())
+)
 
 
 def set_columns(db: Connection, job_id: str, attempt: int, **values: object) -> bool:
@@ -73,6 +74,16 @@ def running(db: Connection, job_ids: Collection[str]) -> dict[str, Job]:
     """The running ones of these jobs, locked like in `held`."""
     rows = db.execute(_HELD, {"_job_ids": list(job_ids)})
     return {row.id: Job(**row._asdict()) for row in rows if row.status is JobStatus.RUNNING}
+
+
+def of_class(models: Collection[str | None], priority: Priority) -> ColumnElement[bool]:
+    """Jobs of a priority for one of these models; None: for the default one."""
+    model = jobs.c.options["model"].as_string()
+    names = [name for name in models if name is not None]
+    of_model = or_(model.in_(names), model.is_(None)) if None in models else model.in_(names)
+    return and_(
+        of_model, func.coalesce(jobs.c.options["priority"].as_string(), Priority.NORMAL.value) == priority.value
+    )
 
 
 def owned_by(owner: str | None) -> ColumnElement[bool]:

@@ -15,20 +15,14 @@ reading methods are in `job_queries`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Update,
-    delete,
-    insert,
-    update,
-)
+from sqlalchemy import Connection, Update, delete, insert, select, update
 
 from scrivano.auth.keys import UNLIMITED, Limits
 from scrivano.domain.chunk import Chunk
@@ -39,7 +33,7 @@ from scrivano.domain.errors import (
     TooManyVoices,
     VoiceNotFound,
 )
-from scrivano.domain.job import NEXT_STATUSES, Job, JobStatus
+from scrivano.domain.job import NEXT_STATUSES, Job, JobStatus, Priority
 from scrivano.domain.recording import Waveform
 from scrivano.domain.speakers import Diarization
 from scrivano.store import (
@@ -76,7 +70,8 @@ class JobStore(JobQueries):
     """The end of a job and its webhook deliveries, which go into `outbox`, are one transaction.
 
     `on_change` is called with the id of a job whose event log has grown, `on_end` with a job that is done, failed or
-    cancelled. Both are called after the commit, on the thread that wrote: they must return at once and never raise.
+    cancelled, `on_queued` when a job waits to be claimed. They are called after the commit, on the thread that wrote:
+    they must return at once and never raise.
     """
 
     def __init__(
@@ -87,9 +82,11 @@ class JobStore(JobQueries):
         *,
         on_change: Callable[[str], None] = lambda job_id: None,
         on_end: Callable[[Job], None] = lambda job: None,
+        on_queued: Callable[[], None] = lambda: None,
     ) -> None:
         self._on_change = on_change
         self._on_end = on_end
+        self._on_queued = on_queued
         super().__init__(database, now)
         self._outbox = outbox
         # Hooks that wait for the commit of the running `transaction`; only its thread touches them.
@@ -154,6 +151,8 @@ class JobStore(JobQueries):
                 db.execute(_ADD_JOB, row | identity._asdict())
             if upload_id is not None:
                 uploads.set_job(db, upload_id, earlier or job.id)
+        if earlier is None:
+            self._committed(self._on_queued)
         return earlier or job.id
 
     def _lock_admission(
@@ -186,6 +185,23 @@ class JobStore(JobQueries):
         lease = {"_job_id": job_id, "_now": now, "_until": now + timedelta(seconds=lease_secs)}
         with self._database.write() as db:
             return job_rows.find(db, job_id) if db.execute(job_rows.CLAIM, lease).rowcount else None
+
+    def claim_next(self, models: Collection[str | None], priority: Priority, lease_secs: float) -> Job | None:
+        """Start the next attempt at one of the jobs that may be claimed, whichever no other server is claiming now.
+
+        First one whose attempt has lost its lease, then the oldest that waits, for one of these models; None: for the
+        default one.
+        """
+        now = self._now()
+        times = {"_now": now, "_until": now + timedelta(seconds=lease_secs)}
+        with self._database.write() as db:
+            for state in (job_rows.ABANDONED, jobs.c.status == JobStatus.QUEUED):
+                query = select(jobs.c.id).where(state, job_rows.of_class(models, priority))
+                query = query.order_by(jobs.c.created_at, jobs.c.id).limit(1).with_for_update(skip_locked=True)
+                job_id: str | None = db.scalar(query, times)
+                if job_id is not None and db.execute(job_rows.CLAIM, {"_job_id": job_id, **times}).rowcount:
+                    return job_rows.find(db, job_id)
+        return None
 
     def release_leases(self) -> int:
         """End every lease. For the start, when no other process can hold one: the data folder is locked.
@@ -436,6 +452,7 @@ class JobStore(JobQueries):
             db.execute(delete(events).where(events.c.job_id == job_id, events.c.seq < seq))
             self._outbox.cancel(db, job_id, "the job is tried again")
         self._changed(job_id)
+        self._committed(self._on_queued)
         return job
 
     def add_version(
@@ -459,7 +476,9 @@ class JobStore(JobQueries):
             self._lock_admission(db, None, job.owner, None, max_queue, limits)
             quotas.check_queue(db, max_queue)
             quotas.check_owner(db, job.owner, limits, self._now())
-            return job_rows.find(db, versions.add(db, job, changes, self._now()))
+            version = job_rows.find(db, versions.add(db, job, changes, self._now()))
+        self._committed(self._on_queued)
+        return version
 
     def purge(self, job_id: str) -> None:
         """Delete an ended job: its row, events, transcript, versions, deliveries and idempotency key. `Blobs` has its

@@ -36,6 +36,9 @@ class DeliveryStatus(StrEnum):
 # Attempts that are made even at a host that is being left alone: at 0, +1 s, +2 s, as the HTTP contract promises.
 GUARANTEED_ATTEMPTS = 3
 
+# With a shared database, the server that sends a delivery has it for so long: more than a call can take.
+CLAIM_S = 30
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
@@ -64,6 +67,11 @@ class Delivery:
 
 _DELIVERY = [deliveries.c[name] for name in Delivery.__dataclass_fields__]
 _PENDING = deliveries.c.status == "pending"
+# When it is due; while a server sends it, when that server has lost it.
+_DUE_AT = case(
+    (deliveries.c.claimed_until > deliveries.c.next_attempt_at, deliveries.c.claimed_until),
+    else_=deliveries.c.next_attempt_at,
+)
 
 # Built once, because it runs at the end of every job.
 _DELIVERIES = (
@@ -116,6 +124,29 @@ class Outbox:
 
     # Due deliveries, and their results -------------------------------------------------------------------------
 
+    def take_due(
+        self,
+        limit: int,
+        *,
+        per_url: int,
+        per_host: int,
+        busy_urls: Collection[str] = (),
+        full_hosts: Collection[str] = (),
+    ) -> list[Delivery]:
+        """As `due`. With a shared database, nobody else gets these deliveries, or others for their URLs, until their
+        outcome is stored, or for `CLAIM_S` if their server ends meanwhile."""
+        if not self._database.shared:
+            return self.due(limit, per_url=per_url, per_host=per_host, busy_urls=busy_urls, full_hosts=full_hosts)
+        now = self._now()
+        with self._database.write() as db:
+            self._database.lock(db, "deliveries")
+            claimed = select(deliveries.c.url).where(_PENDING, deliveries.c.claimed_until > now)
+            busy = {*busy_urls, *db.scalars(claimed)}
+            due = self.due(limit, per_url=per_url, per_host=per_host, busy_urls=busy, full_hosts=full_hosts)
+            taken = deliveries.c.id.in_([delivery.id for delivery in due])
+            db.execute(update(deliveries).where(taken).values(claimed_until=now + timedelta(seconds=CLAIM_S)))
+        return due
+
     def due(
         self,
         limit: int,
@@ -131,7 +162,7 @@ class Outbox:
         deliveries with fewer than `GUARANTEED_ATTEMPTS` attempts are first: a receiver that was unreachable for long
         gets new deliveries at once.
         """
-        due = and_(_PENDING, deliveries.c.next_attempt_at <= self._now())
+        due = and_(_PENDING, self._now() >= _DUE_AT)
         allowed = and_(deliveries.c.url.not_in(busy_urls), deliveries.c.host.not_in(full_hosts))
         of_url = _rank(deliveries.c, "url").label("of_url")
         ranked = select(*_DELIVERY, of_url).where(due, allowed).subquery()
@@ -149,9 +180,9 @@ class Outbox:
 
     def next_due(self, after: datetime | None = None) -> datetime | None:
         """When the next pending delivery is due; None: none is pending. `after`: only those due later than this."""
-        query = select(func.min(deliveries.c.next_attempt_at)).where(_PENDING)
+        query = select(func.min(_DUE_AT)).where(_PENDING)
         if after is not None:
-            query = query.where(deliveries.c.next_attempt_at > after)
+            query = query.where(after < _DUE_AT)
         with self._database.read() as db:
             due: datetime | None = db.scalar(query)
             return due
@@ -199,6 +230,7 @@ class Outbox:
         Raises `DeliveryNotFound`, and `JobUnfinished` if its job is being retried: it has no result to deliver.
         """
         values = {"status": "pending", "attempts": 0, "next_attempt_at": self._now(), "delivered_at": None}
+        values |= {"claimed_until": None}
         same = deliveries.c.id == delivery_id
         with self._database.write() as db:
             row = db.execute(select(*_DELIVERY).where(same).with_for_update()).one_or_none()
@@ -242,7 +274,7 @@ class Outbox:
 
     def _attempted(self, delivery_id: str, **values: object) -> None:
         pending = and_(deliveries.c.id == delivery_id, _PENDING)
-        attempt = {"attempts": deliveries.c.attempts + 1, "attempted_at": self._now()}
+        attempt = {"attempts": deliveries.c.attempts + 1, "attempted_at": self._now(), "claimed_until": None}
         with self._database.write() as db:
             db.execute(update(deliveries).where(pending).values(**attempt, **values))
 

@@ -140,6 +140,19 @@ class PostgresDatabase:
             return "PostgreSQL cannot be written to: the server's log says why"
         return "DATABASE_URL leads to a standby, which cannot be written to" if standby else None
 
+    @contextmanager
+    def listen(self, channel: str) -> Iterator[Any]:
+        """A psycopg connection of its own that gets the notices of a channel."""
+        pooled = self._writers.raw_connection()
+        pooled.detach()  # its session has state that no other user of the pool may get
+        connection: Any = pooled.dbapi_connection
+        try:
+            connection.autocommit = True
+            connection.execute(f"LISTEN {channel}")
+            yield connection
+        finally:
+            connection.close()
+
     def set_clock(self) -> None:
         """Read the time of the database server. Raises `DatabaseUnreachable`."""
         with self.read() as db:

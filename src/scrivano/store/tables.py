@@ -11,12 +11,14 @@ from scrivano.domain.job import JobStatus, Task
 __all__ = [
     "TABLES",
     "Utc",
+    "buckets",
     "chunks",
     "deliveries",
     "diarizations",
     "events",
     "jobs",
     "results",
+    "secrets",
     "texts",
     "uploads",
     "usage",
@@ -166,6 +168,7 @@ deliveries = sa.Table(
     sa.Column("host", sa.Text),  # with the port, in lower case
     sa.Column("last_status", sa.Integer),  # of the last response; null: the last attempt had none
     sa.Column("attempted_at", Utc),
+    sa.Column("claimed_until", Utc),  # a server sends it now; null: none does, or the database is not shared
 )
 
 uploads = sa.Table(
@@ -188,4 +191,21 @@ usage = sa.Table(
     sa.Column("owner", sa.String(32), primary_key=True),
     sa.Column("hour", Utc, primary_key=True),  # start of the hour
     sa.Column("audio_secs", sa.Double),  # decoded, of jobs that ended in this hour
+)
+
+# Requests that each API key may still make at once; used by servers that share the database.
+buckets = sa.Table(
+    "buckets",
+    TABLES,
+    sa.Column("owner", sa.String(32), primary_key=True),
+    sa.Column("tokens", sa.Double),
+    sa.Column("filled_at", Utc),
+)
+
+# What servers that share the database must have in common.
+secrets = sa.Table(
+    "secrets",
+    TABLES,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("value", sa.LargeBinary),
 )

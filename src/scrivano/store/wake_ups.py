@@ -33,6 +33,10 @@ class WakeUps:
             with suppress(RuntimeError):  # the event loop is closed: the server is stopping
                 self._loop.call_soon_threadsafe(self._wake, key)
 
+    def watched(self) -> list[str]:
+        """The keys that somebody watches. Any thread may call."""
+        return list(self._watchers)
+
     def stop(self) -> None:
         """Wake all watchers, because the server is stopping. May be called from a signal handler."""
         self.stopping = True

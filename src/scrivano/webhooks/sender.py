@@ -16,7 +16,7 @@ from typing import Any, Literal
 import httpx2
 from anyio.to_thread import run_sync
 
-from scrivano.domain.errors import JobNotFound, StorageFull
+from scrivano.domain.errors import DatabaseUnreachable, JobNotFound, StorageFull
 from scrivano.domain.job import Job, utc
 from scrivano.domain.speakers import Turn
 from scrivano.housekeeping.clock_jumps import ClockJumps
@@ -43,21 +43,20 @@ TIMEOUT_S = 15.0
 # Deliveries read from the outbox at once.
 BATCH = 256
 
-# The outbox is read at least this often: the wall clock may be set, while circuits use the monotonic clock.
-POLL_S = 60.0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SenderOptions:
     """Each call is signed with each of `secrets`; without secrets, calls are not signed.
 
-    `store_pause_s`: seconds between attempts to store an outcome on a full disk.
+    `poll_s`: the outbox is read at least this often: the wall clock may be set, while circuits use the monotonic clock,
+    and another server may have ended. `store_pause_s`: seconds between attempts to store an outcome on a full disk.
     """
 
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     secrets: Sequence[bytes] = ()
     emit: Emit = ignore
+    poll_s: float = 60.0
     store_pause_s: float = 5.0
 
 
@@ -98,7 +97,11 @@ class WebhookSender:
         try:
             for url in list(self._model_urls):
                 self._outbox.add(f"msg_{self._options.new_id()}", url, kind, payload)
-        except StorageFull as error:  # The model must work on even if the event cannot be stored.
+        except (
+            StorageFull,
+            DatabaseUnreachable,
+        ) as error:
+            # The model must work on even if the event cannot be stored.
             logger.error("no webhooks are sent for %s: %s", kind, error)
 
     async def test(self, url: str) -> CallOutcome:
@@ -132,7 +135,7 @@ class WebhookSender:
     async def _start_due(self) -> Sequence[Delivery]:
         """The deliveries to call now. The circuit breaker counts them as started."""
         read_due = partial(
-            self._outbox.due,
+            self._outbox.take_due,
             BATCH,
             per_url=1,
             per_host=PER_HOST,
@@ -154,7 +157,8 @@ class WebhookSender:
         ends, which wakes the loop. Those that have become due since then do count.
         """
         due = await run_sync(self._outbox.next_due, read_at)
-        return POLL_S if due is None else min(POLL_S, max(0.0, (due - self._options.now()).total_seconds()))
+        poll_s = self._options.poll_s
+        return poll_s if due is None else min(poll_s, max(0.0, (due - self._options.now()).total_seconds()))
 
     async def _deliver(self, delivery: Delivery, changed: asyncio.Event) -> None:
         LOG_CONTEXT.set(LogContext(job_id=delivery.job_id))
@@ -186,11 +190,14 @@ class WebhookSender:
             logger.exception("could not store until when a webhook host's attempts wait", extra={"host": host})
 
     async def _store_when_possible(self, write: Callable[[], None]) -> None:
-        """Retry while the disk is full. Giving up would repeat a call that the receiver has already answered."""
+        """Retry while the disk is full, or the database is gone.
+
+        Giving up would repeat a call that the receiver has already answered.
+        """
         while True:
             try:
                 return await run_sync(write)
-            except StorageFull as error:
+            except (StorageFull, DatabaseUnreachable) as error:
                 logger.error("could not store the outcome of a webhook call; trying again: %s", error)
                 await asyncio.sleep(self._options.store_pause_s)
 

@@ -192,3 +192,14 @@ def test_every_setting_has_its_own_variable_and_a_description() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description, name
         assert allowed(field), name
+
+
+def test_a_database_url_is_of_postgres_and_never_shown() -> None:
+    settings = Settings.load(environ={"DATABASE_URL": "postgres://user:hidden@host/name"})
+    assert settings.database_url is not None
+    assert settings.database_url.get_secret_value() == "postgresql://user:hidden@host/name"
+    assert "hidden" not in repr(settings)
+
+    with pytest.raises(StartError, match="must be a URL like postgresql://") as refused:
+        Settings.load(environ={"DATABASE_URL": "mysql://user:hidden@host/name"})
+    assert "hidden" not in str(refused.value)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
+from anyio.to_thread import run_sync
 from starlette._utils import get_route_path
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -35,18 +36,27 @@ TOKEN_PARAMETER = "token"
 class Authorization:
     """ASGI middleware. Puts the `Caller` into the request's state, or sends an error response instead of the route."""
 
-    def __init__(self, app: ASGIApp, ring: KeyRing, tokens: StreamTokens, rate_limiter: RateLimiter) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        ring: KeyRing,
+        tokens: StreamTokens,
+        rate_limiter: RateLimiter,
+        shared_take: Callable[[str, int], float] | None = None,
+    ) -> None:
+        """`shared_take`: counts the requests of a key at all servers; it blocks. None: this server counts its own."""
         self._app = app
         self._ring = ring
         self._tokens = tokens
         self._rate_limiter = rate_limiter
+        self._shared_take = shared_take
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or (policy := policy_of(scope)).scopes is None:
             await self._app(scope, receive, send)
             return
         try:
-            key = self._authorize(scope, policy, policy.scopes)
+            key = await self._authorize(scope, policy, policy.scopes)
             scope.setdefault("state", {})["caller"] = Caller.with_key(key)
             if policy.event_stream:
                 with self._counted_stream(key):
@@ -56,7 +66,7 @@ class Authorization:
         except _Refused as refused:
             await error_response(policy.errors, problem_of(refused.error))(scope, receive, send)
 
-    def _authorize(self, scope: Scope, policy: RoutePolicy, scopes: Collection[KeyScope]) -> Key:
+    async def _authorize(self, scope: Scope, policy: RoutePolicy, scopes: Collection[KeyScope]) -> Key:
         """Raises `_Refused`."""
         try:
             key = self._find_key(scope, policy)
@@ -64,13 +74,22 @@ class Authorization:
             client = scope.get("client") or ("unknown",)
             logger.info("request refused: no known API key", extra={"client": client[0], "path": scope["path"]})
             raise _Refused(error) from error
-        wait_s = self._rate_limiter.take(key.id, key.limits.requests_per_minute)
+        wait_s = await self._take(key.id, key.limits.requests_per_minute)
         if wait_s:
             allowed = f"this API key may make {key.limits.requests_per_minute} requests a minute"
             raise _Refused(LimitReached(f"{allowed}; try again after Retry-After seconds", math.ceil(wait_s)))
         if not key.may(scopes):
             raise _Refused(NotAllowed(sorted(scopes)))
         return key
+
+    async def _take(self, key_id: str, per_minute: int | None) -> float:
+        """Count a request; returns the seconds until it is allowed. Raises `_Refused`."""
+        if per_minute is None or self._shared_take is None:
+            return self._rate_limiter.take(key_id, per_minute)
+        try:
+            return await run_sync(self._shared_take, key_id, per_minute)
+        except ScrivanoError as error:
+            raise _Refused(error) from error
 
     def _find_key(self, scope: Scope, policy: RoutePolicy) -> Key:
         """Raises `NoKey`. A key in the header has precedence over a token in the query."""

@@ -155,7 +155,9 @@ async def get(
 
 
 def waiting_for(job: Job, runner: Runner) -> WaitingFor | None:
-    """None if the job has ended or its model is ready."""
+    """None if the job has ended or its model is ready, and if another server may have it ready."""
+    if runner.shares_jobs:
+        return None
     models = runner.models
     # A job may name a model that an earlier configuration served; the first one takes its place.
     name = job.model if job.model is not None and job.model in models else next(iter(models))
