@@ -9,6 +9,10 @@ is copied. What is changed on the way:
   channel; 2-D convolutions, its last layer, and segmentation: 16 bits
 
 Each network is compared with the original on random inputs before and after.
+
+It needs PyTorch (about 4 GB with what it depends on), and the wheel for Linux on x86-64. In this form it has not been
+run from end to end: the networks in the repository were made by a study with the same steps. The wheel of PyPI has
+every file that is named here.
 """
 
 from __future__ import annotations

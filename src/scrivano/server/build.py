@@ -184,7 +184,7 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
         models,
         media_command=commands.media,
         engine_command=commands.engine,
-        speakers_command=commands.speakers,
+        speakers_command=(*commands.speakers, *(("--gpu", str(device.gpus[0])) if device.name == "cuda" else ())),
     )
     runner = Runner(
         data.jobs,

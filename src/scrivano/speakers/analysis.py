@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from typing import Any
@@ -25,7 +26,9 @@ from scrivano.speakers.segmentation import (
     window_starts,
 )
 
-__all__ = ["PART_S", "PART_STEP_S", "VoiceAnalyser", "open_analyser"]
+__all__ = ["CPU", "CUDA", "PART_S", "PART_STEP_S", "VoiceAnalyser", "open_analyser", "providers"]
+
+logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.float32]
 
@@ -38,6 +41,11 @@ SOLID_S = 0.9
 SOLID_COSINE = 0.5
 # So much of a solid part is one local voice.
 SOLID_ALONE = 0.95
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+GPU_BYTES = 1 << 30
+
+Provider = str | tuple[str, Mapping[str, Any]]
 
 # The window that a network hears, [1, 1, samples] → its classes, [1, frames, classes].
 Segmenter = Any
@@ -111,20 +119,39 @@ def _alone(start: float, end: float, activity: Activity) -> bool:
     return bool(spoken.max() >= SOLID_ALONE * max(int(spoken.sum()), 1))
 
 
-def open_analyser() -> VoiceAnalyser:
-    """Load the networks that come with the package. Takes 0.3 s and about 150 MB."""
+def open_analyser(gpu: int | None = None) -> VoiceAnalyser:
+    """Load the networks that come with the package. Takes 0.3 s and about 150 MB.
+
+    `gpu`: the index of the one to use, if onnxruntime can; None: none.
+    """
     models = files("scrivano.speakers") / "models"
-    voices = _session((models / "campplus.onnx").read_bytes())
+    voices = _session((models / "campplus.onnx").read_bytes(), gpu)
     with as_file(models / "voice_space.npz") as path:
         space = VoiceSpace.load(path)
     encoder = VoiceEncoder(lambda features: voices.run(None, {"feats": features})[0], space)
-    return VoiceAnalyser(_session((models / "segmentation.onnx").read_bytes()), encoder)
+    return VoiceAnalyser(_session((models / "segmentation.onnx").read_bytes(), gpu), encoder)
 
 
-def _session(model: bytes) -> Any:
+def providers(gpu: int | None, available: Sequence[str]) -> list[Provider]:
+    """What to run a network on: the GPU if this onnxruntime is built for it (`onnxruntime-gpu`), else the CPU."""
+    if gpu is None or CUDA not in available:
+        return [CPU]
+    # The memory belongs to the engine: no more is taken than is needed.
+    limits = {"device_id": gpu, "gpu_mem_limit": GPU_BYTES, "arena_extend_strategy": "kSameAsRequested"}
+    return [(CUDA, limits), CPU]
+
+
+def _session(model: bytes, gpu: int | None) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     # An arena keeps its largest block for good.
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"], sess_options=options)
+    chosen = providers(gpu, onnxruntime.get_available_providers())
+    try:
+        return onnxruntime.InferenceSession(model, providers=chosen, sess_options=options)
+    except Exception:  # whatever the provider lacks: a library, memory, the GPU itself
+        if chosen == [CPU]:
+            raise
+        logger.warning("the voices are found on the CPU: the GPU cannot be used", exc_info=True)
+        return onnxruntime.InferenceSession(model, providers=[CPU], sess_options=options)

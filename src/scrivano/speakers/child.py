@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import queue
+import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -48,10 +49,11 @@ LONGEST_S = 60.0
 
 
 class Worker:
-    """Answers requests, each with one message. No request ends it."""
+    """Answers requests, each with one message. No request ends it. After a failure the CPU is used, and not `gpu`."""
 
-    def __init__(self, open_analyser: Callable[[], VoiceAnalyser]) -> None:
+    def __init__(self, open_analyser: Callable[[int | None], VoiceAnalyser], gpu: int | None = None) -> None:
         self._open_analyser = open_analyser
+        self._gpu = gpu
         self._analyser: VoiceAnalyser | None = None
 
     def answer(self, request: VoiceRequest) -> VoiceMessage:
@@ -59,11 +61,13 @@ class Worker:
             return self._find(request) if isinstance(request, FindVoices) else _name(request)
         except Exception as error:  # the border of the process: every failure becomes a message
             traceback.print_exc()
+            if self._gpu is not None:
+                self._analyser = self._gpu = None
             return VoicesFailed(id=request.id, message=f"{type(error).__name__}: {error}")
 
     def _find(self, request: FindVoices) -> VoicesFound:
         if self._analyser is None:
-            self._analyser = self._open_analyser()
+            self._analyser = self._open_analyser(self._gpu)
         audio = np.memmap(request.path, "<i2", mode="r")
         if not 0 <= request.start <= request.end <= len(audio):
             raise ValueError(f"the prepared audio ends at {len(audio)}, before {request.end}")
@@ -104,6 +108,11 @@ def _packed(centre: NDArray[np.float32]) -> bytes:
     return centre.astype("<f4").tobytes()
 
 
+def gpu_of(arguments: Sequence[str]) -> int | None:
+    """The index after `--gpu`; None: the voices are found on the CPU."""
+    return int(arguments[1]) if arguments[:1] == ["--gpu"] else None
+
+
 def main() -> None:
     die_with_parent()
     with suppress(OSError):
@@ -117,7 +126,7 @@ def main() -> None:
         os._exit(0)
 
     threading.Thread(target=read, daemon=True).start()
-    worker = Worker(open_analyser)
+    worker = Worker(open_analyser, gpu_of(sys.argv[1:]))
     while True:
         channel.send(worker.answer(requests.get()))
 

@@ -81,7 +81,7 @@ def _check_known_speakers(fields: FormFields) -> None:
     """Better refused than ignored: the caller would take A for the first name."""
     for name in ("known_speaker_names", "known_speaker_references"):
         if fields.array(name):
-            advice = "leave it out, and name the speakers with PATCH /jobs/{id}/speakers (the id is in X-Job-Id)"
+            advice = "leave it out, and enrol voices (POST /voices, then voices=true) or use PATCH /jobs/{id}/speakers"
             raise BadParameter(name, f"{name} is not supported: {advice}")
 
 
