@@ -21,7 +21,7 @@ T = TypeVar("T")
 DATA = Path(__file__).parent / "data" / "recordings"
 CATALOG: dict[str, dict[str, Any]] = {item["file"]: item for item in json.loads((DATA / "recordings.json").read_text())}
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 120.0
 
 
 def until(condition: Callable[[], T], timeout_s: float = TIMEOUT_S) -> T:

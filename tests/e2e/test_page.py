@@ -14,7 +14,7 @@ from media_files import Kind, repeated, samples, write
 from playwright.sync_api import Browser, Page, expect
 from served import CATALOG, DATA, Served, served, until
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 CLIP = "en-exact-0.flac"
 TEXT = CATALOG[CLIP]["text"]

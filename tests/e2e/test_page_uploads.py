@@ -10,7 +10,7 @@ from chromium import Window, chromium, window
 from playwright.sync_api import Browser, Page, Request, Route, expect
 from served import DATA, Served, served, until
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 CLIP = "en-exact-0.flac"
 ARRIVED = 20_000

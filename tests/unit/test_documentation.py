@@ -77,6 +77,17 @@ def test_the_page_says_everything_in_both_languages() -> None:
     assert english == italian
 
 
+def test_the_page_says_in_italian_what_the_server_says_about_jobs() -> None:
+    translated = {key for key, _ in entries((ROOT / "web" / "src" / "i18n" / "it-server.ts").read_text())}
+    documented = (ROOT / "docs" / "http.md").read_text()
+    codes: set[str] = set()
+    for heading in ("### The recording", "### When a job fails"):
+        section = documented.partition(f"{heading}\n")[2].partition("\n#")[0]
+        codes |= set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+
+    assert translated == codes
+
+
 def entries(source: str) -> list[tuple[str, str]]:
     """The keys and values of an object of texts in TypeScript."""
     return re.findall(r'^  "?([\w.]+)"?:\s+"((?:[^"\\]|\\.)*)",$', source, re.MULTILINE)

@@ -3,7 +3,7 @@
 import { isTerminal, type JobStatus, type JobSummary } from "@scrivano/client";
 import { useWindowVirtualizer } from "@tanstack/react-virtual";
 import { memo, useEffect, useLayoutEffect, useRef, useState } from "react";
-import { type Translate, useLocale, useT } from "../i18n";
+import { type Translate, useLocale, useServerText, useT } from "../i18n";
 import { clock, fullMoment, languageName, moment, span, speed } from "../lib/format";
 import { cancelJob, deleteJob, filter, jobList, more, paces, retryJob, setFilter } from "../lib/jobs";
 import { jobLink } from "../lib/route";
@@ -11,7 +11,7 @@ import { messageOf } from "../lib/server";
 import { useSelected, useStore } from "../lib/store";
 import { uploads } from "../lib/uploads";
 import { CloseIcon, RetryIcon, SearchIcon, TrashIcon, WarningIcon } from "./icons";
-import { Bar, Button, Dialog, Empty, tell } from "./ui";
+import { Bar, Button, Dialog, Empty, Failure, tell } from "./ui";
 
 const STATUSES: readonly (JobStatus | "")[] = ["", "running", "queued", "done", "failed", "cancelled"];
 const ROW_PX = 73;
@@ -27,7 +27,7 @@ export function JobListView() {
   return (
     <section aria-label={t("transcripts")} className="jobs">
       {!first && <Filters />}
-      {error && <p className="failure">{error}</p>}
+      <Failure text={error} />
       {!known && !error && <Loading />}
       {known && jobs.length === 0 && filtered && <Empty title={t("jobs.none")}>{t("jobs.none.hint")}</Empty>}
       {first && !sending && <Empty title={t("jobs.first")}>{t("jobs.first.hint")}</Empty>}
@@ -152,6 +152,7 @@ export function nameOf(job: { filename?: string | null }, t: Translate): string 
 const Row = memo(function Row({ job, onDelete }: { job: JobSummary; onDelete: (job: JobSummary) => void }) {
   const t = useT();
   const { locale } = useLocale();
+  const says = useServerText();
   const name = nameOf(job, t);
   const warnings = job.warnings ?? [];
   return (
@@ -169,14 +170,14 @@ const Row = memo(function Row({ job, onDelete }: { job: JobSummary; onDelete: (j
           {moment(job.created_at, locale)}
         </time>
         {warnings.length > 0 && (
-          <span className="warn" title={warnings.map(({ message }) => message).join("\n")}>
+          <span className="warn" title={warnings.map(({ code, message }) => says(code, message)).join("\n")}>
             <WarningIcon size={15} />
             {t("warnings", { count: String(warnings.length) })}
           </span>
         )}
       </div>
       {job.status === "running" && <Bar value={job.progress} label={t("job.progress", { name })} />}
-      {job.status === "failed" && job.error && <p className="failure">{job.error}</p>}
+      {job.status === "failed" && job.error && <p className="failure">{says(job.error_code, job.error)}</p>}
       {job.excerpt && <Excerpt text={job.excerpt} />}
       <div className="row-actions">
         {!isTerminal(job) && (

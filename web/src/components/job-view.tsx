@@ -2,7 +2,7 @@
 
 import { isTerminal, type Job } from "@scrivano/client";
 import { useEffect, useMemo, useRef, useState } from "react";
-import { type Translate, useLocale, useT } from "../i18n";
+import { type Translate, useLocale, useServerText, useT } from "../i18n";
 import { clock, fullMoment, languageName, span, speed } from "../lib/format";
 import { cancelJob, deleteJob, retryJob } from "../lib/jobs";
 import { type LiveJob, useLiveJob } from "../lib/live";
@@ -15,7 +15,7 @@ import { nameOf } from "./job-list";
 import { Player } from "./player";
 import { Speakers } from "./speakers";
 import { Transcript } from "./transcript";
-import { Bar, Button, Dialog, Empty, tell } from "./ui";
+import { Bar, Button, Dialog, Empty, Failure, tell } from "./ui";
 
 export function JobView({ id, at }: { id: string; at?: number }) {
   const t = useT();
@@ -40,7 +40,7 @@ export function JobView({ id, at }: { id: string; at?: number }) {
   }
   if (!job) {
     return error ? (
-      <p className="failure">{error}</p>
+      <Failure text={error} />
     ) : (
       <div className="job-skeleton" aria-busy="true">
         <span className="ghost title" />
@@ -113,8 +113,8 @@ function Loaded({ job, live, playback }: { job: Job; live: LiveJob; playback: Pl
           )}
         </div>
       </header>
-      {live.error && <p className="failure">{live.error}</p>}
-      <Player job={job} playback={playback} />
+      <Failure text={live.error} />
+      {(job.status !== "failed" || job.duration_secs != null) && <Player job={job} playback={playback} />}
       {!ended && <Running job={job} live={live} />}
       <Notes job={job} playback={playback} />
       <Speakers job={job} onChanged={live.reload} />
@@ -208,13 +208,14 @@ function usePace(job: Job, progress: number): { factor: number; secondsLeft: num
 /** What is to be known about the recording and its text. */
 function Notes({ job, playback }: { job: Job; playback: Playback }) {
   const t = useT();
+  const says = useServerText();
   const warnings = job.warnings ?? [];
   const holes = job.quality?.uncovered ?? [];
   if (job.status === "failed") {
     return (
       <div className="card note bad" role="alert">
         <WarningIcon />
-        <p>{job.error}</p>
+        <p>{says(job.error_code, job.error ?? "")}</p>
       </div>
     );
   }
@@ -224,7 +225,7 @@ function Notes({ job, playback }: { job: Job; playback: Playback }) {
       {warnings.map((warning, index) => (
         <li key={index}>
           <WarningIcon size={16} />
-          <span>{warning.message}</span>
+          <span>{says(warning.code, warning.message)}</span>
           {warning.at != null && (
             <button type="button" className="time" onClick={() => playback.seek(warning.at ?? 0, true)}>
               {clock(warning.at)}

@@ -2,7 +2,7 @@
 
 import type { ServedModelStatus } from "@scrivano/client";
 import { useModelStatus } from "@scrivano/client/react";
-import { useEffect } from "react";
+import { useEffect, useState } from "react";
 import { useLocale, useT } from "../i18n";
 import { bytes, memory } from "../lib/format";
 import { apiKey, client, keyWanted, messageOf } from "../lib/server";
@@ -69,9 +69,32 @@ function Known() {
           <Bar value={(100 * (status.vram_used_mb ?? 0)) / status.vram_total_mb} label={t("model.memory")} />
         </div>
       )}
+      {status.vram_total_mb == null && <ServerMemory />}
       {models.length > 1 && <p className="hint">{t("model.several")}</p>}
       <p className="hint">{t("model.explained")}</p>
     </Popover>
+  );
+}
+
+/** Without a GPU, the models are in the memory of the server. */
+function ServerMemory() {
+  const t = useT();
+  const { locale } = useLocale();
+  const [megabytes, setMegabytes] = useState<number | null>();
+  useEffect(() => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    client.history({ signal }).then(({ samples }) => setMegabytes(samples.at(-1)?.memory_mb), () => undefined);
+    return () => controller.abort();
+  }, []);
+  if (megabytes == null) return null;
+  return (
+    <div className="memory">
+      <p>
+        <span>{t("monitor.memory.server")}</span>
+        <span>{memory(megabytes, locale)}</span>
+      </p>
+    </div>
   );
 }
 

@@ -5,7 +5,7 @@ import { useEffect, useId, useState } from "react";
 import { useLocale, useT } from "../i18n";
 import { memory, span, speed } from "../lib/format";
 import { client, messageOf } from "../lib/server";
-import { Empty } from "./ui";
+import { Empty, Failure } from "./ui";
 
 const REFRESH_MS = 5000;
 const HOUR_S = 3600;
@@ -35,7 +35,7 @@ export function Monitor() {
         <h1>{t("monitor")}</h1>
         <p className="hint">{t("monitor.hint")}</p>
       </header>
-      {error && <p className="failure">{error}</p>}
+      <Failure text={error} />
       {data && samples.length < 2 && <Empty title={t("monitor")}>{t("monitor.empty")}</Empty>}
       {data && samples.length >= 2 && (
         <div className="charts">
@@ -137,9 +137,9 @@ function Chart({ title, unit, samples, lines, format, least, most }: ChartProps)
   const fade = useId();
   const known = lines.flatMap(({ values }) => values).filter((value) => value !== null);
   if (known.length === 0) return null;
-  const peak = Math.max(...known);
-  const now = lines[0]?.values.at(-1) ?? 0;
-  const top = Math.min(most ?? Infinity, niceAbove(Math.max(peak, least)));
+  const totals = samples.map((_, at) => lines.reduce((sum, { values }) => sum + (values[at] ?? 0), 0));
+  const [now, peak] = [totals.at(-1) ?? 0, Math.max(...totals)];
+  const top = Math.min(most ?? Infinity, niceAbove(Math.max(...known, least)));
   const end = Date.parse(samples.at(-1)?.at ?? "");
   const started = Math.max(0, (end - Date.parse(samples[0]?.at ?? "")) / 1000);
   const shown = Math.min(HOUR_S, Math.max(300, started));

@@ -77,7 +77,11 @@ export function Player({ job, playback }: { job: Job; playback: Playback }) {
       <Wave job={job} peaks={peaks} media={element} playback={playback} />
       <Controls job={job} playback={playback} enabled={audio.state === "there" && !broken} />
       {audio.state === "gone" && <p className="hint">{t("player.gone")}</p>}
-      {broken && <p className="hint">{t("player.broken")}</p>}
+      {broken && (
+        <p className="hint">
+          {t("player.broken")} {job.status === "done" && t("player.broken.complete")}
+        </p>
+      )}
     </section>
   );
 }

@@ -2,6 +2,7 @@
 
 import { type ReactNode, useEffect, useId, useRef, useState } from "react";
 import { useT } from "../i18n";
+import { reachable } from "../lib/server";
 import { Store, useStore } from "../lib/store";
 import { CloseIcon } from "./icons";
 
@@ -205,6 +206,12 @@ export function Messages() {
       ))}
     </div>
   );
+}
+
+/** What went wrong. That the server cannot be reached is said above all views. */
+export function Failure({ text }: { text: string | undefined }) {
+  const there = useStore(reachable);
+  return text && there ? <p className="failure">{text}</p> : null;
 }
 
 export function Empty({ title, children }: { title: string; children?: ReactNode }) {

@@ -146,7 +146,8 @@ export const en = {
   "player.seek": "Position",
   "player.rate": "Speed",
   "player.gone": "The recording is no longer stored on the server, so it cannot be played.",
-  "player.broken": "This browser cannot play the recording. Its transcript is complete nevertheless.",
+  "player.broken": "This browser cannot play the recording.",
+  "player.broken.complete": "Its transcript is complete nevertheless.",
 
   transcript: "Transcript",
   "transcript.none": "No speech",

@@ -5,6 +5,7 @@ import { recall, remember } from "../lib/storage";
 import { Store, useStore } from "../lib/store";
 import { en, type Key } from "./en";
 import { it } from "./it";
+import { itServer } from "./it-server";
 
 export type Locale = "en" | "it";
 export type Translate = (key: Key, values?: Record<string, string>) => string;
@@ -41,6 +42,12 @@ export function translator(code: Locale): Translate {
 export function useT(): Translate {
   const code = useStore(locale);
   return useMemo(() => translator(code), [code]);
+}
+
+/** What the server says, by its stable code, in the language of the page. */
+export function useServerText(): (code: string | null | undefined, message: string) => string {
+  const code = useStore(locale);
+  return (of, message) => (code === "it" && of && itServer[of]) || message;
 }
 
 /** `locale`: how numbers and dates are written: as the browser's reader does, where it is the language of the page. */

@@ -148,7 +148,8 @@ export const it: Record<Key, string> = {
   "player.seek": "Posizione",
   "player.rate": "Velocità",
   "player.gone": "La registrazione non è più sul server e non può essere ascoltata.",
-  "player.broken": "Questo browser non riesce a riprodurre la registrazione. La trascrizione è comunque completa.",
+  "player.broken": "Questo browser non riesce a riprodurre la registrazione.",
+  "player.broken.complete": "La trascrizione è comunque completa.",
 
   transcript: "Trascrizione",
   "transcript.none": "Nessun parlato",

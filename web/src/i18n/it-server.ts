@@ -1,0 +1,28 @@
+/** What the server says about jobs in English, in Italian: by the stable codes of failures and warnings. */
+export const itServer: Readonly<Record<string, string>> = {
+  not_media: "Il file non è una registrazione leggibile: non è audio, è incompleto o danneggiato, o il suo codec non è supportato.",
+  no_audio: "Il file non contiene audio, o non la traccia richiesta.",
+  too_long: "La registrazione è più lunga di quanto il server accetti.",
+  media_timeout: "La lettura della registrazione ha richiesto troppo tempo.",
+  media_crashed: "La lettura della registrazione si è interrotta più volte.",
+  engine_input: "Una parte della registrazione non può essere decodificata.",
+  engine_crashed: "Una parte della registrazione interrompe il modello.",
+  audio_gone: "La registrazione è stata eliminata: inviala di nuovo.",
+  storage_full: "Sul server non c’era abbastanza spazio. Riprova quando ce n’è.",
+  internal: "Errore del server: i dettagli sono nel suo registro.",
+
+  damaged_packets: "Alcune parti danneggiate sono state saltate: il loro suono è perso.",
+  ended_early: "La registrazione finisce prima del previsto: il resto manca.",
+  part_skipped: "Una delle registrazioni unite in questo file non è leggibile.",
+  gap: "Manca del suono: la registrazione ha un’interruzione.",
+  time_jump: "L’orologio del file salta: la registrazione prosegue senza interruzione.",
+  other_track: "La traccia migliore non contiene parlato o non è leggibile: ne è stata trascritta un’altra.",
+  tracks_mixed: "Più tracce con parlato vanno insieme: sono state unite.",
+  tracks_left_out: "Altre tracce non sono state trascritte.",
+  quiet: "La registrazione è molto bassa ed è stata amplificata.",
+  no_sound: "La traccia audio è vuota: non contiene alcun suono.",
+  not_split: "I canali non sono stati divisi: ce n’è uno solo, o hanno tutti lo stesso suono.",
+  no_speakers: "Non è stato possibile distinguere chi parla: la trascrizione è comunque completa.",
+  clipped: "La registrazione è troppo forte: i picchi sono tagliati.",
+  samples_scaled: "I valori del file erano fuori scala e sono stati adattati.",
+};
