@@ -25,6 +25,7 @@ export function formFields(options: JobOptions): Record<string, string> {
     num_speakers: options.numSpeakers,
     min_speakers: options.minSpeakers,
     max_speakers: options.maxSpeakers,
+    voices: options.voices,
     model: options.model,
     webhook_url: options.webhookUrl,
     webhook_if: options.webhookIf,

@@ -80,6 +80,8 @@ export interface JobOptions {
   numSpeakers?: number;
   minSpeakers?: number;
   maxSpeakers?: number;
+  /** Whether speakers who sound like enrolled voices get their names. */
+  voices?: boolean;
   model?: string;
   webhookUrl?: string;
   /** Call the webhook only if one of these holds for the transcript, such as `coverage<0.98,doubtful`. */

@@ -113,6 +113,7 @@ export const fields: (keyof Form)[] = [
   "num_speakers",
   "min_speakers",
   "max_speakers",
+  "voices",
   "model",
   "webhook_url",
   "webhook_if",
