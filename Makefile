@@ -135,7 +135,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --uni
 lock:
 	$(COMPILE) $(UPGRADE) pyproject.toml requirements/build.in --output-file requirements/run.txt
 	$(COMPILE) --extra dev --constraint requirements/run.txt pyproject.toml requirements/build.in --output-file requirements/dev.txt
-	$(COMPILE) --extra whispercpp --extra wyoming --extra telemetry --extra postgres --constraint requirements/dev.txt \
+	$(COMPILE) --extra whispercpp --extra wyoming --extra telemetry --extra postgres --extra s3 --constraint requirements/dev.txt \
 	  pyproject.toml requirements/build.in --output-file requirements/image.txt
 	$(COMPILE) $(UPGRADE) --no-deps requirements/cuda.in --output-file requirements/cuda.txt
 	$(COMPILE) $(UPGRADE) requirements/site.in --output-file requirements/site.txt

@@ -110,12 +110,13 @@ def bench(
     options: Mapping[str, Any] | None = None,
     free_mb: int = 8000,
     store_type: type[JobStore] = JobStore,
+    blobs_type: type[FolderBlobs] = FolderBlobs,
     disk_space: DiskSpace | None = None,
     **orders: object,
 ) -> Iterator[Bench]:
     database = SqliteDatabase.open(folder / "scrivano.db")
     store = store_type(database, Outbox(database, now), now)
-    blobs, memory = FolderBlobs(folder, disk_space=disk_space), ScriptedMemory(free_mb)
+    blobs, memory = blobs_type(folder, disk_space=disk_space), ScriptedMemory(free_mb)
     announced = list[tuple[str, Mapping[str, Any]]]()
     changes = dict(options or {})
     spec = ModelSpec(

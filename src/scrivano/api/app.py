@@ -102,7 +102,8 @@ class HttpOptions:
 
     `keys` None: no API keys are needed. `origins`: web origins whose scripts may call; `*`: all; `loopback`: pages of
     this machine, on any port. `docs`: serve the documentation page. `page`: serve the
-    page for people. `body_rate`: how slowly request bodies may arrive.
+    page for people. `audio_origin`: where its player may read recordings, besides here. `body_rate`: how slowly request
+    bodies may arrive.
     `uploading`: those with a recording, to be stopped with the server. `telemetry` None: requests are not recorded.
     `shared_take`: counts the requests of a key at all servers, see `Authorization`.
     """
@@ -111,6 +112,7 @@ class HttpOptions:
     origins: Sequence[str] = ()
     docs: bool = True
     page: bool = True
+    audio_origin: str | None = None
     body_rate: BodyRate = ANY_RATE
     uploading: Uploading = field(default_factory=Uploading)
     telemetry: RequestTelemetryOptions | None = None
@@ -137,7 +139,7 @@ def create_app(services: Services, lifespan: Lifespan | None = None, options: Ht
         openai.router,
         whisper_asr.router,
         whisper_cpp.router,
-        *([page.page_router(docs=options.docs)] if options.page else ()),
+        *([page.page_router(docs=options.docs, audio_origin=options.audio_origin)] if options.page else ()),
         *([docs.docs_router()] if options.docs else ()),
     ]
     app = _Application(

@@ -27,7 +27,8 @@ FORMAT = 1
 class Manifest:
     """`created_at`: ISO 8601. `revision`: of the database's schema. `recordings`: bytes of each, by file name.
 
-    `missing`: jobs that would need a recording and had none when the backup was made.
+    `missing`: jobs that would need a recording and had none when the backup was made. `blob_url`: where the
+    recordings of jobs are instead; None: in this file.
     """
 
     version: str
@@ -37,6 +38,7 @@ class Manifest:
     database_bytes: int
     recordings: Mapping[str, int]
     missing: tuple[str, ...] = ()
+    blob_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

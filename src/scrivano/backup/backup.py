@@ -33,14 +33,19 @@ class _Collected:
     missing: tuple[str, ...]
 
 
-def back_up(data_dir: Path, file: Path, *, version: str, now: Callable[[], datetime]) -> Manifest:
-    """Write a backup of the data folder to `file`. Returns what it contains. Raises `StartError`, `OSError`."""
+def back_up(
+    data_dir: Path, file: Path, *, version: str, now: Callable[[], datetime], blob_url: str | None = None
+) -> Manifest:
+    """Write a backup of the data folder to `file`. Returns what it contains. Raises `StartError`, `OSError`.
+
+    `blob_url`: where the recordings of jobs are; they are not copied then.
+    """
     if not (data_dir / DATABASE).is_file():
         raise StartError(f"{data_dir} is not the data folder of a server: it has no {DATABASE}; set DATA_DIR")
     with ExitStack() as cleanup:
         live = not cleanup.enter_context(_locked(data_dir, now()))
         staging = cleanup.enter_context(Staging(data_dir))
-        collected = _collect(data_dir, staging, live=live)
+        collected = _collect(data_dir, staging, live=live, elsewhere=blob_url is not None)
         manifest = Manifest(
             version=version,
             created_at=utc(now()),
@@ -49,6 +54,7 @@ def back_up(data_dir: Path, file: Path, *, version: str, now: Callable[[], datet
             database_bytes=collected.snapshot.path.stat().st_size,
             recordings={name: path.stat().st_size for name, path in collected.recordings.items()},
             missing=collected.missing,
+            blob_url=blob_url,
         )
         write_archive(file, manifest, collected.snapshot.path, collected.recordings)
     return manifest
@@ -68,16 +74,16 @@ def _locked(data_dir: Path, since: datetime) -> Iterator[bool]:
         lock.release()
 
 
-def _collect(data_dir: Path, staging: Staging, *, live: bool) -> _Collected:
+def _collect(data_dir: Path, staging: Staging, *, live: bool, elsewhere: bool) -> _Collected:
+    """`elsewhere`: the recordings of jobs are not in the data folder."""
     staging.link()
     for _ in range(ROUNDS):
         snapshot = take_snapshot(data_dir / DATABASE, staging.folder / DATABASE, live=live)
         staging.link()
         # Not more than the jobs and uploads of the copy: a later job's recording would belong to nothing.
-        found = {
-            name: _recording(staging, snapshot, name) for name in snapshot.needed | snapshot.uploads | snapshot.others
-        }
-        missing = sorted(name for name in snapshot.needed | snapshot.uploads if found[name] is None)
+        of_jobs = frozenset[str]() if elsewhere else snapshot.needed | snapshot.others
+        found = {name: _recording(staging, snapshot, name) for name in of_jobs | snapshot.uploads}
+        missing = sorted(name for name in found if found[name] is None and name not in snapshot.others)
         if not missing:
             break
     recordings = {path.name: path for path in found.values() if path is not None}

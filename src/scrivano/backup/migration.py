@@ -15,7 +15,6 @@ from scrivano.domain.errors import StartError
 from scrivano.files.blob_writer import Blob
 from scrivano.files.blobs import Blobs
 from scrivano.files.data_dir_lock import DataDirLock
-from scrivano.files.folder_blobs import FolderBlobs
 from scrivano.store.database import Database
 from scrivano.store.imports import import_job
 from scrivano.store.sqlite import SqliteDatabase
@@ -36,8 +35,9 @@ class Migration:
     refused: dict[Path, str] = field(default_factory=dict)
 
 
-def migrate(source: Path, data_dir: Path, *, now: Callable[[], datetime]) -> Migration:
-    """Add the jobs of the earlier server's data folder `source`, which is only read. May be repeated.
+def migrate(source: Path, data_dir: Path, blobs: Blobs, *, now: Callable[[], datetime]) -> Migration:
+    """Add the jobs of the earlier server's data folder `source`, which is only read, and their recordings to
+    `blobs`. May be repeated.
 
     Raises `StartError`: a server uses one of the folders, or there are no jobs.
     """
@@ -49,7 +49,6 @@ def migrate(source: Path, data_dir: Path, *, now: Callable[[], datetime]) -> Mig
     done = Migration()
     with ExitStack() as cleanup:
         cleanup.callback(DataDirLock(data_dir, since=now()).release)
-        blobs = FolderBlobs(data_dir)
         database = SqliteDatabase.open(data_dir / DATABASE)
         cleanup.callback(database.close)
         for file in files:

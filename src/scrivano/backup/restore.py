@@ -26,10 +26,13 @@ __all__ = ["restore"]
 SUFFIX = ".restoring"
 
 
-def restore(file: Path, data_dir: Path, *, force: bool, now: Callable[[], datetime]) -> Manifest:
+def restore(
+    file: Path, data_dir: Path, *, force: bool, now: Callable[[], datetime], blob_url: str | None = None
+) -> Manifest:
     """Put a backup into a data folder that no server uses. `force`: also if it has a database, which is replaced.
 
-    Raises `StartError`: the folder is in use or not empty, or the backup is damaged; the folder is then as it was.
+    `blob_url`: where the server looks for recordings, None: in the data folder. Raises `StartError`: the folder is in
+    use or not empty, or the backup is damaged or has its recordings elsewhere; the folder is then as it was.
     """
     with closing(_Lock(data_dir, now())):
         database = data_dir / DATABASE
@@ -40,7 +43,7 @@ def restore(file: Path, data_dir: Path, *, force: bool, now: Callable[[], dateti
             )
         new = database.with_name(DATABASE + SUFFIX)
         try:
-            manifest = _extract_all(file, FolderBlobs(data_dir), new)
+            manifest = _extract_all(file, FolderBlobs(data_dir), new, blob_url)
             check_snapshot(new)
             sync_folder(data_dir / "uploads", sync)
             discard_wal(database)
@@ -51,13 +54,22 @@ def restore(file: Path, data_dir: Path, *, force: bool, now: Callable[[], dateti
     return manifest
 
 
-def _extract_all(file: Path, blobs: FolderBlobs, new_database: Path) -> Manifest:
+def _extract_all(file: Path, blobs: FolderBlobs, new_database: Path, blob_url: str | None) -> Manifest:
     with read_archive(file) as (manifest, members):
+        if manifest.blob_url != blob_url:
+            raise StartError(
+                f"the recordings of this backup are {_place(manifest.blob_url)}, and this server looks for them"
+                f" {_place(blob_url)}: set BLOB_URL as it was when the backup was made"
+            )
         present = {_extract(member, blobs, new_database) for member in members}
     lacking = {DATABASE, *manifest.recordings} - present
     if lacking:
         raise StartError(f"{file} is not a complete backup: it lacks {', '.join(sorted(lacking))}")
     return manifest
+
+
+def _place(blob_url: str | None) -> str:
+    return "in the file itself" if blob_url is None else f"in {blob_url}"
 
 
 class _Lock:

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from importlib.resources import as_file, files
 from importlib.util import find_spec
 
@@ -23,6 +24,8 @@ from scrivano.domain.errors import ScrivanoError
 from scrivano.engines.catalog import default_model
 from scrivano.engines.gpu_memory import GpuMemory, NvmlReader
 from scrivano.engines.model_path import check_model_path
+from scrivano.files.disk_space import DiskSpace
+from scrivano.server.blob_storage import open_blobs
 from scrivano.server.settings import Settings
 from scrivano.server.start_checks import count_cuda_devices
 
@@ -57,6 +60,7 @@ def _checks(model: str) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "GPU", _gpu
     yield "model", _model
     yield "data folder", _data_folder
+    yield "recordings", _recordings
     yield "test", lambda: _test_transcription(model)
 
 
@@ -123,6 +127,17 @@ def _data_folder() -> str:
             return f"{folder}, {shutil.disk_usage(folder).free / 1e9:.1f} GB free"
     except OSError as error:
         raise CheckFailed(f"cannot write to {folder} ({error.strerror}): set DATA_DIR to another folder") from error
+
+
+def _recordings() -> str:
+    """Store something where BLOB_URL says, read a part of it, and delete it."""
+    settings = Settings.load()
+    if settings.blob_url is None:
+        return "in the data folder"
+    started_at = time.monotonic()
+    with closing(open_blobs(settings, DiskSpace(settings.data_dir))) as blobs:
+        place = blobs.check()
+    return f"in {place}: written, read, listed and deleted in {time.monotonic() - started_at:.2f} s"
 
 
 def _test_transcription(model: str) -> str:

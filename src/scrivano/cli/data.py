@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scrivano import __version__
 from scrivano.cli.console import ExitCode, exit_on_start_error, fail, stderr_console
+
+if TYPE_CHECKING:
+    from scrivano.server.settings import Settings
 
 __all__ = ["backup", "migrate", "migrate_store", "restore"]
 
@@ -32,9 +35,15 @@ def backup(
     if file.exists() and not force:
         fail(f"{file} exists: choose another name, or use --force")
     with _errors(file):
-        manifest = back_up(_folder(data_dir), file, version=__version__, now=_now)
+        settings = _settings(data_dir)
+        manifest = back_up(settings.data_dir, file, version=__version__, now=_now, blob_url=settings.blob_url)
     count = len(manifest.recordings)
     print(f"wrote {file}: {manifest.jobs} jobs, {count} recordings, {file.stat().st_size / 1e6:.1f} MB")
+    if manifest.blob_url is not None:
+        stderr_console().print(
+            f"the recordings of jobs are in {manifest.blob_url}, and not in this file: back them up there",
+            soft_wrap=True,
+        )
     if manifest.missing:
         stderr_console().print(
             f"jobs that have lost their recordings before: {', '.join(manifest.missing)}", soft_wrap=True, markup=False
@@ -49,9 +58,10 @@ def restore(
     """Put a backup into a data folder. Its server must be stopped. Unfinished jobs go on when the server starts."""
     from scrivano.backup.restore import restore as put_back
 
-    folder = _folder(data_dir)
+    settings = _settings(data_dir)
+    folder = settings.data_dir
     with _errors(folder):
-        manifest = put_back(file, folder, force=force, now=_now)
+        manifest = put_back(file, folder, force=force, now=_now, blob_url=settings.blob_url)
     print(
         f"restored {folder} as of {manifest.created_at}: {manifest.jobs} jobs, {len(manifest.recordings)} recordings"
         f" (written by Scrivano {manifest.version})"
@@ -67,10 +77,13 @@ def migrate(
     May be repeated: jobs that are there already stay as they are. Exit code 1: some files are no jobs.
     """
     from scrivano.backup.migration import migrate as add_jobs
+    from scrivano.files.disk_space import DiskSpace
+    from scrivano.server.blob_storage import open_blobs
 
-    folder = _folder(data_dir)
-    with _errors(folder):
-        done = add_jobs(source, folder, now=_now)
+    settings = _settings(data_dir)
+    folder = settings.data_dir
+    with _errors(folder), closing(open_blobs(settings, DiskSpace(folder))) as blobs:
+        done = add_jobs(source, folder, blobs, now=_now)
     for path, reason in done.refused.items():
         stderr_console().print(f"{path}: {reason}", soft_wrap=True, markup=False)
     print(
@@ -103,26 +116,26 @@ def migrate_store(
     print(f"copied {counts['jobs']} jobs, {counts['events']} events and {counts['deliveries']} webhook deliveries")
 
 
-def _folder(given: Path | None) -> Path:
-    """The data folder of a server that has its jobs there."""
+def _settings(data_dir: Path | None) -> Settings:
+    """The settings of a server that has its jobs in its data folder."""
     from scrivano.server.settings import Settings
 
     with exit_on_start_error():
-        settings = Settings.load({"data_dir": given})
+        settings = Settings.load({"data_dir": data_dir})
     if settings.database_url is not None:
         fail("the jobs are in PostgreSQL (DATABASE_URL): use pg_dump and pg_restore; docs/scale.md has the commands")
-    return settings.data_dir
+    return settings
 
 
 @contextmanager
 def _errors(written: Path) -> Iterator[None]:
     """Exits with a message."""
-    from scrivano.domain.errors import StorageFull
+    from scrivano.domain.errors import StorageFull, StorageUnreachable
 
     with exit_on_start_error():
         try:
             yield
-        except StorageFull as error:
+        except (StorageFull, StorageUnreachable) as error:
             fail(str(error), ExitCode.FAILED)
         except OSError as error:
             fail(f"cannot write {written} ({error.strerror or error})", ExitCode.FAILED)

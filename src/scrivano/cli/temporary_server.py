@@ -40,12 +40,13 @@ def temporary_server(model: str | None = None, env: Mapping[str, str] | None = N
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            # This command has no API key, and reads the log.
+            # This command has no API key, and reads the log. All that the server stores is temporary.
             env={
                 **os.environ,
                 "KEEP_AUDIO": "true",
                 **(env or {}),
                 "API_KEYS_FILE": "",
+                "BLOB_URL": "",
                 "DATABASE_URL": "",
                 "LOG_FORMAT": "json",
                 "LOG_LEVEL": "info",

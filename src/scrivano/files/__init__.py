@@ -7,11 +7,25 @@ Modules, each may import only those below it:
     data_dir_lock  one server per data folder
     staging        recordings that a backup keeps meanwhile
     prepared       the files of running attempts
+    object_blobs   recordings as objects in a bucket
+    blob_cache     such recordings as files on this machine
     folder_blobs   recordings as files in a folder
+    bucket         a prefix in a bucket of an S3 server
     blobs          where recordings are stored: the interface
     blob_writer    the bytes of an upload on their way to disk
     disk_space     free space and the reserve
     disk           folders, fsync, and errors of a full disk
 """
 
-__all__ = ["blob_writer", "blobs", "data_dir_lock", "disk", "disk_space", "folder_blobs", "prepared", "staging"]
+__all__ = [
+    "blob_writer",
+    "blobs",
+    "bucket",
+    "data_dir_lock",
+    "disk",
+    "disk_space",
+    "folder_blobs",
+    "object_blobs",
+    "prepared",
+    "staging",
+]

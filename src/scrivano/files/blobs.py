@@ -97,6 +97,9 @@ class Blobs(Protocol):
     def open(self, blob_id: str) -> OpenBlob:
         """Raises `FileNotFoundError`, `StorageUnreachable`."""
 
+    def client_origin(self) -> str | None:
+        """The origin (`https://host`) of each `OpenBlob.url`; None: they have none. Does not raise."""
+
     def fetch(self, blob_id: str) -> LocalCopy:
         """Raises `FileNotFoundError`, `StorageFull`, `StorageUnreachable`, `StorageDamaged`."""
 
@@ -116,7 +119,7 @@ class Blobs(Protocol):
     def check(self) -> str:
         """Store, read and delete something; returns where recordings are stored, for people.
 
-        Raises `StorageUnreachable`, and `StartError` where waiting does not help.
+        Raises `StorageUnreachable`, `StorageFull`, and `StartError` where waiting does not help.
         """
 
     def close(self) -> None: ...

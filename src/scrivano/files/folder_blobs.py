@@ -71,6 +71,9 @@ class FolderBlobs:
     def open(self, blob_id: str) -> OpenFile:
         return OpenFile(os.open(self.path(blob_id), os.O_RDONLY | os.O_CLOEXEC))
 
+    def client_origin(self) -> None:
+        """Clients read through the server."""
+
     def fetch(self, blob_id: str) -> StoredFile:
         path = self.path(blob_id)
         if not path.exists():
@@ -106,11 +109,12 @@ class FolderBlobs:
         return f"{what}: restore {self._name}, then restart the server"
 
     def check(self) -> str:
-        probe = self._folder / f"check-{os.getpid()}"
+        probe = self._folder / f"check-{os.getpid()}{PART_SUFFIX}"
         try:
-            probe.write_bytes(b"check")
-            probe.read_bytes()
-            probe.unlink()
+            with disk_errors(self._folder):
+                probe.write_bytes(b"check")
+                probe.read_bytes()
+                probe.unlink()
         except OSError as error:
             raise StartError(f"cannot write to {self._folder} ({error.strerror}): set {self._name}") from error
         return str(self._folder)

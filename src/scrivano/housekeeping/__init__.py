@@ -4,8 +4,9 @@ May import: domain, files, store.
 
 Modules, each may import only those below it:
 
+    orphans      delete recordings that belong to no job
     retention    delete ended jobs after RETENTION_HOURS, and expired uploads
     clock_jumps  detect jumps of the wall clock
 """
 
-__all__ = ["clock_jumps", "retention"]
+__all__ = ["clock_jumps", "orphans", "retention"]

@@ -31,6 +31,9 @@ PR_SET_PDEATHSIG = 1
 # started with them. (onnxruntime from 1.29 on looks up a collector's host, and writes a device id into HOME.)
 NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
 
+# What is for the server alone. A child decodes untrusted bytes; it reads local files and needs no credentials.
+WITHHELD = ("AWS_", "BLOB_", "DATABASE_URL", "WEBHOOK_SECRET")
+
 M = TypeVar("M")
 
 
@@ -62,14 +65,15 @@ class Spawned(subprocess.Popen[bytes]):
     def __init__(
         self, command: Sequence[str], environment: Mapping[str, str] | None = None, stdin: int = subprocess.PIPE
     ) -> None:
-        """`environment` is added to that of this process."""
+        """`environment` is added to that of this process, without what is `WITHHELD`."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(WITHHELD)}
         super().__init__(
             command,
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            env={**os.environ, **NO_TELEMETRY, **(environment or {})},
+            env={**inherited, **NO_TELEMETRY, **(environment or {})},
         )
 
     def kill(self) -> None:

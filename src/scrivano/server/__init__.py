@@ -9,6 +9,7 @@ Modules, each may import only those below it:
     banner       what a person at a terminal is told when the server starts
     build        create every part
     stores       opens the database
+    blob_storage where recordings are stored
     start_checks what would fail only at the first load of a model
     watching     the folder that the server itself watches
     lifespan     what runs in the background while the application serves
@@ -21,4 +22,4 @@ Modules, each may import only those below it:
     settings     every setting: flags, environment, file
 """
 
-__all__ = ["banner", "devices", "run", "settings", "start_checks"]
+__all__ = ["banner", "blob_storage", "devices", "run", "settings", "start_checks"]

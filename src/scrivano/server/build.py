@@ -28,14 +28,15 @@ from scrivano.domain.errors import JobNotFound, JobUnfinished, StartError
 from scrivano.engines.gpu_memory import MemoryReader
 from scrivano.files.blobs import Blobs
 from scrivano.files.disk_space import DiskSpace
-from scrivano.files.folder_blobs import FolderBlobs
 from scrivano.files.prepared import PreparedFiles
 from scrivano.files.staging import remove_stale_staging
+from scrivano.housekeeping.orphans import Orphans
 from scrivano.housekeeping.retention import Retention, forget
 from scrivano.net.address_policy import AddressPolicy
 from scrivano.net.guarded_transport import GuardedTransport
 from scrivano.running.model_event_log import ModelEventLog
 from scrivano.running.runner import Runner
+from scrivano.server.blob_storage import open_blobs
 from scrivano.server.devices import choose_device, runner_options, served_models
 from scrivano.server.gauges import gauges
 from scrivano.server.lifespan import Lifespan, WyomingOptions
@@ -225,7 +226,9 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
     keep = None if settings.retention_hours is None else timedelta(hours=settings.retention_hours)
     retention = Retention(data.jobs, data.outbox, data.uploads, data.blobs, keep, data.now)
     sampling = Sampling(history=history, store=data.jobs, runner=runner, memory=memory, gpu=settings.cuda_device[0])
-    tasks = [webhooks.run, retention.run, sampling.run, submission.resumable_jobs.finish_pending]
+    tasks = [webhooks.run, retention.run, sampling.run, submission.resumable_jobs.run]
+    if settings.blob_url is not None:  # what else a server leaves in DATA_DIR goes at its next start
+        tasks.append(Orphans(data.blobs, lambda: _needed_recordings(settings, data)).run)
     if settings.watch_folder is not None:
         tasks.append(_watching(settings, settings.watch_folder, submission, wake_ups).run)
     lifespan = Lifespan(
@@ -340,6 +343,7 @@ def _http_options(
         docs=settings.docs,
         page=settings.page,
         shared_take=SharedBuckets(data.database, data.now).take if data.database.shared else None,
+        audio_origin=data.blobs.client_origin(),
         body_rate=BodyRate(settings.upload_idle_secs, settings.upload_min_bytes_per_sec),
         telemetry=RequestTelemetryOptions(
             emit=emit, new_id=_new_id, log=settings.access_log, start_span=traces.start_request if traces else None
@@ -353,12 +357,12 @@ def _open_data_dir(settings: Settings, wake_ups: WakeUps, emit: Emit, cleanup: E
     )
     disk_space.settle()  # Before anything is written: on a full disk, it may have to give up its reserve for that.
     remove_stale_staging(settings.data_dir)
-    blobs: Blobs = FolderBlobs(settings.data_dir, disk_space=disk_space)
+    blobs = open_blobs(settings, disk_space)
     cleanup.callback(blobs.close)
     prepared = PreparedFiles(settings.data_dir, disk_space)
     stores = open_stores(settings, wake_ups, emit, disk_space.release, cleanup)
     prepared.sweep()
-    if not stores.database.shared:  # else others may be receiving recordings
+    if settings.blob_url is not None or not stores.database.shared:  # else others may be receiving recordings
         unfinished = [upload.id for upload in stores.uploads.pending()]
         blobs.sweep(stores.jobs.with_audio(ended=settings.keep_audio), unfinished)
     return _Data(
@@ -371,6 +375,11 @@ def _open_data_dir(settings: Settings, wake_ups: WakeUps, emit: Emit, cleanup: E
         blobs=blobs,
         prepared=prepared,
     )
+
+
+def _needed_recordings(settings: Settings, data: _Data) -> set[str]:
+    """The ids of all recordings that belong to a job or an unfinished upload."""
+    return data.jobs.with_audio(ended=settings.keep_audio) | {upload.id for upload in data.uploads.pending()}
 
 
 def _emit_to(listeners: Sequence[Emit]) -> Emit:

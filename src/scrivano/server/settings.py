@@ -12,6 +12,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, NewType, get_args
+from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretBytes, SecretStr, ValidationError
@@ -128,6 +129,17 @@ def _origin(text: str) -> str:
     return f"{scheme}://{host}{'' if port == _DEFAULT_PORTS.get(scheme) else port}"
 
 
+def _blob_url(value: object) -> object:
+    """`s3://bucket` or `file:///folder`, either with a path. Credentials do not belong in it: it is logged."""
+    if isinstance(value, str):
+        parts = urlsplit(value)
+        bucket = parts.scheme == "s3" and parts.netloc and not {"@", ":"} & {*parts.netloc}
+        folder = parts.scheme == "file" and not parts.netloc and parts.path.startswith("/")
+        if not (bucket or folder) or parts.query or parts.fragment:
+            raise ValueError("not a place for recordings")
+    return value
+
+
 # Pages of this machine, on any port.
 LOOPBACK = "loopback"
 
@@ -144,6 +156,7 @@ Origins = NewType("Origins", tuple[str, ...])
 Proxies = NewType("Proxies", str)
 DatabaseUrl = NewType("DatabaseUrl", SecretStr)
 Networks = tuple[IPv4Network | IPv6Network, ...]
+BlobUrl = NewType("BlobUrl", str)
 
 
 class Settings(BaseModel):
@@ -165,6 +178,23 @@ class Settings(BaseModel):
         None,
         description="A PostgreSQL database for jobs and transcripts, which several servers may share. Unset: a file in"
         " `DATA_DIR`.",
+    )
+    blob_url: Annotated[BlobUrl | None, BeforeValidator(_blob_url)] = Field(
+        None,
+        description="Where recordings are stored: an S3 server, or a folder that several servers share. Unset: in"
+        " `DATA_DIR`. See [where the audio lies](scale.md#where-the-audio-lies).",
+    )
+    blob_cache_bytes: int = Field(
+        10 * 1024**3,
+        ge=0,
+        description="With S3: recordings of at most so many bytes stay in `DATA_DIR`, too, for retries.",
+    )
+    blob_redirect_secs: float | None = Field(
+        None,
+        gt=0,
+        le=604_800,
+        description="With S3: `/jobs/{id}/audio` leads clients to the S3 server itself, by URLs that hold this long."
+        " Unset: they read through this server.",
     )
     whisper_model: str | None = Field(
         None, description="Name of a model, or a Hugging Face repository id. Unset: chosen by the GPU memory."
@@ -433,6 +463,7 @@ _NOUNS: Mapping[Any, str] = {
     Secrets: "base64 of 24 to 64 random bytes, with or without the prefix whsec_, separated by commas",
     Proxies: "addresses and networks like 10.0.0.0/8, separated by commas, or *",
     DatabaseUrl: "a URL like postgresql://user:password@host/name",
+    BlobUrl: "s3://bucket/prefix or file:///folder",
     Networks: "networks like 10.0.0.0/8 and fd00::/8, separated by commas, or none",
 }
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from scrivano.auth.keys import ANONYMOUS, Caller
-from scrivano.domain.errors import ScrivanoError
+from scrivano.domain.errors import ScrivanoError, StorageUnreachable
 from scrivano.running.runner import Runner
 from scrivano.store.uploads import PartialUpload
 from scrivano.store.wake_ups import WakeUps
@@ -27,10 +27,14 @@ __all__ = ["ResumableJobs"]
 
 logger = logging.getLogger(__name__)
 
+# How often uploads that could not be stored are tried again.
+STORE_RETRY_S = 15.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResumableJobs:
-    """`models`: those that are served, the default one first. `max_upload_bytes` None: no limit."""
+    """`models`: those that are served, the default one first. `max_upload_bytes` None: no limit. `unstored`: ids of
+    uploads that are whole and are to become jobs."""
 
     uploads: ResumableUploads
     admission: Admission
@@ -40,6 +44,7 @@ class ResumableJobs:
     new_id: Callable[[], str]
     models: ServedModels
     max_upload_bytes: int | None
+    unstored: set[str] = field(default_factory=set)
 
     async def start(self, size_bytes: int, metadata: str, caller: Caller, *, body_bytes: int = 0) -> PartialUpload:
         """An upload without any bytes yet. `metadata`: the fields of the job, as the header `Upload-Metadata` has them.
@@ -87,13 +92,18 @@ class ResumableJobs:
         """The job that the upload has become stays. Raises `UploadNotFound`."""
         await self.uploads.delete((await self.get(upload_id, caller)).id)
 
-    async def finish_pending(self) -> None:
-        """At start: make jobs of the uploads that were whole when an earlier process ended."""
-        for upload in await self.uploads.pending():
-            try:
-                await self._finish(upload, ANONYMOUS)
-            except ScrivanoError as error:  # raised again when a client asks for the upload, until it expires
-                logger.warning("an upload did not become a job: %s", error, extra={"upload_id": upload.id})
+    async def run(self) -> None:
+        """Make jobs of uploads that are whole: at first of those that were it when an earlier process ended, then of
+        those whose recordings could not be stored. Ends when it is cancelled."""
+        self.unstored.update(upload.id for upload in await self.uploads.pending())
+        while True:
+            for upload_id in sorted(self.unstored):
+                self.unstored.discard(upload_id)
+                try:
+                    await self._finish(await self.uploads.get(upload_id), ANONYMOUS)
+                except ScrivanoError as error:  # raised again when a client asks for the upload, until it expires
+                    logger.warning("an upload did not become a job: %s", error, extra={"upload_id": upload_id})
+            await asyncio.sleep(STORE_RETRY_S)
 
     async def _finish(self, upload: PartialUpload, caller: Caller) -> PartialUpload:
         if not upload.whole or upload.job_id is not None:
@@ -107,7 +117,11 @@ class ResumableJobs:
             return upload.job_id
         job_request = self._job_request(upload.metadata)
         await self.admission.check_queue(job_request, caller)
-        blob = await self.uploads.settle(upload)
+        try:
+            blob = await self.uploads.settle(upload)
+        except StorageUnreachable:
+            self.unstored.add(upload_id)
+            raise
         return await self.intake.accept_upload(upload, blob, job_request, caller)
 
     async def _until_stop(self, upload_id: str, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -257,8 +257,8 @@ def write_earlier(folder: Path) -> None:
 def test_jobs_of_the_earlier_server_are_added_once(tmp_path: Path) -> None:
     write_earlier(tmp_path / "old")
 
-    first = migrate(tmp_path / "old", tmp_path / "new", now=now)
-    again = migrate(tmp_path / "old", tmp_path / "new", now=now)
+    first = migrate(tmp_path / "old", tmp_path / "new", FolderBlobs(tmp_path / "new"), now=now)
+    again = migrate(tmp_path / "old", tmp_path / "new", FolderBlobs(tmp_path / "new"), now=now)
 
     assert (first.migrated, first.recordings, first.present) == (3, 1, 0)
     assert [path.stem for path in first.refused] == [IDS[3]]
@@ -287,7 +287,7 @@ def test_a_migration_says_what_is_wrong(live: Folder, tmp_path: Path) -> None:
         (tmp_path / "old", live.path, "in use by process"),
     ]:
         with pytest.raises(StartError, match=reason):
-            migrate(source, target, now=now)
+            migrate(source, target, FolderBlobs(target), now=now)
 
 
 @pytest.mark.parametrize("renamed", [False, True], ids=["arriving", "about to become a job"])
@@ -305,3 +305,18 @@ def test_an_unfinished_upload_is_in_the_backup(live: Folder, tmp_path: Path, ren
     assert recordings(tmp_path / "new") == {name: b"four and more"}
     with closing(SqliteDatabase.open(tmp_path / "new" / "scrivano.db")) as database:
         assert {one.id: one.offset_bytes for one in UploadStore(database, now).pending()} == {"u": 4, "empty": 0}
+
+
+# Recordings that lie elsewhere
+
+
+def test_recordings_in_a_bucket_are_not_in_the_backup_and_not_missed(live: Folder, tmp_path: Path) -> None:
+    url = "s3://bucket/prefix"
+    live.store.add_job(new_job("a", Clock()), audio_sha256="", audio_bytes=0)
+
+    manifest = back_up(live.path, tmp_path / "b.tar", version="1.2.3", now=now, blob_url=url)
+
+    assert (manifest.jobs, manifest.recordings, manifest.missing) == (1, {}, ())
+    with pytest.raises(StartError, match="set BLOB_URL as it was"):
+        restore(tmp_path / "b.tar", tmp_path / "new", force=False, now=now)
+    assert restore(tmp_path / "b.tar", tmp_path / "new", force=False, now=now, blob_url=url).blob_url == url

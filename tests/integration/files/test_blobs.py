@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,9 +16,15 @@ from scrivano.files.blobs import Blobs
 from scrivano.files.folder_blobs import FolderBlobs
 
 
-@pytest.fixture
-def blobs(tmp_path: Path) -> Blobs:
-    return FolderBlobs(tmp_path)
+@pytest.fixture(params=["folder", "shared folder", pytest.param("bucket", marks=pytest.mark.slow)])
+def blobs(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Blobs]:
+    it: Blobs
+    if request.param == "bucket":
+        it = request.getfixturevalue("object_blobs")
+    else:
+        it = FolderBlobs(tmp_path, shared=request.param == "shared folder")
+    with closing(it):
+        yield it
 
 
 def upload(blobs: Blobs, job_id: str, data: bytes = b"sound") -> Blob:

@@ -10,8 +10,8 @@ from pathlib import PurePosixPath
 from typing import Annotated
 
 from anyio.to_thread import run_sync
-from fastapi import Header
-from fastapi.responses import Response, StreamingResponse
+from fastapi import Header, Request
+from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from scrivano.api.routes.jobs import JobId
@@ -38,12 +38,15 @@ PIECE_BYTES = 512 * 1024
     responses={
         200: {"content": {"audio/*": {}, "video/*": {}, "application/octet-stream": {}}},
         206: {"description": "The part that the header `Range` asked for."},
+        307: {"description": "Where to read it: on the S3 server itself, for a while (`BLOB_REDIRECT_SECS`)."},
         404: {"model": ErrorResponse, "description": "No such job, or its recording is not stored."},
         416: {"model": ErrorResponse, "description": "The recording has no such part."},
+        503: {"model": ErrorResponse, "description": "The storage of recordings cannot be used now: try again later."},
     },
 )
 @router.requires(KeyScope.READ, stream_token=True)
 async def audio(
+    request: Request,
     job_id: JobId,
     store: StoreDep,
     blobs: BlobsDep,
@@ -57,14 +60,18 @@ async def audio(
 ) -> Response:
     """It is stored until the job is done; with `KEEP_AUDIO=true`, or if the job failed, longer. Players can seek."""
 
-    def open_recording() -> tuple[Job, OpenBlob]:
+    def open_recording() -> tuple[Job, OpenBlob, str | None]:
         job = store.get_job(job_id, owner=caller.sees)
         try:
-            return job, blobs.open(job.recording_id)
+            blob = blobs.open(job.recording_id)
         except FileNotFoundError as error:
             raise AudioGone(job_id) from error
+        return job, blob, blob.url if request.method == "GET" else None
 
-    job, blob = await run_sync(open_recording)
+    job, blob, url = await run_sync(open_recording)
+    if url is not None:
+        blob.close()
+        return RedirectResponse(url, headers={"Cache-Control": "no-store"})
     if range_header is not None and not _is_satisfiable(range_header, blob.size_bytes):
         blob.close()
         message = f"the recording has {blob.size_bytes} bytes; ask for a part of it, such as 'Range: bytes=0-999'"

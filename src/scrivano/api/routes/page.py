@@ -23,8 +23,8 @@ FOR_EVER = "public, max-age=31536000, immutable"
 NAMED = ("icon", "licenses", "manifest", "theme")
 
 
-def page_router(*, docs: bool) -> Router:
-    """`docs`: programs that ask for `/` are led to `/docs`."""
+def page_router(*, docs: bool, audio_origin: str | None = None) -> Router:
+    """`docs`: programs that ask for `/` are led to `/docs`. `audio_origin`: see `HttpOptions`."""
     router = Router(tag="page")
     folder = Path(str(files("scrivano") / "web" / "page"))
     assets = StaticFiles(directory=folder)
@@ -37,7 +37,11 @@ def page_router(*, docs: bool) -> Router:
         if docs and _wants_json(request.headers.get("accept", "")):
             return RedirectResponse("docs")
         nonce = secrets.token_urlsafe(16)
-        headers = {"Content-Security-Policy": _policy(nonce), "Cache-Control": "no-store", "Vary": "Accept"}
+        headers = {
+            "Content-Security-Policy": _policy(nonce, audio_origin),
+            "Cache-Control": "no-store",
+            "Vary": "Accept",
+        }
         return HTMLResponse(page.replace(NONCE, nonce), headers=headers)
 
     @router.head("/assets/page/{path:path}", include_in_schema=False)
@@ -56,9 +60,9 @@ def _wants_json(accept: str) -> bool:
     return "application/json" in accept and "text/html" not in accept
 
 
-def _policy(nonce: str) -> str:
+def _policy(nonce: str, audio_origin: str | None) -> str:
     """Only files of this server run; the nonce is for the style sheet that the waveform makes for itself."""
     return (
         f"{NOTHING}; script-src 'self'; style-src 'self' 'nonce-{nonce}'; font-src 'self'; img-src 'self' data:;"
-        " connect-src 'self'; media-src 'self' blob:; manifest-src 'self'"
+        f" connect-src 'self'; media-src 'self' blob:{f' {audio_origin}' if audio_origin else ''}; manifest-src 'self'"
     )

@@ -1,0 +1,75 @@
+"""Deletes recordings that belong to no job.
+
+A server that is killed between a recording and its row, or before a deletion, leaves one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection
+
+from anyio.to_thread import run_sync
+
+from scrivano.domain.errors import ScrivanoError
+from scrivano.files.blobs import Blobs
+
+__all__ = ["Orphans"]
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_S = 1800.0
+
+# A recording is stored before its row, and another server may be at that. One that has no row after so long gets none.
+# Counted from when it was first seen: the clocks of other machines do not matter.
+MARGIN_S = 3600.0
+
+# Kills leave single orphans. If there are more, and they are most of all recordings, another database uses the place.
+TOO_MANY = 20
+
+
+class Orphans:
+    """`needed`: the ids of the recordings that belong to jobs and unfinished uploads."""
+
+    def __init__(
+        self,
+        blobs: Blobs,
+        needed: Callable[[], Collection[str]],
+        margin_s: float = MARGIN_S,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._blobs = blobs
+        self._needed = needed
+        self._margin_s = margin_s
+        self._monotonic = monotonic
+        self._seen: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Sweep until cancelled."""
+        while True:
+            try:
+                await run_sync(self.sweep)
+            except (ScrivanoError, OSError) as error:
+                logger.warning("recordings without a job could not be looked for: %s", error)
+            await asyncio.sleep(INTERVAL_S)
+
+    def sweep(self) -> int:
+        """Returns how many were deleted. Raises what `Blobs.stored` and `needed` do."""
+        stored = set(self._blobs.stored())  # first: the row of a recording that is stored from here on is not missed
+        orphans, now = stored.difference(self._needed()), self._monotonic()
+        self._seen = {blob_id: self._seen.get(blob_id, now) for blob_id in orphans}
+        due = [blob_id for blob_id, since in self._seen.items() if now - since >= self._margin_s]
+        if len(due) > TOO_MANY and len(due) > len(stored) / 2:
+            logger.error(
+                "%d of %d recordings belong to no job of this database, and nothing is deleted: give each database a"
+                " prefix of its own (BLOB_URL)",
+                len(due),
+                len(stored),
+            )
+            return 0
+        for blob_id in due:
+            self._blobs.delete(blob_id)
+        if due:
+            logger.info("recordings without a job deleted", extra={"recordings": len(due)})
+        return len(due)
