@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-__all__ = ["PING_S", "frame", "parse_event_id", "respond"]
+__all__ = ["PING_S", "frame", "own_connection", "parse_event_id", "respond"]
 
 # When the server stops, a stream has this long to end by itself. Cutting it would be logged as an error.
 SHUTDOWN_GRACE_S = 2
@@ -20,9 +20,15 @@ PING_S = 15
 
 def respond(frames: AsyncIterator[ServerSentEvent | bytes]) -> EventSourceResponse:
     """A stream of `frames`, which must end by themselves when the server stops (`WakeUps.stopping`)."""
-    return EventSourceResponse(
-        frames, ping=PING_S, shutdown_event=anyio.Event(), shutdown_grace_period=SHUTDOWN_GRACE_S
+    return own_connection(
+        EventSourceResponse(frames, ping=PING_S, shutdown_event=anyio.Event(), shutdown_grace_period=SHUTDOWN_GRACE_S)
     )
+
+
+def own_connection(response: EventSourceResponse) -> EventSourceResponse:
+    """Leave `Connection` to the HTTP server, which closes the connection if the request asks for that."""
+    del response.headers["Connection"]
+    return response
 
 
 def frame(type: str, data: Mapping[str, Any], seq: int) -> ServerSentEvent:

@@ -20,6 +20,7 @@ Modules, each may import only those below it:
     model_files     a model's files: on disk, in the hub's cache, or downloaded
     model_path      checks a model on disk without loading it
     ggml            checks that a file is a complete GGML model
+    ct2_file        checks that a file is a complete CTranslate2 model
     catalog         the models that a name can mean, and the memory that they need
     gpu_memory      free and used memory of GPUs (NVML)
     cpu_tuning      settings that make decoding on a CPU faster

@@ -5,11 +5,13 @@ The server process imports this module, so it imports no model library.
 
 from __future__ import annotations
 
+import json
 import os
 from importlib.util import find_spec
 from pathlib import Path
 
 from scrivano.domain.errors import ModelUnavailable
+from scrivano.engines.ct2_file import is_complete
 from scrivano.engines.ggml import check_ggml
 
 __all__ = ["check_folder", "check_model_path", "missing_files"]
@@ -49,3 +51,17 @@ def check_folder(folder: Path) -> None:
     unreadable = [name for name in NEEDED_FILES if not os.access(folder / name, os.R_OK)]
     if unreadable:
         raise ModelUnavailable(f"this user may not read {', '.join(unreadable)} in {folder}: change the permissions")
+    broken = [name for name in NEEDED_FILES if not _is_whole(folder / name)]
+    if broken:
+        raise ModelUnavailable(f"{', '.join(broken)} in {folder} ends early or is damaged: copy or download it again")
+
+
+def _is_whole(path: Path) -> bool:
+    """By the file's own structure: a copy that was interrupted ends early."""
+    try:
+        if path.suffix != ".json":
+            return is_complete(path)
+        json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return True

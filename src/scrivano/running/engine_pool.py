@@ -407,7 +407,8 @@ class EnginePool:
         slot.life = life
         if life.state is not before.state:
             slot.download = None
-            logger.info("model %s", life.state.value, extra={"was": before.state.value, **_about(slot)})
+            level = logging.DEBUG if _tries_again(before, life) else logging.INFO
+            logger.log(level, "model %s", life.state.value, extra={"was": before.state.value, **_about(slot)})
         if life.last_error and life.last_error != before.last_error:
             logger.error("the model is not loaded: %s", life.last_error, extra=_about(slot))
         if life is not before:
@@ -588,3 +589,9 @@ def _about(slot: EngineSlot) -> dict[str, Any]:
 
 def _jobs(items: Sequence[WorkItem]) -> dict[str, Any]:
     return {"job_ids": sorted({item.job_id for item in items})} if items else {}
+
+
+def _tries_again(before: Life, after: Life) -> bool:
+    """Whether a load that did not succeed is tried again, or did not succeed again: the log has it already."""
+    lacks_memory = before.lacking_since is not None and after.lacking_since is not None
+    return lacks_memory or (before.failures > 0 and after.failures > 0)

@@ -55,7 +55,7 @@ def drop_sounds(segment: Segment) -> Segment:
     known sound, or are all of a segment and short. Brackets with digits stay: `(800) 555`.
     """
     spans = [match.span() for match in _SOUND.finditer(segment.text)]
-    if _SOUND_ALONE.fullmatch(segment.text):
+    if _SOUND_ALONE.fullmatch(segment.text) or (spans and not _has_words(segment.text, spans)):
         spans = [(0, len(segment.text))]
     if not spans:
         return segment
@@ -67,6 +67,11 @@ def drop_sounds(segment: Segment) -> Segment:
     text = "".join(word.text for word in kept) if words else texts[0].strip()
     start, end = (kept[0].start, kept[-1].end) if kept else (segment.start, segment.end)
     return replace(segment, text=text, words=tuple(kept), tokens=(), start=start, end=max(start, end))
+
+
+def _has_words(text: str, spans: Sequence[tuple[int, int]]) -> bool:
+    """Whether more than marks is left outside the spans: a dash or `>>` before a sound says nothing."""
+    return any(char.isalnum() for char in _outside(spans, [text])[0])
 
 
 def _with_text(word: Word, text: str) -> Word:
@@ -151,11 +156,14 @@ _SOUNDS = (
 )
 _NOTES = "\u2669\u266a\u266b\u266c\U0001f3b5\U0001f3b6"
 _SOUND = re.compile(
-    rf"\s*(?:\[[^\[\]\d]*\]|\u3010[^\u3010\u3011\d]*\u3011|\({_SOUNDS}\)|\*{_SOUNDS}\*|[{_NOTES}]+)", re.IGNORECASE
+    rf"\s*(?:\[[^\[\]\d]*\]|\u3010[^\u3010\u3011\d]*\u3011|\({_SOUNDS}\)|\*{_SOUNDS}\*|<{_SOUNDS}>|\{{{_SOUNDS}\}}|[{_NOTES}]+)",
+    re.IGNORECASE,
 )
 # All of a segment, three words at most: `(Musik)`, `(rires du public)`, `*klopft*`, and a bracket that is not closed.
 _WORDS = r"(?:[^\W\d]+[ -]?){1,3}"
-_SOUND_ALONE = re.compile(rf"\s*(?:\({_WORDS}\)|\uff08{_WORDS}\uff09|\*{_WORDS}\*|\[{_WORDS})[.!]?\s*")
+_SOUND_ALONE = re.compile(
+    rf"[-\s>]*(?:(?:\({_WORDS}\)|\uff08{_WORDS}\uff09|\u3014{_WORDS}\u3015|\u3008{_WORDS}\u3009|\*{_WORDS}\*|\[{_WORDS})[.!]?\s*)+"
+)
 
 # Words are compared without case and punctuation. Scripts without spaces between words are compared by character,
 # otherwise "我" would not be recognised as the start of "我想".
@@ -182,12 +190,20 @@ class _Hypothesis:
         return extends and adds and _distance(self.segment, other.segment) <= ADJACENT_S
 
     def revised_as(self, other: _Hypothesis) -> bool:
-        """The other lies at the same time and has the same words but the last, which it may also have taken back."""
+        """The other lies at the same time and has the same words but the last, which it may also have taken back.
+
+        If both start together, half of the words are enough.
+        """
         count = len(self.tokens)
         same = max(1, count - 1)
         revised = count > 1 and len(other.tokens) >= same and other.tokens[:same] == self.tokens[:same]
         withdrawn = 0 < len(other.tokens) < count and self.tokens[: len(other.tokens)] == other.tokens
-        return (revised or withdrawn) and _same_time(self.segment, other.segment)
+        return (revised or withdrawn or self._resembles(other)) and _same_time(self.segment, other.segment)
+
+    def _resembles(self, other: _Hypothesis) -> bool:
+        together = abs(other.segment.start - self.segment.start) <= ADJACENT_S / 2
+        same = sum(one == another for one, another in zip(self.tokens, other.tokens, strict=False))
+        return together and 0 < len(self.tokens) <= len(other.tokens) and 2 * same >= len(self.tokens)
 
     def completed_as(self, other: _Hypothesis) -> bool:
         """The last word was cut off: the other completes it, has more words, and overlaps or follows at once."""

@@ -226,12 +226,17 @@ def _lrc_text(text: str) -> str:
 def _srt_text(text: str) -> str:
     """SubRip has no escapes, so an arrow is shortened, as in openai-whisper: a parser could read it as a time line.
 
-    Players hide what looks like a tag, so text in angle brackets gets the angle quotation marks that resemble them.
+    Players hide what looks like a tag, so text in angle brackets gets the angle quotation marks that resemble them, and
+    text in braces gets round ones where players look for a style: `{\\i1}`, `{y:i}`.
 
     A line with only a number above a line that starts like a time is joined with it: parsers that tolerate a missing
     blank line would read the two as the start of the next cue.
     """
-    text = re.sub(r"<([^<>]+)>", "\u2039\\1\u203a", re.sub(r"-{2,}>", "->", text))
+    text = re.sub(r"-{2,}>", "->", text)
+    # Nested brackets are replaced from the inside out.
+    while (replaced := re.sub(r"<([^<>]*)>", "\u2039\\1\u203a", text)) != text:
+        text = replaced
+    text = re.sub(r"\{((?:\\|\w:)[^{}]*)\}", r"(\1)", text)
     return _NUMBER_AND_TIME.sub(r"\1 ", text)
 
 

@@ -265,6 +265,15 @@ def test_without_free_memory_the_model_waits_until_there_is_some(tmp_path: Path)
         assert waiting == {"type": "model_waiting_for_gpu", "vram_needed_mb": 4000, "vram_free_mb": 512}
 
 
+def test_a_load_that_is_tried_again_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "scrivano.running.engine_pool")
+    with bench(tmp_path, load=["memory", "memory", "memory", "ok"]) as it:
+        assert it.ended(it.submit()).status is JobStatus.DONE
+
+    states = [record.getMessage() for record in caplog.records if record.getMessage().startswith("model ")]
+    assert states[:3] == ["model loading", "model waiting_for_gpu", "model ready"]
+
+
 def test_a_load_that_runs_out_of_memory_waits_and_is_tried_again(tmp_path: Path) -> None:
     with bench(tmp_path, load=["memory", "memory", "ok"]) as it:
         assert it.ended(it.submit()).status is JobStatus.DONE

@@ -60,6 +60,17 @@ def test_a_path_that_is_no_model_ends_the_start(tmp_path: Path, name: str, conte
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["model.bin", "tokenizer.json", "config.json"])
+@pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.99])
+def test_a_half_copied_model_ends_the_start(tmp_path: Path, name: str, share: float) -> None:
+    for file in ("model.bin", "tokenizer.json", "config.json"):
+        content = (NANO_FOLDER / file).read_bytes()
+        (tmp_path / file).write_bytes(content[: int(len(content) * share)] if file == name else content)
+
+    with pytest.raises(StartError, match=f"{name} in .* ends early"):
+        check_model_on_disk(settings(WHISPER_MODEL_PATH=str(tmp_path)))
+
+
 def test_a_folder_with_a_model_is_accepted() -> None:
     check_model_on_disk(settings(WHISPER_MODEL_PATH=str(NANO_FOLDER)))
     check_model_on_disk(settings())

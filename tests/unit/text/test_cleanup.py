@@ -115,6 +115,8 @@ def test_the_same_words_at_the_same_time_are_kept_once() -> None:
         ([said("I", 0, 0.5), said("I thin", 0.5, 1), said("I think so", 1, 1.5)], "I think so"),
         ([said("I think so", 0, 1.5), said("I think", 0, 1), said("I think so too", 0, 2)], "I think so too"),
         ([said("I think so", 0, 1.5), said("I think", 0, 1)], "I think so"),
+        ([said("we saw a grey tea", 0, 2), said("we saw a great team", 0, 2.5)], "we saw a great team"),
+        ([said("the cat sat on", 0, 2), said("the cat set on the mat", 0, 3)], "the cat set on the mat"),
         ([said("I think.", 0, 1), said("I thought.", 0, 1.2), said("I thought so.", 0, 1.5)], "I thought so."),
     ],
 )
@@ -159,6 +161,14 @@ def test_sentences_that_begin_alike_survive(speech: list[Segment]) -> None:
         "(audience laughing)",
         "[]",
         "(Applaus).",
+        "- [Music]",
+        ">> (applause)",
+        "[Music] - [Applause]",
+        "... [music] ...",
+        "(wind blowing)(birds)",
+        "<music>",
+        "{applause}",
+        "\u3014音楽\u3015",
     ],
 )
 def test_what_describes_a_sound_is_no_speech(text: str) -> None:

@@ -199,6 +199,9 @@ def test_segments_without_length_do_not_overlap_by_a_millisecond() -> None:
         ("one < two", "one < two"),
         ("from --> to", "from -> to"),
         ("a <-- b --> c", "a \u2039-- b -\u203a c"),
+        ("a <<b>> c <>", "a \u2039\u2039b\u203a\u203a c \u2039\u203a"),
+        ("set {\\i1} and {y:i}", "set (\\i1) and (y:i)"),
+        ("the set {a, b}", "the set {a, b}"),
     ],
 )
 def test_what_looks_like_a_tag_stays_visible_in_srt(text: str, shown: str) -> None:

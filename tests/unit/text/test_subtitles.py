@@ -295,8 +295,8 @@ def test_an_independent_reader_finds_the_same_in_vtt(said: list[Segment], shape:
         assert [one.start for one in read] == [vtt_time(cue.start_ms) for cue in subtitles(said, shape, FILE_S)]
 
 
-# Arrows are shorter in SubRip, and angle brackets may be angle quotation marks.
-BRACKETS = str.maketrans("\u2039\u203a", "<>")
+# Arrows are shorter in SubRip, angle brackets may be angle quotation marks, and braces round brackets.
+BRACKETS = str.maketrans("\u2039\u203a{}", "<>()")
 
 
 def in_srt(*texts: str) -> str:

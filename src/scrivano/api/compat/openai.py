@@ -27,7 +27,7 @@ from scrivano.api.request_body import BodyDep
 from scrivano.api.routing import ErrorFormat, Router
 from scrivano.api.schemas import OpenAIErrorResponse
 from scrivano.api.services import CallerDep, LongCallsDep, ModelsDep, SubmissionsDep, WaiterDep
-from scrivano.api.sse import PING_S
+from scrivano.api.sse import PING_S, own_connection
 from scrivano.auth.keys import Caller, Scope
 from scrivano.domain.errors import ScrivanoError
 from scrivano.domain.job import Priority, Task
@@ -74,7 +74,8 @@ class _Transcriber:
         )
         request = requests[-1]  # That of the complete form.
         if request.stream:
-            return EventSourceResponse(self._frames(job_id, request), headers={JOB_ID_HEADER: job_id}, ping=PING_S)
+            frames = self._frames(job_id, request)
+            return own_connection(EventSourceResponse(frames, headers={JOB_ID_HEADER: job_id}, ping=PING_S))
         media_type = openai_responses.media_type(request)
         errors = ErrorFormat.OPENAI if media_type == "application/json" else None
         content = self._content(job_id, request)
