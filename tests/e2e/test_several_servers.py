@@ -49,10 +49,8 @@ def pair(tmp_path: Path, database_url: str) -> Iterator[list[Served]]:
 
 
 def start_sharing(folder: Path, name: str, database_url: str, **env: str) -> Any:
-    for one in (folder / "shared", folder / name):
-        one.mkdir(exist_ok=True)
-    (folder / name / "uploads").symlink_to(folder / "shared")
-    return start(folder / name, DATABASE_URL=database_url, **env)
+    (folder / "shared").mkdir(exist_ok=True)
+    return start(folder / name, DATABASE_URL=database_url, BLOB_URL=f"file://{folder / 'shared'}", **env)
 
 
 @contextmanager

@@ -362,9 +362,8 @@ def _open_data_dir(settings: Settings, wake_ups: WakeUps, emit: Emit, cleanup: E
     prepared = PreparedFiles(settings.data_dir, disk_space)
     stores = open_stores(settings, wake_ups, emit, disk_space.release, cleanup)
     prepared.sweep()
-    if settings.blob_url is not None or not stores.database.shared:  # else others may be receiving recordings
-        unfinished = [upload.id for upload in stores.uploads.pending()]
-        blobs.sweep(stores.jobs.with_audio(ended=settings.keep_audio), unfinished)
+    unfinished = [upload.id for upload in stores.uploads.pending()]
+    blobs.sweep(stores.jobs.with_audio(ended=settings.keep_audio), unfinished)
     return _Data(
         database=stores.database,
         now=stores.now,

@@ -28,9 +28,19 @@ CACHE_VARIABLES = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACH
 
 def check_start(settings: Settings, memory: MemoryReader) -> None:
     """Raises `StartError`: one line that says what to change."""
+    check_sharing(settings)
     check_model_on_disk(settings)
     check_device(settings, memory, count_cuda_devices)
     check_downloads(settings, model_names(settings, memory), os.environ)
+
+
+def check_sharing(settings: Settings) -> None:
+    """Raises `StartError` if servers would share jobs whose recordings only one of them has."""
+    if settings.database_url is not None and settings.blob_url is None:
+        raise StartError(
+            "DATABASE_URL lets several servers share jobs, so BLOB_URL must say where they all find the recordings:"
+            " a folder (file:///srv/scrivano) or a bucket (s3://bucket/prefix)"
+        )
 
 
 def check_model_on_disk(settings: Settings) -> None:

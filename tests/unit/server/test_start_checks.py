@@ -10,7 +10,7 @@ from scrivano.domain.errors import StartError
 from scrivano.engines.catalog import NANO_FOLDER
 from scrivano.engines.gpu_memory import GpuMemory
 from scrivano.server.settings import Settings
-from scrivano.server.start_checks import check_device, check_model_on_disk
+from scrivano.server.start_checks import check_device, check_model_on_disk, check_sharing
 
 
 class Gpus:
@@ -93,3 +93,12 @@ def test_cuda_is_not_asked_where_nvml_or_the_setting_says_enough() -> None:
 
 def test_a_device_that_only_cuda_can_see_is_accepted() -> None:
     check_device(settings(DEVICE="cuda"), Gpus(0), lambda: 1)
+
+
+def test_servers_that_share_jobs_share_the_recordings() -> None:
+    shared = {"DATABASE_URL": "postgresql://host/name"}
+
+    with pytest.raises(StartError, match="BLOB_URL"):
+        check_sharing(settings(**shared))
+    check_sharing(settings(**shared, BLOB_URL="file:///srv/scrivano"))
+    check_sharing(settings())
