@@ -7,6 +7,7 @@ export const itServer: Readonly<Record<string, string>> = {
   media_crashed: "La lettura della registrazione si è interrotta più volte.",
   engine_input: "Una parte della registrazione non può essere decodificata.",
   engine_crashed: "Una parte della registrazione interrompe il modello.",
+  audio_damaged: "La registrazione conservata non è più quella inviata: inviala di nuovo.",
   audio_gone: "La registrazione è stata eliminata: inviala di nuovo.",
   storage_full: "Sul server non c’era abbastanza spazio. Riprova quando ce n’è.",
   internal: "Errore del server: i dettagli sono nel suo registro.",
