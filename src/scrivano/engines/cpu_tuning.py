@@ -54,16 +54,6 @@ def enable_avx512(environment: MutableMapping[str, str], cpu: str) -> None:
         environment.setdefault("CT2_FORCE_CPU_ISA", "AVX512")
 
 
-def loses_int8(cpu: str) -> bool:
-    """Whether CTranslate2's int8 products overflow on this processor; `cpu` is the text of /proc/cpuinfo.
-
-    On AMD it computes them with oneDNN. Without VNNI, that adds two products in 16 bits, which do not always hold them
-    (oneDNN, "Nuances of int8 Computations"). On Intel it uses MKL, which is exact.
-    """
-    flags = next((line for line in cpu.splitlines() if line.startswith("flags")), "")
-    return "AuthenticAMD" in cpu and "vnni" not in flags
-
-
 def let_idle_threads_sleep(environment: MutableMapping[str, str]) -> None:
     """Let OpenMP threads sleep while they wait for each other.
 

@@ -25,7 +25,6 @@ from scrivano.api.services import Services
 from scrivano.auth.key_ring import KeyRing
 from scrivano.auth.stream_tokens import StreamTokens
 from scrivano.domain.errors import JobNotFound, JobUnfinished, StartError
-from scrivano.engines.cpu_tuning import cpu_info
 from scrivano.engines.gpu_memory import MemoryReader
 from scrivano.files.blobs import Blobs
 from scrivano.files.disk_space import DiskSpace
@@ -178,7 +177,7 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
         model_log.append(type, event)
         webhooks.announce(type, event)
 
-    device, models = choose_device(settings, memory, cpu_info()), served_models(settings, memory)
+    device, models = choose_device(settings, memory), served_models(settings, memory)
     commands = options.commands
     run_options = runner_options(
         settings,

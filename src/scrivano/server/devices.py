@@ -10,7 +10,6 @@ from scrivano.domain.decoding import DecodingOptions
 from scrivano.domain.errors import ModelNotFound, ModelUnavailable, StartError
 from scrivano.domain.recording import ChannelUse
 from scrivano.engines.catalog import default_model, find_model, vram_needed_mb, window_mb
-from scrivano.engines.cpu_tuning import loses_int8
 from scrivano.engines.gpu_memory import MemoryReader
 from scrivano.processes.messages import Load
 from scrivano.running.engine_pool import ModelSpec, PoolOptions
@@ -54,13 +53,10 @@ CPU = Device(compute_type="int8", batch_size=8, batch_s=1.5, calm_s=30.0, in_fli
 GPU = Device(compute_type="float16", batch_size=16, batch_s=0.2, calm_s=6.0, in_flight=2)
 
 
-def choose_device(settings: Settings, memory: MemoryReader, cpu: str) -> Device:
-    """`cpu`: the text of /proc/cpuinfo."""
+def choose_device(settings: Settings, memory: MemoryReader) -> Device:
     gpus = settings.cuda_device
     found = settings.device == "auto" and any(memory.read(gpu) is not None for gpu in gpus)
     device = replace(GPU, gpus=gpus) if found or settings.device == "cuda" else CPU
-    if device is CPU and loses_int8(cpu):
-        device = replace(device, compute_type="float32")
     if settings.whisper_model_path is not None and settings.whisper_model_path.is_file():
         device = replace(device, batch_size=1, urgent_slot=False)  # whisper.cpp decodes one chunk at a time.
     return replace(

@@ -232,11 +232,7 @@ class Settings(BaseModel):
             "float32",
         ],
         AnyCase,
-    ] = Field(
-        "auto",
-        description="Number format of the model; `auto`: float16 on CUDA, int8 on a CPU, float32 on AMD processors that"
-        " lack VNNI (before Zen 4).",
-    )
+    ] = Field("auto", description="Number format of the model; `auto`: float16 on CUDA, int8 on a CPU.")
     cpu_threads: int = Field(0, ge=0, description="Threads of the model on a CPU; 0: one for each core.")
     beam_size: int = Field(5, ge=1, le=10, description="Beam size of the decoder; 1 is greedy and fastest.")
     repair_share: float = Field(

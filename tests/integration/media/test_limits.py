@@ -44,7 +44,7 @@ def test_every_limit_is_set(tmp_path: Path) -> None:
 
     values = {line[:26].strip(): line[26:].split()[:2] for line in limits.splitlines()}
     assert values["Max core file size"] == ["0", "0"]
-    assert values["Max open files"] == ["16", "16"]
+    assert values["Max open files"] == ["32", "32"]
     assert values["Max data size"] == ["500000000", "500000000"]
     assert int(values["Max file size"][0]) < 3_300_000_000
     assert int(values["Max cpu time"][1]) <= 70
