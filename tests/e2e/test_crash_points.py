@@ -110,7 +110,7 @@ def test_a_migration_that_is_cut_short_is_begun_again(tmp_path: Path, point: str
         add(store, new_job("a", clock))
     before = dump(path)
 
-    child = subprocess.run([sys.executable, str(CRASHING), point, str(tmp_path), str(schema)], timeout=20)
+    child = subprocess.run([sys.executable, str(CRASHING), point, str(tmp_path), str(schema)], timeout=120)
 
     assert child.returncode == -signal.SIGKILL
     assert dump(path.with_name(f"scrivano.db.{migrations.revisions()[-1]}.bak")) == before

@@ -28,6 +28,8 @@ BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>[^>]+?) -->\n\n?)?```sh\n(?P<te
 CLIP = "en-exact-0.flac"
 JOB_ID = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"
 
+SETTINGS = {"IDLE_TIMEOUT_SECS": "0", "KEEP_AUDIO": "true", "VOICES": "true"}
+
 # These run until they are interrupted: what shows that they work.
 ENDLESS = {"scrivano serve": "listening", "scrivano watch": "meeting"}
 
@@ -54,7 +56,7 @@ def runnable() -> list[Path]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("documented"), IDLE_TIMEOUT_SECS="0", KEEP_AUDIO="true") as server:
+    with served(tmp_path_factory.mktemp("documented"), **SETTINGS) as server:
         server.load()
         yield server
 
@@ -62,7 +64,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture
 def desk(tmp_path: Path) -> Path:
     """A folder with the files that the commands name, and the programs that they call."""
-    for name in ("meeting.mp3", "interview.m4a", "recordings/meeting.flac"):
+    for name in ("meeting.mp3", "interview.m4a", "call.wav", "ada.wav", "recordings/meeting.flac"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(DATA / CLIP, tmp_path / name)
     (tmp_path / "recordings" / "meeting.txt").write_text(CATALOG[CLIP]["text"])
