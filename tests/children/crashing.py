@@ -21,7 +21,7 @@ from scrivano.files.folder_blobs import FolderBlobs
 from scrivano.server.build import ChildCommands
 from scrivano.server.run import run
 from scrivano.server.settings import Settings
-from scrivano.store import database, migrations
+from scrivano.store import migrations, sqlite
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
 from scrivano.store.sqlite import SqliteDatabase
@@ -48,7 +48,7 @@ POINTS: dict[str, tuple[Any, str, str]] = {
     "after a webhook is sent, before that is recorded": (Outbox, "delivered", "before"),
     "after a webhook is recorded": (Outbox, "delivered", "after"),
     "after a job's row is forgotten, before its files go": (JobStore, "purge", "after"),
-    "after the backup, before the migration": (database, "_back_up", "after"),
+    "after the backup, before the migration": (sqlite, "_back_up", "after"),
     "in the migration's transaction": (migrations, "upgrade", "after"),
 }
 
