@@ -70,6 +70,10 @@ class Recording:
         readings = [self.read(rank, mixdown) for rank in ranks]
         return readings[0] if len(readings) == 1 else Mix(readings)
 
+    def is_mono(self, rank: int) -> bool:
+        """Whether a track has one channel throughout, as far as the file says; joined files may have others later."""
+        return self.tracks[rank].channels == 1 and len(self._file.links) == 1
+
     def excerpts(self, rank: int, places: int, seconds: float) -> list[NDArray[np.float32]]:
         """What is heard on the channels of a track at so many places, spread evenly: [samples, channels] each, 16 kHz.
 
@@ -321,6 +325,7 @@ def _tracks(container: InputContainer) -> list[Track]:
             default=bool(stream.disposition & Disposition.default),
             best=best is not None and stream.index == best.index,
             described=bool(stream.disposition & DESCRIBED),
+            channels=0 if stream.codec_context is None else stream.codec_context.channels,
             surround=_is_surround(stream),
         )
         for number, stream in enumerate(container.streams.audio)

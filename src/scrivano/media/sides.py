@@ -49,7 +49,7 @@ def plan(recording: Recording, tracks: Found, use: ChannelUse, speakers: int | N
     if len(tracks.ranks) > 1:
         return _of_tracks(recording, tracks, use, speakers)
     rank = tracks.ranks[0]
-    seen = picture(recording.excerpts(rank, PLACES, SECONDS))
+    seen = None if recording.is_mono(rank) else picture(recording.excerpts(rank, PLACES, SECONDS))
     content = None if seen is None else seen.content
     if seen is not None and _is_split(seen, use, speakers, surround=recording.tracks[rank].surround):
         sides = Sides([recording.read(rank, side_of(channel)) for channel in range(seen.channels)], seen.leak_db)

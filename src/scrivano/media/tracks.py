@@ -16,7 +16,7 @@ class Track:
     """`number` counts from 0 among the audio tracks. `language` as the file tags it. `best`: FFmpeg's own choice.
 
     `described`: a commentary, a version for deaf or blind people, an effects track: not what people say in the picture.
-    `surround`: its channels are the loudspeakers of a cinema.
+    `channels`: how many, as the file says; 0: it does not. `surround`: they are the loudspeakers of a cinema.
     """
 
     number: int
@@ -25,6 +25,7 @@ class Track:
     default: bool = False
     best: bool = False
     described: bool = False
+    channels: int = 0
     surround: bool = False
 
 

@@ -11,7 +11,7 @@ from media_files import KINDS, Audio, Spoken, covered, prepared, write, write_wa
 
 from scrivano.domain.chunk import SAMPLE_RATE
 from scrivano.domain.recording import ChannelUse
-from scrivano.media.recording import open_recording
+from scrivano.media.recording import Recording, open_recording
 
 PAUSE = np.zeros(SAMPLE_RATE, np.int16)
 LEAK = 10 ** (-15 / 20)
@@ -92,7 +92,10 @@ def test_a_silent_side_is_left_out_until_it_speaks(audio: Audio, speech: Spoken,
     np.testing.assert_array_equal(result.audio, audio)
 
 
-def test_a_recording_with_one_channel_is_not_split(audio: Audio, tmp_path: Path) -> None:
+def test_a_recording_with_one_channel_is_not_split_and_not_read_twice(
+    audio: Audio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(Recording, "excerpts")
     result = prepared(write_wav(tmp_path / "mono.wav", [audio]), channels=ChannelUse.SPLIT)
 
     assert result.about["audio"]["channel_content"] is None
