@@ -1,4 +1,4 @@
-"""Deletes jobs that ended long ago, and uploads that have expired."""
+"""Deletes jobs that ended long ago, uploads that have expired, and samples of voices that were left behind."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ INTERVAL_S = 60.0
 # After the clock was set forward, nothing is deleted for this long. If that was an error, somebody has time to set the
 # clock right; a deletion cannot be undone.
 JUMP_HOLD_S = 3600.0
+
+# The request that sent a sample of a voice deletes it. So long after its end it is still there only if the request, or
+# its server, has ended first.
+SAMPLE_KEPT = timedelta(minutes=5)
 
 # Jobs or uploads deleted in one sweep. Each is a short transaction of its own, so that running jobs do not wait.
 BATCH = 100
@@ -64,6 +68,7 @@ class Retention:
         self._monotonic = monotonic
         self._clock_jumps = ClockJumps(now, monotonic)
         self._hold_until = 0.0
+        self._samples_until: datetime | None = None
 
     async def run(self) -> None:
         """Sweep until cancelled."""
@@ -80,9 +85,18 @@ class Retention:
         if (jump_s := self._clock_jumps.check()) > 0:
             logger.warning("the clock was set forward by %.0f s: nothing is deleted for an hour", jump_s)
             self._hold_until = self._monotonic() + JUMP_HOLD_S
+        self._sweep_samples()
         if self._monotonic() < self._hold_until:
             return 0
         return max(self._sweep_uploads(), self._sweep_jobs())
+
+    def _sweep_samples(self) -> None:
+        """They are biometric data, and nobody waits for them any more: a wrong clock does not keep them."""
+        before = self._now() - SAMPLE_KEPT
+        for job_id in self._store.voice_samples(self._samples_until, before):
+            with suppress(JobNotFound):
+                forget(self._store, self._blobs, job_id)
+        self._samples_until = before
 
     def _sweep_uploads(self) -> int:
         expired = self._uploads.expire(BATCH)

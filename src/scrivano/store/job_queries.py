@@ -9,10 +9,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, exists, func, or_, select
+from sqlalchemy import and_, exists, func, or_, select, true
 
 from scrivano.auth.keys import UNLIMITED, Limits
-from scrivano.domain.job import Job, JobStatus, Priority
+from scrivano.domain.job import VOICE_SAMPLE, Job, JobStatus, Priority
 from scrivano.domain.job_event import JobEvent
 from scrivano.domain.recording import Waveform
 from scrivano.domain.speakers import Speaker, Turn, default_name
@@ -142,6 +142,14 @@ class JobQueries:
         with self._database.read() as db:
             query = select(jobs.c.id).where(job_rows.ENDED, jobs.c.completed_at <= before, whole)
             return list(db.scalars(query.order_by(jobs.c.completed_at, jobs.c.id).limit(limit)))
+
+    def voice_samples(self, since: datetime | None, before: datetime) -> list[str]:
+        """Samples of voices that ended then (None: ever); `before` itself included."""
+        samples = jobs.c.options["purpose"].as_string() == VOICE_SAMPLE
+        after = true() if since is None else jobs.c.completed_at > since
+        query = select(jobs.c.id).where(job_rows.ENDED, jobs.c.completed_at <= before, after, samples)
+        with self._database.read() as db:
+            return list(db.scalars(query))
 
     def check_capacity(self, max_queue: int | None, owner: str | None = None, limits: Limits = UNLIMITED) -> None:
         """Whether a job of this owner would be accepted now. Raises `QueueFull`, `LimitReached` like `add_job`."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from store_support import Clock, add, new_job
 
 from scrivano.domain.errors import JobNotFound, JobUnfinished, UploadNotFound
+from scrivano.domain.job import VOICE_SAMPLE, JobOptions
 from scrivano.files.blob_writer import RunningHash
 from scrivano.files.folder_blobs import FolderBlobs
 from scrivano.housekeeping.retention import BATCH, Retention, forget
@@ -147,3 +149,29 @@ def test_an_upload_that_is_not_continued_is_deleted(
     assert sorted(path.name for path in blobs.path("left").parent.iterdir()) == ["continued.part", "is-a-job"]
     assert [upload.id for upload in partials.pending()] == ["continued"]
     assert store.get_job("is-a-job") == job
+
+
+def test_a_sample_of_a_voice_that_nobody_waits_for_is_deleted(
+    tmp_path: Path, store: JobStore, outbox: Outbox, partials: UploadStore, blobs: FolderBlobs, clock: Clock
+) -> None:
+    """Its server was killed before it could delete it; also without RETENTION_HOURS."""
+    for job_id in ("sample", "waiting-sample", "recording"):
+        with blobs.create(job_id) as writer:
+            writer.write(b"audio")
+            writer.commit()
+        options = JobOptions() if job_id == "recording" else JobOptions(purpose=VOICE_SAMPLE)
+        add(store, replace(new_job(job_id, clock), options=options.stored()))
+    for job_id in ("sample", "recording"):
+        store.publish_failed(job_id, None, "code", "why")
+    retention = Retention(store, outbox, partials, blobs, None, clock, lambda: clock.time.timestamp())
+    retention.sweep()
+    assert files_in(tmp_path) == {"sample", "waiting-sample", "recording"}
+
+    clock.forward(301)
+    retention.sweep()
+    assert files_in(tmp_path) == {"waiting-sample", "recording"}
+
+    store.publish_failed("waiting-sample", None, "code", "why")
+    clock.forward(301)
+    retention.sweep()
+    assert files_in(tmp_path) == {"recording"}
