@@ -9,27 +9,37 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["RateLimiter"]
+__all__ = ["Bucket", "RateLimiter"]
 
 # A client that waits exactly as long as it was asked to must not be refused because of a rounding error.
 ROUNDING = 1e-6
 
 
-@dataclass(slots=True)
-class _Bucket:
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """It holds one minute's requests, which may be sent at once, and refills steadily."""
+
     tokens: float
-    filled_at: float
+
+    def take(self, passed_s: float, per_minute: int) -> tuple[Bucket, float]:
+        """The bucket after a request, `passed_s` after the one before; and 0, or, if it was empty, the seconds until a
+        request is allowed."""
+        tokens = min(float(per_minute), self.tokens + passed_s * per_minute / 60)
+        if tokens < 1 - ROUNDING:
+            return Bucket(tokens), (1 - tokens) * 60 / per_minute
+        return Bucket(tokens - 1), 0.0
 
 
 class RateLimiter:
-    """A token bucket for each key: it holds one minute's requests, which may be sent at once, and refills steadily.
+    """A token bucket for each key.
 
     `clock` returns monotonic seconds. Not thread-safe: call it on the server's event loop only.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._buckets: dict[str, _Bucket] = {}
+        # And when it was last used.
+        self._buckets: dict[str, tuple[Bucket, float]] = {}
         self._streams: Counter[str] = Counter()
 
     def take(self, key_id: str, per_minute: int | None) -> float:
@@ -37,13 +47,10 @@ class RateLimiter:
         if per_minute is None:
             return 0.0
         now = self._clock()
-        bucket = self._buckets.setdefault(key_id, _Bucket(per_minute, now))
-        filled = bucket.tokens + (now - bucket.filled_at) * per_minute / 60
-        bucket.tokens, bucket.filled_at = min(float(per_minute), filled), now
-        if bucket.tokens < 1 - ROUNDING:
-            return (1 - bucket.tokens) * 60 / per_minute
-        bucket.tokens -= 1
-        return 0.0
+        bucket, used_at = self._buckets.get(key_id, (Bucket(per_minute), now))
+        bucket, wait_s = bucket.take(now - used_at, per_minute)
+        self._buckets[key_id] = bucket, now
+        return wait_s
 
     def open_stream(self, key_id: str, limit: int | None) -> bool:
         """Count a stream and return True; `close_stream` must follow. Return False if the limit is reached."""

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import insert, select, update
 
+from scrivano.auth.rate_limiter import Bucket
 from scrivano.store.database import Database
 from scrivano.store.tables import buckets
 from scrivano.store.tables import secrets as secrets_table
@@ -15,9 +16,6 @@ from scrivano.store.tables import secrets as secrets_table
 __all__ = ["SharedBuckets", "shared_secret"]
 
 SECRET_BYTES = 32
-
-# A client that waits exactly as long as it was asked to must not be refused because of a rounding error.
-ROUNDING = 1e-6
 
 
 def shared_secret(database: Database, name: str) -> bytes:
@@ -33,7 +31,7 @@ def shared_secret(database: Database, name: str) -> bytes:
 
 
 class SharedBuckets:
-    """A token bucket for each key, as in `auth.rate_limiter`, but for all servers. Calls block."""
+    """A token bucket for each key, for all servers together. Calls block."""
 
     def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
         self._database = database
@@ -46,13 +44,11 @@ class SharedBuckets:
             self._database.lock(db, f"bucket {key_id}")
             now = self._now()
             row = db.execute(select(buckets.c.tokens, buckets.c.filled_at).where(bucket)).one_or_none()
-            tokens = float(per_minute)
+            passed_s = 0.0 if row is None else max(0.0, (now - row.filled_at).total_seconds())
+            left, wait_s = Bucket(per_minute if row is None else row.tokens).take(passed_s, per_minute)
+            values = {"tokens": left.tokens, "filled_at": now}
             if row is None:
-                db.execute(insert(buckets), {"owner": key_id, "tokens": tokens, "filled_at": now})
+                db.execute(insert(buckets), {"owner": key_id, **values})
             else:
-                passed_s = max(0.0, (now - row.filled_at).total_seconds())
-                tokens = min(tokens, row.tokens + passed_s * per_minute / 60)
-            allowed = tokens >= 1 - ROUNDING
-            left = tokens - 1 if allowed else tokens
-            db.execute(update(buckets).where(bucket).values(tokens=left, filled_at=now))
-        return 0.0 if allowed else (1 - tokens) * 60 / per_minute
+                db.execute(update(buckets).where(bucket).values(values))
+        return wait_s
