@@ -293,6 +293,7 @@ class JobStore(JobQueries):
         """Enrol a voice. Raises `TooManyVoices`."""
         voice = EnrolledVoice(id=voice_id, owner=owner, name=name, centre=centre, created_at=self._now())
         with self._database.write() as db:
+            self._database.lock(db, f"voices {owner}")
             if voices.count(db, owner) >= MOST_VOICES:
                 raise TooManyVoices(MOST_VOICES)
             voices.add(db, voice)
