@@ -162,7 +162,10 @@ class Outbox:
         deliveries with fewer than `GUARANTEED_ATTEMPTS` attempts are first: a receiver that was unreachable for long
         gets new deliveries at once.
         """
-        due = and_(_PENDING, self._now() >= _DUE_AT)
+        now = self._now()
+        # Not by `_DUE_AT`: the index is of `next_attempt_at`.
+        free = or_(deliveries.c.claimed_until.is_(None), deliveries.c.claimed_until <= now)
+        due = and_(_PENDING, deliveries.c.next_attempt_at <= now, free)
         allowed = and_(deliveries.c.url.not_in(busy_urls), deliveries.c.host.not_in(full_hosts))
         of_url = _rank(deliveries.c, "url").label("of_url")
         ranked = select(*_DELIVERY, of_url).where(due, allowed).subquery()

@@ -97,10 +97,7 @@ class WebhookSender:
         try:
             for url in list(self._model_urls):
                 self._outbox.add(f"msg_{self._options.new_id()}", url, kind, payload)
-        except (
-            StorageFull,
-            DatabaseUnreachable,
-        ) as error:
+        except (StorageFull, DatabaseUnreachable) as error:
             # The model must work on even if the event cannot be stored.
             logger.error("no webhooks are sent for %s: %s", kind, error)
 
