@@ -238,9 +238,9 @@ class WebhookSender:
             delay_s = max(delay_s, failure.retry_after_s)
         logger.warning("webhook failed: %s", failure.error, extra={**fields, "retry_in_secs": delay_s})
         if delay_s is None:
-            self._outbox.give_up(delivery.id, failure.error, outcome.status, gone=failure.gone)
-            if failure.gone:
+            if failure.gone:  # First: the store drops what waits for the URL, and nothing may be added after that.
                 self._model_urls.pop(delivery.url, None)  # Until another submission registers it.
+            self._outbox.give_up(delivery.id, failure.error, outcome.status, gone=failure.gone)
             emit("gone" if failure.gone else "given_up")
         else:
             when = self._options.now() + timedelta(seconds=delay_s)
