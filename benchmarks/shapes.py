@@ -173,6 +173,10 @@ LARGE_SHAPES = {
 }
 
 
+# The file that tells a folder of random weights.
+RANDOM = "random-weights"
+
+
 def write_model(folder: Path, shape: Shape, tokens: int, seed: int = 1) -> Path:
     """Write a CTranslate2 folder, int8 or float16, of a Whisper model that returns `tokens` words for every window."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -186,6 +190,7 @@ def write_model(folder: Path, shape: Shape, tokens: int, seed: int = 1) -> Path:
     if not shape.half:  # Else the weights are float16 already, and the search for equal ones would take minutes.
         spec.optimize(quantization="int8")
     spec.save(str(folder))
+    (folder / RANDOM).touch()
     return folder
 
 
