@@ -20,6 +20,7 @@ from scrivano.engines.gpu_memory import GpuMemory
 from scrivano.files.disk_space import DiskSpace
 from scrivano.files.folder_blobs import FolderBlobs
 from scrivano.files.prepared import PreparedFiles
+from scrivano.running.children import LocalChildren
 from scrivano.running.engine_pool import ModelSpec, PoolOptions
 from scrivano.running.job_runs import JobRunOptions
 from scrivano.running.model_state import Life, ModelState, Policy
@@ -123,7 +124,6 @@ def bench(
         name="usual", policy=changes.pop("policy", Policy(poll_interval_s=0.2, unload_hold_s=0.2)), needed_mb=4000
     )
     pool = PoolOptions(
-        engine_command=[sys.executable, str(CHILDREN / "engine.py"), str(folder), json.dumps(orders)],
         models=[spec],
         gpus=[0],
     )
@@ -132,16 +132,21 @@ def bench(
     job_names = ("decoding", "jobs_open", "keep_audio", "put_off_s", "speakers")
     job_changes = {name: changes.pop(name) for name in job_names if name in changes}
     defaults = RunnerOptions(
-        media_command=[sys.executable, str(CHILDREN / "media.py")],
-        speakers_command=[sys.executable, str(CHILDREN / "speakers.py"), str(folder)],
         pool=replace(pool, **pool_changes),
         jobs=JobRunOptions(**job_changes),
         drain_s=0.2,
+    )
+    children = LocalChildren(
+        media=[sys.executable, str(CHILDREN / "media.py")],
+        engine=[sys.executable, str(CHILDREN / "engine.py"), str(folder), json.dumps(orders)],
+        speakers=[sys.executable, str(CHILDREN / "speakers.py"), str(folder)],
+        environment={},
     )
     runner = Runner(
         store,
         blobs,
         PreparedFiles(folder, disk_space),
+        children,
         memory,
         lambda type, data: announced.append((type, data)),
         now,

@@ -21,6 +21,7 @@ export interface ServedModelStatus {
   last_error?: string | null;
   /** Only if several GPUs share the work. */
   devices?: { gpu: number; state: string }[] | null;
+  engines?: { node: string | null; state: string }[] | null;
 }
 
 export interface ModelStatus extends ServedModelStatus {

@@ -450,6 +450,11 @@ class ModelDevice(BaseModel):
     state: ModelState
 
 
+class ModelEngine(BaseModel):
+    node: str | None = Field(description="The machine that it runs on; null: it waits for one.")
+    state: ModelState
+
+
 class ServedModelStatus(ResponseModel):
     state: ModelState
     model: str | None = Field(default=None, description="Its name.")
@@ -460,6 +465,7 @@ class ServedModelStatus(ResponseModel):
     download: ModelDownload | None = Field(default=None, description="Only while the model is being downloaded.")
     last_error: str | None = Field(default=None, description="Why the last load failed, until a load succeeds.")
     devices: list[ModelDevice] | None = Field(default=None, description="Only if several GPUs share the work.")
+    engines: list[ModelEngine] | None = Field(default=None, description="Only with engines in a cluster.")
 
 
 class ModelStatusResponse(ServedModelStatus):

@@ -13,8 +13,8 @@ from scrivano.auth.keys import ANONYMOUS, Caller
 from scrivano.auth.stream_tokens import StreamTokens
 from scrivano.engines.gpu_memory import GpuMemory
 from scrivano.files.blobs import Blobs
+from scrivano.running.executor import Executor
 from scrivano.running.model_event_log import ModelEventLog
-from scrivano.running.runner import Runner
 from scrivano.store.database import Database
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
@@ -68,7 +68,7 @@ class Services:
     store: JobStore
     outbox: Outbox
     blobs: Blobs
-    runner: Runner
+    runner: Executor
     webhooks: WebhookSender
     submissions: Submissions
     resumable_jobs: ResumableJobs
@@ -116,7 +116,7 @@ OutboxDep = Annotated[Outbox, _part(lambda services: services.outbox)]
 ReadGpuDep = Annotated[ReadGpu, _part(lambda services: services.read_gpu)]
 ResumableJobsDep = Annotated[ResumableJobs, _part(lambda services: services.resumable_jobs)]
 RetriesDep = Annotated[Retries, _part(lambda services: services.retries)]
-RunnerDep = Annotated[Runner, _part(lambda services: services.runner)]
+RunnerDep = Annotated[Executor, _part(lambda services: services.runner)]
 StoreDep = Annotated[JobStore, _part(lambda services: services.store)]
 StreamTokensDep = Annotated[StreamTokens, _part(lambda services: services.stream_tokens)]
 SubmissionsDep = Annotated[Submissions, _part(lambda services: services.submissions)]

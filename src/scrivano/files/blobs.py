@@ -14,7 +14,7 @@ from typing import Protocol
 
 from scrivano.files.blob_writer import Blob, PartWriter, RunningHash
 
-__all__ = ["Blobs", "LocalCopy", "NewBlob", "OpenBlob", "checked_id"]
+__all__ = ["Blobs", "LocalCopy", "NewBlob", "OpenBlob", "Recordings", "checked_id"]
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 
@@ -69,7 +69,17 @@ class LocalCopy(Protocol):
         """May be called again."""
 
 
-class Blobs(Protocol):
+class Recordings(Protocol):
+    """What a runner needs of the stored recordings. Any thread may call."""
+
+    def fetch(self, blob_id: str) -> LocalCopy:
+        """Raises `FileNotFoundError`, `StorageFull`, `StorageUnreachable`, `StorageDamaged`."""
+
+    def delete(self, blob_id: str) -> None:
+        """Delete a recording, complete or not, if it exists. It may go a little later. Does not wait for a network."""
+
+
+class Blobs(Recordings, Protocol):
     """The stored recordings. Any thread may call; calls block, unless they say otherwise."""
 
     def admit(self, size_bytes: int = 0) -> None:
@@ -99,12 +109,6 @@ class Blobs(Protocol):
 
     def client_origin(self) -> str | None:
         """The origin (`https://host`) of each `OpenBlob.url`; None: they have none. Does not raise."""
-
-    def fetch(self, blob_id: str) -> LocalCopy:
-        """Raises `FileNotFoundError`, `StorageFull`, `StorageUnreachable`, `StorageDamaged`."""
-
-    def delete(self, blob_id: str) -> None:
-        """Delete a recording, complete or not, if it exists. It may go a little later. Does not wait for a network."""
 
     def sweep(self, needed: Collection[str], unfinished: Collection[str] = ()) -> int:
         """At the start: delete what an earlier process left on this machine, except the recordings `needed` and those

@@ -126,6 +126,19 @@ class Bucket:
             except FileNotFoundError as error:
                 raise StorageUnreachable(f"the bucket of {self.url} does not exist") from error
 
+    def put_bytes(self, key: str, data: bytes) -> None:
+        """Store something small."""
+        with self._errors():
+            try:
+                obstore.put(self._store, key, data, use_multipart=False)
+            except FileNotFoundError as error:
+                raise StorageUnreachable(f"the bucket of {self.url} does not exist") from error
+
+    def get_bytes(self, key: str) -> bytes:
+        """Read something small. Raises `FileNotFoundError`."""
+        with self._errors():
+            return bytes(obstore.get(self._store, key).bytes())
+
     def head(self, key: str) -> StoredObject:
         """Raises `FileNotFoundError`."""
         with self._errors():

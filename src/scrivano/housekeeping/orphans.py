@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from typing import Protocol
 
 from anyio.to_thread import run_sync
 
 from scrivano.domain.errors import ScrivanoError
-from scrivano.files.blobs import Blobs
 
 __all__ = ["Orphans"]
 
@@ -29,16 +29,29 @@ MARGIN_S = 3600.0
 TOO_MANY = 20
 
 
+class Stored(Protocol):
+    """As in `Blobs`."""
+
+    def stored(self) -> Iterable[str]: ...
+    def delete(self, blob_id: str, /) -> None: ...
+
+
 class Orphans:
-    """`needed`: the ids of the recordings that belong to jobs and unfinished uploads."""
+    """`needed`: the ids of the recordings that belong to jobs and unfinished uploads.
+
+    `guarded`: nothing is deleted if most of it would be. What can be made again needs no such guard.
+    """
 
     def __init__(
         self,
-        blobs: Blobs,
+        blobs: Stored,
         needed: Callable[[], Collection[str]],
         margin_s: float = MARGIN_S,
         monotonic: Callable[[], float] = time.monotonic,
+        *,
+        guarded: bool = True,
     ) -> None:
+        self._guarded = guarded
         self._blobs = blobs
         self._needed = needed
         self._margin_s = margin_s
@@ -60,7 +73,7 @@ class Orphans:
         orphans, now = stored.difference(self._needed()), self._monotonic()
         self._seen = {blob_id: self._seen.get(blob_id, now) for blob_id in orphans}
         due = [blob_id for blob_id, since in self._seen.items() if now - since >= self._margin_s]
-        if len(due) > TOO_MANY and len(due) > len(stored) / 2:
+        if self._guarded and len(due) > TOO_MANY and len(due) > len(stored) / 2:
             logger.error(
                 "%d of %d recordings belong to no job of this database, and nothing is deleted: give each database a"
                 " prefix of its own (BLOB_URL)",

@@ -32,7 +32,7 @@ PR_SET_PDEATHSIG = 1
 NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
 
 # What is for the server alone. A child decodes untrusted bytes; it reads local files and needs no credentials.
-WITHHELD = ("AWS_", "BLOB_", "DATABASE_URL", "WEBHOOK_SECRET")
+WITHHELD = ("AWS_", "BLOB_", "DATABASE_URL", "RAY_", "WEBHOOK_SECRET")
 
 M = TypeVar("M")
 
@@ -43,7 +43,10 @@ def available_cores() -> int:
 
 
 class Process(Protocol):
-    """The operating system's side of a child. `stderr` None: another process reads it."""
+    """The operating system's side of a child. `stderr` None: another process reads it. `pid` None: it is not known."""
+
+    @property
+    def pid(self) -> int | None: ...
 
     @property
     def stdin(self) -> IO[bytes] | None: ...

@@ -36,6 +36,7 @@ class Forked:
     """A fork as a `child.Process`. Its stderr is that of the fork server."""
 
     stderr = None
+    pid = None
 
     def __init__(self, requests: socket.socket) -> None:
         """Raises `OSError` if the fork server is gone."""

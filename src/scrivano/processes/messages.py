@@ -39,11 +39,13 @@ __all__ = [
     "Load",
     "Loaded",
     "MediaMessage",
+    "Placed",
     "PreparationFailed",
     "Prepare",
     "Prepared",
     "Preparing",
     "Probed",
+    "Queued",
     "encoder",
     "pairs_of",
     "parser",
@@ -82,7 +84,7 @@ class Prepare:
     memory, up to 400 MB. `vad` False: the whole recording counts as speech. `ending`: that of the file's name, without
     the dot. `audio_track` (a number or a language) names the track to read; `language`: prefer a track in it.
     `channels`: what to do with several channels; the audio of each side has a file of its own (`side_path`).
-    `speakers`: how many there are; None: not known.
+    `speakers`: how many there are; None: not known. `voices`: they will be looked for, also between the chunks.
     """
 
     source: str
@@ -97,6 +99,7 @@ class Prepare:
     language: str | None = None
     channels: ChannelUse = ChannelUse.MIX
     speakers: int | None = None
+    voices: bool = False
 
 
 # No recording needs more warnings, or longer ones.
@@ -117,6 +120,24 @@ def _plausible_warning(warning: RecordingWarning) -> RecordingWarning:
     if len(warning.message) + len(warning.code) > LONGEST_WARNING or not math.isfinite(warning.at or 0.0):
         raise ValueError("an impossible warning")
     return warning
+
+
+# From where children are started, in their place -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queued:
+    """The child does not run yet: the cluster has no place for it. Sent again every few seconds."""
+
+    type: Literal["queued"] = "queued"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """The child runs, on the machine of this name."""
+
+    type: Literal["placed"] = "placed"
+    node: str
 
 
 # Media child to server ---------------------------------------------------------------------------------------------
@@ -200,7 +221,7 @@ class PreparationFailed:
     message: str
 
 
-MediaMessage = Probed | ChunkCut | Preparing | Described | Drawn | Prepared | PreparationFailed
+MediaMessage = Queued | Placed | Probed | ChunkCut | Preparing | Described | Drawn | Prepared | PreparationFailed
 
 
 # Server to engine child --------------------------------------------------------------------------------------------
@@ -272,10 +293,14 @@ class Downloading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """The model is in memory, and its warm-up inference took `warm_up_s`; 0: not measured."""
+    """The model is in memory, and its warm-up inference took `warm_up_s`; 0: not measured.
+
+    `free_mb`: free memory of its GPU then, where that is on another machine.
+    """
 
     type: Literal["loaded"] = "loaded"
     warm_up_s: Seconds = 0.0
+    free_mb: Annotated[int, Field(ge=0)] | None = None
 
 
 def _plausible(segment: Segment) -> Segment:
@@ -313,8 +338,8 @@ class Decoded:
 
 
 # memory: the device lacks memory. input: a chunk cannot be decoded. device: the device is lost to this process.
-# model: the model cannot be found, downloaded or read.
-FailureKind = Literal["memory", "input", "device", "model"]
+# model: the model cannot be found, downloaded or read. storage: the audio cannot be read now.
+FailureKind = Literal["memory", "input", "device", "model", "storage"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,7 +352,7 @@ class Failed:
     message: str
 
 
-EngineMessage = Downloading | Loaded | Decoded | Failed
+EngineMessage = Queued | Placed | Downloading | Loaded | Decoded | Failed
 
 
 def parser(kind: Any) -> Callable[[bytes], Any]:

@@ -4,16 +4,23 @@ May import: domain, engines, files, processes, speakers, store, telemetry, text.
 
 Modules, each may import only those below it:
 
+    model_exchange   tells servers the models of a dispatcher
+    remote_executor  a server whose jobs dispatchers run
     runner           the thread that decides: which job starts, which chunks are decoded, what is late
     job_runs         the running jobs: feeds each machine, carries out its commands
+    stored_text      the text of a job that is not done
+    recordings       when a recording is not needed any more (pure)
     job_run          one attempt at a job as a machine: messages in, commands out (pure)
     chunk_run        one chunk of a running job, and its stored result (pure)
     speaker_run      the speakers of one job (pure)
+    executor         what runs jobs, as the rest of a server sees it
+    model_reports    the state of models as JSON, and of several dispatchers as one (pure)
     engine_pool      which models are loaded on which devices
     engine_process   one engine child and its batches
     recording_fetches  stored recordings to local files, for media children
     media_process    children that prepare recordings, and their time limits
     voice_process    the child that finds voices and speakers, and what waits for it
+    children         how child processes are started
     shared_queue     the same in a database that several servers share (pure)
     job_queue        jobs that wait (pure)
     scheduler        which chunks form the next batch (pure)
@@ -23,4 +30,16 @@ Modules, each may import only those below it:
     model_event_log  the events of the model, for those who follow them
 """
 
-__all__ = ["engine_pool", "engine_process", "job_runs", "media_process", "model_event_log", "model_state", "runner"]
+__all__ = [
+    "children",
+    "engine_pool",
+    "engine_process",
+    "executor",
+    "job_runs",
+    "media_process",
+    "model_event_log",
+    "model_exchange",
+    "model_state",
+    "remote_executor",
+    "runner",
+]

@@ -6,17 +6,30 @@ It belongs to the runner's thread: it is told what engine children sent, and ret
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal, Protocol
 
 from scrivano.domain.decoding import ChunkResult
 from scrivano.engines.gpu_memory import MemoryReader
 from scrivano.processes.child import Exited, Received
-from scrivano.processes.messages import ChunkRequest, Decoded, Downloading, EngineMessage, Failed, Load, Loaded
+from scrivano.processes.messages import (
+    ChunkRequest,
+    Decoded,
+    Downloading,
+    EngineMessage,
+    Failed,
+    Load,
+    Loaded,
+    Placed,
+    Queued,
+)
 from scrivano.running import model_state
+from scrivano.running.children import Children
 from scrivano.running.engine_process import EngineLimits, EngineProcess
 from scrivano.running.model_state import Life, ModelState, Policy
 from scrivano.running.scheduler import Scheduler, WorkItem
@@ -28,6 +41,7 @@ __all__ = [
     "BatchRefused",
     "BatchResults",
     "EnginePool",
+    "EngineStatus",
     "ModelSpec",
     "ModelStatus",
     "PoolOptions",
@@ -71,6 +85,8 @@ class PoolOptions:
 
     `models`: the first one is used where none is named. `gpus`: indices of the devices, each of which gets an engine
     for each model; empty: one engine a model, on the CPU.
+    `engines`: how many engines a model may have somewhere in a cluster, which chooses the devices; None: there is no
+    cluster. They are started as work waits. Of `gpus` only counts whether there are any.
     `batch_s`: how long a batch of other work may take while urgent work waits for it; `calm_s`: how long while none is
     expected. `in_flight`: batches that an engine is given at once, so that it need not wait for its next one.
     `urgent_slot`: an engine decodes urgent work at the same time as its other batch, on cores that they share, so that
@@ -78,9 +94,9 @@ class PoolOptions:
     asked for.
     """
 
-    engine_command: Sequence[str]
     models: Sequence[ModelSpec]
     gpus: Sequence[int] = ()
+    engines: int | None = None
     limits: EngineLimits = field(default_factory=EngineLimits)
     batch_size: int = 4
     batch_s: float = 1.5
@@ -88,19 +104,28 @@ class PoolOptions:
     in_flight: int = 1
     urgent_slot: bool = False
     unload_grace_s: float = 0.0
-    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """One engine in a cluster; `node` None: it has no place yet."""
+
+    node: str | None
+    state: ModelState
 
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
     """What a request may see of a model. `download`: the newest progress of a download.
 
-    `devices`: each GPU that it uses, and the state there; empty on a CPU.
+    `devices`: each GPU of this machine that it uses, and the state there; empty on a CPU. `engines`: those that were
+    started in a cluster.
     """
 
     life: Life
     download: Mapping[str, Any] | None = None
     devices: Mapping[int, ModelState] = field(default_factory=dict)
+    engines: Sequence[EngineStatus] = ()
 
 
 class PublishModelEvent(Protocol):
@@ -142,7 +167,7 @@ Reason = Literal["crashed", "killed", "hung", "device"]
 
 
 class EngineSlot:
-    """One model on one device, loaded or not.
+    """One model on one device, loaded or not. `gpu`: of this machine. `node`: the machine, in a cluster.
 
     `greedy`: a beam did not fit into memory; there is none until the model is loaded again. `suspects`: its
     current or next batch is one chunk that may crash it; it is decoded alone, so that no other chunk is suspected.
@@ -152,6 +177,7 @@ class EngineSlot:
     def __init__(self, spec: ModelSpec, gpu: int | None, process: EngineProcess, batch_limit: int) -> None:
         self.spec = spec
         self.gpu = gpu
+        self.node: str | None = None
         self.process = process
         self.life = Life()
         self.download: Mapping[str, Any] | None = None
@@ -197,12 +223,14 @@ class EnginePool:
     def __init__(
         self,
         options: PoolOptions,
+        children: Children,
         memory: MemoryReader,
         publish: PublishModelEvent,
         now: Callable[[], datetime],
         deliver: Callable[[Received[EngineMessage] | Exited[EngineMessage]], None],
         emit: Emit,
     ) -> None:
+        self._children = children
         self._emit = emit
         self._options = options
         self._memory = memory
@@ -210,7 +238,8 @@ class EnginePool:
         self._now = now
         self._default = options.models[0].name
         self._schedulers = {spec.name: Scheduler(separate_urgent=not options.gpus) for spec in options.models}
-        self._slots = [self._slot(spec, gpu, deliver) for spec in options.models for gpu in options.gpus or (None,)]
+        gpus: Sequence[int | None] = [None] * options.engines if options.engines else options.gpus or [None]
+        self._slots = [self._slot(spec, gpu, deliver) for spec in options.models for gpu in gpus]
         # The attempt of each job whose chunks may be here: chunks of others are not put back.
         self._attempts: dict[str, int] = {}
         self._urgent_expected_until = 0.0
@@ -225,7 +254,8 @@ class EnginePool:
     ) -> EngineSlot:
         options = self._options
         load = replace(spec.load, device_index=gpu or 0)
-        process = EngineProcess(options.engine_command, load, options.limits, deliver, options.environment)
+        start = partial(self._children.engine, load, spec.needed_mb)
+        process = EngineProcess(start, load, options.limits, deliver)
         return EngineSlot(spec, gpu, process, options.batch_size)
 
     @property
@@ -357,7 +387,9 @@ class EnginePool:
         return any(slot.life.state is ModelState.LOADING for slot in self._slots)
 
     def load(self, model: str) -> None:
-        for slot in self._slots_of(model):
+        """In a cluster one engine; others follow when there is work for them."""
+        slots = self._slots_of(model)
+        for slot in _used(slots) or slots[:1] if self._options.engines else slots:
             slot.used_at = time.monotonic()
             self._apply(slot, model_state.Load())
 
@@ -382,9 +414,21 @@ class EnginePool:
     def tick(self, models_with_work: Iterable[str], *, in_use: bool) -> None:
         """Time has passed. `in_use`: an upload, which will be a job soon, is under way."""
         working = set(models_with_work)
-        for slot in self._slots:
-            slot.has_work = slot.spec.name in working
-            self._apply(slot, model_state.Tick(slot.has_work, slot.process.busy or self._is_finishing(slot), in_use))
+        for spec in self._options.models:
+            slots = self._slots_of(spec.name)
+            wanted = self._wanted(spec.name, slots) if self._options.engines else len(slots)
+            for number, slot in enumerate([*_used(slots), *(slot for slot in slots if slot not in _used(slots))]):
+                slot.has_work = spec.name in working and number < wanted
+                in_flight = slot.process.busy or self._is_finishing(slot)
+                self._apply(slot, model_state.Tick(slot.has_work, in_flight, in_use and number < wanted))
+
+    def _wanted(self, model: str, slots: Sequence[EngineSlot]) -> int:
+        """How many engines a model needs in a cluster: one, those that have work, and those that would have."""
+        busy = sum(slot.process.busy for slot in slots)
+        waiting = self._schedulers[model].count()
+        ready = sum(slot.ready for slot in slots)
+        more = math.ceil(waiting / (2 * self._options.batch_size))
+        return max(1, min(busy, len(slots)), ready + more if waiting else 0)
 
     def next_deadline_s(self, now_s: float) -> float:
         """Seconds until the next deadline of a model; infinite if there is none."""
@@ -402,6 +446,8 @@ class EnginePool:
     def _apply(self, slot: EngineSlot, event: model_state.LifeEvent) -> None:
         before, shown = slot.life, self.status[slot.spec.name].life.state
         life, actions = model_state.step(before, event, now=time.monotonic(), policy=slot.spec.policy)
+        if life.state is ModelState.UNLOADED:
+            slot.node = None
         if model_state.StopEngine() in actions:
             self._stop(slot)  # first: a reader of `unloaded` may count on the memory
         slot.life = life
@@ -422,7 +468,10 @@ class EnginePool:
                     self._publish(type, model_state.payload(type, life, now=time.monotonic()))
 
     def _update_status(self) -> None:
-        self.status = {spec.name: _status(self._slots_of(spec.name)) for spec in self._options.models}
+        clustered = self._options.engines is not None
+        self.status = {
+            spec.name: _status(self._slots_of(spec.name), clustered=clustered) for spec in self._options.models
+        }
 
     def _start(self, slot: EngineSlot) -> None:
         free_mb = self._free_mb(slot)
@@ -442,7 +491,7 @@ class EnginePool:
 
     def _free_mb(self, slot: EngineSlot) -> int | None:
         """The memory that a load may use; None if that does not matter or is not known."""
-        if not slot.spec.needed_mb:
+        if not slot.spec.needed_mb or self._options.engines:  # the node checks it
             return None
         if slot.gpu is not None:
             memory = self._memory.read(slot.gpu)
@@ -466,12 +515,13 @@ class EnginePool:
     def _lacks_memory(self, slot: EngineSlot, free_mb: int, retry_s: float | None = None) -> None:
         self._apply(slot, model_state.LacksMemory(slot.spec.needed_mb, free_mb, retry_s))
 
-    def _fitting_batch(self, slot: EngineSlot) -> int:
+    def _fitting_batch(self, slot: EngineSlot, free_mb: int | None) -> int:
         """How many chunks fit into memory with the weights that are loaded now."""
-        memory = None if slot.gpu is None else self._memory.read(slot.gpu)
-        if memory is None or not slot.spec.window_mb:
+        if slot.gpu is not None and (memory := self._memory.read(slot.gpu)) is not None:
+            free_mb = memory.free_mb
+        if free_mb is None or not slot.spec.window_mb:
             return self._options.batch_size
-        fitting = int(VRAM_SHARE * memory.free_mb / slot.spec.window_mb)
+        fitting = int(VRAM_SHARE * free_mb / slot.spec.window_mb)
         return max(1, min(self._options.batch_size, fitting))
 
     # Messages of children ----------------------------------------------------------------------------------------
@@ -488,11 +538,19 @@ class EnginePool:
 
     def _understand(self, slot: EngineSlot, message: EngineMessage) -> BatchOutcome | None:
         match message:
+            case Queued():
+                slot.process.queued()
+                self._unload_idle_model(slot)
+                self._apply(slot, model_state.Queued(slot.spec.needed_mb))
+            case Placed():
+                slot.process.load_progressed()
+                slot.node = message.node
+                self._apply(slot, model_state.Placed())
             case Downloading():
                 self._downloading(slot, {"done_bytes": message.done_bytes, "total_bytes": message.total_bytes})
             case Loaded():
                 slot.process.loaded(message.warm_up_s)
-                slot.batch_limit, slot.greedy = self._fitting_batch(slot), False
+                slot.batch_limit, slot.greedy = self._fitting_batch(slot, message.free_mb), False
                 self._apply(slot, model_state.Loaded(self._now()))
             case Decoded():
                 return self._decoded(slot, message)
@@ -535,6 +593,9 @@ class EnginePool:
             case "memory":
                 self._shrink(slot, items)
                 return None
+            case "storage":
+                self._put_back(slot, items)
+                return None
             case "input":
                 return BatchRefused(items, failed.message)
             case _:
@@ -567,7 +628,7 @@ class EnginePool:
         self._emit(EngineLost(slot.spec.name, reason))
         for items in innocent[::-1]:
             self._put_back(slot, items)
-        loading = slot.life.state is ModelState.LOADING
+        loading = slot.life.state is not ModelState.READY
         self._apply(slot, model_state.LoadFailed(message) if loading else model_state.Died(message))
         return BatchLost(suspects, message, killed=reason == "killed")
 
@@ -575,15 +636,24 @@ class EnginePool:
 _BEST = (ModelState.READY, ModelState.LOADING, ModelState.WAITING_FOR_GPU, ModelState.UNLOADED)
 
 
-def _status(slots: Sequence[EngineSlot]) -> ModelStatus:
+def _status(slots: Sequence[EngineSlot], *, clustered: bool) -> ModelStatus:
     """The state of a model is the best one of its engines."""
     best = min(slots, key=lambda slot: _BEST.index(slot.life.state))
     devices = {slot.gpu: slot.life.state for slot in slots if slot.gpu is not None}
-    return ModelStatus(best.life, best.download, devices)
+    engines = [EngineStatus(slot.node, slot.life.state) for slot in _used(slots) if slot.gpu is None]
+    return ModelStatus(best.life, best.download, devices, engines if clustered else ())
+
+
+def _used(slots: Sequence[EngineSlot]) -> list[EngineSlot]:
+    """Those with an engine, the best ones first."""
+    used = [slot for slot in slots if slot.life.state is not ModelState.UNLOADED]
+    return sorted(used, key=lambda slot: _BEST.index(slot.life.state))
 
 
 def _about(slot: EngineSlot) -> dict[str, Any]:
     about: dict[str, Any] = {"model": slot.spec.name}
+    if slot.node is not None:
+        return {**about, "node": slot.node}
     return about if slot.gpu is None else {**about, "gpu": slot.gpu}
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from scrivano.domain.decoding import DecodingOptions
-from scrivano.processes.child import Child, Exited, Received, Spawned
+from scrivano.processes.child import Child, Exited, Process, Received
 from scrivano.processes.messages import ChunkRequest, Decode, EngineMessage, EngineRequest, Load, encoder, parser
 from scrivano.running.scheduler import WorkItem
 
@@ -55,14 +55,12 @@ class EngineProcess:
 
     def __init__(
         self,
-        command: Sequence[str],
+        start: Callable[[], Process],
         load: Load,
         limits: EngineLimits,
         deliver: Callable[[Received[EngineMessage] | Exited[EngineMessage]], None],
-        environment: Mapping[str, str],
     ) -> None:
-        self._environment = environment
-        self._command = command
+        self._start = start
         self._load = load
         self._limits = limits
         self._deliver = deliver
@@ -79,10 +77,14 @@ class EngineProcess:
         self._urgent_deadline: float | None = None
 
     def start(self) -> None:
-        process = Spawned(self._command, self._environment)
+        process = self._start()
         self.child, self.pid = Child("engine", process, self._parse, self._deliver), process.pid
         self.child.send(self._encode(self._load))
         self.load_progressed()
+
+    def queued(self) -> None:
+        """The child does not run yet."""
+        self._deadline = None
 
     def load_progressed(self) -> None:
         self._deadline = time.monotonic() + self._limits.load_s

@@ -302,6 +302,11 @@ class JobRun:
         return None if self._count is None else self._count.exactly
 
     @property
+    def finds_voices(self) -> bool:
+        """Whether voices may be looked for in its audio."""
+        return self._count is not None
+
+    @property
     def may_split(self) -> bool:
         """Whether the recording may have several sides, each with a file of prepared audio."""
         return self.channels is not ChannelUse.MIX

@@ -26,11 +26,11 @@ from scrivano.domain.job import Job, JobStatus, Priority
 from scrivano.domain.recording import ChannelUse
 from scrivano.domain.speakers import speaker_of_side
 from scrivano.domain.transcript import Segment
-from scrivano.files.blobs import Blobs, LocalCopy
+from scrivano.files.blobs import LocalCopy, Recordings
 from scrivano.files.prepared import PreparedFiles
 from scrivano.processes import voice_messages
 from scrivano.processes.child import Child, Exited
-from scrivano.processes.messages import MediaMessage, PreparationFailed, Prepared, Preparing
+from scrivano.processes.messages import MediaMessage, Placed, PreparationFailed, Prepared, Preparing, Queued
 from scrivano.running import job_run, speaker_run
 from scrivano.running.chunk_run import ResultCodec
 from scrivano.running.engine_pool import BatchLost, BatchOutcome, BatchRefused, BatchResults, EnginePool
@@ -38,13 +38,15 @@ from scrivano.running.job_queue import JobQueue
 from scrivano.running.job_run import Command, Fail, JobRun, Publish, StoreChunk, StorePlan
 from scrivano.running.media_process import MediaPool, MediaProcess
 from scrivano.running.recording_fetches import Fetched, RecordingFetches
+from scrivano.running.recordings import is_spent
 from scrivano.running.speaker_run import StoreVoices
+from scrivano.running.stored_text import known_text
 from scrivano.running.voice_process import VoiceOutcome, VoicePool, VoiceTask
 from scrivano.speakers.spool import write_spool
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.jobs import Decoded, JobStore
 from scrivano.telemetry.events import Emit, JobTranscribed, MediaProcessLost, StageEnded
-from scrivano.text.assembly import chunk_text, join_sides, segments_json
+from scrivano.text.assembly import segments_json
 
 __all__ = ["JobRunOptions", "JobRuns"]
 
@@ -52,9 +54,6 @@ logger = logging.getLogger(__name__)
 
 # How often a transaction is tried again that was in the way of another one.
 CONFLICT_TRIES = 3
-
-# Media children at work at once, not counting those of less urgent jobs.
-PREPARATIONS = 2
 
 # A job is put off by at most so many times `put_off_s`.
 LONGEST_PUT_OFF = 6
@@ -66,13 +65,15 @@ FULL_DISK_TRIES = 4
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRunOptions:
     """`decoding`: the options of the server. `jobs_open`: how many jobs of a model may run at once, not counting less
-    urgent ones. `lease_s`: another server may take a job over when its server has not renewed its lease for so long.
-    `keep_audio`: done and cancelled jobs keep their upload, unless they say otherwise. `put_off_s`: after this time a
-    job starts again that has met a full disk, or whose recording could not be read. `speakers`, `channels` and
-    `channel_names`: of jobs that do not say it. `voices`: whether there are enrolled ones."""
+    urgent ones. `preparations`: media children at work at once, likewise. `lease_s`: another server may take a job over
+    when its server has not renewed its lease for so long. `keep_audio`: done and cancelled jobs keep their upload,
+    unless they say otherwise. `put_off_s`: after this time a job starts again that has met a full disk, or whose
+    recording could not be read. `speakers`, `channels` and `channel_names`: of jobs that do not say it. `voices`:
+    whether there are enrolled ones."""
 
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
     jobs_open: int = 16
+    preparations: int = 2
     lease_s: float = 60.0
     keep_audio: bool = False
     put_off_s: float = 5.0
@@ -91,7 +92,7 @@ class JobRuns:
     def __init__(
         self,
         store: JobStore,
-        blobs: Blobs,
+        blobs: Recordings,
         prepared: PreparedFiles,
         pool: EnginePool,
         fetches: RecordingFetches,
@@ -138,7 +139,7 @@ class JobRuns:
             runs += [run for run in self._runs.values() if run.priority is priority]
             preparing = sum(run.job.id in self._preparing or run.job.id in self._fetching for run in runs)
             of_model = sum(run.model == model for run in runs)
-            if preparing < PREPARATIONS and of_model < self._options.jobs_open:
+            if preparing < self._options.preparations and of_model < self._options.jobs_open:
                 admitted.append(priority)
         return admitted
 
@@ -231,12 +232,17 @@ class JobRuns:
             if process.child is not child:
                 continue
             process.made_progress()
+            if isinstance(message, Queued | Placed):
+                process.queued()
+                continue
             if isinstance(message, Prepared):
                 self._end_preparing(job_id)
                 self._emit(StageEnded(job_id, "prepare", time.monotonic() - process.started_at))
             if isinstance(message, PreparationFailed) and message.code == StorageFull.code:
                 self._prepared.disk_space.release()
                 self._disk_is_full(self._runs[job_id], message.message)
+            elif isinstance(message, PreparationFailed) and message.code == StorageUnreachable.code:
+                self._recording_is_unreachable(self._runs[job_id], message.message)
             elif not isinstance(message, Preparing):
                 self._step(self._runs[job_id], message)
 
@@ -324,7 +330,9 @@ class JobRuns:
 
     def _start_media(self, run: JobRun, source: LocalCopy) -> Sequence[Command]:
         target = self._prepared.audio_path(run.job.id, run.job.attempt)
-        self._preparing[run.job.id] = self._media.start(run.job, source, target, run.channels, run.speakers_given)
+        self._preparing[run.job.id] = self._media.start(
+            run.job, source, target, run.channels, speakers=run.speakers_given, voices=run.finds_voices
+        )
         return ()
 
     def _end_preparing(self, job_id: str) -> MediaProcess | None:
@@ -538,24 +546,17 @@ class JobRuns:
                     self._prepared.delete(run.job.id)
 
     def known_text(self, chunks: Sequence[StoredChunk], duration: float) -> tuple[Segment, ...]:
-        """The text of stored chunks, as the transcript would be if nothing followed. Callable from any thread."""
-        texts = [
-            (row.chunk, chunk_text(row.chunk, self._codec.parse(row.result).segments).segments)
-            for row in chunks
-            if row.result is not None
-        ]
-        return join_sides(texts, max([duration, *(row.chunk.end for row in chunks)]))
+        """Callable from any thread."""
+        return known_text(self._codec, chunks, duration)
 
     # A job's end -----------------------------------------------------------------------------------------------
 
     def _upload_is_spent(self, job_id: str, run: JobRun | None, status: JobStatus | None) -> bool:
-        """A failed job keeps its upload, so that it can be tried again."""
         try:
             job = run.job if run is not None and status is not None else self._store.get_job(job_id)
         except JobNotFound:
             return True
-        keep = self._options.keep_audio if job.keep_audio is None else job.keep_audio
-        return (status or job.status) in (JobStatus.DONE, JobStatus.CANCELLED) and not keep
+        return is_spent(job, status or job.status, self._options.keep_audio)
 
 
 def _runs_of(writes: Sequence[tuple[JobRun, Write]]) -> list[JobRun]:

@@ -1,18 +1,18 @@
-"""Media children: each prepares one recording, as a fork of a server process that has loaded what they need."""
+"""Media children: each prepares one recording."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from scrivano.domain.job import Job
 from scrivano.domain.recording import ChannelUse
 from scrivano.files.blobs import LocalCopy
-from scrivano.processes.child import Child, Exited, Received
-from scrivano.processes.fork_server import Forked, ForkServer
+from scrivano.processes.child import Child, Exited, Process, Received
 from scrivano.processes.messages import MediaMessage, Prepare, encoder, parser
+from scrivano.running.children import MediaHost
 
 __all__ = ["MediaLimits", "MediaPool", "MediaProcess"]
 
@@ -48,6 +48,11 @@ class MediaProcess:
         """The child sent a message."""
         self.deadline = min(self._ends_at, time.monotonic() + self._limits.stall_s)
 
+    def queued(self) -> None:
+        """The child does not run yet."""
+        self._ends_at = time.monotonic() + self._limits.timeout_s
+        self.made_progress()
+
     def postpone(self, seconds: float) -> None:
         """This process was stopped for so long: what the child sent meanwhile is still to be read."""
         self._ends_at += seconds
@@ -55,46 +60,50 @@ class MediaProcess:
 
 
 class MediaPool:
-    """Starts media children.
-
-    Their fork server is ready while the model is, and as long as a child is at work: a fork takes 5 ms, a new
-    interpreter 200.
-    """
+    """Starts media children. Their host is open while the model is loaded, and as long as a child is at work."""
 
     def __init__(
         self,
-        command: Sequence[str],
+        host: MediaHost,
         limits: MediaLimits,
         deliver: Callable[[Received[MediaMessage] | Exited[MediaMessage]], None],
     ) -> None:
-        self._command = command
+        self._host = host
         self._limits = limits
         self._deliver = deliver
         self._parse: Callable[[bytes], MediaMessage] = parser(MediaMessage)
         self._encode: Callable[[Prepare], bytes] = encoder(Prepare)
-        self._server: ForkServer | None = None
-        self._server_child: Child[MediaMessage] | None = None
+        self._open = False
+        self._host_child: Child[MediaMessage] | None = None
         self._working: set[Child[MediaMessage]] = set()
 
     def warm(self) -> None:
-        """Start the fork server; does nothing if it runs."""
-        if self._server is None:
-            self._server = ForkServer(self._command)
-            self._server_child = Child("media", self._server.process, self._parse, self._deliver)
+        """Open the host; does nothing if it is open."""
+        if not self._open:
+            self._open = True
+            process = self._host.open()
+            self._host_child = None if process is None else Child("media", process, self._parse, self._deliver)
 
     def cool(self) -> None:
-        """End the fork server unless a child is at work, so that others can use its memory."""
-        if self._server is not None and not self._working:
+        """Close the host unless a child is at work, so that others can use its memory."""
+        if self._open and not self._working:
             self.close()
 
     def start(
-        self, job: Job, source: LocalCopy, target: Path, channels: ChannelUse, speakers: int | None = None
+        self,
+        job: Job,
+        source: LocalCopy,
+        target: Path,
+        channels: ChannelUse,
+        *,
+        speakers: int | None = None,
+        voices: bool = False,
     ) -> MediaProcess:
         """Prepare the recording of a job, `source`, into `target`; the messages of the child go to `deliver`.
 
-        `channels` and `speakers`: as in `Prepare`.
+        `channels`, `speakers` and `voices`: as in `Prepare`.
         """
-        child = Child("media", self._fork(), self._parse, self._deliver, {"job_id": job.id})
+        child = Child("media", self._start(), self._parse, self._deliver, {"job_id": job.id})
         self._working.add(child)
         request = Prepare(
             source=str(source.path),
@@ -107,34 +116,36 @@ class MediaPool:
             language=job.requested_language,
             channels=channels,
             speakers=speakers,
+            voices=voices,
         )
         child.send(self._encode(request))
         return MediaProcess(job.id, child, source, self._limits)
 
     def stop(self, process: MediaProcess) -> None:
-        """Kill a child. If the fork server does not do it in time, kill the server; its other jobs restart."""
+        """Kill a child. If the host does not do it in time, close the host; its other jobs restart."""
         if not process.child.kill():
             self.close()
 
     def forget(self, child: Child[MediaMessage]) -> None:
         """A child exited."""
         self._working.discard(child)
-        if child is self._server_child:
+        if child is self._host_child:
             self.close()
 
     def close(self) -> None:
-        """Kill the server and all children, and wait until their memory is free."""
-        if self._server is not None and self._server_child is not None:
-            self._server.close()
-            self._server_child.kill()
-        self._server = self._server_child = None
+        """Kill all children of this machine, and wait until their memory is free."""
+        if self._open:
+            self._open = False
+            self._host.close()
+        if self._host_child is not None:
+            self._host_child.kill()
+            self._host_child = None
 
-    def _fork(self) -> Forked:
+    def _start(self) -> Process:
         self.warm()
-        assert self._server is not None
         try:
-            return self._server.fork()
-        except OSError:  # the server has just died
+            return self._host.start()
+        except OSError:  # the host has just died
             self.close()
             self.warm()
-            return self._server.fork()
+            return self._host.start()

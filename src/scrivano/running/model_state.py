@@ -6,7 +6,8 @@
                         ▼   │ retry_at       │
                     waiting_for_gpu ◄────────┘
 
-From `loading`, LoadFailed leads to `unloaded`; Unload does so from every state.
+From `loading`, LoadFailed leads to `unloaded`; Unload does so from every state. An engine that is to run in a cluster
+may be Queued there before it is Placed: that is `waiting_for_gpu`, too.
 
 `EnginePool` feeds it and carries out its actions. Times are monotonic seconds, except `loaded_at`.
 """
@@ -50,6 +51,7 @@ class Life:
     other programs can take the memory, and a broken load is not tried in a tight loop.
     `unload_pending`: unload as soon as no batch is in the engine. `last_error`: why the last load failed.
     `lacking_since`: since when it has waited for memory, loads that failed in between included; None: it does not.
+    `queued`: it waits for a place in a cluster, with its engine started, and not for memory.
     """
 
     state: ModelState = ModelState.UNLOADED
@@ -63,6 +65,7 @@ class Life:
     failures: int = 0
     last_error: str | None = None
     lacking_since: float | None = None
+    queued: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,18 @@ class LacksMemory:
     needed_mb: int
     free_mb: int
     retry_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The engine is started, and waits until a cluster has a place for it. May come again."""
+
+    needed_mb: int
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The engine runs now, and loads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +131,7 @@ class Tick:
     in_use: bool
 
 
-LifeEvent = Load | Unload | Loaded | LacksMemory | LoadFailed | Died | Tick
+LifeEvent = Load | Unload | Loaded | LacksMemory | Queued | Placed | LoadFailed | Died | Tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +175,11 @@ def step(life: Life, event: LifeEvent, *, now: float, policy: Policy) -> tuple[L
                 lacking_since=now if life.lacking_since is None else life.lacking_since,
             )
             return waiting, (StopEngine(), Announce("model_waiting_for_gpu"))
-        case LoadFailed(message) if life.state is ModelState.LOADING:
+        case Queued(needed_mb) if life.state is ModelState.LOADING or life.queued:
+            return _queue(life, needed_mb, now=now, policy=policy)
+        case Placed() if life.queued:
+            return replace(life, state=ModelState.LOADING, queued=False, idle_at=None), (Announce("model_loading"),)
+        case LoadFailed(message) if life.state is ModelState.LOADING or life.queued:
             return _failed(life, message, now=now)
         case Died(message) if life.state is ModelState.READY:
             return Life(last_error=message), (StopEngine(), Announce("model_unloaded"))
@@ -238,6 +257,19 @@ def _unload(life: Life, *, now: float, policy: Policy) -> tuple[Life, tuple[Acti
     return Life(hold_until=hold_until), (StopEngine(), Announce("model_unloaded"))
 
 
+def _queue(life: Life, needed_mb: int, *, now: float, policy: Policy) -> tuple[Life, tuple[Action, ...]]:
+    queued = replace(
+        life,
+        state=ModelState.WAITING_FOR_GPU,
+        vram_needed_mb=needed_mb,
+        vram_free_mb=0,
+        retry_at=now + policy.poll_interval_s,
+        lacking_since=now if life.lacking_since is None else life.lacking_since,
+        queued=True,
+    )
+    return queued, () if life.queued else (Announce("model_waiting_for_gpu"),)
+
+
 def _failed(life: Life, message: str, *, now: float) -> tuple[Life, tuple[Action, ...]]:
     wait_s = min(2.0 ** min(life.failures, 10), MAX_BACKOFF_S)
     failed = Life(failures=life.failures + 1, last_error=message, hold_until=now + wait_s)
@@ -248,6 +280,8 @@ def _tick(life: Life, tick: Tick, *, now: float, policy: Policy) -> tuple[Life, 
     match life.state:
         case ModelState.UNLOADED if tick.work_waiting and now >= life.hold_until:
             return _start(life)
+        case ModelState.WAITING_FOR_GPU if life.queued:  # nothing is used yet, but others may wait for the same place
+            return _tick_idle(life, tick, now=now, policy=policy)
         case ModelState.WAITING_FOR_GPU if now >= life.retry_at:
             return _start(life)
         case ModelState.READY:
@@ -260,6 +294,10 @@ def _tick_ready(life: Life, tick: Tick, *, now: float, policy: Policy) -> tuple[
     if life.unload_pending and not tick.in_flight:
         # The time starts when the memory is free, not when the last batches were still in the engine.
         return Life(hold_until=now + policy.unload_hold_s), (StopEngine(), Announce("model_unloaded"))
+    return _tick_idle(life, tick, now=now, policy=policy)
+
+
+def _tick_idle(life: Life, tick: Tick, *, now: float, policy: Policy) -> tuple[Life, tuple[Action, ...]]:
     if tick.work_waiting or tick.in_flight or tick.in_use or not policy.idle_timeout_s:
         return replace(life, idle_at=None), ()
     if life.idle_at is None:

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from scrivano.domain.job import Job
-from scrivano.files.blobs import Blobs, LocalCopy
+from scrivano.files.blobs import LocalCopy, Recordings
 
 __all__ = ["Fetched", "RecordingFetches"]
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What became of a fetch: the file, or what `Blobs.fetch` raised."""
+    """What became of a fetch: the file, or what `Recordings.fetch` raised."""
 
     job_id: str
     attempt: int
@@ -29,7 +29,7 @@ class Fetched:
 class RecordingFetches:
     """One thread for each fetch. `JobRuns` limits how many jobs prepare at once; fetches end by themselves."""
 
-    def __init__(self, blobs: Blobs, deliver: Callable[[Fetched], None]) -> None:
+    def __init__(self, blobs: Recordings, deliver: Callable[[Fetched], None]) -> None:
         self._blobs = blobs
         self._deliver = deliver
 

@@ -21,11 +21,12 @@ from scrivano.domain.errors import DatabaseUnreachable, JobNotFound, StorageFull
 from scrivano.domain.job import Job, Priority
 from scrivano.domain.transcript import Segment
 from scrivano.engines.gpu_memory import MemoryReader
-from scrivano.files.blobs import Blobs
+from scrivano.files.blobs import Recordings
 from scrivano.files.prepared import PreparedFiles
 from scrivano.processes.child import Exited, Received
 from scrivano.processes.messages import EngineMessage, MediaMessage
 from scrivano.processes.voice_messages import VoiceMessage
+from scrivano.running.children import Children
 from scrivano.running.engine_pool import EnginePool, ModelStatus, PoolOptions, PublishModelEvent
 from scrivano.running.job_queue import JobQueue
 from scrivano.running.job_runs import JobRunOptions, JobRuns
@@ -47,9 +48,6 @@ POLL_INTERVAL_S = 1.0
 # If the last check was longer ago than this, this process itself was stopped, and no child is late.
 SUSPENDED_S = 5.0
 
-# A model is loaded for jobs of other servers only when they have waited for so long: those servers may have it ready.
-OTHERS_WAIT_S = 5.0
-
 # After the database could not be used.
 UNREACHABLE_S = 1.0
 
@@ -61,19 +59,19 @@ STUCK_S = 300.0
 class RunnerOptions:
     """Plain values from the settings.
 
-    `drain_s`: when the server stops, batches in the engines get so long to end.
+    `drain_s`: when the server stops, batches in the engines get so long to end. `others_wait_s`: a model is loaded for
+    jobs of other servers only when they have waited for so long: those servers may have it ready.
     """
 
-    media_command: Sequence[str]
-    speakers_command: Sequence[str]
     pool: PoolOptions
     jobs: JobRunOptions = field(default_factory=JobRunOptions)
     media: MediaLimits = field(default_factory=MediaLimits)
     drain_s: float = 4.0
+    others_wait_s: float = 5.0
 
 
 class Runner:
-    """Runs every job of the store. Its public methods are thread-safe and return at once.
+    """Runs every job of the store; implements `Executor`. Its public methods are thread-safe and return at once.
 
     A fault that does not belong to one job ends the thread for good: its memory is no longer to be trusted, while
     everything that was acknowledged is in the store. The runner is then `broken`, and `on_broken` is called on the
@@ -83,8 +81,9 @@ class Runner:
     def __init__(
         self,
         store: JobStore,
-        blobs: Blobs,
+        blobs: Recordings,
         prepared: PreparedFiles,
+        children: Children,
         memory: MemoryReader,
         publish: PublishModelEvent,
         now: Callable[[], datetime],
@@ -111,11 +110,11 @@ class Runner:
         self._pause_until = 0.0
         self._checked_at = time.monotonic()
         self._drained_by = math.inf
-        self._media = MediaPool(options.media_command, options.media, self._from_media)
-        self._pool = EnginePool(options.pool, memory, publish, now, self._from_engine, emit)
+        self._media = MediaPool(children.media, options.media, self._from_media)
+        self._pool = EnginePool(options.pool, children, memory, publish, now, self._from_engine, emit)
         self._shared = SharedQueue(self._models) if store.shared else None
         self._queue = self._shared or JobQueue(self._models)
-        self._voices = VoicePool(options.speakers_command, self._from_voices)
+        self._voices = VoicePool(children.speakers, self._from_voices)
         self._jobs = JobRuns(
             store,
             blobs,
@@ -202,6 +201,9 @@ class Runner:
     def look(self) -> None:
         """Jobs may wait in the shared database."""
         self._post(self._look)
+
+    def look_at_models(self) -> None:
+        """The models of this runner are its own."""
 
     def load(self, model: str | None = None) -> None:
         """None: the first one."""
@@ -369,7 +371,7 @@ class Runner:
             return
         now, ready = self._now(), self._pool.ready_models()
         for model in self._models:
-            before = now if model in ready else now - timedelta(seconds=OTHERS_WAIT_S)
+            before = now if model in ready else now - timedelta(seconds=self._options.others_wait_s)
             self._shared.found(model, self._store.claimable(self._shared.names_of(model), before))
 
     def _resume(self, job: Job) -> None:

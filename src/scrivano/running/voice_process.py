@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from scrivano.domain.job import Priority
-from scrivano.processes.child import Child, Exited, Received, Spawned
+from scrivano.processes.child import Child, Exited, Process, Received
 from scrivano.processes.messages import encoder, parser
 from scrivano.processes.voice_messages import (
     SpeakersNamed,
@@ -24,9 +24,6 @@ __all__ = ["VoiceOutcome", "VoicePool", "VoiceTask"]
 TIMEOUT_S = 900.0
 # The child ends when it had nothing to do for so long.
 IDLE_S = 60.0
-
-# The child works on one core; its libraries would take all.
-NO_THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +54,10 @@ class VoicePool:
 
     def __init__(
         self,
-        command: Sequence[str],
+        start: Callable[[], Process],
         deliver: Callable[[Received[VoiceMessage] | Exited[VoiceMessage]], None],
     ) -> None:
-        self._command = command
+        self._start = start
         self._deliver = deliver
         self._parse: Callable[[bytes], VoiceMessage] = parser(VoiceMessage)
         self._encode: Callable[[VoiceRequest], bytes] = encoder(VoiceRequest)
@@ -118,7 +115,7 @@ class VoicePool:
 
     def _send(self, task: VoiceTask, now_s: float) -> None:
         if self._child is None:
-            self._child = Child("speakers", Spawned(self._command, NO_THREADS), self._parse, self._deliver)
+            self._child = Child("speakers", self._start(), self._parse, self._deliver)
         self._last_id += 1
         self._task = task
         self._until = now_s + TIMEOUT_S

@@ -34,10 +34,14 @@ from scrivano.housekeeping.orphans import Orphans
 from scrivano.housekeeping.retention import Retention, forget
 from scrivano.net.address_policy import AddressPolicy
 from scrivano.net.guarded_transport import GuardedTransport
+from scrivano.running.children import LocalChildren
+from scrivano.running.engine_pool import PublishModelEvent
+from scrivano.running.executor import Executor
 from scrivano.running.model_event_log import ModelEventLog
+from scrivano.running.remote_executor import RemoteExecutor
 from scrivano.running.runner import Runner
 from scrivano.server.blob_storage import open_blobs
-from scrivano.server.devices import choose_device, runner_options, served_models
+from scrivano.server.devices import Device, choose_device, runner_options, served_models
 from scrivano.server.gauges import gauges
 from scrivano.server.lifespan import Lifespan, WyomingOptions
 from scrivano.server.sampling import Sampling
@@ -46,6 +50,7 @@ from scrivano.server.start_checks import check_start
 from scrivano.server.stores import open_stores
 from scrivano.server.watching import Watching, log_report
 from scrivano.store.database import Database
+from scrivano.store.dispatchers import DispatcherStore
 from scrivano.store.jobs import JobStore
 from scrivano.store.notices import Notices
 from scrivano.store.outbox import Outbox
@@ -106,7 +111,7 @@ class ServerParts:
     """The built server. It starts to work when the lifespan of `app` starts. `model`: the default one."""
 
     app: FastAPI
-    runner: Runner
+    runner: Executor
     wake_ups: WakeUps
     uploading: Uploading
     model: str
@@ -128,7 +133,8 @@ class _Data:
     outbox: Outbox
     uploads: UploadStore
     jobs: JobStore
-    notices: Callable[[Runner], Notices] | None
+    dispatchers: DispatcherStore | None
+    notices: Callable[[Executor, Callable[[], None]], Notices] | None
     blobs: Blobs
     prepared: PreparedFiles
 
@@ -178,26 +184,7 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
         webhooks.announce(type, event)
 
     device, models = choose_device(settings, memory), served_models(settings, memory)
-    commands = options.commands
-    run_options = runner_options(
-        settings,
-        device,
-        models,
-        media_command=commands.media,
-        engine_command=commands.engine,
-        speakers_command=(*commands.speakers, *(("--gpu", str(device.gpus[0])) if device.name == "cuda" else ())),
-    )
-    runner = Runner(
-        data.jobs,
-        data.blobs,
-        data.prepared,
-        memory,
-        announce,
-        data.now,
-        run_options,
-        emit,
-        on_broken=options.on_runner_failed,
-    )
+    runner = _executor(settings, options, data, device, models, announce, emit)
     metrics.add(gauges(data.jobs, data.outbox, runner, memory, device.gpus, settings.data_dir))
 
     downloads = Downloads(GuardedTransport(address_policy), settings.fetch_timeout_secs)
@@ -234,7 +221,7 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
     lifespan = Lifespan(
         wake_ups=wake_ups,
         runner=runner,
-        notices=data.notices(runner) if data.notices is not None else None,
+        notices=data.notices(runner, runner.look_at_models) if data.notices is not None else None,
         wyoming=WyomingOptions(
             listener=options.wyoming_listener,
             submissions=submission.submissions,
@@ -254,10 +241,43 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
     )
 
 
+def _executor(
+    settings: Settings,
+    options: BuildOptions,
+    data: _Data,
+    device: Device,
+    models: ServedModels,
+    announce: PublishModelEvent,
+    emit: Emit,
+) -> Executor:
+    if settings.executor == "dispatcher":
+        assert data.dispatchers is not None
+        return RemoteExecutor(models, data.jobs, data.dispatchers, data.blobs, announce, keep_audio=settings.keep_audio)
+    commands = options.commands
+    children = LocalChildren(
+        media=commands.media,
+        engine=commands.engine,
+        speakers=(*commands.speakers, *(("--gpu", str(device.gpus[0])) if device.gpus else ())),
+        environment={"ENGINE_MALLOC": settings.engine_malloc},
+    )
+    return Runner(
+        data.jobs,
+        data.blobs,
+        data.prepared,
+        children,
+        options.memory,
+        announce,
+        data.now,
+        runner_options(settings, device, models),
+        emit,
+        on_broken=options.on_runner_failed,
+    )
+
+
 def _submission(
     settings: Settings,
     data: _Data,
-    runner: Runner,
+    runner: Executor,
     webhooks: WebhookSender,
     downloads: Downloads,
     wake_ups: WakeUps,
@@ -370,6 +390,7 @@ def _open_data_dir(settings: Settings, wake_ups: WakeUps, emit: Emit, cleanup: E
         outbox=stores.outbox,
         uploads=stores.uploads,
         jobs=stores.jobs,
+        dispatchers=stores.dispatchers,
         notices=stores.notices,
         blobs=blobs,
         prepared=prepared,

@@ -25,12 +25,18 @@ from scrivano.submission.model_names import ServedModels
 # it starts.
 LEASE_S, SHARED_LEASE_S = 60.0, 15.0
 
-__all__ = ["Device", "choose_device", "model_names", "runner_options", "served_models"]
+# Recordings that are prepared at once: two, or one for each engine of a cluster.
+PREPARATIONS = 2
+
+__all__ = ["Device", "choose_cluster_device", "choose_device", "model_names", "runner_options", "served_models"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """What the models run on. `gpus`: their indices; empty on a CPU. For the other fields see `PoolOptions`."""
+    """What the models run on. `gpus`: their indices; empty on a CPU. `engines`: the most of each model, in a cluster.
+
+    For the other fields see `PoolOptions`.
+    """
 
     compute_type: str
     batch_size: int
@@ -39,6 +45,7 @@ class Device:
     in_flight: int
     urgent_slot: bool = False
     gpus: tuple[int, ...] = ()
+    engines: int | None = None
 
     @property
     def name(self) -> str:
@@ -56,7 +63,17 @@ GPU = Device(compute_type="float16", batch_size=16, batch_s=0.2, calm_s=6.0, in_
 def choose_device(settings: Settings, memory: MemoryReader) -> Device:
     gpus = settings.cuda_device
     found = settings.device == "auto" and any(memory.read(gpu) is not None for gpu in gpus)
-    device = replace(GPU, gpus=gpus) if found or settings.device == "cuda" else CPU
+    return _adjusted(settings, replace(GPU, gpus=gpus) if found or settings.device == "cuda" else CPU)
+
+
+def choose_cluster_device(settings: Settings, *, has_gpus: bool) -> Device:
+    """What engines run on in a cluster that has, or has no, GPUs now."""
+    cuda = settings.device == "cuda" or (settings.device == "auto" and has_gpus)
+    device = replace(GPU, gpus=(0,)) if cuda else CPU
+    return replace(_adjusted(settings, device), engines=settings.cluster_engines)
+
+
+def _adjusted(settings: Settings, device: Device) -> Device:
     if settings.whisper_model_path is not None and settings.whisper_model_path.is_file():
         device = replace(device, batch_size=1, urgent_slot=False)  # whisper.cpp decodes one chunk at a time.
     return replace(
@@ -103,20 +120,14 @@ def runner_options(
     settings: Settings,
     device: Device,
     models: Sequence[str],
-    *,
-    media_command: Sequence[str],
-    engine_command: Sequence[str],
-    speakers_command: Sequence[str],
 ) -> RunnerOptions:
     """`models`: as `model_names` returns them; WHISPER_MODEL_PATH belongs to the first."""
     paths = dict.fromkeys(models[:1], settings.whisper_model_path)
     return RunnerOptions(
-        media_command=media_command,
-        speakers_command=speakers_command,
         pool=PoolOptions(
-            engine_command=engine_command,
             models=[_model_spec(settings, device, name, paths.get(name)) for name in models],
             gpus=device.gpus,
+            engines=device.engines,
             limits=EngineLimits(chunk_s=settings.chunk_timeout_secs),
             batch_size=device.batch_size,
             batch_s=device.batch_s,
@@ -124,7 +135,6 @@ def runner_options(
             in_flight=device.in_flight,
             urgent_slot=device.urgent_slot,
             unload_grace_s=settings.unload_grace_secs,
-            environment={"ENGINE_MALLOC": settings.engine_malloc},
         ),
         jobs=JobRunOptions(
             decoding=DecodingOptions(
@@ -133,7 +143,8 @@ def runner_options(
                 repair_share=settings.repair_share,
             ),
             # Two batches' worth, so that one can be filled while the other is decoded, even if each job has one chunk.
-            jobs_open=max(4, 2 * device.batch_size),
+            jobs_open=max(4, 2 * device.batch_size) * (device.engines or 1),
+            preparations=max(PREPARATIONS, device.engines or 0),
             keep_audio=settings.keep_audio,
             lease_s=LEASE_S if settings.database_url is None else SHARED_LEASE_S,
             speakers=settings.speakers,

@@ -8,8 +8,8 @@ from shutil import disk_usage
 
 from scrivano.domain.job import JobStatus, Priority
 from scrivano.engines.gpu_memory import MEGABYTE, GpuMemory, MemoryReader
+from scrivano.running.executor import Executor
 from scrivano.running.model_state import ModelState
-from scrivano.running.runner import Runner
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
 from scrivano.telemetry.metrics import MetricGauge, Sample
@@ -18,7 +18,7 @@ __all__ = ["gauges"]
 
 
 def gauges(
-    store: JobStore, outbox: Outbox, runner: Runner, memory: MemoryReader, gpus: Sequence[int], data_dir: Path
+    store: JobStore, outbox: Outbox, runner: Executor, memory: MemoryReader, gpus: Sequence[int], data_dir: Path
 ) -> list[MetricGauge]:
     """`gpus`: the indices of the GPUs that the engines use."""
 

@@ -12,7 +12,7 @@ from typing import Any
 from anyio.to_thread import run_sync
 from fastapi import FastAPI
 
-from scrivano.running.runner import Runner
+from scrivano.running.executor import Executor
 from scrivano.store.notices import Notices
 from scrivano.store.wake_ups import WakeUps
 from scrivano.submission.submissions import Submissions
@@ -44,7 +44,7 @@ class Lifespan:
     `closers` are called in this order."""
 
     wake_ups: WakeUps
-    runner: Runner
+    runner: Executor
     wyoming: WyomingOptions
     notices: Notices | None
     tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]]

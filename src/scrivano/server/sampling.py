@@ -11,7 +11,7 @@ from anyio.to_thread import run_sync
 
 from scrivano.domain.job import JobStatus
 from scrivano.engines.gpu_memory import MemoryReader
-from scrivano.running.runner import Runner
+from scrivano.running.executor import Executor
 from scrivano.store.jobs import JobStore
 from scrivano.telemetry.history import INTERVAL_S, History, Reading, process_usage
 
@@ -26,7 +26,7 @@ class Sampling:
 
     history: History
     store: JobStore
-    runner: Runner
+    runner: Executor
     memory: MemoryReader
     gpu: int
 

@@ -150,6 +150,7 @@ Names = tuple[Annotated[str, Field(min_length=1)], ...]
 Indices = tuple[Annotated[int, Field(ge=0)], ...]
 KeepAlive = dict[Annotated[str, Field(min_length=1)], Annotated[float, Field(ge=0)]]
 Aliases = dict[Annotated[str, Field(min_length=1)], Annotated[str, Field(min_length=1)]]
+Labels = NewType("Labels", dict[str, str])
 Formats = tuple[Literal["txt", "srt", "vtt", "tsv", "json", "lrc"], ...]
 Secrets = tuple[SecretBytes, ...]
 Origins = NewType("Origins", tuple[str, ...])
@@ -249,6 +250,35 @@ class Settings(BaseModel):
     word_timestamps: bool = Field(True, description="Determine start and end of every word.")
     engine_malloc: Annotated[Literal["tuned", "default"], AnyCase] = Field(
         "tuned", description="Memory allocation of the engine process; `tuned` is faster on a CPU with glibc."
+    )
+    executor: Annotated[Literal["local", "dispatcher"], AnyCase] = Field(
+        "local",
+        description="Who runs jobs: this server, or dispatchers (`scrivano dispatcher`) with the same database.",
+    )
+    ray_address: str | None = Field(
+        None,
+        min_length=1,
+        description="For a dispatcher: the Ray cluster to use, `host:port` or `auto`. Unset: `auto`.",
+    )
+    cluster_engines: int = Field(
+        1, ge=1, le=1024, description="For a dispatcher: the most engines that it starts for each model."
+    )
+    engine_gpus: float | None = Field(
+        None,
+        ge=0,
+        description="For a dispatcher: GPUs of an engine; a part of one lets several share it. Unset: 1 with CUDA, else"
+        " 0.",
+    )
+    engine_cpus: float = Field(1, ge=0, description="For a dispatcher: CPUs that Ray reserves for an engine.")
+    engine_labels: Annotated[Labels | None, BeforeValidator(_aliases)] = Field(
+        None, description="For a dispatcher: labels that the Ray nodes of engines must have. Unset: none."
+    )
+    media_cpus: float = Field(
+        1, ge=0, description="For a dispatcher: CPUs that Ray reserves for preparing one recording."
+    )
+    node_dir: Path | None = Field(
+        None,
+        description="For a dispatcher: a folder on each Ray node for what is temporary. Unset: in the system's own.",
     )
     idle_timeout_secs: float = Field(
         300, ge=0, description="Time without work after which the model is unloaded; 0: never."
@@ -459,6 +489,7 @@ _NOUNS: Mapping[Any, str] = {
     Formats: "some of txt, srt, vtt, tsv, json and lrc, separated by commas",
     Indices: "whole numbers from 0, separated by commas",
     Aliases: "name=model, separated by commas",
+    Labels: "name=value, separated by commas",
     KeepAlive: "name=seconds, separated by commas; 0 seconds: never unloaded",
     Secrets: "base64 of 24 to 64 random bytes, with or without the prefix whsec_, separated by commas",
     Proxies: "addresses and networks like 10.0.0.0/8, separated by commas, or *",

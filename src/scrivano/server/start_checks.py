@@ -29,9 +29,11 @@ CACHE_VARIABLES = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACH
 def check_start(settings: Settings, memory: MemoryReader) -> None:
     """Raises `StartError`: one line that says what to change."""
     check_sharing(settings)
-    check_model_on_disk(settings)
-    check_device(settings, memory, count_cuda_devices)
-    check_downloads(settings, model_names(settings, memory), os.environ)
+    check_dispatched(settings)
+    if settings.executor == "local":
+        check_model_on_disk(settings)
+        check_device(settings, memory, count_cuda_devices)
+        check_downloads(settings, model_names(settings, memory), os.environ)
 
 
 def check_sharing(settings: Settings) -> None:
@@ -41,6 +43,14 @@ def check_sharing(settings: Settings) -> None:
             "DATABASE_URL lets several servers share jobs, so BLOB_URL must say where they all find the recordings:"
             " a folder (file:///srv/scrivano) or a bucket (s3://bucket/prefix)"
         )
+
+
+def check_dispatched(settings: Settings) -> None:
+    """Raises `StartError` if dispatchers are to run the jobs, and could not get them."""
+    if settings.executor == "dispatcher" and settings.database_url is None:
+        raise StartError("EXECUTOR=dispatcher needs DATABASE_URL and BLOB_URL: they are how dispatchers get the jobs")
+    if settings.executor == "dispatcher" and not (settings.whisper_model or settings.whisper_model_path):
+        raise StartError("EXECUTOR=dispatcher needs WHISPER_MODEL, the same as the dispatchers have")
 
 
 def check_model_on_disk(settings: Settings) -> None:

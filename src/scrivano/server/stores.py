@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from scrivano.domain.job import Job, JobStatus
-from scrivano.running.runner import Runner
+from scrivano.running.executor import Executor
 from scrivano.server.settings import Settings
 from scrivano.store.database import Database
+from scrivano.store.dispatchers import DispatcherStore
 from scrivano.store.jobs import JobStore
 from scrivano.store.notices import NoticeHandlers, Notices, OutgoingNotices
 from scrivano.store.outbox import Outbox
@@ -25,23 +26,35 @@ __all__ = ["Stores", "open_stores"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stores:
-    """`now`: the time; of the database server, if several servers share it. `notices` connects a runner with the other
-    servers; None: there are none."""
+    """`now`: the time; of the database server, if several servers share it. `dispatchers` and
+    `notices`, which connect an executor, and what hears about models,
+    with the other servers: None if there are none."""
 
     database: Database
     now: Callable[[], datetime]
     outbox: Outbox
     uploads: UploadStore
     jobs: JobStore
-    notices: Callable[[Runner], Notices] | None
+    dispatchers: DispatcherStore | None
+    notices: Callable[[Executor, Callable[[], None]], Notices] | None
 
 
 def open_stores(
-    settings: Settings, wake_ups: WakeUps, emit: Emit, on_full: Callable[[], None], cleanup: ExitStack
+    settings: Settings,
+    wake_ups: WakeUps,
+    emit: Emit,
+    on_full: Callable[[], None],
+    cleanup: ExitStack,
+    *,
+    sends_webhooks: bool = True,
 ) -> Stores:
-    """`on_full`: see `SqliteDatabase.open`. Raises `StartError`."""
+    """`on_full`: see `SqliteDatabase.open`. `sends_webhooks`: this process does; else it tells others that some wait.
+
+    Raises `StartError`.
+    """
     if settings.database_url is not None:
-        return _open_postgres(settings.database_url.get_secret_value(), wake_ups, emit, cleanup)
+        url = settings.database_url.get_secret_value()
+        return _open_postgres(url, wake_ups, emit, cleanup, sends_webhooks=sends_webhooks)
     database = SqliteDatabase.open(settings.data_dir / "scrivano.db", on_full=on_full)
     cleanup.callback(database.close)
     outbox = Outbox(database, _now, on_delivery=lambda: wake_ups.fire(DELIVERIES))
@@ -51,16 +64,25 @@ def open_stores(
 
     jobs = JobStore(database, outbox, _now, on_change=wake_ups.fire, on_end=job_ended)
     uploads = UploadStore(database, _now)
-    return Stores(database=database, now=_now, outbox=outbox, uploads=uploads, jobs=jobs, notices=None)
+    return Stores(
+        database=database, now=_now, outbox=outbox, uploads=uploads, jobs=jobs, dispatchers=None, notices=None
+    )
 
 
-def _open_postgres(url: str, wake_ups: WakeUps, emit: Emit, cleanup: ExitStack) -> Stores:
+def _open_postgres(url: str, wake_ups: WakeUps, emit: Emit, cleanup: ExitStack, *, sends_webhooks: bool) -> Stores:
     """What this server does, it tells the others."""
     database = PostgresDatabase.open(url)
     cleanup.callback(database.close)
     now, outgoing = database.clock, OutgoingNotices()
     cleanup.callback(outgoing.close)
-    outbox = Outbox(database, now, on_delivery=lambda: wake_ups.fire(DELIVERIES))
+
+    def delivery_waits() -> None:
+        if sends_webhooks:
+            wake_ups.fire(DELIVERIES)
+        else:
+            outgoing.deliveries()
+
+    outbox = Outbox(database, now, on_delivery=delivery_waits)
 
     def job_changed(job_id: str) -> None:
         wake_ups.fire(job_id)
@@ -73,14 +95,26 @@ def _open_postgres(url: str, wake_ups: WakeUps, emit: Emit, cleanup: ExitStack) 
 
     jobs = JobStore(database, outbox, now, on_change=job_changed, on_end=job_ended, on_queued=outgoing.queued)
 
-    def notices(runner: Runner) -> Notices:
+    def notices(runner: Executor, models: Callable[[], None]) -> Notices:
         handlers = NoticeHandlers(
-            changed=wake_ups.fire, cancelled=runner.cancelled_elsewhere, look=runner.look, watched=wake_ups.watched
+            changed=wake_ups.fire,
+            cancelled=runner.cancelled_elsewhere,
+            look=runner.look,
+            models=models,
+            deliveries=lambda: wake_ups.fire(DELIVERIES),
+            watched=wake_ups.watched,
         )
         return Notices(database, outgoing, handlers)
 
-    uploads = UploadStore(database, now)
-    return Stores(database=database, now=now, outbox=outbox, uploads=uploads, jobs=jobs, notices=notices)
+    return Stores(
+        database=database,
+        now=now,
+        outbox=outbox,
+        uploads=UploadStore(database, now),
+        jobs=jobs,
+        dispatchers=DispatcherStore(database, now, outgoing.models),
+        notices=notices,
+    )
 
 
 def _now() -> datetime:

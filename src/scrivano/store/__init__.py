@@ -8,6 +8,7 @@ Modules, each may import only those below it:
     copying          all jobs from one database to another one
     notices          what servers that share a database tell each other
     sharing          what they must agree on
+    dispatchers      what dispatchers and servers tell each other about models
     imports          ended jobs of another server
     jobs             jobs, chunks, results, events: accepting, attempts, and the end
     job_queries      what is read of jobs
@@ -36,6 +37,7 @@ __all__ = [
     "chunk_rows",
     "copying",
     "database",
+    "dispatchers",
     "imports",
     "jobs",
     "notices",

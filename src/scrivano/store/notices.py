@@ -43,12 +43,15 @@ class NoticeHandlers:
     """Called on a thread of their own, with what other servers have done. They return soon.
 
     `changed`: the event log of a job has grown. `cancelled`: a job was cancelled. `look`: jobs may wait to be claimed.
+    `models`: what dispatchers or servers say about models has changed. `deliveries`: webhooks may wait to be sent.
     `watched`: the jobs whose changes somebody waits for.
     """
 
     changed: Callable[[str], None]
     cancelled: Callable[[str], None]
     look: Callable[[], None]
+    models: Callable[[], None]
+    deliveries: Callable[[], None]
     watched: Callable[[], Collection[str]]
 
 
@@ -59,9 +62,11 @@ class _Pending:
     changed: dict[str, None] = field(default_factory=dict)
     cancelled: dict[str, None] = field(default_factory=dict)
     queued: bool = False
+    models: bool = False
+    deliveries: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.changed or self.cancelled or self.queued)
+        return bool(self.changed or self.cancelled or self.queued or self.models or self.deliveries)
 
     def payloads(self) -> Sequence[Mapping[str, Any]]:
         changed, cancelled = list(self.changed), list(self.cancelled)
@@ -71,6 +76,8 @@ class _Pending:
                 "changed": changed[at : at + MAX_IDS],
                 "cancelled": cancelled[at : at + MAX_IDS],
                 "queued": self.queued and at == 0,
+                "models": self.models and at == 0,
+                "deliveries": self.deliveries and at == 0,
             }
             for at in parts
         ]
@@ -102,6 +109,18 @@ class OutgoingNotices:
         """A job waits to be claimed."""
         with self._lock:
             self._pending.queued = True
+        self.wake()
+
+    def models(self) -> None:
+        """Something about models is to be read."""
+        with self._lock:
+            self._pending.models = True
+        self.wake()
+
+    def deliveries(self) -> None:
+        """Webhooks wait to be sent, and this process sends none."""
+        with self._lock:
+            self._pending.deliveries = True
         self.wake()
 
     def wake(self) -> None:
@@ -186,6 +205,10 @@ class Notices:
             self._handlers.changed(job_id)
         if notice["queued"]:
             self._handlers.look()
+        if notice.get("models"):  # an older server does not say it
+            self._handlers.models()
+        if notice.get("deliveries"):
+            self._handlers.deliveries()
 
     def _send(self) -> None:
         payloads = self._outgoing.take()

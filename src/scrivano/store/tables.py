@@ -15,8 +15,10 @@ __all__ = [
     "chunks",
     "deliveries",
     "diarizations",
+    "dispatchers",
     "events",
     "jobs",
+    "model_requests",
     "results",
     "secrets",
     "texts",
@@ -208,4 +210,24 @@ secrets = sa.Table(
     TABLES,
     sa.Column("name", sa.String(64), primary_key=True),
     sa.Column("value", sa.LargeBinary),
+)
+
+# Which dispatchers run, and the state of their models.
+dispatchers = sa.Table(
+    "dispatchers",
+    TABLES,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("models", sa.JSON),  # {model: see `running.model_reports`}
+    sa.Column("reported_at", Utc),
+    sa.Column("expires_at", Utc),
+)
+
+# What servers ask of all dispatchers.
+model_requests = sa.Table(
+    "model_requests",
+    TABLES,
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("action", sa.String(16)),  # load, unload
+    sa.Column("model", sa.Text),
+    sa.Column("created_at", Utc),
 )

@@ -10,8 +10,8 @@ from anyio.to_thread import run_sync
 
 from scrivano.auth.keys import Caller
 from scrivano.domain.errors import ModelNotReady, WorkerGone
+from scrivano.running.executor import Executor
 from scrivano.running.model_state import ModelState
-from scrivano.running.runner import Runner
 from scrivano.store.jobs import JobStore
 from scrivano.submission.job_request import JobRequest
 from scrivano.submission.model_names import ServedModels
@@ -29,7 +29,7 @@ class Admission:
     `max_queue` None: no limit. `gpu_poll_interval_secs`: when to try again if the GPU lacks memory."""
 
     store: JobStore
-    runner: Runner
+    runner: Executor
     webhooks: WebhookSender
     models: ServedModels
     queue_always: bool

@@ -14,7 +14,7 @@ from scrivano.auth.keys import Caller
 from scrivano.domain.job import Job, JobStatus, Priority
 from scrivano.files.blob_writer import Blob
 from scrivano.files.blobs import Blobs
-from scrivano.running.runner import Runner
+from scrivano.running.executor import Executor
 from scrivano.store.jobs import JobStore
 from scrivano.store.uploads import PartialUpload
 from scrivano.submission.job_request import JobRequest
@@ -33,7 +33,7 @@ class JobIntake:
 
     store: JobStore
     blobs: Blobs
-    runner: Runner
+    runner: Executor
     emit: Emit
     now: Callable[[], datetime]
     max_queue: int | None

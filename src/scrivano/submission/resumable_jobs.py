@@ -10,7 +10,7 @@ from functools import partial
 
 from scrivano.auth.keys import ANONYMOUS, Caller
 from scrivano.domain.errors import ScrivanoError, StorageUnreachable
-from scrivano.running.runner import Runner
+from scrivano.running.executor import Executor
 from scrivano.store.uploads import PartialUpload
 from scrivano.store.wake_ups import WakeUps
 from scrivano.submission.admission import Admission
@@ -39,7 +39,7 @@ class ResumableJobs:
     uploads: ResumableUploads
     admission: Admission
     intake: JobIntake
-    runner: Runner
+    runner: Executor
     wake_ups: WakeUps
     new_id: Callable[[], str]
     models: ServedModels

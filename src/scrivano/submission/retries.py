@@ -9,7 +9,7 @@ from scrivano.auth.keys import Caller
 from scrivano.domain.errors import JobNotRetriable
 from scrivano.domain.job import NEXT_STATUSES, Job, JobStatus
 from scrivano.files.blobs import Blobs
-from scrivano.running.runner import Runner
+from scrivano.running.executor import Executor
 from scrivano.store.jobs import JobStore
 from scrivano.submission.form_fields import FormFields
 from scrivano.submission.job_changes import CHANGEABLE, parse_changes
@@ -26,7 +26,7 @@ class Retries:
 
     store: JobStore
     blobs: Blobs
-    runner: Runner
+    runner: Executor
     models: ServedModels
     max_queue: int | None
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from scrivano.auth.keys import ANONYMOUS, Caller
 from scrivano.domain.errors import BadRequest, FetchFailed, ModelNotFound, MultipartError
 from scrivano.files.blobs import Blobs
-from scrivano.running.runner import Runner
+from scrivano.running.executor import Executor
 from scrivano.submission.admission import Admission
 from scrivano.submission.disk_sink import upload_limit
 from scrivano.submission.early_load import EarlyLoad
@@ -38,7 +38,7 @@ class Submissions:
     """`max_upload_bytes` None: no limit."""
 
     blobs: Blobs
-    runner: Runner
+    runner: Executor
     downloads: Downloads
     admission: Admission
     intake: JobIntake

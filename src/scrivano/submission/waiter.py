@@ -30,8 +30,8 @@ from scrivano.domain.errors import (
 from scrivano.domain.job import JobStatus
 from scrivano.domain.job_event import JobEvent
 from scrivano.domain.transcript import Segment, Transcript, segment_from_dict
+from scrivano.running.executor import Executor
 from scrivano.running.model_state import Life, ModelState
-from scrivano.running.runner import Runner
 from scrivano.store.jobs import JobStore
 from scrivano.store.wake_ups import MODEL, WakeUps
 
@@ -65,7 +65,7 @@ class Waiter:
     """
 
     store: JobStore
-    runner: Runner
+    runner: Executor
     wake_ups: WakeUps
     gpu_wait_s: float | None = None
     check_interval_s: float = 5.0

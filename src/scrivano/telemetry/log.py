@@ -56,7 +56,12 @@ def _more_fields(record: logging.LogRecord) -> dict[str, object]:
     """The current request and job, and what was passed as `extra`."""
     context = LOG_CONTEXT.get()
     fields: dict[str, object] = {} if context is None else dict(context.fields())
-    return fields | {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    return fields | {name: value for name, value in vars(record).items() if not _is_own(name)}
+
+
+def _is_own(name: str) -> bool:
+    """Whether Python's logging, or a library such as Ray, has set it."""
+    return name in _STANDARD or name.startswith("_")
 
 
 def _printable(text: str) -> str:

@@ -16,7 +16,7 @@ from served import until
 
 from scrivano.domain.decoding import DecodingOptions
 from scrivano.domain.job import JobStatus
-from scrivano.processes.child import Exited, Received
+from scrivano.processes.child import Exited, Received, Spawned
 from scrivano.processes.messages import EngineMessage, Load
 from scrivano.running.engine_process import EngineLimits, EngineProcess
 from scrivano.running.media_process import MediaLimits, MediaProcess
@@ -148,7 +148,7 @@ def test_an_engine_that_hangs_is_killed_long_before_the_limit_once_its_pace_is_k
 
 def test_whoever_was_stopped_himself_takes_nobody_for_late(tmp_path: Path) -> None:
     limits = EngineLimits(chunk_s=600)
-    host = EngineProcess([], Load(), limits, lambda news: None, {})
+    host = EngineProcess(lambda: Spawned([]), Load(), limits, lambda news: None)
     preparation = MediaProcess("a", None, None, MediaLimits(stall_s=60, timeout_s=3600))  # type: ignore[arg-type]
     host.load_progressed()
     before = (host.deadline or 0, preparation.deadline)
@@ -165,7 +165,7 @@ def test_whoever_was_stopped_himself_takes_nobody_for_late(tmp_path: Path) -> No
 @pytest.mark.parametrize(("warm_up_s", "seconds"), [(0.0, 600), (0.03, 60), (1.0, 100), (20.0, 600)])
 def test_the_deadline_of_the_first_batch_follows_the_warm_up(warm_up_s: float, seconds: float) -> None:
     said: list[Received[EngineMessage] | Exited[EngineMessage]] = []
-    host = EngineProcess([sys.executable, "-c", "input()"], Load(), EngineLimits(), said.append, {})
+    host = EngineProcess(lambda: Spawned([sys.executable, "-c", "input()"]), Load(), EngineLimits(), said.append)
     host.start()
     host.loaded(warm_up_s)
 

@@ -185,6 +185,8 @@ class Heard:
     changed: list[str] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     looks: list[None] = field(default_factory=list)
+    models: list[None] = field(default_factory=list)
+    deliveries: list[None] = field(default_factory=list)
     watched: list[str] = field(default_factory=list)
 
 
@@ -195,6 +197,8 @@ def listening(database: PostgresDatabase, outgoing: OutgoingNotices) -> Iterator
         changed=heard.changed.append,
         cancelled=heard.cancelled.append,
         look=lambda: heard.looks.append(None),
+        models=lambda: heard.models.append(None),
+        deliveries=lambda: heard.deliveries.append(None),
         watched=lambda: heard.watched,
     )
     notices = Notices(database, outgoing, handlers)

@@ -14,7 +14,9 @@ from scrivano.running.model_state import (
     Loaded,
     LoadFailed,
     ModelState,
+    Placed,
     Policy,
+    Queued,
     StartEngine,
     StopEngine,
     Tick,
@@ -170,13 +172,15 @@ def test_a_dead_engine_is_unloaded_and_work_loads_it_again_at_once() -> None:
 
 
 EVENTS = st.one_of(
-    st.sampled_from([Load(), Unload(), Loaded(AT), LacksMemory(2, 1), LoadFailed("x"), Died("x")]),
+    st.sampled_from([Load(), Unload(), Loaded(AT), LacksMemory(2, 1), Queued(2), Placed(), LoadFailed("x"), Died("x")]),
     st.builds(Tick, st.booleans(), st.booleans(), st.booleans()),
 )
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), EVENTS)))
-def test_in_any_history_an_engine_runs_exactly_while_loading_or_ready(history: list[tuple[float, LifeEvent]]) -> None:
+def test_in_any_history_an_engine_runs_exactly_while_queued_loading_or_ready(
+    history: list[tuple[float, LifeEvent]],
+) -> None:
     life, now, running = Life(), 0.0, False
     for pause, event in history:
         now += pause
@@ -188,6 +192,42 @@ def test_in_any_history_an_engine_runs_exactly_while_loading_or_ready(history: l
                 running = True
             if action == StopEngine():
                 running = False
-        assert running == (life.state in (ModelState.LOADING, ModelState.READY))
+        assert running == (life.queued or life.state in (ModelState.LOADING, ModelState.READY))
         announced = [action for action in actions if isinstance(action, Announce)]
         assert bool(announced) == (life.state is not before)
+
+
+QUEUED = ((0.0, Load()), (1.0, Queued(4000)))
+
+
+def test_an_engine_without_a_place_waits_and_is_not_started_again() -> None:
+    waiting, done = live(*QUEUED, (2, Queued(4000)), (100, WORK), (101, Queued(4000)))
+
+    assert waiting.state is ModelState.WAITING_FOR_GPU
+    assert (waiting.vram_needed_mb, waiting.lacking_since, waiting.retry_at) == (4000, 1, 131)
+    assert done == [Announce("model_loading"), StartEngine(), Announce("model_waiting_for_gpu")]
+
+
+def test_an_engine_that_has_a_place_loads() -> None:
+    life, done = live(*QUEUED, (5, Placed()), (9, Loaded(AT)))
+
+    assert (life.state, life.queued, life.lacking_since) == (ModelState.READY, False, None)
+    assert done[-2:] == [Announce("model_loading"), Announce("model_ready")]
+
+
+def test_an_engine_without_a_place_ends_at_an_unload_and_when_nobody_needs_it() -> None:
+    unloaded, done = live(*QUEUED, (2, Unload()))
+    assert unloaded.state is ModelState.UNLOADED
+    assert done[-2:] == [StopEngine(), Announce("model_unloaded")]
+
+    waiting, _ = live(*QUEUED, (2, QUIET), (301, QUIET))
+    assert waiting.state is ModelState.WAITING_FOR_GPU
+    assert step(waiting, QUIET, now=302, policy=POLICY)[1] == (StopEngine(), Announce("model_unloaded"))
+    assert step(waiting, WORK, now=302, policy=POLICY)[1] == ()
+
+
+def test_an_engine_that_cannot_be_placed_has_failed() -> None:
+    failed, done = live(*QUEUED, (2, LoadFailed("the node lacks a library")))
+
+    assert (failed.state, failed.failures, failed.queued) == (ModelState.UNLOADED, 1, False)
+    assert StopEngine() in done

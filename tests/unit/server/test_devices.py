@@ -98,9 +98,6 @@ def test_the_name_of_a_model_on_disk_may_be_any_text(tmp_path: Path) -> None:
         settings(**flags, models="tiny", keep_alive="tiny=7"),
         CPU,
         (*names, "tiny"),
-        media_command=["media"],
-        engine_command=["engine"],
-        speakers_command=["speakers"],
     )
 
     assert names == ("huge",)

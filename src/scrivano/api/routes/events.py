@@ -19,8 +19,8 @@ from scrivano.api.sse import frame, parse_event_id, respond
 from scrivano.auth.keys import Scope
 from scrivano.domain.job import Job
 from scrivano.domain.job_event import JobEvent
+from scrivano.running.executor import Executor
 from scrivano.running.model_state import ModelState
-from scrivano.running.runner import Runner
 from scrivano.store.jobs import JobStore
 from scrivano.store.wake_ups import MODEL, WakeUps
 
@@ -65,7 +65,7 @@ async def stream(
 class _Stream:
     store: JobStore
     wake_ups: WakeUps
-    runner: Runner
+    runner: Executor
     job: Job
 
     async def frames(self, after: int | None) -> AsyncIterator[bytes]:

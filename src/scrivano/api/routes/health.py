@@ -22,7 +22,7 @@ from scrivano.api.services import (
 from scrivano.auth.keys import Scope
 from scrivano.domain.errors import StorageFull, StorageUnreachable
 from scrivano.files.blobs import Blobs
-from scrivano.running.runner import Runner
+from scrivano.running.executor import Executor
 from scrivano.store.wake_ups import WakeUps
 
 router = Router(tag="health")
@@ -99,7 +99,7 @@ def metrics(request: Request, metrics: MetricsDep) -> Response:
     return Response(body, headers={"Content-Type": content_type})
 
 
-def _check_runner(runner: Runner, wake_ups: WakeUps) -> str:
+def _check_runner(runner: Executor, wake_ups: WakeUps) -> str:
     if not runner.alive and not wake_ups.stopping:
         return RUNNER_ENDED
     return RUNNER_STUCK if runner.stuck else OK

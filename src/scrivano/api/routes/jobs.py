@@ -32,8 +32,8 @@ from scrivano.auth.keys import Caller, Scope
 from scrivano.domain.folding import search_terms
 from scrivano.domain.job import Job, JobStatus
 from scrivano.housekeeping.retention import forget
+from scrivano.running.executor import Executor
 from scrivano.running.model_state import ModelState, retry_in_secs
-from scrivano.running.runner import Runner
 from scrivano.store.jobs import JobStore
 from scrivano.store.wake_ups import WakeUps
 from scrivano.submission.small_form import read_fields
@@ -154,7 +154,7 @@ async def get(
     return ChunkedResponse(await run_sync(read))
 
 
-def waiting_for(job: Job, runner: Runner) -> WaitingFor | None:
+def waiting_for(job: Job, runner: Executor) -> WaitingFor | None:
     """None if the job has ended or its model is ready, and if another server may have it ready."""
     if runner.shares_jobs:
         return None

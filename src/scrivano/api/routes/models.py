@@ -15,15 +15,16 @@ from scrivano.api.schemas import (
     ModelActionResponse,
     ModelDevice,
     ModelDownload,
+    ModelEngine,
     ModelStatusResponse,
     ServedModelStatus,
 )
 from scrivano.api.services import ModelLogDep, ModelsDep, ReadGpuDep, RunnerDep, WakeUpsDep
 from scrivano.api.sse import frame, parse_event_id, respond
 from scrivano.auth.keys import Scope
+from scrivano.running.executor import Executor
 from scrivano.running.model_event_log import ModelEventLog
 from scrivano.running.model_state import ModelState, waiting
-from scrivano.running.runner import Runner
 from scrivano.store.wake_ups import MODEL, WakeUps
 
 router = Router(tag="model", prefix="/model")
@@ -52,7 +53,7 @@ def status(runner: RunnerDep, models: ModelsDep, read_gpu: ReadGpuDep) -> Respon
     ).response()
 
 
-def _status(runner: Runner, name: str) -> dict[str, Any]:
+def _status(runner: Executor, name: str) -> dict[str, Any]:
     """The fields of a `ServedModelStatus`."""
     model = runner.models[name]
     life = model.life
@@ -67,6 +68,8 @@ def _status(runner: Runner, name: str) -> dict[str, Any]:
         fields |= waiting(life, now=time.monotonic())
     if len(model.devices) > 1:
         fields["devices"] = [ModelDevice(gpu=gpu, state=state) for gpu, state in model.devices.items()]
+    if model.engines:
+        fields["engines"] = [ModelEngine(node=engine.node, state=engine.state) for engine in model.engines]
     return fields
 
 

@@ -21,7 +21,7 @@ from scrivano.auth.keys import Caller, Scope
 from scrivano.domain.errors import BadRequest, TranscriptNotReady
 from scrivano.domain.job import Job, JobStatus
 from scrivano.domain.transcript import Transcript, segment_from_dict
-from scrivano.running.runner import Runner
+from scrivano.running.executor import Executor
 from scrivano.store.jobs import JobStore
 from scrivano.text.formats import FORMATS, render
 from scrivano.text.shape import Shape, breaches, shape_of
@@ -141,7 +141,7 @@ def _safe(name: str) -> str:
 
 
 def _transcript(
-    store: JobStore, runner: Runner, caller: Caller, job_id: str, *, partial: bool
+    store: JobStore, runner: Executor, caller: Caller, job_id: str, *, partial: bool
 ) -> tuple[Job, Transcript]:
     """Raises `JobNotFound`, `TranscriptNotReady`."""
     # The chunks are read before the job: they are deleted when it ends, and then it has a result.
