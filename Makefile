@@ -6,11 +6,15 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-virtualenv
 
-.PHONY: client web demo serve test test-slow check schemathesis hostile lock bench gpu-check torture powercut soak nano clean \
+.PHONY: client web demo cluster serve test test-slow check schemathesis hostile lock bench gpu-check torture powercut soak nano clean \
   lint package site image pin-images
 
 demo: $(VENV)/run.stamp
 	$(BIN)/scrivano demo
+
+# A whole cluster on this machine for a few minutes: PostgreSQL, S3, Ray, two nodes, of which one is killed.
+cluster: $(VENV)/dev.stamp
+	$(BIN)/scrivano cluster demo
 
 serve: $(VENV)/run.stamp
 	$(BIN)/scrivano serve

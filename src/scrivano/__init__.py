@@ -9,6 +9,7 @@ Packages, each may import only those below it:
     api           HTTP: routes, errors, authorization
     wyoming       the same calls over TCP, for Home Assistant
     submission    from bytes to a stored job, and waiting for its end
+    cluster       children on other machines, through Ray
     running       from a stored job to a published transcript
     media         any recording to 16 kHz mono, speech and chunks; a child process
     engines       speech models; a child process

@@ -5,13 +5,14 @@ May import: auth, backup, client, domain, engines, evaluation, files, server, su
 Modules, each may import only those below it:
 
     app               the command line: puts the commands together
+    cluster           `cluster demo`: a whole cluster on this machine, for a while
     data              `backup`, `restore` and `migrate`: the data folder as a whole
     demo              `demo`: transcribe the bundled recording
     evaluate          `evaluate`: its options, its recordings and its systems
     doctor            `doctor`: check this machine
     keys              `keys`: create, list and revoke API keys
     models            `models`: list, download and remove models
-    serve             `serve` and `wyoming`: run the server
+    serve             `serve`, `wyoming` and `dispatcher`: run a server, or what works for several
     watch             `watch`: transcribe the recordings of a folder as they arrive
     service           `service`: keep the server running, with systemd or launchd
     transcribe        `transcribe`: its options, its files and its server
@@ -24,6 +25,7 @@ Modules, each may import only those below it:
     model_cache       the models in the hub's cache, and what the hub has of a model
     remote_transcriber  a server elsewhere, as the watcher uses it
     service_files     the files of a service (pure)
+    local_cluster     the parts of a cluster on this machine
     temporary_server  a server for the duration of one command
     console           error messages and exit codes
 """

@@ -11,13 +11,14 @@ from typing import Annotated
 import typer
 
 from scrivano import __version__
+from scrivano.cli.cluster import cluster
 from scrivano.cli.data import backup, migrate, migrate_store, restore
 from scrivano.cli.demo import demo
 from scrivano.cli.doctor import doctor
 from scrivano.cli.evaluate import evaluate
 from scrivano.cli.keys import keys
 from scrivano.cli.models import models
-from scrivano.cli.serve import serve, wyoming
+from scrivano.cli.serve import dispatcher, serve, wyoming
 from scrivano.cli.service import service
 from scrivano.cli.transcribe import transcribe
 from scrivano.cli.watch import watch
@@ -39,10 +40,23 @@ def command_line() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_global_options)
-    commands = (serve, wyoming, transcribe, watch, evaluate, backup, restore, migrate, migrate_store, doctor, demo)
+    commands = (
+        serve,
+        dispatcher,
+        wyoming,
+        transcribe,
+        watch,
+        evaluate,
+        backup,
+        restore,
+        migrate,
+        migrate_store,
+        doctor,
+        demo,
+    )
     for command in commands:
         app.command()(command)
-    for group in (models, keys, service):
+    for group in (models, keys, service, cluster):
         app.add_typer(group)
     return app
 

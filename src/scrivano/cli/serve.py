@@ -1,4 +1,4 @@
-"""`scrivano serve` and `scrivano wyoming`: run the server."""
+"""`scrivano serve`, `scrivano wyoming` and `scrivano dispatcher`: run a server, or what works for several."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import typer
 
 from scrivano.cli.console import exit_on_start_error
 
-__all__ = ["serve", "wyoming"]
+__all__ = ["dispatcher", "serve", "wyoming"]
 
 Host = Annotated[
     list[str] | None,
@@ -77,6 +77,33 @@ def wyoming(
     _run_server(flags, config)
 
 
+def dispatcher(
+    ray_address: Annotated[str | None, typer.Option(help="The Ray cluster: host:port, or auto.")] = None,
+    data_dir: DataDir = None,
+    model: Model = None,
+    engines: Annotated[int | None, typer.Option(help="The most engines for each model.  [default: 1]")] = None,
+    config: Config = None,
+) -> None:
+    """Run the jobs of servers with EXECUTOR=dispatcher on the GPUs of a Ray cluster; see docs/scale.md.
+
+    DATABASE_URL and BLOB_URL must be those of the servers.
+    """
+    flags = {"ray_address": ray_address, "data_dir": data_dir, "whisper_model": model, "cluster_engines": engines}
+    with exit_on_start_error():
+        from scrivano.server.settings import Settings
+        from scrivano.telemetry import log as logs
+
+        settings = Settings.load(flags, config)
+        logs.configure(settings.log_level, text=_logs_text(settings.log_format))
+        from scrivano.server.dispatcher import dispatch
+
+        dispatch(settings)
+
+
+def _logs_text(log_format: str) -> bool:
+    return log_format == "text" or (log_format == "auto" and sys.stdout.isatty())
+
+
 def _run_server(
     flags: Mapping[str, object], config: Path | None, *, dev: bool = False, while_stdin_is_open: bool = False
 ) -> None:
@@ -87,7 +114,7 @@ def _run_server(
         settings = Settings.load(flags, config)
         if dev:
             settings = settings.for_development()
-        text = settings.log_format == "text" or (settings.log_format == "auto" and sys.stdout.isatty())
+        text = _logs_text(settings.log_format)
         logs.configure(settings.log_level, text=text)
         if while_stdin_is_open:
             threading.Thread(target=_stop_at_end_of_stdin, daemon=True).start()

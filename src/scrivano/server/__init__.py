@@ -1,10 +1,11 @@
 """The composition root: builds the parts of the server in order, runs them, closes them in reverse order.
 
-May import: api, auth, domain, engines, files, housekeeping, net, processes, running, store, submission, telemetry,
-watch, webhooks, wyoming.
+May import: api, auth, cluster, domain, engines, files, housekeeping, net, processes, running, store, submission,
+telemetry, watch, webhooks, wyoming.
 
 Modules, each may import only those below it:
 
+    dispatcher   a process that runs jobs on a Ray cluster
     run          sockets, signals and the exit code
     banner       what a person at a terminal is told when the server starts
     build        create every part
@@ -22,4 +23,4 @@ Modules, each may import only those below it:
     settings     every setting: flags, environment, file
 """
 
-__all__ = ["banner", "blob_storage", "devices", "run", "settings", "start_checks"]
+__all__ = ["banner", "blob_storage", "devices", "dispatcher", "run", "settings", "start_checks"]

@@ -1,0 +1,160 @@
+"""A dispatcher: runs the jobs of a shared database on the nodes of a Ray cluster. It has no HTTP.
+
+It is the same runner as that of a server, with children that are started elsewhere. If it dies, its leases run out, and
+another dispatcher goes on with its jobs.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import FrameType
+
+from scrivano.cluster.node_child import NodeOptions
+from scrivano.cluster.ray_options import RayOptions
+from scrivano.domain.errors import ScrivanoError, StartError
+from scrivano.engines.gpu_memory import NvmlReader
+from scrivano.files.blob_url import open_audio
+from scrivano.files.data_dir_lock import DataDirLock
+from scrivano.files.disk_space import DiskSpace
+from scrivano.housekeeping.orphans import Orphans
+from scrivano.running.model_exchange import ModelExchange
+from scrivano.running.runner import Runner
+from scrivano.server.blob_storage import open_blobs
+from scrivano.server.devices import Device, choose_cluster_device, runner_options, served_models
+from scrivano.server.settings import Settings
+from scrivano.server.start_checks import check_sharing
+from scrivano.server.stores import open_stores
+from scrivano.store.wake_ups import WakeUps
+
+__all__ = ["dispatch"]
+
+logger = logging.getLogger(__name__)
+
+# The exit code after an internal error (EX_SOFTWARE), so that a supervisor starts the dispatcher again.
+EXIT_FAILED = 70
+
+# Prepared audio of jobs that have ended is looked for this often.
+SWEEP_S = 1800.0
+
+# Another dispatcher may have the model ready.
+OTHERS_WAIT_S = 1.0
+
+# The programs of the three kinds of children.
+MODULES = {"media": "scrivano.media.child", "engine": "scrivano.engines.worker", "speakers": "scrivano.speakers.child"}
+
+
+def dispatch(settings: Settings) -> None:
+    """Run jobs until SIGTERM or SIGINT. Raises `StartError`, and `SystemExit` if the runner fails.
+
+    If the head of the Ray cluster is gone for a minute, Ray ends this process.
+    """
+    url = _check(settings)
+    try:
+        from scrivano.cluster import files_of_jobs, ray_children  # Ray is an extra, and takes a second to import.
+    except ImportError as error:
+        raise StartError("a dispatcher needs an extra: pip install 'scrivano[ray]'") from error
+    with ExitStack() as cleanup:
+        lock = DataDirLock(settings.data_dir, since=datetime.now(UTC))
+        cleanup.callback(lock.release)
+        memory = NvmlReader()
+        cleanup.callback(memory.close)
+        models = served_models(settings, memory)
+        device = choose_cluster_device(settings, has_gpus=ray_children.connect(settings.ray_address or "auto"))
+        cleanup.callback(ray_children.disconnect)
+        stop, failed = threading.Event(), threading.Event()
+        _stop_at_signals(stop)  # after Ray, which sets handlers of its own
+        disk_space = DiskSpace(settings.data_dir, min_free_bytes=settings.min_free_bytes)
+        blobs, audio = open_blobs(settings, disk_space), open_audio(url)
+        cleanup.callback(blobs.close)
+        cleanup.callback(audio.close)
+        stores = open_stores(settings, WakeUps(), lambda event: None, disk_space.release, cleanup, sends_webhooks=False)
+        assert stores.dispatchers is not None
+        assert stores.notices is not None
+        prepared = files_of_jobs.RemotePrepared(settings.data_dir, audio, disk_space)
+        prepared.sweep()
+        children = ray_children.RayChildren(_ray_options(settings, url, device))
+        cleanup.callback(children.close)
+
+        def broken() -> None:
+            failed.set()
+            stop.set()
+
+        runner = Runner(
+            stores.jobs,
+            files_of_jobs.NamedRecordings(blobs),
+            prepared,
+            children,
+            memory,
+            lambda type, data: None,
+            stores.now,
+            replace(runner_options(settings, device, models), others_wait_s=OTHERS_WAIT_S),
+            on_broken=broken,
+        )
+        exchange = ModelExchange(stores.dispatchers, runner)
+        notices = stores.notices(runner, exchange.wake)
+        for part in (runner, notices, exchange):
+            part.start()
+        logger.info("dispatching", extra={"models": list(models), "engines": device.engines, "device": device.name})
+        try:
+            _sweep_until(stop, Orphans(audio, lambda: {job.id for job in stores.jobs.unfinished()}, guarded=False))
+        finally:
+            runner.stop()
+            exchange.stop()
+            notices.stop()
+            logger.info("stopped")
+        if failed.is_set():
+            raise SystemExit(EXIT_FAILED)
+
+
+def _check(settings: Settings) -> str:
+    """Returns BLOB_URL. Raises `StartError`."""
+    if settings.database_url is None:
+        raise StartError("a dispatcher needs DATABASE_URL and BLOB_URL, the same as its servers have")
+    if not (settings.whisper_model or settings.whisper_model_path):
+        raise StartError("a dispatcher needs WHISPER_MODEL, the same as its servers have")
+    check_sharing(settings)
+    assert settings.blob_url is not None
+    return settings.blob_url
+
+
+def _ray_options(settings: Settings, blob_url: str, device: Device) -> RayOptions:
+    gpu = device.name == "cuda"
+    node = NodeOptions(
+        kind="engine",
+        modules=MODULES,
+        blob_url=blob_url,
+        folder=settings.node_dir,
+        environment={"ENGINE_MALLOC": settings.engine_malloc},
+        min_free_bytes=settings.min_free_bytes,
+    )
+    return RayOptions(
+        node=node,
+        engine_cpus=settings.engine_cpus,
+        engine_gpus=(1.0 if gpu else 0.0) if settings.engine_gpus is None else settings.engine_gpus,
+        engine_labels=settings.engine_labels or {},
+        media_cpus=settings.media_cpus,
+    )
+
+
+def _stop_at_signals(stop: threading.Event) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
+
+
+def _sweep_until(stop: threading.Event, orphans: Orphans) -> None:
+    """Delete what killed dispatchers have left."""
+    while True:
+        try:
+            orphans.sweep()
+        except (ScrivanoError, OSError) as error:
+            logger.warning("prepared audio without a job could not be looked for: %s", error)
+        if stop.wait(SWEEP_S):
+            return

@@ -1,0 +1,215 @@
+"""Jobs on the nodes of a Ray cluster: real processes, two nodes on this machine, one engine each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from media_files import repeated
+from served import until
+
+from scrivano.cli.local_cluster import (
+    Program,
+    RayNodes,
+    Scrivano,
+    postgres_is_missing,
+    private_postgres,
+    private_s3,
+    temporary_folder,
+    tree,
+)
+
+MISSING = "Ray is not installed" if find_spec("ray") is None else postgres_is_missing()
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.skipif(MISSING is not None, reason=str(MISSING))]
+
+WAIT_S = 240.0
+
+# A node has room for one engine, and for preparing one recording.
+NODE_CPUS, ENGINES = 3, {"CLUSTER_ENGINES": "2", "ENGINE_CPUS": "2", "CPU_THREADS": "1"}
+
+# How long a chunk may take to go on elsewhere, with some patience for a machine that does other things, too.
+AFTER_A_KILL_S, AFTER_A_FREEZE_S = 20 + 15, 35 + 15
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of several chunks."""
+    return repeated(tmp_path_factory.mktemp("long") / "ninety-seconds.wav", seconds=90)
+
+
+class System:
+    """PostgreSQL, an S3 server, a Ray head with two nodes, a server and a dispatcher."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.folder = stack.enter_context(temporary_folder())
+        database_url = stack.enter_context(private_postgres(self.folder / "postgres"))
+        self.storage = stack.enter_context(private_s3())
+        env = {**self.storage, "TMPDIR": str(self.folder)}
+        self.ray = stack.enter_context(RayNodes(self.folder / "ray", env, cpus=NODE_CPUS))
+        self.ray.add("node 1", "node 2")
+        self.scrivano = stack.enter_context(Scrivano(self.folder, database_url, self.storage, self.ray))
+        server = self.scrivano.server("server")
+        self.dispatcher = self.new_dispatcher("first")
+        self.http = httpx2.Client(base_url=str(server.wait_for("listening")["url"]), timeout=60)
+        stack.callback(self.http.close)
+
+    def new_dispatcher(self, name: str) -> Program:
+        dispatcher = self.scrivano.dispatcher(name, **ENGINES)
+        dispatcher.wait_for("dispatching")
+        return dispatcher
+
+    def submit(self, path: Path, **fields: str) -> str:
+        answer = self.http.post("/jobs", files={"audio": (path.name, path.read_bytes())}, data=fields)
+        assert answer.status_code == 202, answer.text
+        job_id: str = answer.json()["job_id"]
+        return job_id
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        body: dict[str, Any] = self.http.get(f"/jobs/{job_id}").json()
+        return body
+
+    def done(self, job_id: str) -> dict[str, Any]:
+        job = until(lambda: self._if_ended(job_id), WAIT_S)
+        assert job["status"] == "done", job
+        return job
+
+    def _if_ended(self, job_id: str) -> dict[str, Any]:
+        job = self.job(job_id)
+        return job if job["status"] in ("done", "failed", "cancelled") else {}
+
+    def engines(self) -> list[dict[str, Any]]:
+        engines: list[dict[str, Any]] = self.http.get("/model/status").json().get("engines") or []
+        return engines
+
+    def ready(self) -> list[str]:
+        """The nodes with an engine that is ready."""
+        return [engine["node"] for engine in self.engines() if engine["state"] == "ready"]
+
+    def name_of(self, address: str) -> str:
+        """Of a node."""
+        return list(self.ray.nodes)[int(address.rpartition(".")[2]) - 1]
+
+    def running_on(self, name: str) -> list[str]:
+        """The programs of Scrivano on a node."""
+        commands = map(_command, tree(self.ray.nodes[name].process.pid))
+        return [command for command in commands if "scrivano." in command]
+
+    def objects(self) -> list[str]:
+        """What is stored in the bucket."""
+        signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=demo/20300101/us-east-1/s3/aws4_request"}
+        url = f"{self.storage['AWS_ENDPOINT_URL']}/recordings?list-type=2"
+        text = httpx2.get(url, headers=signed, timeout=60).text
+        return [part.partition("</Key>")[0] for part in text.split("<Key>")[1:]]
+
+
+@pytest.fixture(scope="module")
+def system() -> Iterator[System]:
+    with ExitStack() as stack:
+        yield System(stack)
+
+
+@pytest.fixture(scope="module")
+def expected(system: System, recording: Path) -> dict[str, Any]:
+    """The job of the recording, undisturbed."""
+    return system.done(system.submit(recording))
+
+
+def _command(pid: int) -> str:
+    with suppress(OSError):  # it has just ended
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    return ""
+
+
+def spoken(job: dict[str, Any]) -> list[tuple[str, float, float]]:
+    return [(segment["text"], segment["start"], segment["end"]) for segment in job["segments"]]
+
+
+def check_done(system: System, jobs: list[str], expected: dict[str, Any]) -> None:
+    for job_id in jobs:
+        assert spoken(system.done(job_id)) == spoken(expected)
+
+
+def work_on_both_nodes(system: System, recording: Path, count: int = 6) -> list[str]:
+    """Jobs that are running, with an engine on each of two nodes."""
+    jobs = [system.submit(recording) for _ in range(count)]
+    until(lambda: len(system.ready()) == 2, WAIT_S)
+    return jobs
+
+
+def test_jobs_are_done_on_nodes_and_leave_no_audio(system: System, recording: Path, expected: dict[str, Any]) -> None:
+    jobs = [system.submit(recording, speakers=speakers) for speakers in ("false", "true")]
+
+    check_done(system, jobs, expected)
+
+    speaking = system.job(jobs[1])
+    assert speaking["speakers"]
+    assert not speaking.get("warnings")
+    assert set(system.ready()) <= {"127.0.0.2", "127.0.0.3"}
+    until(lambda: system.objects() == [], WAIT_S)
+
+
+def test_a_cancelled_job_ends_at_once_and_the_next_one_is_done(
+    system: System, recording: Path, expected: dict[str, Any]
+) -> None:
+    jobs = [system.submit(recording) for _ in range(2)]
+    until(lambda: system.job(jobs[0])["status"] == "running", WAIT_S)
+
+    answer = system.http.delete(f"/jobs/{jobs[0]}")
+
+    assert answer.json()["status"] == "cancelled", answer.text
+    check_done(system, jobs[1:], expected)
+    until(lambda: system.objects() == [], WAIT_S)
+
+
+def test_an_unload_ends_the_actors_and_their_engines(system: System, recording: Path, expected: dict[str, Any]) -> None:
+    check_done(system, [system.submit(recording)], expected)
+    assert system.engines()
+
+    system.http.post("/model/unload")
+
+    until(lambda: not system.engines(), WAIT_S)
+    engine = "scrivano.engines.worker"
+    until(lambda: not any(engine in one for name in ("node 1", "node 2") for one in system.running_on(name)), WAIT_S)
+    assert system.http.get("/model/status").json()["state"] == "unloaded"
+    system.http.post("/model/load")  # jobs that wait would have to wait for UNLOAD_HOLD_SECS
+    until(lambda: len(system.ready()) == 1, WAIT_S)
+
+
+def test_another_dispatcher_takes_over(system: System, recording: Path, expected: dict[str, Any]) -> None:
+    jobs = [system.submit(recording) for _ in range(3)]
+    until(lambda: "running" in {system.job(job_id)["status"] for job_id in jobs}, WAIT_S)
+
+    system.dispatcher.process.kill()
+    system.new_dispatcher("second")
+
+    check_done(system, jobs, expected)
+
+
+def test_jobs_of_a_frozen_node_go_on_elsewhere(system: System, recording: Path, expected: dict[str, Any]) -> None:
+    jobs = work_on_both_nodes(system, recording)
+    address = system.ready()[0]
+    name = system.name_of(address)
+
+    with system.ray.frozen(name):
+        until(lambda: address not in system.ready(), AFTER_A_FREEZE_S)
+        check_done(system, jobs, expected)
+
+    system.ray.kill(name)
+    system.ray.add("another node")
+
+
+def test_jobs_of_a_killed_node_go_on_elsewhere(system: System, recording: Path, expected: dict[str, Any]) -> None:
+    jobs = work_on_both_nodes(system, recording)
+    address = system.ready()[0]
+
+    system.ray.kill(system.name_of(address))
+
+    until(lambda: address not in system.ready(), AFTER_A_KILL_S)
+    check_done(system, jobs, expected)
+    until(lambda: system.objects() == [], WAIT_S)
