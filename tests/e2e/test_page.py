@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from chromium import Window, chromium, window
-from media_files import Kind, repeated, samples, write
+from media_files import Kind, repeated, samples, write, write_wav
 from playwright.sync_api import Browser, Page, expect
 from served import CATALOG, DATA, Served, served, until
 
@@ -294,6 +295,50 @@ def test_a_video_is_shown_with_its_subtitles(page: Page, server: Served, tmp_pat
     until(lambda: page.evaluate("document.querySelector('video').textTracks[0]?.cues?.length > 0"))
     cue = page.evaluate("document.querySelector('video').textTracks[0].cues[0].text")
     assert cue.split()[0] in TEXT
+
+
+def test_of_a_call_the_channels_are_speakers_with_names(page: Page, server: Served, tmp_path: Path) -> None:
+    audio = samples(DATA / CLIP).astype(np.int16)
+    silence = np.zeros(len(audio), np.int16)
+    call = write_wav(tmp_path / "call.wav", [np.concatenate([audio, silence]), np.concatenate([silence, audio])])
+    page.get_by_text("More options").click()
+    expect(page.get_by_label("Who speaks on them")).to_have_count(0)
+    page.get_by_label("Tell speakers apart").check()
+    page.get_by_role("combobox", name="Channels").select_option("mix")
+    expect(page.get_by_label("Who speaks on them")).to_have_count(0)
+    page.get_by_role("combobox", name="Channels").select_option("split")
+    page.get_by_label("Who speaks on them").fill("agent, customer,")
+    page.screenshot(path=tmp_path / "options.png", full_page=True)
+    choose(page, call)
+
+    job = server.ended(until(lambda: next(iter(named(server, "call.wav")), None))["id"])
+    assert [one["name"] for one in job["speakers"]] == ["agent", "customer"]
+    open_job(page, server, job)
+    expect(page.locator(".transcript")).to_contain_text("customer")
+
+
+def named(server: Served, filename: str) -> list[dict[str, Any]]:
+    return [job for job in server.http.get("/jobs").json()["jobs"] if job.get("filename") == filename]
+
+
+def test_who_speaks_is_shown_while_a_job_runs(opened: Window, server: Served) -> None:
+    """The events of the stream are those of the test, so that they come when the page is looked at."""
+    job = done(server, speakers="true", num_speakers="2")
+    page = opened.page
+    first = {**job["segments"][0], "type": "segment", "speaker": None, "words": []}
+    events = [
+        {"type": "progress", "percent": 10, "chunk": 1, "chunks_total": 9},
+        first,
+        {"type": "speakers", "speakers": [{"id": "S1", "name": "Ada", "seconds": 3.5}], "segments": ["S1"]},
+    ]
+    body = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
+    running = {**job, "status": "running", "progress": 10, "segments": [], "speakers": None}
+    page.route(f"**/jobs/{job['id']}", lambda route: route.fulfill(json=running))
+    page.route("**/stream*", lambda route: route.fulfill(body=body, content_type="text/event-stream"))
+    page.goto(f"{server.url}/#/jobs/{job['id']}")
+
+    expect(page.get_by_role("list", name="Speakers")).to_contain_text("Ada")
+    expect(page.locator(".transcript .speaker")).to_have_text("Ada")
 
 
 def test_speakers_are_named_and_merged(page: Page, server: Served) -> None:

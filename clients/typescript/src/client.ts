@@ -31,6 +31,7 @@ import type { Frame } from "./sse.js";
 import { submit } from "./submission.js";
 import { discardUpload } from "./tus.js";
 import type { Comparison, VersionList } from "./version.js";
+import type { Voice } from "./voice.js";
 import { pause } from "./wait.js";
 
 export type JobEventStream = AsyncGenerator<JobEvent, void, undefined>;
@@ -268,6 +269,29 @@ export class ScrivanoClient {
 
   #changeSpeakers(jobId: string, changes: object, { signal }: CallOptions): Promise<Job> {
     return this.#http.json(`${jobPath(jobId)}/speakers`, { method: "PATCH", ...jsonBody(changes), signal });
+  }
+
+  // Voices
+
+  /** The enrolled voices of the key. */
+  async voices(options: CallOptions = {}): Promise<Voice[]> {
+    return (await this.#http.json<{ voices: Voice[] }>("/voices", options)).voices;
+  }
+
+  /**
+   * Enrol a voice: from then on, jobs with `voices: true` give its speaker this name. `sample`: 5 to 30 seconds of one
+   * person alone, who has agreed. Rejects with `NotAllowedError` if the server keeps no voices.
+   */
+  enrolVoice(name: string, sample: Blob, options: CallOptions = {}): Promise<Voice> {
+    const body = new FormData();
+    body.append("name", name);
+    body.append("audio", sample, "name" in sample ? String(sample.name) : "sample");
+    return this.#http.json("/voices", { method: "POST", body, signal: options.signal });
+  }
+
+  /** Delete a voice. Names that transcripts have got from it stay. */
+  async deleteVoice(voiceId: string, options: CallOptions = {}): Promise<void> {
+    await this.#http.text(`/voices/${encodeURIComponent(voiceId)}`, { method: "DELETE", signal: options.signal });
   }
 
   // Versions

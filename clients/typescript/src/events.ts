@@ -1,6 +1,6 @@
 /** The events of a job and of the model. `id` is the number to continue after (`Last-Event-ID`). */
 
-import type { Job, Segment, WaitingFor } from "./job.js";
+import type { Job, JobSpeaker, Segment, WaitingFor } from "./job.js";
 
 interface EventId {
   /** The event's number; absent if the server sent none. */
@@ -27,6 +27,16 @@ export interface JobLanguageEvent extends EventId {
 /** Text as it becomes known. The segments of the `done` event replace these. */
 export interface JobSegmentEvent extends EventId, Omit<Segment, "original"> {
   type: "segment";
+}
+
+/**
+ * Who speaks, as far as it is known while the job runs. It replaces the event before. `segments`: for each segment that
+ * was sent, by its index, the id of its speaker; null where it is not known yet. See `withSpeakers`.
+ */
+export interface JobSpeakersEvent extends EventId {
+  type: "speakers";
+  speakers: JobSpeaker[];
+  segments: (string | null)[];
 }
 
 /** Why the job waits for its model; it does so no longer when `state` is `ready`. Its `id` is that of the event before. */
@@ -57,6 +67,7 @@ export type JobEvent =
   | JobProgressEvent
   | JobLanguageEvent
   | JobSegmentEvent
+  | JobSpeakersEvent
   | JobWaitingEvent
   | JobRetryEvent
   | JobDoneEvent

@@ -34,10 +34,11 @@ export type {
   JobProgressEvent,
   JobRetryEvent,
   JobSegmentEvent,
+  JobSpeakersEvent,
   JobWaitingEvent,
 } from "./events.js";
 export type { History, HistorySample } from "./history.js";
-export { isTerminal, TERMINAL_STATUSES, textOf } from "./job.js";
+export { isTerminal, TERMINAL_STATUSES, textOf, withSpeakers } from "./job.js";
 export type {
   AudioTrack,
   Job,
@@ -80,6 +81,7 @@ export type {
   UploadStatus,
 } from "./options.js";
 export type { Comparison, ComparisonSpan, Version, VersionList } from "./version.js";
+export type { Voice } from "./voice.js";
 export { isJobPayload, isModelPayload, isTestPayload, verifyWebhook } from "./webhooks.js";
 export type {
   JobPayload,

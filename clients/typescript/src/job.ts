@@ -148,7 +148,7 @@ export interface JobSummary {
   warnings?: JobWarning[];
   /** Only of jobs that are done. */
   quality?: JobQuality | null;
-  /** Only if they were asked for. */
+  /** Only if they were asked for; while the job runs, those so far, who may change. */
   speakers?: JobSpeaker[] | null;
   /** Number of the version that is shown; only if the job was transcribed again. */
   version?: number | null;
@@ -187,6 +187,14 @@ export const TERMINAL_STATUSES: readonly JobStatus[] = ["done", "failed", "cance
 /** Whether the job has ended: it will not change unless it is retried. */
 export function isTerminal(job: { status: JobStatus }): boolean {
   return TERMINAL_STATUSES.includes(job.status);
+}
+
+/** Segments with their speakers, as far as these are known. `speakers`: the `segments` of a `speakers` event. */
+export function withSpeakers(segments: readonly Segment[], speakers: readonly (string | null)[]): readonly Segment[] {
+  return segments.map((segment) => {
+    const speaker = speakers[segment.index];
+    return speaker === undefined || speaker === segment.speaker ? segment : { ...segment, speaker };
+  });
 }
 
 /** The text of a job or of segments, one line a segment. */

@@ -40,6 +40,7 @@ export type Bodies = All<[
   Keeps<client.ComparisonSpan, Schemas["SpanResponse"]>,
   Keeps<client.Comparison, Schemas["ComparisonResponse"]>,
   Keeps<client.Waveform, Schemas["WaveformResponse"]>,
+  Keeps<client.Voice, Schemas["VoiceResponse"]>,
   Keeps<client.HistorySample, Schemas["HistorySample"]>,
   Keeps<client.History, Schemas["HistoryResponse"]>,
 ]>;
@@ -48,6 +49,7 @@ export type Events = All<[
   Keeps<client.JobProgressEvent, Schemas["JobProgressEvent"]>,
   Keeps<client.JobLanguageEvent, Schemas["JobLanguageEvent"]>,
   Keeps<client.JobSegmentEvent, Schemas["JobSegmentEvent"]>,
+  Keeps<client.JobSpeakersEvent, Schemas["JobSpeakersEvent"]>,
   Keeps<client.JobWaitingEvent, Schemas["JobWaitingEvent"]>,
   Keeps<client.JobRetryEvent, Schemas["JobRetryEvent"]>,
   Keeps<client.JobDoneEvent, Schemas["JobDoneEvent"]>,

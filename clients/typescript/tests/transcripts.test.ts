@@ -1,5 +1,13 @@
 import { beforeAll, describe, expect, inject, test } from "vitest";
-import { BadRequestError, ConflictError, NotFoundError, ScrivanoClient, textOf } from "../src/index.js";
+import {
+  BadRequestError,
+  ConflictError,
+  type JobEvent,
+  NotFoundError,
+  ScrivanoClient,
+  textOf,
+  withSpeakers,
+} from "../src/index.js";
 import { CLIP_WORDS, recording } from "./support/recordings.js";
 
 const client = new ScrivanoClient(inject("url"));
@@ -57,6 +65,36 @@ describe("speakers", () => {
     expect(merged.speakers?.map(({ id }) => id)).toEqual(["S1"]);
     expect(new Set(merged.segments.map(({ speaker }) => speaker))).toEqual(new Set(["S1"]));
     await expect(client.renameSpeakers(job.id, { S9: "Nobody" })).rejects.toThrow(BadRequestError);
+  });
+
+  test("are known while the job runs", async () => {
+    const id = await client.submit(await recording(), { filename: "live.flac", speakers: true });
+    await client.waitForJob(id);
+    const events: JobEvent[] = [];
+    for await (const event of client.streamProgress(id, { lastEventId: "0" })) events.push(event);
+
+    const told = events.filter((event) => event.type === "segment");
+    const guess = events.filter((event) => event.type === "speakers").at(-1);
+    expect(guess === undefined || withSpeakers(told, guess.segments).length === told.length).toBe(true);
+  });
+
+  test("are given to segments as far as they are known", async () => {
+    const { segments } = await done();
+    const [first] = segments;
+
+    expect(withSpeakers(segments, ["S2"])[0]).toEqual({ ...first, speaker: "S2" });
+    expect(withSpeakers(segments, [])).toEqual(segments);
+  });
+
+  test("have voices that can be enrolled and deleted", async () => {
+    const voice = await client.enrolVoice("Ada", await recording());
+    expect(voice.name).toBe("Ada");
+    expect((await client.voices()).map(({ id }) => id)).toContain(voice.id);
+    expect((await done({ voices: true })).speakers?.map(({ name }) => name)).toContain("Ada");
+
+    await client.deleteVoice(voice.id);
+    expect((await client.voices()).map(({ id }) => id)).not.toContain(voice.id);
+    await expect(client.deleteVoice(voice.id)).rejects.toThrow(NotFoundError);
   });
 
   test("that nobody asked for cannot be named", async () => {

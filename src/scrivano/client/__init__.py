@@ -22,6 +22,7 @@ from scrivano.client.client import (
     StatusError,
     Unreachable,
     Version,
+    Voice,
     WaitTimeout,
 )
 
@@ -39,5 +40,6 @@ __all__ = [
     "StatusError",
     "Unreachable",
     "Version",
+    "Voice",
     "WaitTimeout",
 ]

@@ -45,6 +45,7 @@ __all__ = [
     "StatusError",
     "Unreachable",
     "Version",
+    "Voice",
     "WaitTimeout",
 ]
 
@@ -189,6 +190,16 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Voice:
+    """A voice that was enrolled. What it sounds like never leaves the server. `more` as in `JobSnapshot`."""
+
+    id: str
+    name: str
+    created_at: str | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelStatus:
     """The model's state: `unloaded`, `loading`, `waiting_for_gpu`, `ready`. `more` as in `JobSnapshot`."""
 
@@ -204,7 +215,8 @@ class ModelStatus:
 
 @dataclass(frozen=True, slots=True)
 class JobEvent:
-    """An event of a job. `type`: `progress`, `done` or `error`. `id`: its number in the job's event log."""
+    """An event of a job. `type`: `progress`, `segment`, `speakers`, …, at last `done` or `error`. `id`: its number in
+    the job's event log."""
 
     type: str
     data: Mapping[str, Any]
@@ -326,6 +338,25 @@ class Client:
     def merge_speakers(self, job_id: str, merge: Mapping[str, str]) -> JobSnapshot:
         """Make speakers one who are the same person: from an id to the id that stays."""
         return self._call(_snapshot, "PATCH", f"/jobs/{job_id}/speakers", json={"merge": dict(merge)})
+
+    def voices(self) -> list[Voice]:
+        """The enrolled voices of the key."""
+        return self._call(lambda data: list(map(_voice, data["voices"])), "GET", "/voices")
+
+    def enrol_voice(self, name: str, sample: str | Path | BinaryIO) -> Voice:
+        """Enrol a voice: from then on, jobs with the option `voices` give its speaker this name.
+
+        `sample`: a recording of 5 to 30 s of one person alone, who has agreed. Raises `StatusError` (403) if the server
+        keeps no voices.
+        """
+        with _opened(sample) as source:
+            files = {"audio": (_name(sample), source)}
+            return self._call(_voice, "POST", "/voices", data={"name": name}, files=files)
+
+    def delete_voice(self, voice_id: str) -> None:
+        """Names that transcripts have got from it stay."""
+        with _network_errors():
+            _check(self._http.request("DELETE", f"/voices/{voice_id}"))
 
     def get(self, job_id: str) -> JobSnapshot:
         return self._call(_snapshot, "GET", f"/jobs/{job_id}")
@@ -564,6 +595,10 @@ def _speaker(data: Mapping[str, Any]) -> Speaker:
     return Speaker(id=data["id"], name=data["name"], seconds=data["seconds"])
 
 
+def _voice(data: Mapping[str, Any]) -> Voice:
+    return Voice(**_known(Voice, data))
+
+
 def _versions(data: Mapping[str, Any]) -> list[Version]:
     return [Version(**_known(Version, one)) for one in data["versions"]]
 
@@ -572,7 +607,7 @@ def _model_status(data: Mapping[str, Any]) -> ModelStatus:
     return ModelStatus(**_known(ModelStatus, data))
 
 
-def _known(kind: type[JobSnapshot | ModelStatus | Version], data: Mapping[str, Any]) -> dict[str, Any]:
+def _known(kind: type[JobSnapshot | ModelStatus | Version | Voice], data: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments for `kind`. Values without a field of their own go to `more`."""
     names = {one.name for one in fields(kind)} - {"more"}
     known = {name: value for name, value in data.items() if name in names}

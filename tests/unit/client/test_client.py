@@ -257,6 +257,24 @@ def test_speakers_are_changed_as_the_server_takes_it() -> None:
     assert [(one.method, one.url.path) for one in server.requests] == [("PATCH", "/jobs/j1/speakers")] * 2
 
 
+def test_voices_are_enrolled_listed_and_deleted() -> None:
+    ada = {"id": "v1", "name": "Ada", "created_at": "2026-01-01T00:00:00.000Z"}
+    server = Server(answer(ada, 201), answer({"voices": [ada]}), httpx2.Response(204))
+    client = server.client()
+
+    enrolled = client.enrol_voice("Ada", io.BytesIO(b"RIFF"))
+    assert (enrolled.id, enrolled.name, client.voices()) == ("v1", "Ada", [enrolled])
+    client.delete_voice("v1")
+
+    assert [(one.method, one.url.path) for one in server.requests] == [
+        ("POST", "/voices"),
+        ("GET", "/voices"),
+        ("DELETE", "/voices/v1"),
+    ]
+    assert b'name="name"' in server.bodies[0]
+    assert b'name="audio"' in server.bodies[0]
+
+
 @pytest.mark.parametrize(
     ("status", "kind", "message"),
     [

@@ -99,8 +99,36 @@ export function Options() {
               onChange={(urgent) => set({ urgent })}
             />
           </div>
+          {now.speakers && <Channels now={now} set={set} />}
         </div>
       </details>
     </div>
+  );
+}
+
+/** Where each channel has a voice, as in a recorded call, the channels tell who speaks. */
+function Channels({ now, set }: { now: Choices; set: (change: Partial<Choices>) => void }) {
+  const t = useT();
+  return (
+    <>
+      <Field label={t("options.channels")} hint={t("options.channels.hint")}>
+        <select value={now.channels} onChange={(event) => set({ channels: event.target.value as Choices["channels"] })}>
+          <option value="">{t("options.channels.default")}</option>
+          <option value="auto">{t("options.channels.auto")}</option>
+          <option value="split">{t("options.channels.split")}</option>
+          <option value="mix">{t("options.channels.mix")}</option>
+        </select>
+      </Field>
+      {now.channels !== "mix" && (
+        <Field label={t("options.channelNames")} hint={t("options.channelNames.hint")}>
+          <input
+            type="text"
+            value={now.channelNames}
+            placeholder={t("options.channelNames.example")}
+            onChange={(event) => set({ channelNames: event.target.value })}
+          />
+        </Field>
+      )}
+    </>
   );
 }

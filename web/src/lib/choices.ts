@@ -12,6 +12,8 @@ const DEFAULTS: Choices = {
   hotwords: "",
   multilingual: false,
   speakers: false,
+  channels: "",
+  channelNames: "",
   keepAudio: true,
   urgent: false,
 };

@@ -1,6 +1,6 @@
 /** One job: read when it has ended, followed while it runs. */
 
-import { isTerminal, type Job, NotFoundError, type Segment } from "@scrivano/client";
+import { isTerminal, type Job, NotFoundError, type Segment, withSpeakers } from "@scrivano/client";
 import { useEffect, useState } from "react";
 import { apiKey, client, messageOf } from "./server";
 import { useStore } from "./store";
@@ -100,7 +100,7 @@ async function follow(id: string, signal: AbortSignal, setState: SetState): Prom
 
 async function followRunning(id: string, signal: AbortSignal, setState: SetState): Promise<void> {
   const refresher = window.setInterval(() => void readAgain(id, signal, setState), 4000);
-  let segments: Segment[] = [];
+  let segments: readonly Segment[] = [];
   let fresh: Partial<State> = {};
   let frame = 0;
   // Many events may come at once, for example after a reload: they are drawn together.
@@ -120,9 +120,13 @@ async function followRunning(id: string, signal: AbortSignal, setState: SetState
           show({ progress: event.percent, chunk: event.chunk, chunksTotal: event.chunks_total });
           break;
         case "segment":
-          segments = segments.filter(({ index }) => index < event.index);
-          segments.push(event);
-          show({ segments: [...segments] });
+          segments = [...segments.filter(({ index }) => index < event.index), event];
+          show({ segments });
+          break;
+        case "speakers":
+          segments = withSpeakers(segments, event.segments);
+          show({ segments });
+          setState((before) => ({ ...before, job: before.job && { ...before.job, speakers: event.speakers } }));
           break;
         case "language":
           setState((before) => ({ ...before, job: before.job && { ...before.job, language: event.language } }));

@@ -26,6 +26,10 @@ export interface Choices {
   hotwords: string;
   multilingual: boolean;
   speakers: boolean;
+  /** What to do with several channels; empty: as the server is set. */
+  channels: "" | "auto" | "split" | "mix";
+  /** Who speaks on each channel, separated by commas. */
+  channelNames: string;
   keepAudio: boolean;
   urgent: boolean;
 }
@@ -171,12 +175,21 @@ function optionsOf(choices: Choices) {
     language: choices.language || undefined,
     multilingual: choices.multilingual || undefined,
     speakers: choices.speakers || undefined,
+    channels: choices.speakers ? choices.channels || undefined : undefined,
+    channelNames: choices.speakers && choices.channels !== "mix" ? namesIn(choices.channelNames) : undefined,
     model: choices.model || undefined,
     prompt: choices.prompt.trim() || undefined,
     hotwords: choices.hotwords.trim() || undefined,
     keepAudio: choices.keepAudio || undefined,
     priority: choices.urgent ? ("interactive" as const) : undefined,
   };
+}
+
+function namesIn(text: string): string[] {
+  return text
+    .split(",")
+    .map((name) => name.trim())
+    .filter(Boolean);
 }
 
 function change(id: number, fields: Partial<Upload>): void {

@@ -1,7 +1,7 @@
 /** What is known of a job from its events. Pure. */
 
 import type { JobEvent } from "../events.js";
-import type { Job, JobStatus, Segment, WaitingFor } from "../job.js";
+import { type Job, type JobSpeaker, type JobStatus, type Segment, type WaitingFor, withSpeakers } from "../job.js";
 
 export interface JobView {
   /** undefined until the first event. */
@@ -15,6 +15,8 @@ export interface JobView {
   waitingFor: WaitingFor | undefined;
   /** The text so far; of a job that is done, its transcript. */
   segments: readonly Segment[];
+  /** Who speaks, as far as it is known; empty if that was not asked for. */
+  speakers: readonly JobSpeaker[];
   /** The whole job, once it has ended. */
   job: Job | undefined;
   /** Why the job failed. */
@@ -29,6 +31,7 @@ export const NOTHING_KNOWN: JobView = {
   language: undefined,
   waitingFor: undefined,
   segments: [],
+  speakers: [],
   job: undefined,
   failure: undefined,
 };
@@ -47,6 +50,8 @@ export function withEvent(view: JobView, event: JobEvent): JobView {
       return { ...view, language: event.language };
     case "segment":
       return { ...view, status: "running", segments: withSegment(view.segments, event) };
+    case "speakers":
+      return { ...view, speakers: event.speakers, segments: withSpeakers(view.segments, event.segments) };
     case "waiting_for":
       return { ...view, status: view.status ?? "queued", waitingFor: event.state === "ready" ? undefined : event };
     case "retry":
@@ -68,6 +73,7 @@ export function ofJob(job: Job): JobView {
     language: job.language ?? undefined,
     waitingFor: job.waiting_for ?? undefined,
     segments: job.segments,
+    speakers: job.speakers ?? [],
     job,
     failure: job.status === "failed" ? (job.error ?? "the job failed") : undefined,
   };

@@ -25,7 +25,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const keysFile = join(folder.path, "keys.json");
   const [admin, user] = [newKey(keysFile, "admin", "admin"), newKey(keysFile, "user", "submit,read")];
   const servers = await Promise.all([
-    Server.start({ DATA_DIR: join(folder.path, "open"), KEEP_AUDIO: "true" }),
+    Server.start({ DATA_DIR: join(folder.path, "open"), KEEP_AUDIO: "true", VOICES: "true" }),
     Server.start({ DATA_DIR: join(folder.path, "keyed"), KEEP_AUDIO: "true", API_KEYS_FILE: keysFile }),
   ]);
   project.provide("url", servers[0].url);
