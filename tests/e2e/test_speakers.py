@@ -9,11 +9,16 @@ import signal
 import subprocess
 import sys
 import time
+from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import numpy as np
+import openai
 import pytest
 from media_files import samples, spoken, write, write_wav
 from served import Served, served, start, until
@@ -90,6 +95,30 @@ def test_two_voices_by_turns(tmp_path: Path, dialogue: Path) -> None:
         )
         assert refused.status_code == 400
         assert "min_speakers" in refused.json()["error"]
+
+
+def test_who_speaks_is_known_while_a_job_runs(tmp_path: Path, dialogue: Path) -> None:
+    long = write(tmp_path / "long.wav", np.tile(samples(dialogue), 2))
+    with served(tmp_path / "data") as server:
+        job_id = submit(server, long, speakers="true")
+        until(lambda: server.job(job_id).get("speakers") or server.job(job_id)["status"] == "done", 300)
+        running = server.job(job_id)
+        if running["status"] != "done":  # on most machines
+            partial = server.http.get(f"/jobs/{job_id}/transcript", params={"partial": "true"})
+            assert partial.status_code == 200
+            refused = server.http.patch(f"/jobs/{job_id}/speakers", json={"names": {"S1": "Ada"}})
+            assert refused.status_code == 409 or server.job(job_id)["status"] == "done"
+        job = server.ended(job_id, timeout_s=300)
+        sent = server.http.get(f"/jobs/{job_id}/stream", headers={"Last-Event-ID": "0"}).text
+
+    events = [json.loads(line[6:]) for line in sent.splitlines() if line.startswith("data: ")]
+    guesses = [event for event in events if event["type"] == "speakers"]
+    assert guesses, "after the first chunk"
+    assert {one["id"] for guess in guesses for one in guess["speakers"]} <= {"S1", "S2"}
+    assert {speaker for guess in guesses for speaker in guess["segments"]} <= {"S1", "S2", None}
+    told = [event for event in events if event["type"] == "segment"]
+    assert all(len(guess["segments"]) <= len(told) for guess in guesses)
+    assert [one["id"] for one in job["speakers"]] == ["S1", "S2"]
 
 
 @pytest.mark.slow
@@ -261,6 +290,92 @@ def test_an_enrolled_voice_is_known_where_that_is_asked_for(tmp_path: Path, dial
         path = f"/voices/{enrolled.json()['id']}"
         assert (server.http.delete(path).status_code, server.http.delete(path).status_code) == (204, 404)
         assert server.http.get("/voices").json() == {"voices": []}
+
+
+def data_url(path: Path) -> str:
+    return f"data:audio/wav;base64,{b64encode(path.read_bytes()).decode()}"
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The second voice of the dialogue, for 6 s."""
+    _, high = two_voices(samples(spoken("en-clean-short-03").path))
+    return write(tmp_path_factory.mktemp("sample") / "sample.wav", np.resize(high, 6 * SAMPLE_RATE))
+
+
+def test_openais_client_names_speakers_by_samples(tmp_path: Path, dialogue: Path, sample: Path) -> None:
+    silence = write(tmp_path / "silence.wav", np.zeros(4 * SAMPLE_RATE, np.int16))
+    brief = write(tmp_path / "brief.wav", samples(sample)[:SAMPLE_RATE])
+    long = write(tmp_path / "long.wav", np.resize(samples(sample), 12 * SAMPLE_RATE))
+    text = tmp_path / "text.wav"
+    text.write_text("This is no recording.")
+    with (
+        served(tmp_path / "data") as server,
+        openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0) as client,
+    ):
+
+        def transcribe(**options: Any) -> Any:
+            return client.audio.transcriptions.create(
+                file=dialogue,
+                model="gpt-4o-transcribe-diarize",
+                response_format="diarized_json",
+                chunking_strategy="auto",
+                **options,
+            )
+
+        known: dict[str, Any] = {"known_speaker_names": ["Ada"], "known_speaker_references": [data_url(sample)]}
+        answer = transcribe(**known)
+        speakers = [segment.speaker for segment in answer.segments]
+        assert [one for one, _ in groupby(speakers)] == ["A", "Ada"] * (TURNS // 2)
+
+        events = list(transcribe(**known, stream=True))
+        sent = [event.speaker for event in events if event.type == "transcript.text.segment"]
+        assert sent == speakers
+        # The same request is the same job, and samples are deleted.
+        [job] = server.http.get("/jobs").json()["jobs"]
+        assert [one["name"] for one in job["speakers"]] == ["Speaker 1", "Ada"]
+
+        for path, says in ((silence, "speech"), (brief, "1.0 s"), (long, "12.0 s"), (text, "cannot be used")):
+            with pytest.raises(openai.BadRequestError, match=says) as caught:
+                transcribe(known_speaker_names=["Ada"], known_speaker_references=[data_url(path)])
+            assert caught.value.param == "known_speaker_references"
+        with pytest.raises(openai.BadRequestError, match="one sample for each name"):
+            transcribe(known_speaker_names=["Ada", "Eve"], known_speaker_references=[data_url(sample)])
+        assert len(server.http.get("/jobs").json()["jobs"]) == 1
+        secret = server.http.get(f"/jobs/{job['id']}").text
+        assert "centre" not in secret
+
+
+@pytest.mark.slow
+def test_known_speakers_survive_a_kill(tmp_path: Path, dialogue: Path, sample: Path) -> None:
+    form = {
+        "response_format": "diarized_json",
+        "known_speaker_names": "Ada",
+        "known_speaker_references": data_url(sample),
+    }
+    server = Served(start(tmp_path))
+    try:
+        with ThreadPoolExecutor() as pool:
+            call = pool.submit(
+                server.http.post,
+                "/v1/audio/transcriptions",
+                data=form,
+                files={"file": (dialogue.name, dialogue.read_bytes())},
+                timeout=300,
+            )
+            until(
+                lambda: [job.get("filename") for job in server.http.get("/jobs").json()["jobs"]] == [dialogue.name], 300
+            )
+            server.process.kill()
+            with suppress(httpx2.HTTPError):
+                call.result(60)
+        server.close()
+        server = Served(start(tmp_path))
+        [job] = server.http.get("/jobs").json()["jobs"]
+        job = server.ended(job["id"], timeout_s=300)
+        assert [one["name"] for one in job["speakers"]] == ["Speaker 1", "Ada"]
+    finally:
+        server.close()
 
 
 def test_no_voice_is_kept_unless_the_server_allows_it(tmp_path: Path, dialogue: Path) -> None:

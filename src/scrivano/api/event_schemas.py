@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, RootModel
 from pydantic.json_schema import models_json_schema
 
-from scrivano.api.schemas import JobResponse, JobSegment, UtcTime, WaitingFor
+from scrivano.api.schemas import JobResponse, JobSegment, JobSpeaker, UtcTime, WaitingFor
 
 __all__ = ["JobEvent", "ModelEvent", "add_events"]
 
@@ -41,6 +41,17 @@ class JobSegmentEvent(JobSegment):
     type: Literal["segment"]
 
 
+class JobSpeakersEvent(BaseModel):
+    """Who speaks, as far as it is known. It may change until the job is done: each of these events replaces the one
+    before."""
+
+    type: Literal["speakers"]
+    speakers: list[JobSpeaker]
+    segments: list[str | None] = Field(
+        description="The id of the speaker of each segment that was sent, by its index; null: not known yet."
+    )
+
+
 class JobRetryEvent(BaseModel):
     """The job is tried again: its segments so far are void."""
 
@@ -68,6 +79,7 @@ class JobEvent(
             JobProgressEvent
             | JobLanguageEvent
             | JobSegmentEvent
+            | JobSpeakersEvent
             | JobRetryEvent
             | JobWaitingEvent
             | JobDoneEvent

@@ -257,7 +257,9 @@ class JobSummary(ResponseModel):
         default=None, description="How far the transcript can be trusted; only of jobs that are done."
     )
     speakers: list[JobSpeaker] | None = Field(
-        default=None, description="In the order in which they begin to speak; only if they were asked for and found."
+        default=None,
+        description="In the order in which they begin to speak; only if they were asked for and found. While the job"
+        " runs: those so far, who may change.",
     )
     version: int | None = Field(
         default=None,

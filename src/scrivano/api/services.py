@@ -24,6 +24,7 @@ from scrivano.submission.model_names import ServedModels
 from scrivano.submission.resumable_jobs import ResumableJobs
 from scrivano.submission.retries import Retries
 from scrivano.submission.submissions import Submissions
+from scrivano.submission.voice_samples import VoiceSamples
 from scrivano.submission.waiter import Waiter
 from scrivano.telemetry.history import History
 from scrivano.telemetry.metrics import Metrics
@@ -48,6 +49,7 @@ __all__ = [
     "StoreDep",
     "StreamTokensDep",
     "SubmissionsDep",
+    "VoiceSamplesDep",
     "WaiterDep",
     "WakeUpsDep",
     "WebhooksDep",
@@ -77,6 +79,7 @@ class Services:
     long_calls: LongCalls
     wake_ups: WakeUps
     enrolment: Enrolment | None
+    voice_samples: VoiceSamples
     model_log: ModelEventLog
     stream_tokens: StreamTokens
     metrics: Metrics
@@ -120,6 +123,7 @@ RunnerDep = Annotated[Executor, _part(lambda services: services.runner)]
 StoreDep = Annotated[JobStore, _part(lambda services: services.store)]
 StreamTokensDep = Annotated[StreamTokens, _part(lambda services: services.stream_tokens)]
 SubmissionsDep = Annotated[Submissions, _part(lambda services: services.submissions)]
+VoiceSamplesDep = Annotated[VoiceSamples, _part(lambda services: services.voice_samples)]
 WaiterDep = Annotated[Waiter, _part(lambda services: services.waiter)]
 WakeUpsDep = Annotated[WakeUps, _part(lambda services: services.wake_ups)]
 WebhooksDep = Annotated[WebhookSender, _part(lambda services: services.webhooks)]

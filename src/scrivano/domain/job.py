@@ -54,9 +54,11 @@ class Priority(StrEnum):
 DETECT_LANGUAGE = "detect-language"
 # That of a job whose only speaker is enrolled.
 VOICE_SAMPLE = "voice-sample"
+# Longer ones are refused: they cost more, and tell no more of a voice.
+LONGEST_SAMPLE_S = 60.0
 
 # The options that JSON has as arrays.
-_LISTS = ("languages", "channel_names")
+_LISTS = ("languages", "channel_names", "known_speakers", "known_samples")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,7 @@ class JobOptions:
     - `speakers`: tell the speakers apart; `num_speakers`: how many there are, else between `min_speakers` and
       `max_speakers`
     - `voices`: speakers who sound like enrolled voices get their names
+    - `known_speakers`: names of speakers whose voices came with the request; `known_samples`: SHA-256 of their samples
     - `purpose`: marks jobs that were not submitted for their transcript, such as a language detection
     """
 
@@ -94,11 +97,18 @@ class JobOptions:
     min_speakers: int | None = None
     max_speakers: int | None = None
     voices: bool | None = None
+    known_speakers: tuple[str, ...] | None = None
+    known_samples: tuple[str, ...] | None = None
     language_probabilities: bool | None = None
 
     @property
     def detects_language(self) -> bool:
         return self.purpose == DETECT_LANGUAGE
+
+    @property
+    def is_voice_sample(self) -> bool:
+        """Its text is not wanted."""
+        return self.purpose == VOICE_SAMPLE
 
     def stored(self) -> dict[str, Any]:
         """The options that were chosen, as plain JSON values; `restored` reads them back."""

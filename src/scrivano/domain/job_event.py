@@ -16,6 +16,7 @@ class JobEvent:
     - `progress`: percent, chunk, chunks_total
     - `segment`: one segment, in file time; segments arrive in order
     - `language`: language, probability
+    - `speakers`: speakers (id, name, seconds), and the id of the speaker of each segment; it replaces the one before
     - `done`: no data, the payload is the job itself
     - `error`: message, code
     - `retry`: no data; the job is transcribed again, and the segments and languages logged so far are deleted

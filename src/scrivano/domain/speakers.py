@@ -12,9 +12,11 @@ from scrivano.domain.errors import BadRequest
 __all__ = [
     "NO_SPEAKERS",
     "Diarization",
+    "NamedVoice",
     "Speaker",
     "SpeakerCount",
     "Turn",
+    "clean_name",
     "default_name",
     "overlaps",
     "sides_as_speakers",
@@ -52,6 +54,14 @@ class Speaker:
     id: str
     name: str
     seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedVoice:
+    """`centre`: the voice as the speakers child made it. It leaves the server in no form."""
+
+    name: str
+    centre: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +124,7 @@ class Diarization:
         return replace(
             self,
             speakers=tuple(
-                replace(speaker, name=_clean(names[speaker.id]) or default_name(speaker.id))
+                replace(speaker, name=clean_name(names[speaker.id]) or default_name(speaker.id))
                 if speaker.id in names
                 else speaker
                 for speaker in self.speakers
@@ -147,7 +157,7 @@ def sides_as_speakers(speech: Sequence[Iterable[tuple[float, float]]], names: Ma
         seconds[turn.speaker] += turn.end - turn.start
     return Diarization(
         speakers=tuple(
-            Speaker(id=one, name=_clean(names.get(one)) or default_name(one), seconds=round(spoken, 3))
+            Speaker(id=one, name=clean_name(names.get(one)) or default_name(one), seconds=round(spoken, 3))
             for one, spoken in seconds.items()
         ),
         turns=tuple(sorted(turns, key=lambda turn: (turn.start, turn.end, turn.speaker))),
@@ -178,7 +188,8 @@ def _mean(voices: Sequence[tuple[bytes, float]]) -> bytes:
     return array("f", [one / length for one in total]).tobytes()
 
 
-def _clean(name: str | None) -> str:
+def clean_name(name: str | None) -> str:
+    """Printable, without spaces at its ends and several in a row; may be empty."""
     return " ".join("".join(char for char in name or "" if char.isprintable()).split())
 
 

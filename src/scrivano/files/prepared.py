@@ -12,7 +12,7 @@ __all__ = ["PreparedFiles"]
 
 
 class PreparedFiles:
-    """`prepared/<job>.<attempt>.pcm` and `.voices` under `root`; creates the folder, for this user only.
+    """`prepared/<job>.<attempt>.pcm`, `.voices` and `.guess` under `root`; creates the folder, for this user only.
 
     `disk_space`: of its disk.
     """
@@ -27,9 +27,9 @@ class PreparedFiles:
         attempt that still runs cannot damage it."""
         return self._folder / f"{checked_id(job_id)}.{attempt}.pcm"
 
-    def voices_path(self, job_id: str, attempt: int) -> Path:
-        """The path of a file in which the voices of a job's chunks go to the speakers child."""
-        return self.audio_path(job_id, attempt).with_suffix(".voices")
+    def voices_path(self, job_id: str, attempt: int, *, guess: bool = False) -> Path:
+        """The path of a file in which the voices of a job's chunks go to the speakers child; `guess`: those so far."""
+        return self.audio_path(job_id, attempt).with_suffix(".guess" if guess else ".voices")
 
     def delete(self, job_id: str, attempts: int | None = None) -> None:
         """Delete the files of every attempt. `attempts`: their number, if known; then no folder is listed."""
@@ -37,7 +37,7 @@ class PreparedFiles:
             paths = list(self._folder.glob(f"{checked_id(job_id)}.*.*"))
         else:
             audio = [self.audio_path(job_id, attempt) for attempt in range(1, attempts + 1)]
-            paths = audio + [path.with_suffix(".voices") for path in audio]
+            paths = audio + [path.with_suffix(ending) for path in audio for ending in (".voices", ".guess")]
         for path in paths:
             path.unlink(missing_ok=True)
 

@@ -18,7 +18,7 @@ from scrivano.domain.chunk import SAMPLE_RATE, Chunk, Piece, side_path
 from scrivano.domain.decoding import ChunkResult, DecodingOptions
 from scrivano.domain.job import Job, JobOptions
 from scrivano.domain.recording import AudioTrack, ChannelUse, RecordingWarning, Waveform
-from scrivano.domain.speakers import Diarization, SpeakerCount, sides_as_speakers
+from scrivano.domain.speakers import NO_SPEAKERS, Diarization, SpeakerCount, sides_as_speakers
 from scrivano.domain.transcript import Segment
 from scrivano.processes.messages import (
     ChunkCut,
@@ -33,8 +33,17 @@ from scrivano.processes.messages import (
 from scrivano.running.chunk_run import ChunkRun, ResultCodec, StoredResult
 from scrivano.running.language import Choice, JobLanguage
 from scrivano.running.scheduler import WorkItem
-from scrivano.running.speaker_run import SpeakerCommand, SpeakerRun, SpeakersFound, VoicesFound, VoicesLost
-from scrivano.speakers.words import with_speakers
+from scrivano.running.speaker_run import (
+    GuessLost,
+    SpeakerCommand,
+    SpeakerMessage,
+    SpeakerRun,
+    SpeakersFound,
+    SpeakersGuessed,
+    VoicesFound,
+    VoicesLost,
+)
+from scrivano.speakers.words import main_speakers, with_speakers
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.jobs import Decoded
 from scrivano.text.assembly import chunk_text, join_sides, judged, quality, segment_json, spoken_most
@@ -56,6 +65,7 @@ __all__ = [
     "RecordingMissing",
     "StartPreparing",
     "StoreChunk",
+    "StoreGuess",
     "StorePlan",
     "channel_use",
     "decoding_options",
@@ -146,9 +156,7 @@ Message = (
     | ChunkDecoded
     | ChunkRefused
     | ChunkLost
-    | VoicesFound
-    | SpeakersFound
-    | VoicesLost
+    | SpeakerMessage
 )
 
 
@@ -193,6 +201,14 @@ class StorePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreGuess:
+    """The speakers so far. `segments`: who says each segment whose text is known; None: not known yet."""
+
+    speakers: Diarization
+    segments: Sequence[str | None]
+
+
+@dataclass(frozen=True, slots=True)
 class CountCrash:
     index: int
 
@@ -226,6 +242,7 @@ Command = (
     | AllEnqueued
     | StoreChunk
     | StorePlan
+    | StoreGuess
     | CountCrash
     | Decoded
     | SpeakerCommand
@@ -318,6 +335,7 @@ class JobRun:
                 self._duration = message.duration
                 if message.sides > 1:  # who speaks is known by the side
                     self._sides, self._speakers = message.sides, SpeakerRun(None)
+                    return [StoreGuess(sides_as_speakers([()] * message.sides, self._side_names), ())]
                 return []
             case ChunkCut():
                 return self._add(message.chunk)
@@ -349,8 +367,14 @@ class JobRun:
                 return [Enqueue([self._item(index, alone=True)], first=True)]
             case ChunkLost():
                 return self._lost(message)
-            case VoicesFound() | SpeakersFound() | VoicesLost():
-                return [*self._speakers.step(message), *self._end()]
+            case VoicesFound() | SpeakersFound() | SpeakersGuessed() | VoicesLost() | GuessLost():
+                return self._step_speakers(message)
+
+    def _step_speakers(self, message: SpeakerMessage) -> list[Command]:
+        guess = self._speakers.guess
+        commands, end = self._speakers.step(message), self._end()
+        news = [self._guess()] if self._speakers.guess is not guess and not end else []
+        return [*commands, *news, *end]
 
     def request(self, index: int, path: str) -> ChunkRequest:
         """What to ask an engine for, at the moment when the chunk goes to it. `path`: the prepared audio."""
@@ -492,6 +516,8 @@ class JobRun:
         `first`: ahead of later chunks, because text is told in order.
         """
         commands: list[Command] = []
+        if self.job.decoding.is_voice_sample:
+            self._waiting.clear()
         if self._waiting and (ready := self._languages.may_decode(sorted(self._waiting))):
             self._waiting.difference_update(ready)
             commands.append(Enqueue([self._item(index) for index in ready], first=first))
@@ -531,16 +557,30 @@ class JobRun:
 
     @property
     def _complete(self) -> bool:
-        return self.chunks_total is not None and self._done >= self.chunks_total
+        """Whether all text is there that is wanted."""
+        wanted = 0 if self.job.decoding.is_voice_sample else self.chunks_total
+        return self.chunks_total is not None and self._done >= (wanted or 0)
 
     def _tell(self) -> list[dict[str, Any]]:
         """The data of `segment` events that are due: the text up to the first chunk that is not final."""
         due: list[dict[str, Any]] = []
         while (segments := self._final_text(self._told_chunks)) is not None:
-            due += [segment_json(self._told_segments + n, segment) for n, segment in enumerate(segments)]
+            due += [segment_json(self._told_segments + n, one) for n, one in enumerate(self._with_guess(segments))]
             self._told_segments += len(segments)
             self._told_chunks += 1
         return due
+
+    def _with_guess(self, segments: Sequence[Segment]) -> list[Segment]:
+        """The segments with the speakers as far as they are known, but not divided where the speaker changes."""
+        if self._speakers.guess is NO_SPEAKERS:
+            return list(segments)
+        speakers = main_speakers(segments, self._speakers.guess.turns)
+        return [replace(one, speaker=speaker) for one, speaker in zip(segments, speakers, strict=True)]
+
+    def _guess(self) -> StoreGuess:
+        guess = self._speakers.guess
+        told = [self._final_text(index) or () for index in range(self._told_chunks)]
+        return StoreGuess(guess, main_speakers([segment for text in told for segment in text], guess.turns))
 
     def _final_text(self, index: int) -> tuple[Segment, ...] | None:
         run = self._chunks.get(index)
@@ -583,9 +623,10 @@ def speaker_count(options: JobOptions, default: bool) -> SpeakerCount | None:
 
 
 def channel_use(options: JobOptions, default: ChannelUse, count: SpeakerCount | None) -> ChannelUse:
-    """`AUTO` is for those who want speakers; language is detected on a mix."""
+    """`AUTO` is for those who want speakers; language is detected on a mix, and so are voices that are known."""
     use = default if options.channels is None else ChannelUse(options.channels)
-    mixes = options.detects_language or (use is ChannelUse.AUTO and count is None)
+    by_voice = bool(options.known_speakers)
+    mixes = options.detects_language or (use is ChannelUse.AUTO and (count is None or by_voice))
     return ChannelUse.MIX if mixes else use
 
 

@@ -24,7 +24,7 @@ from scrivano.domain.errors import (
 )
 from scrivano.domain.job import Job, JobStatus, Priority
 from scrivano.domain.recording import ChannelUse
-from scrivano.domain.speakers import speaker_of_side
+from scrivano.domain.speakers import Turn, speaker_of_side
 from scrivano.domain.transcript import Segment
 from scrivano.files.blobs import LocalCopy, Recordings
 from scrivano.files.prepared import PreparedFiles
@@ -35,7 +35,7 @@ from scrivano.running import job_run, speaker_run
 from scrivano.running.chunk_run import ResultCodec
 from scrivano.running.engine_pool import BatchLost, BatchOutcome, BatchRefused, BatchResults, EnginePool
 from scrivano.running.job_queue import JobQueue
-from scrivano.running.job_run import Command, Fail, JobRun, Publish, StoreChunk, StorePlan
+from scrivano.running.job_run import Command, Fail, JobRun, Publish, StoreChunk, StoreGuess, StorePlan
 from scrivano.running.media_process import MediaPool, MediaProcess
 from scrivano.running.recording_fetches import Fetched, RecordingFetches
 from scrivano.running.recordings import is_spent
@@ -83,7 +83,7 @@ class JobRunOptions:
     voices: bool = False
 
 
-Write = StoreChunk | StorePlan | StoreVoices | job_run.CountCrash | Decoded | Publish | Fail
+Write = StoreChunk | StorePlan | StoreVoices | StoreGuess | job_run.CountCrash | Decoded | Publish | Fail
 
 
 class JobRuns:
@@ -314,8 +314,10 @@ class JobRuns:
                         self._pool.add(run.model, items, first=first)
                     case job_run.AllEnqueued():
                         self._pool.all_added(run.model, run.job.id)
-                    case speaker_run.FindVoices() | speaker_run.NameSpeakers():
+                    case speaker_run.FindVoices():
                         self._ask_for_voices(run, command)
+                    case speaker_run.NameSpeakers() | speaker_run.GuessSpeakers():
+                        self._ask_for_speakers(run, command)
                     case _:
                         self._writes.append((run, command))
         except DatabaseUnreachable as error:
@@ -342,36 +344,53 @@ class JobRuns:
             process.source.close()
         return process
 
-    def _ask_for_voices(self, run: JobRun, command: speaker_run.FindVoices | speaker_run.NameSpeakers) -> None:
-        job_id, attempt = run.job.id, run.job.attempt
-        request: voice_messages.VoiceRequest
-        if isinstance(command, speaker_run.FindVoices):
-            path, index = self._prepared.audio_path(job_id, attempt), command.index
-            request = voice_messages.FindVoices(id=0, path=str(path), start=command.start, end=command.end)
-        else:
-            path, index, count = self._prepared.voices_path(job_id, attempt), None, command.count
-            try:
-                write_spool(path, command.voices)
-            except OSError as error:
-                self._step(run, speaker_run.VoicesLost(None, f"their voices could not be written: {error}", False))
-                return
-            request = voice_messages.NameSpeakers(
-                id=0,
-                path=str(path),
-                exactly=count.exactly,
-                least=count.least,
-                most=count.most,
-                known=self._known_speakers(run.job),
+    def _ask_for_voices(self, run: JobRun, command: speaker_run.FindVoices) -> None:
+        path = self._prepared.audio_path(run.job.id, run.job.attempt)
+        request = voice_messages.FindVoices(id=0, path=str(path), start=command.start, end=command.end)
+        self._add_voice_task(run, request, index=command.index)
+
+    def _ask_for_speakers(self, run: JobRun, command: speaker_run.NameSpeakers | speaker_run.GuessSpeakers) -> None:
+        guess, count = isinstance(command, speaker_run.GuessSpeakers), command.count
+        path = self._prepared.voices_path(run.job.id, run.job.attempt, guess=guess)
+        try:
+            write_spool(path, command.voices)
+        except OSError as error:
+            lost = speaker_run.VoicesLost(None, f"their voices could not be written: {error}", False)
+            self._step(run, speaker_run.GuessLost() if guess else lost)
+            return
+        request = voice_messages.NameSpeakers(
+            id=0,
+            path=str(path),
+            exactly=count.exactly,
+            least=count.least,
+            most=count.most,
+            known=self._known_speakers(run.job),
+        )
+        self._add_voice_task(run, request, guess=guess)
+
+    def _add_voice_task(
+        self, run: JobRun, request: voice_messages.VoiceRequest, *, index: int | None = None, guess: bool = False
+    ) -> None:
+        self._voices.add(
+            VoiceTask(
+                job_id=run.job.id,
+                attempt=run.job.attempt,
+                priority=run.priority,
+                index=index,
+                request=request,
+                guess=guess,
             )
-        self._voices.add(VoiceTask(job_id=job_id, attempt=attempt, priority=run.priority, index=index, request=request))
+        )
 
     def _known_speakers(self, job: Job) -> tuple[voice_messages.KnownVoice, ...]:
-        """The speakers of the job that this is a version of keep their ids and names. Enrolled voices are looked for
-        where that was asked for."""
+        """The speakers of the job that this is a version of keep their ids and names. Voices that came with the job are
+        looked for, and enrolled ones where that was asked for."""
         earlier = [] if job.version_of is None else self._store.known_speakers(job.version_of)
+        sent = self._store.known_voices(job.recording_id) if job.decoding.known_speakers else []
         enrolled = self._store.voices(job.owner) if self._options.voices and job.decoding.voices else []
         return (
             *(voice_messages.KnownVoice(id=one.id, name=one.name, centre=centre) for one, centre in earlier),
+            *(voice_messages.KnownVoice(name=one.name, centre=one.centre) for one in sent),
             *(voice_messages.KnownVoice(name=one.name, centre=one.centre) for one in enrolled),
         )
 
@@ -455,6 +474,9 @@ class JobRuns:
             stored = self._store.store_results(decoded) if decoded else []
             refused.update(write.job_id for write, accepted in zip(decoded, stored, strict=True) if not accepted)
             for run, write in writes:
+                # After the segments that it names.
+                if isinstance(write, StoreGuess) and run.job.id not in refused:
+                    self._store.store_guess(run.job.id, run.job.attempt, write.speakers, write.segments)
                 if isinstance(write, Publish | Fail) and run.job.id not in refused:
                     if self._publish(run, write):
                         ended.append((run, write))
@@ -545,9 +567,11 @@ class JobRuns:
                 with suppress(OSError):
                     self._prepared.delete(run.job.id)
 
-    def known_text(self, chunks: Sequence[StoredChunk], duration: float) -> tuple[Segment, ...]:
+    def known_text(
+        self, chunks: Sequence[StoredChunk], duration: float, turns: Sequence[Turn] = ()
+    ) -> tuple[Segment, ...]:
         """Callable from any thread."""
-        return known_text(self._codec, chunks, duration)
+        return known_text(self._codec, chunks, duration, turns)
 
     # A job's end -----------------------------------------------------------------------------------------------
 
@@ -565,6 +589,10 @@ def _runs_of(writes: Sequence[tuple[JobRun, Write]]) -> list[JobRun]:
 
 def _voice_message(outcome: VoiceOutcome) -> job_run.Message:
     task = outcome.task
+    if task.guess:
+        if isinstance(outcome.answer, voice_messages.SpeakersNamed):
+            return speaker_run.SpeakersGuessed(outcome.answer.speakers, outcome.answer.turns)
+        return speaker_run.GuessLost()
     match outcome.answer, task.request:
         case voice_messages.VoicesFound(voices=voices), voice_messages.FindVoices(start=start, end=end):
             return speaker_run.VoicesFound(task.index or 0, start, end, voices)

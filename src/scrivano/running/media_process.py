@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from scrivano.domain.job import Job
+from scrivano.domain.job import LONGEST_SAMPLE_S, Job
 from scrivano.domain.recording import ChannelUse
 from scrivano.files.blobs import LocalCopy
 from scrivano.processes.child import Child, Exited, Process, Received
@@ -104,11 +105,12 @@ class MediaPool:
         `channels`, `speakers` and `voices`: as in `Prepare`.
         """
         child = Child("media", self._start(), self._parse, self._deliver, {"job_id": job.id})
+        longest_s = LONGEST_SAMPLE_S if job.decoding.is_voice_sample else math.inf
         self._working.add(child)
         request = Prepare(
             source=str(source.path),
             target=str(target),
-            max_audio_s=self._limits.max_audio_s,
+            max_audio_s=min(self._limits.max_audio_s, longest_s),
             max_chunk_s=self._limits.max_chunk_s,
             vad=job.decoding.vad is not False,
             ending=PurePath(job.filename or "").suffix[1:],

@@ -12,6 +12,7 @@ from functools import partial
 
 from scrivano.domain.errors import DatabaseUnreachable, JobNotFound, StorageFull, WriteConflict
 from scrivano.domain.job import Job
+from scrivano.domain.speakers import Turn
 from scrivano.domain.transcript import Segment
 from scrivano.files.blobs import Recordings
 from scrivano.running import model_state
@@ -99,8 +100,10 @@ class RemoteExecutor:
             self._thread.join(timeout_s)
         self.alive = False
 
-    def known_text(self, chunks: Sequence[StoredChunk], duration: float) -> tuple[Segment, ...]:
-        return known_text(self._codec, chunks, duration)
+    def known_text(
+        self, chunks: Sequence[StoredChunk], duration: float, turns: Sequence[Turn] = ()
+    ) -> tuple[Segment, ...]:
+        return known_text(self._codec, chunks, duration, turns)
 
     def submit(self, job: Job) -> None:
         """The store has told the dispatchers."""

@@ -19,6 +19,7 @@ from functools import partial
 
 from scrivano.domain.errors import DatabaseUnreachable, JobNotFound, StorageFull
 from scrivano.domain.job import Job, Priority
+from scrivano.domain.speakers import Turn
 from scrivano.domain.transcript import Segment
 from scrivano.engines.gpu_memory import MemoryReader
 from scrivano.files.blobs import Recordings
@@ -182,9 +183,12 @@ class Runner:
     def model(self) -> ModelStatus:
         return self._pool.status[self._models[0]]
 
-    def known_text(self, chunks: Sequence[StoredChunk], duration: float) -> tuple[Segment, ...]:
-        """The text of stored chunks, as the transcript would be if nothing followed. `duration`: of the file."""
-        return self._jobs.known_text(chunks, duration)
+    def known_text(
+        self, chunks: Sequence[StoredChunk], duration: float, turns: Sequence[Turn] = ()
+    ) -> tuple[Segment, ...]:
+        """The text of stored chunks, as the transcript would be if nothing followed. `duration`: of the file. `turns`:
+        of the speakers so far."""
+        return self._jobs.known_text(chunks, duration, turns)
 
     def submit(self, job: Job) -> None:
         """A job was committed to the store, or is to be tried again."""

@@ -14,10 +14,14 @@ from scrivano.processes.voice_messages import NamedSpeaker
 
 __all__ = [
     "FindVoices",
+    "GuessLost",
+    "GuessSpeakers",
     "NameSpeakers",
     "SpeakerCommand",
+    "SpeakerMessage",
     "SpeakerRun",
     "SpeakersFound",
+    "SpeakersGuessed",
     "StoreVoices",
     "VoicesFound",
     "VoicesLost",
@@ -26,6 +30,10 @@ __all__ = [
 # After so many failures of its own, and so many kills from outside, the speakers child is given up for this job.
 FAILURES_ALLOWED = 1
 KILLS_ALLOWED = 5
+
+# The speakers so far are found again when so many times more chunks are known. Since the work is linear in the chunks,
+# all of these searches together cost 1 / (1 - 1 / 1.25) = 5 times the last one, however long the recording.
+GUESS_GROWTH = 1.25
 
 
 # Messages ----------------------------------------------------------------------------------------------------------
@@ -50,12 +58,28 @@ class SpeakersFound:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeakersGuessed:
+    """As `SpeakersFound`, in the beginning of the recording."""
+
+    speakers: tuple[NamedSpeaker, ...]
+    turns: tuple[tuple[float, float, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GuessLost:
+    """The speakers so far could not be found; when more is known, they are looked for again."""
+
+
+@dataclass(frozen=True, slots=True)
 class VoicesLost:
     """A request failed. `index`: the chunk that it was about; None: all of them. `killed`: from outside."""
 
     index: int | None
     message: str
     killed: bool
+
+
+SpeakerMessage = VoicesFound | SpeakersFound | SpeakersGuessed | GuessLost | VoicesLost
 
 
 # Commands ----------------------------------------------------------------------------------------------------------
@@ -84,7 +108,15 @@ class NameSpeakers:
     count: SpeakerCount
 
 
-SpeakerCommand = FindVoices | StoreVoices | NameSpeakers
+@dataclass(frozen=True, slots=True)
+class GuessSpeakers:
+    """Tell the speakers apart in the beginning of the recording. `voices`: those of its first chunks, in order."""
+
+    voices: tuple[bytes, ...]
+    count: SpeakerCount
+
+
+SpeakerCommand = FindVoices | StoreVoices | NameSpeakers | GuessSpeakers
 
 
 class SpeakerRun:
@@ -102,6 +134,11 @@ class SpeakerRun:
         self._voices: dict[int, bytes] = {}
         self._failures = self._kills = 0
         self._named = False
+        # The chunks before this one have voices, of which the speakers of so many were looked for.
+        self._heard = self._guessed = 0
+        self._guessing = False
+        # The speakers in the beginning of the recording, at last in all of it.
+        self.guess = NO_SPEAKERS
         # What is known in the end. `failure`: why there are no speakers.
         self.found: Diarization | None = None
         self.failure: str | None = None
@@ -120,6 +157,8 @@ class SpeakerRun:
         """From this chunk on the audio is cut differently than in earlier attempts. The stretch before it has another
         end now."""
         self._voices = {known: voices for known, voices in self._voices.items() if known < index - 1}
+        self._heard = self._guessed = 0
+        self.guess = NO_SPEAKERS
 
     def cut(self, chunk: Chunk) -> list[SpeakerCommand]:
         """The next chunk has been cut: the stretch of the one before has an end."""
@@ -138,7 +177,7 @@ class SpeakerRun:
             return []
         return self._find(len(self._starts) - 1) + self._name()
 
-    def step(self, message: VoicesFound | SpeakersFound | VoicesLost) -> list[SpeakerCommand]:
+    def step(self, message: SpeakerMessage) -> list[SpeakerCommand]:
         """What to do after a message. Messages about what is no longer asked for are ignored."""
         if self.ready:
             return []
@@ -147,9 +186,16 @@ class SpeakerRun:
                 if self._stretch(index) != (start, end):
                     return []
                 self._voices[index] = voices
-                return [StoreVoices(index, voices), *self._name()]
+                return [StoreVoices(index, voices), *self._name(), *self._guess()]
             case SpeakersFound(speakers, turns):
-                self.found = _diarization(speakers, turns)
+                self.found = self.guess = _diarization(speakers, turns)
+                return []
+            case SpeakersGuessed(speakers, turns):
+                self._guessing = False
+                self.guess = _diarization(speakers, turns)
+                return self._guess()
+            case GuessLost():
+                self._guessing = False
                 return []
             case VoicesLost():
                 return self._lost(message)
@@ -185,6 +231,19 @@ class SpeakerRun:
             return []
         self._named = True
         return [NameSpeakers(tuple(self._voices[index] for index in chunks), self._count)]
+
+    def _guess(self) -> list[SpeakerCommand]:
+        """While the job runs, now and then: who follows it sees who speaks."""
+        while self._heard in self._voices:
+            self._heard += 1
+        if self._count is None or self._guessing or self._named or self._heard < GUESS_GROWTH * self._guessed:
+            return []
+        if self._heard == self._guessed:
+            return []
+        self._guessed, self._guessing = self._heard, True
+        # Of the speakers that there are, only some may have spoken yet.
+        count = SpeakerCount(most=self._count.exactly or self._count.most)
+        return [GuessSpeakers(tuple(self._voices[index] for index in range(self._heard)), count)]
 
 
 def _diarization(speakers: tuple[NamedSpeaker, ...], turns: tuple[tuple[float, float, int], ...]) -> Diarization:

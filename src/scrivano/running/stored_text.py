@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from scrivano.domain.speakers import Turn
 from scrivano.domain.transcript import Segment
 from scrivano.running.chunk_run import ResultCodec
+from scrivano.speakers.words import with_speakers_so_far
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.text.assembly import chunk_text, join_sides
 
 __all__ = ["known_text"]
 
 
-def known_text(codec: ResultCodec, chunks: Sequence[StoredChunk], duration: float) -> tuple[Segment, ...]:
-    """The text of stored chunks, as the transcript would be if nothing followed. Callable from any thread."""
+def known_text(
+    codec: ResultCodec, chunks: Sequence[StoredChunk], duration: float, turns: Sequence[Turn] = ()
+) -> tuple[Segment, ...]:
+    """The text of stored chunks, as the transcript would be if nothing followed. Callable from any thread.
+
+    `turns`: of the speakers so far."""
     texts = [
         (row.chunk, chunk_text(row.chunk, codec.parse(row.result).segments).segments)
         for row in chunks
         if row.result is not None
     ]
-    return join_sides(texts, max([duration, *(row.chunk.end for row in chunks)]))
+    segments = join_sides(texts, max([duration, *(row.chunk.end for row in chunks)]))
+    return with_speakers_so_far(segments, turns)

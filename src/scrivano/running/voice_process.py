@@ -28,13 +28,16 @@ IDLE_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VoiceTask:
-    """A request for a job; its `id` is set when it is sent. `index`: the chunk that it is about; None: all of them."""
+    """A request for a job; its `id` is set when it is sent. `index`: the chunk that it is about; None: all of them.
+
+    `guess`: about those that are known so far. It is made before the other requests of the job."""
 
     job_id: str
     attempt: int
     priority: Priority
     index: int | None
     request: VoiceRequest
+    guess: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,11 @@ class VoicePool:
         self._until = 0.0
 
     def add(self, task: VoiceTask) -> None:
-        self._waiting.setdefault(task.job_id, deque()).append(task)
+        waiting = self._waiting.setdefault(task.job_id, deque())
+        if task.guess:
+            waiting.appendleft(task)
+        else:
+            waiting.append(task)
 
     def remove_job(self, job_id: str) -> None:
         """Forget what waits for a job. The answer to what is under way is still to come."""

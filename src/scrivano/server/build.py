@@ -67,6 +67,7 @@ from scrivano.submission.resumable_jobs import ResumableJobs
 from scrivano.submission.resumable_uploads import ResumableUploads
 from scrivano.submission.retries import Retries
 from scrivano.submission.submissions import Submissions
+from scrivano.submission.voice_samples import VoiceSamples
 from scrivano.submission.waiter import Waiter
 from scrivano.telemetry.events import Emit, TelemetryEvent
 from scrivano.telemetry.history import History
@@ -147,6 +148,7 @@ class _Submission:
     resumable_jobs: ResumableJobs
     retries: Retries
     waiter: Waiter
+    voice_samples: VoiceSamples
 
 
 def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> ServerParts:
@@ -203,6 +205,7 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
         long_calls=LongCalls(waiter=submission.waiter, keepalive_after_s=settings.sync_keepalive_secs),
         wake_ups=wake_ups,
         enrolment=_enrolment(data, submission) if settings.voices else None,
+        voice_samples=submission.voice_samples,
         model_log=model_log,
         stream_tokens=StreamTokens(_token_secret(data.database), data.now),
         metrics=metrics,
@@ -318,19 +321,26 @@ def _submission(
     )
     retries = Retries(store=data.jobs, blobs=data.blobs, runner=runner, models=models, max_queue=settings.max_queue)
     waiter = Waiter(store=data.jobs, runner=runner, wake_ups=wake_ups, gpu_wait_s=settings.gpu_wait_secs or None)
-    return _Submission(submissions=submissions, resumable_jobs=resumable_jobs, retries=retries, waiter=waiter)
 
-
-def _enrolment(data: _Data, submission: _Submission) -> Enrolment:
     def delete(job_id: str) -> None:
         with suppress(JobNotFound, JobUnfinished):
             forget(data.jobs, data.blobs, job_id)
 
+    samples = VoiceSamples(submissions=submissions, waiter=waiter, store=data.jobs, forget=delete, new_id=_new_id)
+    return _Submission(
+        submissions=submissions,
+        resumable_jobs=resumable_jobs,
+        retries=retries,
+        waiter=waiter,
+        voice_samples=samples,
+    )
+
+
+def _enrolment(data: _Data, submission: _Submission) -> Enrolment:
     return Enrolment(
         submissions=submission.submissions,
-        waiter=submission.waiter,
+        samples=submission.voice_samples,
         store=data.jobs,
-        forget=delete,
         new_id=_new_id,
     )
 

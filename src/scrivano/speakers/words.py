@@ -10,7 +10,7 @@ from itertools import groupby
 from scrivano.domain.speakers import Turn
 from scrivano.domain.transcript import Segment, Word
 
-__all__ = ["with_speakers"]
+__all__ = ["main_speakers", "with_speakers", "with_speakers_so_far"]
 
 # Whisper's word times are this exact: a change of the speaker so near to the end of a sentence is at the end.
 SNAP_WORDS = 2
@@ -41,6 +41,23 @@ def with_speakers(segments: Iterable[Segment], turns: Sequence[Turn]) -> tuple[S
         else:
             divided.append(replace(segment, speaker=_speaker(tracks, segment.start, segment.end)))
     return tuple(divided)
+
+
+def with_speakers_so_far(segments: Iterable[Segment], turns: Sequence[Turn]) -> tuple[Segment, ...]:
+    """The same if only the beginning was heard yet: segments after the last turn stay as they are."""
+    segments, until = tuple(segments), _end(turns)
+    known = sum(segment.start < until for segment in segments)
+    return with_speakers(segments[:known], turns) + segments[known:]
+
+
+def main_speakers(segments: Iterable[Segment], turns: Sequence[Turn]) -> list[str | None]:
+    """For each whole segment the speaker who speaks most of it; None after the last turn."""
+    tracks, until = _tracks(turns), _end(turns)
+    return [_speaker(tracks, one.start, one.end) if one.start < until else None for one in segments]
+
+
+def _end(turns: Sequence[Turn]) -> float:
+    return max((turn.end for turn in turns), default=0.0)
 
 
 class _Track:

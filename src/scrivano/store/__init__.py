@@ -18,7 +18,7 @@ Modules, each may import only those below it:
     job_rows         the rows of jobs, and the fence of attempts
     chunk_rows       the rows of a job's chunks
     diarizations     the speakers of jobs
-    voices           voices that people have enrolled
+    voices           voices that people have enrolled, or sent with a job
     uploads          resumable uploads
     outbox           webhook deliveries
     event_log        events of jobs, numbered

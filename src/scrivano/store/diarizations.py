@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select
 from scrivano.domain.speakers import Diarization, Speaker, Turn
 from scrivano.store.tables import diarizations
 
-__all__ = ["add", "copy", "merge_in", "read", "read_centres", "read_turns"]
+__all__ = ["add", "copy", "drop", "merge_in", "read", "read_centres", "read_turns"]
 
 _TURNS = select(diarizations.c.turns).where(diarizations.c.job_id == bindparam("_job_id"))
 _CENTRES = select(diarizations.c.centres).where(diarizations.c.job_id == bindparam("_job_id"))
@@ -26,10 +26,14 @@ _ADD = insert(diarizations)
 
 def add(db: Connection, job_id: str, found: Diarization) -> None:
     """In place of what the job had."""
-    db.execute(_DROP, {"_job_id": job_id})
+    drop(db, job_id)
     turns = [[turn.start, turn.end, turn.speaker] for turn in found.turns]
     centres = {speaker: base64.b64encode(centre).decode() for speaker, centre in found.centres.items()}
     db.execute(_ADD, {"job_id": job_id, "turns": turns, "centres": centres})
+
+
+def drop(db: Connection, job_id: str) -> None:
+    db.execute(_DROP, {"_job_id": job_id})
 
 
 def read(db: Connection, job_id: str, speakers: Sequence[Mapping[str, Any]]) -> Diarization:
@@ -54,7 +58,7 @@ def merge_in(segments: bytes, targets: Mapping[str, str]) -> bytes:
 
 def copy(db: Connection, source: str, target: str) -> None:
     """Give a job the speakers of another one, in place of its own."""
-    db.execute(_DROP, {"_job_id": target})
+    drop(db, target)
     found = db.execute(_BOTH, {"_job_id": source}).one_or_none()
     if found is not None:
         db.execute(_ADD, {"job_id": target, **found._asdict()})

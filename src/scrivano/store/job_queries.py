@@ -15,7 +15,7 @@ from scrivano.auth.keys import UNLIMITED, Limits
 from scrivano.domain.job import VOICE_SAMPLE, Job, JobStatus, Priority
 from scrivano.domain.job_event import JobEvent
 from scrivano.domain.recording import Waveform
-from scrivano.domain.speakers import Speaker, Turn, default_name
+from scrivano.domain.speakers import NamedVoice, Speaker, Turn, default_name
 from scrivano.store import chunk_rows, diarizations, job_rows, quotas, search, versions, voices
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.database import Database
@@ -209,6 +209,11 @@ class JobQueries:
         """The voices that were enrolled with an API key; None: without one."""
         with self._database.read() as db:
             return voices.of_owner(db, owner)
+
+    def known_voices(self, job_id: str) -> list[NamedVoice]:
+        """The voices that came with a job."""
+        with self._database.read() as db:
+            return voices.known_to(db, job_id)
 
     def side_names(self, job_id: str) -> dict[str, str]:
         """The names that people gave to the speakers of a job whose sides are its speakers, by id."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -35,7 +35,7 @@ from scrivano.domain.errors import (
 )
 from scrivano.domain.job import NEXT_STATUSES, Job, JobStatus, Priority
 from scrivano.domain.recording import Waveform
-from scrivano.domain.speakers import Diarization
+from scrivano.domain.speakers import Diarization, NamedVoice
 from scrivano.store import (
     chunk_rows,
     diarizations,
@@ -124,6 +124,7 @@ class JobStore(JobQueries):
         max_queue: int | None = None,
         limits: Limits = UNLIMITED,
         upload_id: str | None = None,
+        known_voices: Sequence[NamedVoice] = (),
     ) -> str:
         """Store a new job whose audio is already in its final place, fsynced; returns its id.
 
@@ -136,6 +137,8 @@ class JobStore(JobQueries):
         its `limits`.
 
         With `upload_id` that upload becomes the job, once. Raises `UploadNotFound`.
+
+        `known_voices`: the speakers are compared with them.
         """
         row = {column.name: getattr(job, column.name) for column in job_rows.COLUMNS}
         row |= {"options": dict(job.options), "audio_sha256": audio_sha256, "audio_bytes": audio_bytes}
@@ -149,6 +152,7 @@ class JobStore(JobQueries):
                 quotas.check_queue(db, max_queue)
                 quotas.check_owner(db, job.owner, limits, self._now())
                 db.execute(_ADD_JOB, row | identity._asdict())
+                voices.add_known(db, job.id, known_voices)
             if upload_id is not None:
                 uploads.set_job(db, upload_id, earlier or job.id)
         if earlier is None:
@@ -288,6 +292,20 @@ class JobStore(JobQueries):
         """Store the voices that were found in a chunk."""
         with self._database.write() as db:
             return job_rows.held(db, job_id, attempt) is not None and chunk_rows.set_voices(db, job_id, index, voices)
+
+    def store_guess(self, job_id: str, attempt: int, found: Diarization, segments: Sequence[str | None]) -> bool:
+        """Store the speakers so far, and an event `speakers` about them. `segments`: the speaker of each segment in the
+        event log, in order."""
+        speakers = [asdict(speaker) for speaker in found.speakers]
+        with self._database.write() as db:
+            job = job_rows.held(db, job_id, attempt)
+            if job is not None:
+                job_rows.set_columns(db, job_id, attempt, speakers=speakers)
+                diarizations.add(db, job_id, replace(found, centres={}))
+                self._append(db, job, "speakers", {"speakers": speakers, "segments": list(segments)})
+        if job is not None:
+            self._changed(job_id)
+        return job is not None
 
     def add_voice(self, voice_id: str, owner: str | None, name: str, centre: bytes) -> EnrolledVoice:
         """Enrol a voice. Raises `TooManyVoices`."""
@@ -499,8 +517,11 @@ class JobStore(JobQueries):
     ) -> Job | None:
         """The only place where a job ends: its row, its chunks, its last event, its webhook delivery."""
         now, job_id = self._now(), str(which["_job_id"])
-        if not db.execute(fence, {**which, **values, "completed_at": now, "lease_expires_at": None}).rowcount:
+        # The speakers so far were a guess.
+        values = {"speakers": None, **values, "completed_at": now, "lease_expires_at": None}
+        if not db.execute(fence, {**which, **values}).rowcount:
             return None
+        diarizations.drop(db, job_id)
         job = job_rows.find(db, job_id)
         if job.owner is not None and job.duration_secs:
             self._database.lock(db, f"usage {job.owner}")

@@ -18,6 +18,7 @@ __all__ = [
     "dispatchers",
     "events",
     "jobs",
+    "known_voices",
     "model_requests",
     "results",
     "secrets",
@@ -141,6 +142,16 @@ voices = sa.Table(
     sa.Column("name", sa.Text),
     sa.Column("centre", sa.LargeBinary),  # the voice's vector
     sa.Column("created_at", Utc),
+)
+
+# Voices that came with a job, and their names: its speakers are compared with them.
+known_voices = sa.Table(
+    "known_voices",
+    TABLES,
+    sa.Column("job_id", sa.String(64), primary_key=True),
+    sa.Column("place", sa.Integer, primary_key=True),
+    sa.Column("name", sa.Text),
+    sa.Column("centre", sa.LargeBinary),  # the voice's vector
 )
 
 events = sa.Table(

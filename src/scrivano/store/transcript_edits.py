@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from scrivano.domain.errors import NoSpeakers, SegmentNotFound, TranscriptNotReady
-from scrivano.domain.job import Job
+from scrivano.domain.job import Job, JobStatus
 from scrivano.store import diarizations, search, versions
 from scrivano.store.tables import jobs, results
 
@@ -25,7 +25,7 @@ def change_speakers(db: Connection, job: Job, names: Mapping[str, str | None], m
 
     Raises `NoSpeakers`, and `BadRequest` for an id that the job does not have.
     """
-    if not job.speakers:
+    if not job.speakers or job.status is not JobStatus.DONE:
         raise NoSpeakers(job.id)
     known = diarizations.read(db, job.id, job.speakers)
     changed = known.merged(merge).renamed(names)

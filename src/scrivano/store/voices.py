@@ -1,18 +1,20 @@
-"""Voices that people have enrolled: a name, and what the voice sounds like.
+"""Voices with names: those that people have enrolled, and those that came with a job.
 
 The functions run within a transaction of `store.jobs`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, insert, select, true
 
-from scrivano.store.tables import voices
+from scrivano.domain.speakers import NamedVoice
+from scrivano.store.tables import known_voices, voices
 
-__all__ = ["EnrolledVoice", "add", "count", "drop", "of_owner"]
+__all__ = ["EnrolledVoice", "add", "add_known", "count", "drop", "known_to", "of_owner"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,3 +50,19 @@ def drop(db: Connection, voice_id: str, sees: str | None) -> bool:
     """`sees`: the API key whose voices may be deleted; None: all. False: there is none."""
     mine = true() if sees is None else voices.c.owner == sees
     return bool(db.execute(delete(voices).where(voices.c.id == voice_id, mine)).rowcount)
+
+
+def add_known(db: Connection, job_id: str, known: Sequence[NamedVoice]) -> None:
+    """They are deleted with the job."""
+    if known:
+        rows = [
+            {"job_id": job_id, "place": place, "name": one.name, "centre": one.centre}
+            for place, one in enumerate(known)
+        ]
+        db.execute(insert(known_voices), rows)
+
+
+def known_to(db: Connection, job_id: str) -> list[NamedVoice]:
+    """In the order of the request."""
+    query = select(known_voices.c.name, known_voices.c.centre).where(known_voices.c.job_id == job_id)
+    return [NamedVoice(**row._asdict()) for row in db.execute(query.order_by(known_voices.c.place))]

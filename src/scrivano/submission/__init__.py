@@ -7,6 +7,7 @@ Modules, each may import only those below it:
 
     folder_transcriber  this server, as the watcher of a folder uses it
     enrolment          from a sample of a voice to a name for it
+    voice_samples      the voice in a sample
     waiter             wait for a job to end, or for a model to load
     submissions        submit a recording in one request
     retries            transcribe a stored recording again
@@ -47,6 +48,7 @@ __all__ = [
     "small_form",
     "submissions",
     "tus_headers",
+    "voice_samples",
     "waiter",
     "wav_header",
 ]

@@ -42,9 +42,13 @@ class FormFields:
 
         Clients write arrays as `name[]` (openai-python), as `name`, as `name[0]`, and as one value with commas.
         """
+        return [item.strip() for value in self.sent(name) for item in value.split(",") if item.strip()]
+
+    def sent(self, name: str) -> list[str]:
+        """The same, not divided at commas."""
         spelling = re.compile(re.escape(name) + r"(\[\d*\])?")
         sent = [value for key, values in self.values.items() if spelling.fullmatch(key) for value in values]
-        return [item.strip() for value in sent for item in value.split(",") if item.strip()]
+        return [value.strip() for value in sent if value.strip()]
 
     def flag(self, name: str) -> bool | None:
         """None if the field is missing or blank. Raises `BadParameter` for any other word."""

@@ -66,6 +66,7 @@ class JobIntake:
                     duplicates_since=duplicates_since,
                     max_queue=self.max_queue,
                     limits=caller.limits,
+                    known_voices=job_request.known_voices,
                 )
             finally:
                 if job_id != job.id:  # refused, or an earlier job has this recording already

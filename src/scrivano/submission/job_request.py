@@ -12,6 +12,7 @@ from scrivano.domain.job import DETECT_LANGUAGE, JobOptions, Priority, Task
 from scrivano.domain.languages import parse_choice, parse_language
 from scrivano.domain.quality import check_conditions
 from scrivano.domain.recording import MOST_SIDES, ChannelUse
+from scrivano.domain.speakers import NamedVoice
 from scrivano.submission.form_fields import FormFields, parse_http_url
 from scrivano.submission.model_names import ServedModels
 
@@ -37,7 +38,8 @@ LONGEST_NAME = 100
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
     """`language` None: detect it. `model` None: the default model. `metadata` is returned unchanged with the job.
-    `keep_audio`: whether the recording is kept when the job has ended; None: as the server is set."""
+    `keep_audio`: whether the recording is kept when the job has ended; None: as the server is set. `known_voices`: of
+    speakers who may be in the recording."""
 
     task: Task
     language: str | None
@@ -49,6 +51,7 @@ class JobRequest:
     priority: Priority = Priority.NORMAL
     metadata: Mapping[str, str] | None = None
     keep_audio: bool | None = None
+    known_voices: Sequence[NamedVoice] = ()
 
 
 def parse_job_request(fields: FormFields, filename: str | None, models: ServedModels) -> JobRequest:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,11 +16,13 @@ from scrivano.submission.form_fields import FormFields
 
 __all__ = ["Form", "FormParser"]
 
-# All fields are held in memory: one field, and all of them together.
+# All fields are held in memory: one field, and all of them together (without those for which more is allowed).
 MAX_FIELD_BYTES = 64 * 1024
 MAX_FIELDS_BYTES = 1024 * 1024
 
 MAX_PARTS = 1000
+# Values of a field for which a caller allows more.
+MAX_LONG_VALUES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +47,22 @@ class Form:
 
 class FormParser:
     """`file_field`: the name of the part that is the file. `on_file_data` is called with each piece of the file; its
-    memoryview is valid during the call only."""
+    memoryview is valid during the call only. `long_fields`: names of fields whose values may be longer than others, and
+    how many bytes each; there may be `MAX_LONG_VALUES` of each."""
 
-    def __init__(self, content_type: str, file_field: str, on_file_data: Callable[[memoryview], None]) -> None:
+    def __init__(
+        self,
+        content_type: str,
+        file_field: str,
+        on_file_data: Callable[[memoryview], None],
+        long_fields: Mapping[str, int] | None = None,
+    ) -> None:
         """Raises `MultipartError` if the content type is not that of a multipart form."""
         boundary = _boundary(content_type, file_field)
         self._file_field = file_field
         self._on_file_data = on_file_data
+        self._long_fields = long_fields or {}
+        self._long_values: Counter[str] = Counter()
         self._values: dict[str, list[str]] = {}
         self._has_file = False
         self._file_bytes = 0
@@ -65,6 +77,7 @@ class FormParser:
         self._value = bytearray()
         self._is_file = False
         self._is_discarded = False
+        self._long_bytes: int | None = None
         self._complete = False
         with _parser_errors():
             self._parser = MultipartParser(
@@ -104,6 +117,7 @@ class FormParser:
             raise MultipartError(f"multipart error: more than {MAX_PARTS} fields")
         self._headers, self._header, self._name, self._value = {}, b"", None, bytearray()
         self._is_file = self._is_discarded = False
+        self._long_bytes = None
 
     def _add_header_name(self, data: bytes, start: int, end: int) -> None:
         # A name may arrive in several pieces. If it has a value already, this is the first piece of another name.
@@ -128,6 +142,15 @@ class FormParser:
             self._filename = filename
             return
         self._is_file = filename is not None or _is_media(self._headers.get(b"content-type", b""))
+        self._long_bytes = self._long_limit(self._name.partition("[")[0])
+
+    def _long_limit(self, name: str) -> int | None:
+        """How long a value of a long field may be; None: the part is another field."""
+        if name in self._long_fields:
+            self._long_values[name] += 1
+            if self._long_values[name] > MAX_LONG_VALUES:
+                raise MultipartError(f"multipart error: more than {MAX_LONG_VALUES} values of '{name}'")
+        return self._long_fields.get(name)
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
         size_bytes = end - start
@@ -139,6 +162,9 @@ class FormParser:
 
     def _add_to_value(self, data: bytes, start: int, end: int) -> None:
         """A script may send text as a file (`Blob`), so a short file is a value, too; a long one is discarded."""
+        if self._long_bytes is not None:
+            self._add_to_long_value(data[start:end], self._long_bytes)
+            return
         if self._is_file and self._misplaced is None:
             self._misplaced = self._name
         is_long = len(self._value) + end - start > MAX_FIELD_BYTES
@@ -156,6 +182,11 @@ class FormParser:
             raise MultipartError(f"multipart error: the fields are together longer than {MAX_FIELDS_BYTES} bytes")
         self._fields_bytes += end - start
         self._value += data[start:end]
+
+    def _add_to_long_value(self, data: bytes, limit: int) -> None:
+        if len(self._value) + len(data) > limit:
+            raise MultipartError(f"multipart error: field '{self._name}' is longer than {limit} bytes")
+        self._value += data
 
     def _end_part(self) -> None:
         if self._name is not None and self._name != self._file_field and not self._is_discarded:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -72,18 +72,24 @@ class Submissions:
         *,
         idempotency_key: str | None = None,
         prefix: bytes = b"",
+        complete: Callable[[JobRequest], Awaitable[JobRequest]] | None = None,
+        long_fields: Mapping[str, int] | None = None,
     ) -> str:
         """Accept the form of a synchronous protocol; returns the id of the job, which may be an earlier one.
 
         `job_request_of` parses a form; it may raise `BadRequest`. It is called with the complete form last, and may be
         called with what has arrived before. The job waits for its model, whatever state
-        that is in. `prefix` is written ahead of the file. Raises `BadRequest`, `TooLarge`, `QueueFull`, `LimitReached`,
+        that is in. `prefix` is written ahead of the file. `complete` adds what takes longer to find out; what it raises
+        is raised. `long_fields`: see `FormParser`. Raises `BadRequest`, `TooLarge`, `QueueFull`, `LimitReached`,
         `KeyReused`, `WorkerGone`, `StorageFull`.
         """
         async with self._new_recording(prefix) as recording:
-            form = await self._receive(body, recording, file_field, job_request_of)
+            form = await self._receive(body, recording, file_field, job_request_of, long_fields)
             form.check_file(file_field)
-            return await self._accept_once(recording, job_request_of(form), caller, idempotency_key)
+            job_request = job_request_of(form)
+            if complete is not None:
+                job_request = await complete(job_request)
+            return await self._accept_once(recording, job_request, caller, idempotency_key)
 
     async def submit_audio(
         self, chunks: AsyncIterator[bytes], job_request: JobRequest, caller: Caller, *, prefix: bytes
@@ -97,15 +103,18 @@ class Submissions:
             await recording.sink.receive(chunks)
             return await self._accept_once(recording, job_request, caller) if recording.size_bytes else None
 
-    async def submit_file(self, chunks: AsyncIterator[bytes], job_request: JobRequest, *, idempotency_key: str) -> str:
-        """Accept a file of this machine; returns the job's id. The job waits for its model.
+    async def submit_file(
+        self, chunks: AsyncIterator[bytes], job_request: JobRequest, caller: Caller = ANONYMOUS, *, idempotency_key: str
+    ) -> str:
+        """Accept a file of this machine, or one within a request; returns the job's id. The job waits for its model.
 
-        Raises what `chunks` does, and `TooLarge`, `QueueFull`, `KeyReused`, `WorkerGone`, `StorageFull`.
+        Raises what `chunks` does, and `TooLarge`, `QueueFull`, `LimitReached`, `KeyReused`, `WorkerGone`,
+        `StorageFull`.
         """
         async with self._new_recording() as recording:
             await recording.sink.receive(chunks)
             self.admission.check_worker()
-            return await self.intake.accept(recording, job_request, ANONYMOUS, idempotency_key=idempotency_key)
+            return await self.intake.accept(recording, job_request, caller, idempotency_key=idempotency_key)
 
     async def read_form(self, body: RequestBody, file_field: str) -> FormFields:
         """The fields of a form whose file is not used. Raises `MultipartError`, `TooLarge`, `StorageFull`."""
@@ -125,11 +134,12 @@ class Submissions:
         recording: Recording,
         file_field: str,
         job_request_of: Callable[[Form], JobRequest] | None,
+        long_fields: Mapping[str, int] | None = None,
     ) -> Form:
         """Read the whole form. `job_request_of` parses what has arrived of a long upload, so that its model can load
         meanwhile; None: no model is needed. Other forms are checked as a whole before anything starts."""
         self.blobs.admit(body.size_bytes or 0)
-        parser = FormParser(body.content_type, file_field, recording.sink.put)
+        parser = FormParser(body.content_type, file_field, recording.sink.put, long_fields)
 
         def load() -> None:
             # A bad request does not load a model.

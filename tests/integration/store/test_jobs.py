@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import func, select
 from store_support import Clock, add, new_job, plan
 
-from scrivano.domain.errors import JobNotFound, JobTerminal, JobUnfinished, QueueFull
+from scrivano.domain.errors import JobNotFound, JobTerminal, JobUnfinished, NoSpeakers, QueueFull
 from scrivano.domain.job import Job, JobStatus, Task
 from scrivano.domain.job_event import JobEvent
+from scrivano.domain.speakers import Diarization, NamedVoice, Speaker, Turn
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.database import Database
 from scrivano.store.jobs import Decoded, JobStore
 from scrivano.store.outbox import Outbox
+from scrivano.store.tables import known_voices
 
 URL = "http://hooks.test/a"
 PROGRESS = {"percent": 40, "chunk": 2, "chunks_total": 5}
@@ -453,3 +457,65 @@ def test_the_audio_of_a_job_is_kept_as_it_says(store: JobStore, clock: Clock) ->
 
     assert store.with_audio(ended=False) == {"kept"}
     assert store.with_audio(ended=True) == {"kept", "silent"}
+
+
+# Speakers
+
+TWO = Diarization(
+    speakers=(Speaker(id="S1", name="Speaker 1", seconds=2.0), Speaker(id="S2", name="Ada", seconds=1.0)),
+    turns=(Turn(0.0, 2.0, "S1"), Turn(2.5, 3.5, "S2")),
+    centres={"S1": b"one", "S2": b"two"},
+)
+
+
+def test_speakers_so_far_are_shown_while_the_job_runs(store: JobStore, clock: Clock) -> None:
+    running(store, clock)
+    assert store.store_guess("a", 1, TWO, ["S1", None])
+
+    assert [one["name"] for one in store.get_job("a").speakers or ()] == ["Speaker 1", "Ada"]
+    assert store.turns("a") == TWO.turns
+    assert store.known_speakers("a") == [], "a guess has no voices"
+    [event] = store.events_after("a", 0)
+    assert (event.type, event.data["segments"]) == ("speakers", ["S1", None])
+    assert event.data["speakers"][1] == {"id": "S2", "name": "Ada", "seconds": 1.0}
+    with pytest.raises(NoSpeakers):
+        store.change_speakers("a", names={"S1": "Eve"}, merge={})
+    assert not store.store_guess("a", 2, TWO, []), "another attempt runs"
+
+
+def test_speakers_of_the_end_take_the_place_of_those_so_far(store: JobStore, clock: Clock) -> None:
+    running(store, clock)
+    store.store_guess("a", 1, replace(TWO, turns=()), [])
+    store.publish_done("a", 1, b"[]", language="en", duration_secs=4.0, speakers=TWO)
+
+    assert store.turns("a") == TWO.turns
+    assert [centre for _, centre in store.known_speakers("a")] == [b"one", b"two"]
+
+
+@pytest.mark.parametrize("end", ["done", "failed", "cancelled"])
+def test_a_job_that_ends_without_speakers_has_none(store: JobStore, clock: Clock, end: str) -> None:
+    running(store, clock)
+    store.store_guess("a", 1, TWO, [])
+    if end == "done":
+        store.publish_done("a", 1, b"[]", language="en", duration_secs=4.0)
+    elif end == "failed":
+        store.publish_failed("a", 1, "internal", "no")
+    else:
+        store.cancel("a")
+
+    assert store.get_job("a").speakers is None
+    assert store.turns("a") == ()
+
+
+def test_voices_that_came_with_a_job_are_deleted_with_it(store: JobStore, database: Database, clock: Clock) -> None:
+    voices = [NamedVoice(name="Eve", centre=b"e"), NamedVoice(name="Ada", centre=b"a")]
+    add(store, new_job("a", clock), known_voices=voices)
+    add(store, new_job("b", clock))
+
+    assert store.known_voices("a") == voices
+    assert store.known_voices("b") == []
+    store.cancel("a")
+    store.purge("a")
+    assert store.known_voices("a") == []
+    with database.read() as db:
+        assert db.scalar(select(func.count()).select_from(known_voices)) == 0

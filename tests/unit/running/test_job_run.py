@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from scrivano.domain.chunk import Chunk, Piece
 from scrivano.domain.coverage import Span
 from scrivano.domain.decoding import ChunkResult, DecodingOptions
-from scrivano.domain.job import DETECT_LANGUAGE, Job, JobOptions, JobStatus, Task
+from scrivano.domain.job import DETECT_LANGUAGE, VOICE_SAMPLE, Job, JobOptions, JobStatus, Task
 from scrivano.domain.recording import AudioTrack, ChannelUse, RecordingWarning
 from scrivano.domain.speakers import SpeakerCount
 from scrivano.domain.transcript import Segment
 from scrivano.processes.messages import ChunkCut, Described, PreparationFailed, Prepared, Probed, pairs_of
+from scrivano.processes.voice_messages import NamedSpeaker
 from scrivano.running import job_run
 from scrivano.running.chunk_run import ResultCodec, StoredResult
 from scrivano.running.job_run import (
@@ -40,12 +41,14 @@ from scrivano.running.job_run import (
     RecordingMissing,
     StartPreparing,
     StoreChunk,
+    StoreGuess,
     StorePlan,
     channel_use,
     decoding_options,
 )
 from scrivano.running.language import Detection, JobLanguage
 from scrivano.running.scheduler import WorkItem
+from scrivano.running.speaker_run import FindVoices, GuessSpeakers, SpeakersFound, SpeakersGuessed, VoicesFound
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.jobs import Decoded
 
@@ -411,6 +414,59 @@ def test_an_empty_recording_has_no_language_to_guess() -> None:
     assert isinstance(run.step(Prepared(duration=0.0, chunks=0), 0.0)[-1], Publish)
 
 
+def test_of_a_sample_of_a_voice_no_text_is_made() -> None:
+    sample = replace(JOB, options=JobOptions(purpose=VOICE_SAMPLE, speakers=True, num_speakers=1).stored())
+    run = started(sample)
+    assert of_kind(run.step(cut(0), 0.0), Enqueue) == []
+    *_, find, every = run.step(Prepared(duration=6.25, chunks=1), 0.0)
+    assert isinstance(find, FindVoices)
+    assert every == AllEnqueued()
+    run.step(VoicesFound(0, find.start, find.end, b"voices"), 1.0)
+
+    [publish] = run.step(SpeakersFound((NamedSpeaker(id="S1", name=None, centre=b"one"),), ((0.0, 2.0, 0),)), 2.0)
+
+    assert isinstance(publish, Publish)
+    assert (publish.segments, publish.language) == ((), None)
+    assert publish.speakers is not None
+    assert publish.speakers.centres == {"S1": b"one"}
+
+
+def test_while_a_job_runs_its_segments_have_the_speakers_so_far() -> None:
+    run = started(replace(JOB, language="en", options=JobOptions(speakers=True).stored()))
+    run.step(cut(0), 0.0)
+    [find] = of_kind(run.step(cut(1), 0.0), FindVoices)
+    run.step(ChunkDecoded(0, said("Yes.")), 1.0)
+    [ask] = of_kind(run.step(VoicesFound(0, find.start, find.end, b"voices"), 1.0), GuessSpeakers)
+    assert ask.voices == (b"voices",)
+
+    ada = (NamedSpeaker(id="S1", name="Ada", centre=b"one"),)
+    [guess] = run.step(SpeakersGuessed(ada, ((0.0, 7.0, 0),)), 2.0)
+    assert isinstance(guess, StoreGuess)
+    assert ([one.name for one in guess.speakers.speakers], guess.segments) == (["Ada"], ["S1"])
+
+    [told] = of_kind(run.step(ChunkDecoded(1, said("No.")), 3.0), Decoded)
+    assert told.segments[0]["speaker"] == "S1", "it begins before the last turn ends"
+    [last] = of_kind(run.step(Prepared(duration=2 * SAMPLES / 16_000, chunks=2), 3.0), FindVoices)
+    run.step(VoicesFound(1, last.start, last.end, b"more"), 4.0)
+    eve = (NamedSpeaker(id="S1", name="Eve", centre=b"one"),)
+    [publish] = run.step(SpeakersFound(eve, ((0.0, 9.0, 0),)), 5.0)
+    assert isinstance(publish, Publish), "and no guess any more"
+    assert [one.name for one in publish.speakers.speakers] == ["Eve"]
+
+
+def test_speakers_that_are_known_before_the_text_are_told_at_once() -> None:
+    run = started(replace(JOB, language="en", options=JobOptions(speakers=True).stored()))
+    run.step(cut(0), 0.0)
+    [find] = of_kind(run.step(Prepared(duration=6.25, chunks=1), 0.0), FindVoices)
+    run.step(VoicesFound(0, find.start, find.end, b"voices"), 1.0)
+
+    [guess] = run.step(SpeakersFound((NamedSpeaker(id="S1", name=None, centre=b"one"),), ((0.0, 6.0, 0),)), 2.0)
+
+    assert isinstance(guess, StoreGuess)
+    assert guess.segments == []
+    assert isinstance(run.step(ChunkDecoded(0, said("Yes.")), 3.0)[-1], Publish)
+
+
 # Sides -------------------------------------------------------------------------------------------------------------
 
 
@@ -423,7 +479,9 @@ def test_each_side_of_a_recording_is_decoded_and_is_a_speaker() -> None:
     run = JobRun(job, "base", [], DecodingOptions(), CODEC, 0.0, side_names={"S2": "customer"})
     assert (run.start(), run.channels, run.may_split) == ([StartPreparing()], ChannelUse.SPLIT, True)
     run.step(Probed(duration=4.0), 0.0)
-    run.step(Probed(duration=4.0, sides=2), 0.0)
+    [guess] = run.step(Probed(duration=4.0, sides=2), 0.0)
+    assert isinstance(guess, StoreGuess)
+    assert [one.name for one in guess.speakers.speakers] == ["Speaker 1", "customer"]
     run.step(side_cut(0, 1, 0, 32_000), 0.0)
     run.step(side_cut(1, 0, 16_000, 48_000), 0.0)
     assert [run.request(index, "p").path for index in (0, 1)] == ["p.1", "p"]
@@ -452,6 +510,8 @@ def test_each_side_of_a_recording_is_decoded_and_is_a_speaker() -> None:
         ({"channels": "split"}, ChannelUse.MIX, None, ChannelUse.SPLIT),
         ({"channels": "mix"}, ChannelUse.AUTO, SpeakerCount(), ChannelUse.MIX),
         ({"channels": "split", "purpose": DETECT_LANGUAGE}, ChannelUse.AUTO, None, ChannelUse.MIX),
+        ({"known_speakers": ["Ada"]}, ChannelUse.AUTO, SpeakerCount(), ChannelUse.MIX),
+        ({"known_speakers": ["Ada"], "channels": "split"}, ChannelUse.AUTO, SpeakerCount(), ChannelUse.SPLIT),
     ],
 )
 def test_what_is_done_with_the_channels(

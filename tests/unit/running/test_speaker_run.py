@@ -15,10 +15,13 @@ from scrivano.running.speaker_run import (
     FAILURES_ALLOWED,
     KILLS_ALLOWED,
     FindVoices,
+    GuessLost,
+    GuessSpeakers,
     NameSpeakers,
     SpeakerCommand,
     SpeakerRun,
     SpeakersFound,
+    SpeakersGuessed,
     StoreVoices,
     VoicesFound,
     VoicesLost,
@@ -48,6 +51,9 @@ TWO = SpeakersFound(
 )
 
 
+GUESSED = SpeakersGuessed(TWO.speakers, TWO.turns)
+
+
 def test_a_chunk_is_heard_up_to_the_start_of_the_next_one() -> None:
     run = SpeakerRun(ANY)
 
@@ -64,7 +70,7 @@ def test_the_speakers_are_named_once_all_voices_are_known() -> None:
 
     assert run.step(found(second)) == [StoreVoices(1, voices(1))]
     named = NameSpeakers((voices(0), voices(1)), SpeakerCount(exactly=2))
-    assert run.step(found(first)) == [StoreVoices(0, voices(0)), named]
+    assert run.step(found(first)) == [StoreVoices(0, voices(0)), named], "and nothing is guessed any more"
     assert not run.ready
     assert run.step(TWO) == []
     assert run.ready
@@ -75,6 +81,59 @@ def test_the_speakers_are_named_once_all_voices_are_known() -> None:
     )
     assert run.found.turns[1] == Turn(12.0, 20.0, "S2")
     assert run.found.centres == {"S1": b"one", "S2": b"two"}
+
+
+def heard(run: SpeakerRun, index: int) -> list[SpeakerCommand]:
+    """The voices of a chunk are known; what follows beside storing them."""
+    [find] = run.cut(chunk(index + 1))
+    stored, *rest = run.step(found(find))
+    assert isinstance(stored, StoreVoices)
+    return rest
+
+
+def test_while_the_recording_is_heard_the_speakers_so_far_are_told_apart_now_and_then() -> None:
+    run = SpeakerRun(SpeakerCount(exactly=3))
+    run.cut(chunk(0))
+    up_to_three = SpeakerCount(most=3)
+    assert heard(run, 0) == [GuessSpeakers((voices(0),), up_to_three)]
+    assert heard(run, 1) == [], "one guess at a time"
+    assert run.step(GUESSED) == [GuessSpeakers((voices(0), voices(1)), up_to_three)]
+    assert run.guess.turns[1] == Turn(12.0, 20.0, "S2")
+    assert run.step(GuessLost()) == [], "when more is known it is tried again"
+
+    guesses = []
+    for index in range(2, 100):
+        if asked := heard(run, index):
+            guesses.append(index + 1)
+            run.step(GUESSED)
+            assert isinstance(asked[0], GuessSpeakers)
+
+    assert guesses[:8] == [3, 4, 5, 7, 9, 12, 15, 19]
+    assert sum(guesses) < 5 * 100, "so that all of them cost no more than five of the last one"
+    assert not run.ready
+    assert run.found is None
+
+
+def test_what_is_found_in_the_end_is_the_last_guess() -> None:
+    run = SpeakerRun(ANY)
+    run.recall(0, voices(0))
+    run.cut(chunk(0))
+    run.complete(LENGTH_S)
+    run.step(TWO)
+
+    assert run.guess is run.found
+    assert run.step(GUESSED) == []
+    assert run.guess is run.found
+
+
+def test_where_the_audio_is_cut_differently_the_guess_is_void() -> None:
+    run = SpeakerRun(ANY)
+    run.cut(chunk(0))
+    heard(run, 0)
+    run.step(GUESSED)
+    run.forget_from(1)
+
+    assert run.guess is NO_SPEAKERS
 
 
 def test_without_chunks_there_are_no_speakers() -> None:
@@ -173,7 +232,9 @@ def _attempt(chunks: int, stored: dict[int, bytes], data: st.DataObject, steps: 
         if data.draw(st.sampled_from(choices)):
             commands = events.pop(0)()
         else:
-            commands = run.step(found(waiting.pop(data.draw(st.integers(0, len(waiting) - 1)))))
+            asked = waiting.pop(data.draw(st.integers(0, len(waiting) - 1)))
+            guessed = data.draw(st.sampled_from([GUESSED, GuessLost()]))
+            commands = run.step(guessed if isinstance(asked, GuessSpeakers) else found(asked))
         for command in commands:
             if isinstance(command, StoreVoices):
                 stored[command.index] = command.voices

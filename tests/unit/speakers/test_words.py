@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scrivano.domain.speakers import Turn
 from scrivano.domain.transcript import Segment, Word
-from scrivano.speakers.words import with_speakers
+from scrivano.speakers.words import main_speakers, with_speakers, with_speakers_so_far
 
 
 def segment(*words: tuple[str, float, float]) -> Segment:
@@ -79,6 +79,21 @@ def test_a_segment_without_words_gets_one_speaker() -> None:
     plain = Segment(start=0.0, end=4.0, text="All of it.")
 
     assert spoken(with_speakers([plain], [Turn(0, 3, A), Turn(3, 5, B)])) == [(A, "All of it.")]
+
+
+def test_of_a_recording_that_is_heard_in_part_only_the_first_segments_have_speakers() -> None:
+    both = segment(("Is", 0.0, 0.2), ("it?", 0.2, 0.5), ("It", 1.0, 1.2), ("really", 1.2, 1.5), ("is.", 1.5, 1.9))
+    later = segment(("Later.", 5.0, 5.5))
+    turns = [Turn(0, 0.8, A), Turn(0.9, 2.0, B)]
+
+    assert main_speakers([both, later], turns) == [B, None]
+    assert spoken(with_speakers_so_far([both, later], turns)) == [
+        (A, "Is it?"),
+        (B, "It really is."),
+        (None, "Later."),
+    ]
+    assert main_speakers([both], []) == [None]
+    assert with_speakers_so_far([both], []) == (both,)
 
 
 def test_ten_hours_take_a_moment() -> None:

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scrivano.domain.errors import BadRequest, MultipartError
-from scrivano.submission.multipart import MAX_FIELD_BYTES, MAX_FIELDS_BYTES, MAX_PARTS, Form, FormParser
+from scrivano.submission.multipart import (
+    MAX_FIELD_BYTES,
+    MAX_FIELDS_BYTES,
+    MAX_LONG_VALUES,
+    MAX_PARTS,
+    Form,
+    FormParser,
+)
 
 CONTENT_TYPE = "multipart/form-data; boundary=b"
 
@@ -132,3 +139,32 @@ def test_a_second_file_beside_the_recording_is_ignored_and_a_short_one_is_a_valu
 def test_a_boundary_that_is_too_long_is_an_error_of_the_form() -> None:
     with pytest.raises(MultipartError, match=r"^multipart error: "):
         parsed(FORM, content_type=f"multipart/form-data; boundary={'b' * 60_000}")
+
+
+LONG = {"sample": 2 * MAX_FIELDS_BYTES}
+
+
+def with_long_fields(*pieces: bytes) -> Form:
+    parser = FormParser(CONTENT_TYPE, "audio", bytearray().extend, LONG)
+    for piece in pieces:
+        parser.write(piece)
+    return parser.finish()
+
+
+@pytest.mark.parametrize("name", ["sample", "sample[]", "sample[0]"])
+def test_some_fields_may_be_long(name: str) -> None:
+    value = b"x" * LONG["sample"]
+
+    form = with_long_fields(field(name, value), field("language", b"de"), file(b"RIFF"), END)
+
+    assert form.fields.last(name) == value.decode()
+    assert form.fields.last("language") == "de"
+
+
+def test_long_fields_have_limits_too() -> None:
+    with pytest.raises(MultipartError, match="'sample' is longer than"):
+        with_long_fields(field("sample", b"x" * (LONG["sample"] + 1)), END)
+    with pytest.raises(MultipartError, match=f"more than {MAX_LONG_VALUES} values of 'sample'"):
+        with_long_fields(*[field("sample[]", b"x")] * (MAX_LONG_VALUES + 1), END)
+    with pytest.raises(MultipartError, match="longer than"):
+        with_long_fields(field("prompt", b"x" * (MAX_FIELD_BYTES + 1)), END)

@@ -8,6 +8,7 @@ Modules, each may import only those below it:
     whisper_cpp       `/inference`: whisper.cpp's server
     schemas           forms and JSON bodies of these protocols
     openai_request    parse the forms of OpenAI's API
+    known_speakers    speakers whose voices come with such a form
 """
 
 __all__ = ["openai", "whisper_asr", "whisper_cpp"]

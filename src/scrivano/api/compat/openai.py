@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from fastapi import Depends, Path, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from scrivano.api.compat import openai_responses
+from scrivano.api.compat.known_speakers import LONG_FIELDS, REFERENCES, KnownSpeaker, check_sample
 from scrivano.api.compat.openai_request import OpenAIRequest, parse
 from scrivano.api.compat.schemas import (
     OPENAI_RESPONSES,
@@ -26,16 +27,25 @@ from scrivano.api.long_calls import LongCalls
 from scrivano.api.request_body import BodyDep
 from scrivano.api.routing import ErrorFormat, Router
 from scrivano.api.schemas import OpenAIErrorResponse
-from scrivano.api.services import CallerDep, LongCallsDep, ModelsDep, SubmissionsDep, WaiterDep
+from scrivano.api.services import (
+    CallerDep,
+    LongCallsDep,
+    ModelsDep,
+    SubmissionsDep,
+    VoiceSamplesDep,
+    WaiterDep,
+)
 from scrivano.api.sse import PING_S, own_connection
 from scrivano.auth.keys import Caller, Scope
-from scrivano.domain.errors import ScrivanoError
+from scrivano.domain.errors import BadParameter, RecordingRefused, ScrivanoError
 from scrivano.domain.job import Priority, Task
+from scrivano.domain.speakers import NamedVoice
 from scrivano.submission.job_request import JobRequest
 from scrivano.submission.model_names import ServedModels
 from scrivano.submission.multipart import Form
 from scrivano.submission.request_body import RequestBody
 from scrivano.submission.submissions import Submissions
+from scrivano.submission.voice_samples import VoiceSamples
 from scrivano.submission.waiter import Waiter
 
 router = Router(tag="openai", prefix="/v1", errors=ErrorFormat.OPENAI)
@@ -52,6 +62,7 @@ class _Transcriber:
     waiter: Waiter
     long_calls: LongCalls
     models: ServedModels
+    voice_samples: VoiceSamples
     caller: Caller
 
     async def respond(self, body: RequestBody, task: Task, idempotency_key: str | None) -> Response:
@@ -69,8 +80,17 @@ class _Transcriber:
                 priority=Priority.INTERACTIVE,
             )
 
+        async def with_known_voices(job_request: JobRequest) -> JobRequest:
+            return replace(job_request, known_voices=await self._known_voices(requests[-1].known_speakers))
+
         job_id = await self.submissions.submit_form(
-            body, self.caller, "file", job_request_of, idempotency_key=idempotency_key
+            body,
+            self.caller,
+            "file",
+            job_request_of,
+            idempotency_key=idempotency_key,
+            complete=with_known_voices,
+            long_fields=LONG_FIELDS,
         )
         request = requests[-1]  # That of the complete form.
         if request.stream:
@@ -80,6 +100,18 @@ class _Transcriber:
         errors = ErrorFormat.OPENAI if media_type == "application/json" else None
         content = self._content(job_id, request)
         return await self.long_calls.respond(job_id, content, media_type=media_type, errors=errors)
+
+    async def _known_voices(self, speakers: Sequence[KnownSpeaker]) -> list[NamedVoice]:
+        """Their voices, found one after the other: a key may be allowed one job at a time. Raises `BadParameter`."""
+        found = []
+        for speaker in speakers:
+            try:
+                voice = await self.voice_samples.hear(speaker.sample, self.caller)
+            except RecordingRefused as error:
+                raise BadParameter(REFERENCES, f"the sample of {speaker.name} cannot be used: {error}") from error
+            check_sample(speaker.name, voice.seconds, voice.speech_s)
+            found.append(NamedVoice(name=speaker.name, centre=voice.centre or b""))
+        return found
 
     async def _content(self, job_id: str, request: OpenAIRequest) -> str:
         return openai_responses.render_body(request, await self.waiter.transcript(job_id))
@@ -113,9 +145,14 @@ class _Transcriber:
 
 
 async def _transcriber(
-    submissions: SubmissionsDep, waiter: WaiterDep, long_calls: LongCallsDep, models: ModelsDep, caller: CallerDep
+    submissions: SubmissionsDep,
+    waiter: WaiterDep,
+    long_calls: LongCallsDep,
+    models: ModelsDep,
+    voice_samples: VoiceSamplesDep,
+    caller: CallerDep,
 ) -> _Transcriber:
-    return _Transcriber(submissions, waiter, long_calls, models, caller)
+    return _Transcriber(submissions, waiter, long_calls, models, voice_samples, caller)
 
 
 TranscriberDep = Annotated[_Transcriber, Depends(_transcriber)]

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scrivano.api.compat import known_speakers
+from scrivano.api.compat.known_speakers import KnownSpeaker, known_speaker_options
 from scrivano.domain.errors import BadParameter
 from scrivano.domain.job import JobOptions
 from scrivano.domain.languages import parse_choice
@@ -34,6 +36,7 @@ class OpenAIRequest:
     words: bool
     logprobs: bool
     model: str | None = None
+    known_speakers: tuple[KnownSpeaker, ...] = ()
 
 
 def parse(fields: FormFields, models: ServedModels) -> OpenAIRequest:
@@ -42,7 +45,7 @@ def parse(fields: FormFields, models: ServedModels) -> OpenAIRequest:
     Raises `BadParameter`, `ModelNotFound`.
     """
     _check_chunking(fields)
-    _check_known_speakers(fields)
+    known = known_speakers.parse(fields)
     response_format = _response_format(fields.text("response_format"))
     granularities = _choices(fields, "timestamp_granularities", ("word", "segment"))
     logprobs = "logprobs" in _choices(fields, "include", ("logprobs",))
@@ -61,8 +64,9 @@ def parse(fields: FormFields, models: ServedModels) -> OpenAIRequest:
             temperature=fields.temperature() or None,
             languages=languages,
             **parse_channels(fields),
-            **_speakers(fields, response_format),
+            **_speakers(fields, response_format, known),
         ),
+        known_speakers=known,
         response_format=response_format,
         stream=stream,
         segments="segment" in granularities,
@@ -71,18 +75,10 @@ def parse(fields: FormFields, models: ServedModels) -> OpenAIRequest:
     )
 
 
-def _speakers(fields: FormFields, response_format: str) -> dict[str, Any]:
-    """`diarized_json` and OpenAI's model for it ask for speakers; so do this server's own fields."""
+def _speakers(fields: FormFields, response_format: str, known: Sequence[KnownSpeaker]) -> dict[str, Any]:
+    """`diarized_json`, OpenAI's model for it, and known speakers ask for speakers; so do this server's own fields."""
     asked = response_format == "diarized_json" or (fields.text("model") or "").startswith(_DIARIZING)
-    return parse_speakers(fields) | ({"speakers": True} if asked else {})
-
-
-def _check_known_speakers(fields: FormFields) -> None:
-    """Better refused than ignored: the caller would take A for the first name."""
-    for name in ("known_speaker_names", "known_speaker_references"):
-        if fields.array(name):
-            advice = "leave it out, and enrol voices (POST /voices, then voices=true) or use PATCH /jobs/{id}/speakers"
-            raise BadParameter(name, f"{name} is not supported: {advice}")
+    return parse_speakers(fields) | ({"speakers": True} if asked else {}) | known_speaker_options(known)
 
 
 def _choices(fields: FormFields, name: str, allowed: Sequence[str]) -> set[str]:

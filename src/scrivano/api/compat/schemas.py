@@ -95,6 +95,10 @@ TRANSCRIPTION_BODY = _form(
         "languages[]": _list("The language is detected among these; a single one is used without detection."),
         "keywords[]": _list("Names and terms to expect."),
     },
+    **{
+        "known_speaker_names[]": _list("Names of up to 4 speakers who may be in the recording."),
+        "known_speaker_references[]": _list("For each name a sample of the voice, 2 to 10 s, as a data URL."),
+    },
     num_speakers={"type": "integer", "minimum": 1, "maximum": 50, "description": "How many speakers there are."},
     channels=_text("What to do with several channels.", enum=["auto", "mix", "split"]),
     channel_names=_text("Who speaks on each channel, separated by commas.", examples=["", "agent,customer"]),

@@ -146,14 +146,14 @@ def _transcript(
     """Raises `JobNotFound`, `TranscriptNotReady`."""
     # The chunks are read before the job: they are deleted when it ends, and then it has a result.
     chunks = store.chunks(job_id) if partial else []
-    job = store.get_job(job_id, owner=caller.sees)
+    job, turns = store.get_job(job_id, owner=caller.sees), store.turns(job_id)
     if job.status is JobStatus.DONE:
         segments = tuple(map(segment_from_dict, json.loads(store.get_result(job_id) or b"[]")))
     elif partial and not job.status.terminal:
-        segments = runner.known_text(chunks, job.duration_secs or 0.0)
+        segments = runner.known_text(chunks, job.duration_secs or 0.0, turns)
     else:
         raise TranscriptNotReady(job_id, job.status)
-    return job, job.transcript(segments, store.turns(job_id))
+    return job, job.transcript(segments, turns)
 
 
 def _report(text: Transcript, shape: Shape, profile: str | None, *, labelled: bool) -> dict[str, Any]:

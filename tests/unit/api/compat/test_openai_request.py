@@ -116,7 +116,6 @@ def test_chunking_strategies_of_openai_are_accepted(value: str) -> None:
         ("temperature", "nan"),
         ("temperature", "1.1"),
         ("num_speakers", "many"),
-        ("known_speaker_names", "Ada"),
         ("include", "logprobs,all"),
         ("chunking_strategy", "{"),
         ("chunking_strategy", '{"type": "halves"}'),
