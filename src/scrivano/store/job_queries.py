@@ -104,8 +104,9 @@ class JobQueries:
             query = query.where(search.matches(terms))
         if before is not None:
             created_at, job_id = before
-            same_time = and_(jobs.c.created_at == created_at, jobs.c.id < job_id)
-            query = query.where(or_(jobs.c.created_at < created_at, same_time))
+            # With a bound of its own, so that the index is entered there and not read from its end.
+            query = query.where(jobs.c.created_at <= created_at)
+            query = query.where(or_(jobs.c.created_at < created_at, jobs.c.id < job_id))
         with self._database.read() as db:
             return [Job(**row._asdict()) for row in db.execute(query)]
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+import sqlalchemy as sa
 from store_support import Clock, add, new_job, plan
 
 from scrivano.domain.errors import JobNotFound, JobNotRetriable
 from scrivano.domain.job import JobStatus
+from scrivano.store.database import Database
 from scrivano.store.jobs import Decoded, JobStore
 from scrivano.store.outbox import Outbox
 
@@ -125,3 +129,24 @@ def test_the_newest_progress_of_each_job_is_known(store: JobStore, clock: Clock)
 
     assert store.progress_of(["a", "b", "x"]) == {"a": later}
     assert store.progress_of([]) == {}
+
+
+def test_a_page_of_a_long_list_is_found_by_the_index(store: JobStore, database: Database, clock: Clock) -> None:
+    if database.shared:
+        pytest.skip("the plan of PostgreSQL depends on how many rows there are")
+    asked: list[tuple[str, object]] = []
+
+    def note(*call: Any) -> None:
+        asked.append((call[2], call[3]))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        store.list_jobs(50, before=(clock(), "job-500"))
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    statement, parameters = next(one for one in asked if one[0].startswith("SELECT"))
+    with database.read() as db:
+        steps = [row[-1] for row in db.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+
+    assert len(steps) == 1  # nothing is sorted
+    assert "(created_at<?)" in steps[0]
