@@ -147,10 +147,11 @@ class Adapter(Protocol[A, E]):
     def context_tokens(self) -> int:
         """The length of the decoder's context; a prompt takes at most half of it."""
 
-    def restart(self) -> None:
-        """Bring the model into its first state: texts must not depend on random numbers that were drawn before.
+    def decoding(self, options: DecodingOptions) -> AbstractContextManager[None]:
+        """Held while a batch is decoded, or each chunk if the adapter is not `batching`.
 
-        Called before a batch is decoded, or before each chunk if the adapter is not `batching`.
+        At its start the model is brought into its first state: texts must not depend on random numbers that were drawn
+        before.
         """
 
     def window_audio(self, samples: NDArray[np.float32]) -> A:

@@ -118,12 +118,12 @@ class _BatchRun(Generic[A, E]):
         self._progress = [_Progress() for _ in batch]
 
     def results(self) -> list[ChunkResult]:
-        self._adapter.restart()
-        whole = [self._first_window(place, chunk) for place, chunk in enumerate(self._batch)]
-        for (place, _), segments in self._decoded(whole).items():
-            self._progress[place].segments = tuple(segments)
-        for number in range(ATTEMPTS):
-            self._repair(whole, number)
+        with self._adapter.decoding(self._options):
+            whole = [self._first_window(place, chunk) for place, chunk in enumerate(self._batch)]
+            for (place, _), segments in self._decoded(whole).items():
+                self._progress[place].segments = tuple(segments)
+            for number in range(ATTEMPTS):
+                self._repair(whole, number)
         return [
             ChunkResult(
                 language=one.language,

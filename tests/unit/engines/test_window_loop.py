@@ -105,8 +105,10 @@ class ScriptedAdapter:
     tokenizer = Letters()
     context_tokens = 22
 
-    def restart(self) -> None:
+    @contextmanager
+    def decoding(self, options: DecodingOptions) -> Iterator[None]:
         self.log.append("restart")
+        yield
 
     def window_audio(self, samples: NDArray[np.float32]) -> Audio:
         return Audio(samples, short=self.short)

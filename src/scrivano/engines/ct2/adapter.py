@@ -11,7 +11,7 @@ import logging
 import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -121,8 +121,11 @@ class Ct2Adapter:
     def languages(self) -> tuple[str, ...]:
         return self._model.processor.languages
 
-    def restart(self) -> None:
+    @contextmanager
+    def decoding(self, options: DecodingOptions) -> Iterator[None]:
         self._model.refresh()
+        with self._model.reserved() if options.urgent else nullcontext():
+            yield
 
     def window_audio(self, samples: NDArray[np.float32]) -> Features:
         return Features(

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -98,6 +98,10 @@ class Ct2Model:
                 # Again, because the other thread may have done it meanwhile.
                 if self._stale:
                     self._replace(self._workers)
+
+    def reserved(self) -> AbstractContextManager[None]:
+        """Keep a core for an urgent batch until its end: else other work takes it between the calls of the batch."""
+        return self._lock.reserved()
 
     @property
     def _stale(self) -> bool:

@@ -95,8 +95,10 @@ class CppAdapter:
         self.multilingual = self._model.multilingual
         self.languages = self._model.languages
 
-    def restart(self) -> None:
+    @contextmanager
+    def decoding(self, options: DecodingOptions) -> Iterator[None]:
         self._model.restart()
+        yield
 
     def window_audio(self, samples: NDArray[np.float32]) -> Samples:
         return Samples(samples=samples, start=0.0)

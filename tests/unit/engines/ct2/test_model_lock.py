@@ -88,3 +88,36 @@ def test_urgent_users_wait_for_nobody_and_the_others_for_them() -> None:
     other.join(TIMEOUT_S)
 
     assert log == ["urgent", "first", "used"]
+
+
+def test_a_reservation_keeps_a_place_between_the_uses_of_an_urgent_batch() -> None:
+    lock, log = ModelLock(2), []
+    waiting = threading.Event()
+
+    def use() -> None:
+        waiting.set()
+        with lock.shared():
+            log.append("used")
+
+    with lock.shared():
+        other = threading.Thread(target=use)
+        with lock.reserved():
+            with lock.shared(urgent=True):
+                other.start()
+                assert waiting.wait(TIMEOUT_S)
+            other.join(0.05)
+            with lock.shared(urgent=True):
+                log.append("urgent")
+        other.join(TIMEOUT_S)
+
+    assert log == ["urgent", "used"]
+
+
+def test_a_reservation_does_not_keep_a_replacer_away() -> None:
+    lock = ModelLock(1)
+
+    with lock.reserved(), lock.exclusive():
+        pass
+
+    with lock.shared():
+        pass
