@@ -40,7 +40,7 @@ AFTER_A_KILL_S, AFTER_A_FREEZE_S = 20 + 15, 35 + 15
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of several chunks."""
-    return repeated(tmp_path_factory.mktemp("long") / "ninety-seconds.wav", seconds=90)
+    return repeated(tmp_path_factory.mktemp("long") / "a-minute.wav", seconds=60)
 
 
 class System:
@@ -135,7 +135,7 @@ def check_done(system: System, jobs: list[str], expected: dict[str, Any]) -> Non
         assert spoken(system.done(job_id)) == spoken(expected)
 
 
-def work_on_both_nodes(system: System, recording: Path, count: int = 6) -> list[str]:
+def work_on_both_nodes(system: System, recording: Path, count: int = 4) -> list[str]:
     """Jobs that are running, with an engine on each of two nodes."""
     jobs = [system.submit(recording) for _ in range(count)]
     until(lambda: len(system.ready()) == 2, WAIT_S)

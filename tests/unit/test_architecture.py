@@ -34,7 +34,7 @@ SERVER = (
     "files.blobs",
     "server.settings",
 )
-HEAVY = ("av", "ctranslate2", "faster_whisper", "huggingface_hub", "numpy", "onnxruntime", "tokenizers", "torch")
+HEAVY = ("av", "ctranslate2", "faster_whisper", "huggingface_hub", "numpy", "onnxruntime", "ray", "tokenizers", "torch")
 
 MODULES = sorted(SOURCE.rglob("*.py"))
 

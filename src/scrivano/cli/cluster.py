@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 import wave
 from collections import defaultdict
@@ -94,6 +95,8 @@ class _System:
 @contextmanager
 def _running(say: _Steps) -> Iterator[_System]:
     """Raises `StartError`."""
+    if sys.platform != "linux":
+        raise StartError("the demo needs Linux: each of its nodes has a loopback address of its own")
     if find_spec("ray") is None:
         raise StartError("the demo needs Ray: pip install 'scrivano[ray,postgres,s3]'")
     from scrivano.cli.local_cluster import RayNodes, Scrivano, private_postgres, temporary_folder

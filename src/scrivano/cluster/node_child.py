@@ -20,7 +20,7 @@ from scrivano.cluster.translation import EngineTranslator, MediaTranslator, Spea
 from scrivano.engines.gpu_memory import NvmlReader
 from scrivano.files.blob_url import open_audio, open_recordings
 from scrivano.files.disk_space import DiskSpace
-from scrivano.processes.child import MAX_LINE_BYTES, Process
+from scrivano.processes.child import MAX_LINE_BYTES, Process, Spawned
 from scrivano.processes.messages import Load
 from scrivano.running.children import LocalChildren
 
@@ -28,6 +28,9 @@ __all__ = ["Lines", "NodeChild", "NodeOptions"]
 
 # A dispatcher that asks for lines gets an answer after so long, even if there are none: it is alive.
 LONGEST_WAIT_S = 2.0
+
+# A killed child ends in milliseconds.
+CLOSE_S = 5.0
 
 # More lines wait in the child's pipe.
 MOST_LINES = 1000
@@ -86,8 +89,10 @@ class NodeChild:
         self._returncode: int | None = None
         self._process: Process | None = None
         self._translator: Translator | None = None
+        self._life: threading.Thread | None = None
+        self._fork_server: Spawned | None = None
         if options.kind == "media":
-            threading.Thread(target=self._read_log, args=(self._children.media.open().stderr,), daemon=True).start()
+            self._open_media()
 
     def start(self) -> str:
         """Start a child; the one before has ended. Returns the name of this node."""
@@ -96,19 +101,19 @@ class NodeChild:
         self._translator = self._new_translator()
         started = threading.Event()
         # The child is killed when the thread that started it ends: it is one that lives as long as the child.
-        threading.Thread(target=self._run, args=(self._translator, started), daemon=True).start()
+        self._life = threading.Thread(target=self._run, args=(self._translator, started), daemon=True)
+        self._life.start()
         started.wait()
         return socket.gethostname()
 
     def write(self, line: bytes, attachment: bytes | None = None) -> None:
         """Send the child a request, when its audio is here. Waits for that."""
         assert self._translator is not None
-        assert self._process is not None
-        request = self._translator.to_child(line, attachment)
-        if request is not None and self._process.stdin is not None:
+        request, process = self._translator.to_child(line, attachment), self._process
+        if request is not None and process is not None and process.stdin is not None:
             with suppress(OSError, ValueError):  # it has ended
-                self._process.stdin.write(request + b"\n")
-                self._process.stdin.flush()
+                process.stdin.write(request + b"\n")
+                process.stdin.flush()
 
     def read(self) -> Lines:
         """What the child has written since the last call. Waits a little for something."""
@@ -126,7 +131,9 @@ class NodeChild:
 
     def close(self) -> None:
         self.kill()
-        self._children.media.close()
+        if self._life is not None:
+            self._life.join(CLOSE_S)
+        self._close_media()
         self._recordings.close()
         self._audio.close()
         if self._memory is not None:
@@ -157,9 +164,14 @@ class NodeChild:
 
     def _run(self, translator: Translator, started: threading.Event) -> None:
         """The life of a child."""
-        process = self._start_process()
-        self._process = process
-        started.set()
+        try:
+            process = self._process = self._start_process()
+        except OSError as error:
+            self._process = None
+            self._end(1, str(error))
+            return
+        finally:
+            started.set()
         if process.stderr is not None:
             threading.Thread(target=self._read_log, args=(process.stderr,), daemon=True).start()
         assert process.stdout is not None
@@ -170,19 +182,45 @@ class NodeChild:
                 except ValueError:  # it is no message: the dispatcher says so, and ends the child
                     self._message(line.rstrip(b"\n"))
         returncode = process.wait()
+        with suppress(OSError):
+            if process.stdin is not None:
+                process.stdin.close()
         translator.ended()
+        self._end(returncode)
+
+    def _end(self, returncode: int, reason: str = "") -> None:
         with self._changed:
+            self._log += [reason.encode()] if reason else []
             self._returncode = returncode
             self._changed.notify_all()
 
     def _start_process(self) -> Process:
         match self._options.kind:
             case "media":
-                return self._children.media.start()
+                return self._fork()
             case "engine":
                 return self._children.engine(Load(), 0)
             case "speakers":
                 return self._children.speakers()
+
+    def _fork(self) -> Process:
+        try:
+            return self._children.media.start()
+        except OSError:  # what it is a fork of has died
+            self._close_media()
+            self._open_media()
+            return self._children.media.start()
+
+    def _open_media(self) -> None:
+        self._fork_server = self._children.media.open()
+        threading.Thread(target=self._read_log, args=(self._fork_server.stderr,), daemon=True).start()
+
+    def _close_media(self) -> None:
+        self._children.media.close()
+        if self._fork_server is not None and self._fork_server.stdout is not None:
+            self._fork_server.stdout.close()
+            self._fork_server.wait()
+            self._fork_server = None
 
     def _message(self, line: bytes) -> None:
         with self._changed:

@@ -8,12 +8,13 @@ from sqlalchemy import Connection, Table, func, insert, select
 
 from scrivano.domain.errors import StartError
 from scrivano.store.database import Database
-from scrivano.store.tables import TABLES, buckets, jobs, secrets
+from scrivano.store.tables import TABLES, buckets, dispatchers, jobs, model_requests, secrets
 
 __all__ = ["copy_store"]
 
 # Jobs first, because of the foreign keys of the others. What is left out is only of use to running servers.
-_TABLES = (jobs, *(table for table in TABLES.sorted_tables if table not in (jobs, buckets, secrets)))
+_LEFT_OUT = (buckets, dispatchers, model_requests, secrets)
+_TABLES = (jobs, *(table for table in TABLES.sorted_tables if table not in (jobs, *_LEFT_OUT)))
 
 # No server runs these jobs, or sends these deliveries.
 _RELEASED = {"lease_expires_at": None, "claimed_until": None}
