@@ -7,8 +7,11 @@ transaction of the caller.
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, String, and_, bindparam, or_, select, true, update
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from scrivano.domain.errors import JobNotFound
 from scrivano.domain.job import NEXT_STATUSES, Job, JobStatus, Priority
@@ -76,14 +79,29 @@ def running(db: Connection, job_ids: Collection[str]) -> dict[str, Job]:
     return {row.id: Job(**row._asdict()) for row in rows if row.status is JobStatus.RUNNING}
 
 
+class _PriorityOfJob(ColumnElement[str]):
+    """In the very words of the index `jobs_by_class`; with parameters in it PostgreSQL would not know it again."""
+
+    inherit_cache = True
+    type = String()
+
+
+@compiles(_PriorityOfJob, "postgresql")
+def _of_postgres(element: _PriorityOfJob, compiler: SQLCompiler, **keywords: Any) -> str:
+    return "coalesce(jobs.options ->> 'priority', 'normal')"
+
+
+@compiles(_PriorityOfJob, "sqlite")
+def _of_sqlite(element: _PriorityOfJob, compiler: SQLCompiler, **keywords: Any) -> str:
+    return "coalesce(json_extract(jobs.options, '$.priority'), 'normal')"
+
+
 def of_class(models: Collection[str | None], priority: Priority) -> ColumnElement[bool]:
     """Jobs of a priority for one of these models; None: for the default one."""
     model = jobs.c.options["model"].as_string()
     names = [name for name in models if name is not None]
     of_model = or_(model.in_(names), model.is_(None)) if None in models else model.in_(names)
-    return and_(
-        of_model, func.coalesce(jobs.c.options["priority"].as_string(), Priority.NORMAL.value) == priority.value
-    )
+    return and_(of_model, _PriorityOfJob() == priority.value)
 
 
 def owned_by(owner: str | None) -> ColumnElement[bool]:
