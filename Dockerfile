@@ -3,6 +3,11 @@
 #   docker build --target cpu  --tag scrivano:cpu  .
 #   docker build --target cuda --tag scrivano:cuda .
 #
+# Both with Ray, for the nodes and dispatchers of a cluster (250 MB more):
+#
+#   docker build --target cpu  --build-arg PACKAGES=requirements/image-ray.txt --tag scrivano:ray-cpu  .
+#   docker build --target cuda --build-arg PACKAGES=requirements/image-ray.txt --tag scrivano:ray-cuda .
+#
 # `make pin-images` adds the digest of the base image to the next line; a release is built with it.
 ARG BASE_IMAGE=docker.io/library/debian:trixie-slim
 
@@ -19,9 +24,10 @@ RUN apt-get update \
 FROM python AS build
 RUN apt-get update && apt-get install --yes --no-install-recommends binutils python3-venv
 WORKDIR /source
-COPY requirements/image.txt requirements/cuda.txt requirements/
+ARG PACKAGES=requirements/image.txt
+COPY requirements/image.txt requirements/image-ray.txt requirements/cuda.txt requirements/
 RUN python3 -m venv /opt/scrivano \
- && /opt/scrivano/bin/pip install --no-cache-dir --no-compile --require-hashes --requirement requirements/image.txt
+ && /opt/scrivano/bin/pip install --no-cache-dir --no-compile --require-hashes --requirement "${PACKAGES}"
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 COPY tools/release/sbom.py tools/release/sbom.py
@@ -37,9 +43,12 @@ RUN /opt/scrivano/bin/pip install --no-cache-dir --no-compile --no-build-isolati
  # The Python binding of onnxruntime contains the library, which is there once more for programs in other languages.
  && rm -rf onnxruntime/capi/libonnxruntime.so* onnxruntime/transformers onnxruntime/tools onnxruntime/quantization \
     sqlalchemy/testing sqlalchemy/dialects/mysql sqlalchemy/dialects/mssql sqlalchemy/dialects/oracle numpy/f2py \
+ # Ray without its part for Java and without its dashboard, which is not started.
+ && rm -rf ray/jars ray/dashboard/client \
  && find . -type f -name '*.so*' -exec strip --strip-unneeded {} +
 # The demo shows that all of it works, and compiles what a server uses: the image's file system is read-only when it runs.
-RUN /opt/scrivano/bin/scrivano demo > /dev/null && /opt/scrivano/bin/scrivano models > /dev/null
+RUN /opt/scrivano/bin/scrivano demo > /dev/null && /opt/scrivano/bin/scrivano models > /dev/null \
+ && if [ -x /opt/scrivano/bin/ray ]; then /opt/scrivano/bin/python -m compileall -q /opt/scrivano/lib/python3*/site-packages/ray; fi
 
 FROM build AS build-cuda
 RUN python3 -m venv /tmp/pip \

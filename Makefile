@@ -48,12 +48,13 @@ package: $(VENV)/release.stamp
 site: .venv-site/stamp
 	.venv-site/bin/mkdocs build --strict --quiet --site-dir build/site
 
-# IMAGE=cuda for the image with CUDA. ENGINE: docker, podman or `buildah bud`.
+# IMAGE=cuda for the image with CUDA; ray-cpu and ray-cuda for those with Ray. ENGINE: docker, podman or `buildah bud`.
 IMAGE ?= cpu
 ENGINE ?= docker build
 
 image:
-	$(ENGINE) --target $(IMAGE) --tag scrivano:$(IMAGE) .
+	$(ENGINE) --target $(IMAGE:ray-%=%) $(if $(filter ray-%,$(IMAGE)),--build-arg PACKAGES=requirements/image-ray.txt) \
+	  --tag scrivano:$(IMAGE) .
 
 pin-images:
 	bash tools/release/pin_images.sh
@@ -141,6 +142,9 @@ lock:
 	$(COMPILE) --extra dev --constraint requirements/run.txt pyproject.toml requirements/build.in --output-file requirements/dev.txt
 	$(COMPILE) --extra whispercpp --extra wyoming --extra telemetry --extra postgres --extra s3 --constraint requirements/dev.txt \
 	  pyproject.toml requirements/build.in --output-file requirements/image.txt
+	$(COMPILE) --extra whispercpp --extra wyoming --extra telemetry --extra postgres --extra s3 --extra ray \
+	  --constraint requirements/image.txt --constraint requirements/dev.txt \
+	  pyproject.toml requirements/build.in --output-file requirements/image-ray.txt
 	$(COMPILE) $(UPGRADE) --no-deps requirements/cuda.in --output-file requirements/cuda.txt
 	$(COMPILE) $(UPGRADE) requirements/site.in --output-file requirements/site.txt
 	$(COMPILE) $(UPGRADE) requirements/release.in --constraint requirements/dev.txt --output-file requirements/release.txt

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from scrivano.api.app import create_app
+from scrivano.cli.local_cluster import RAY_SETTINGS
 from scrivano.server.settings import Settings, variable
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +25,21 @@ OTHERS = {
     "CUDA_CACHE_PATH", "DEBIAN_FRONTEND", "HF_HOME", "HOME", "LD_LIBRARY_PATH", "NVIDIA_DRIVER_CAPABILITIES",
     "NVIDIA_VISIBLE_DEVICES", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED",
 }  # fmt: skip
+# Variables of Ray, and of clients of S3, which a cluster has beside its settings.
+OF_A_CLUSTER = {"AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_SECRET_ACCESS_KEY"} | {
+    "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_USAGE_STATS_ENABLED", *RAY_SETTINGS,
+}  # fmt: skip
+CHART = ROOT / "deploy" / "helm" / "scrivano"
+CLUSTER_FILES = ROOT / "deploy" / "compose" / "cluster"
+CLUSTER: dict[str, Any] = {
+    "settings": {"WHISPER_MODEL": "large-v3"},
+    "cluster": {
+        "enabled": True,
+        "databaseSecret": "database",
+        "storage": {"url": "s3://recordings/scrivano", "secret": "bucket", "environment": {"AWS_REGION": "here"}},
+        "ray": {"tokenSecret": "token"},
+    },
+}
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 UNIT = (ROOT / "deploy" / "systemd" / "scrivano.service").read_text()
 
@@ -38,7 +54,7 @@ def module(path: Path) -> ModuleType:
 
 
 def compose(name: str) -> dict[str, Any]:
-    text = (ROOT / name).read_text().replace("!reset []", "[]")
+    text = re.sub(r"!(reset|override)\b", "", (ROOT / name).read_text())
     found: dict[str, Any] = yaml.safe_load(text)
     return found
 
@@ -58,6 +74,17 @@ def test_what_the_image_copies_is_in_its_context() -> None:
         for source in sources.split():
             assert (ROOT / source).exists(), source
             assert source in allowed, source
+
+
+def test_both_lists_of_packages_of_the_image_agree() -> None:
+    plain, with_ray = (
+        set(re.findall(r"^[\w.-]+==\S+", (ROOT / "requirements" / f"{name}.txt").read_text(), re.MULTILINE))
+        for name in ("image", "image-ray")
+    )
+    [ray] = [one.partition("==")[2] for one in with_ray - plain if one.startswith("ray==")]
+
+    assert plain < with_ray
+    assert yaml.safe_load((CHART / "values.yaml").read_text())["cluster"]["ray"]["version"] == ray
 
 
 def test_every_base_image_can_be_pinned() -> None:
@@ -81,18 +108,29 @@ def test_compose_names_settings_and_volumes_that_exist(name: str) -> None:
 
 
 def test_the_probes_of_the_chart_are_routes_and_its_settings_exist() -> None:
-    chart = ROOT / "deploy" / "helm" / "scrivano"
-    template = (chart / "templates" / "statefulset.yaml").read_text()
+    template = (CHART / "templates" / "statefulset.yaml").read_text()
     routes = set(create_app(None).openapi()["paths"])  # type: ignore[arg-type]  # no request is made
-    values = yaml.safe_load((chart / "values.yaml").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
 
     assert set(re.findall(r"path: (/\w+), port", template)) <= routes
     assert set(values["settings"]) <= SETTINGS
     assert set(re.findall(r"- name: ([A-Z_]+)", template)) <= SETTINGS
 
 
-def test_helm_renders_the_chart_with_every_option() -> None:
+def rendered(values: dict[str, Any]) -> list[dict[str, Any]]:
+    """The objects that the chart makes. Skips the test without Helm."""
     helm = pytest.importorskip("helm_python", reason="pip install helm-python-sdk")
+    assert helm.lint(str(CHART), values, strict=True)["errors"] == []
+    files = helm.Chart.load(str(CHART)).render(values)
+    documents = [one for name, text in files.items() if name.endswith(".yaml") for one in yaml.safe_load_all(text)]
+    return [one for one in documents if one]
+
+
+def kinds(documents: list[dict[str, Any]]) -> str:
+    return "".join(sorted(one["kind"][0] for one in documents))
+
+
+def test_helm_renders_the_chart_with_every_option() -> None:
     every = {
         "gpu": {"enabled": True},
         "apiKeys": {"existingSecret": "keys"},
@@ -102,14 +140,136 @@ def test_helm_renders_the_chart_with_every_option() -> None:
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
         "persistence": {"models": {"enabled": False}, "data": {"existingClaim": "mine"}},
     }
-    chart = ROOT / "deploy" / "helm" / "scrivano"
-    for values, kinds in (({}, "PPSS"), (every, "ISSS")):
-        assert helm.lint(str(chart), values, strict=True)["errors"] == []
-        rendered = helm.Chart.load(str(chart)).render(values)
-        documents = [
-            one for name, text in rendered.items() if name.endswith(".yaml") for one in yaml.safe_load_all(text)
-        ]
-        assert "".join(sorted(one["kind"][0] for one in documents if one)) == kinds
+
+    assert kinds(rendered({})) == "PPSS"
+    assert kinds(rendered(every)) == "ISSS"
+
+
+def test_the_chart_s_cluster_sets_only_variables_that_exist() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())["cluster"]
+    templates = "".join(path.read_text() for path in (CHART / "templates" / "cluster").iterdir())
+
+    assert set(values["dispatchers"]["settings"]) <= SETTINGS
+    assert {name: str(value) for name, value in values["ray"]["environment"].items()} == {
+        **RAY_SETTINGS,
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+    assert set(re.findall(r"(?:- name: |dict )\"?([A-Z_]{4,})", templates)) <= SETTINGS | OF_A_CLUSTER
+
+
+def test_the_chart_s_cluster_gives_each_part_what_it_needs_and_no_more() -> None:
+    documents = rendered(CLUSTER)
+    ray = next(one for one in documents if one["kind"] == "RayCluster")["spec"]
+    deployments = {one["metadata"]["name"]: one["spec"]["template"] for one in documents if one["kind"] == "Deployment"}
+    pods = {
+        "server": deployments["release-name-scrivano"],
+        "dispatcher": deployments["release-name-scrivano-dispatcher"],
+        "head": ray["headGroupSpec"]["template"],
+        **{group["groupName"]: group["template"] for group in ray["workerGroupSpecs"]},
+    }
+    has = {name: variables(pod) for name, pod in pods.items()}
+
+    assert {name for name, found in has.items() if "DATABASE_URL" in found} == {"server", "dispatcher"}
+    assert {name for name, found in has.items() if "RAY_AUTH_TOKEN" in found} == set(pods) - {"server"}
+    assert {name for name, found in has.items() if "AWS_REGION" in found} == set(pods) - {"head"}
+    assert {variable["name"] for variable in ray["autoscalerOptions"]["env"]} == has["head"]
+    assert set.union(*has.values()) <= SETTINGS | OF_A_CLUSTER
+    for pod in pods.values():
+        [container] = pod["spec"]["containers"]
+        assert container["securityContext"]["readOnlyRootFilesystem"]
+        assert pod["spec"]["securityContext"]["runAsNonRoot"]
+        assert {one["name"] for one in container["volumeMounts"]} == {one["name"] for one in pod["spec"]["volumes"]}
+
+
+def test_the_chart_s_gpu_nodes_start_from_none_and_nothing_runs_on_the_head() -> None:
+    ray = next(one for one in rendered(CLUSTER) if one["kind"] == "RayCluster")["spec"]
+    cpu, gpu = ray["workerGroupSpecs"]
+    limits = gpu["template"]["spec"]["containers"][0]["resources"]["limits"]
+
+    assert ray["enableInTreeAutoscaling"]
+    assert (gpu["replicas"], gpu["minReplicas"], gpu["rayStartParams"]["num-gpus"]) == (0, 0, "1")
+    assert limits["nvidia.com/gpu"] == 1
+    assert (cpu["minReplicas"], cpu["rayStartParams"]["num-gpus"]) == (1, "0")
+    head = ray["headGroupSpec"]["rayStartParams"]
+    assert (head["num-cpus"], head["num-gpus"], head["include-dashboard"]) == ("0", "0", "false")
+    assert all(isinstance(value, str) for group in (cpu, gpu) for value in group["rayStartParams"].values())
+
+
+def test_the_chart_s_cluster_selects_its_own_pods() -> None:
+    documents = rendered(CLUSTER)
+    by_kind = {one["kind"]: one for one in documents if one["kind"] != "Deployment"}
+    labels = {
+        one["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"]: one["spec"]["template"]
+        for one in documents
+        if one["kind"] == "Deployment"
+    }
+    for component, template in labels.items():
+        selects = by_kind["Service"]["spec"]["selector"].items() <= template["metadata"]["labels"].items()
+        assert selects == (component == "server")
+    policy = by_kind["NetworkPolicy"]["spec"]
+    assert policy["ingress"] == [{"from": [{"podSelector": policy["podSelector"]}]}]
+    assert policy["podSelector"]["matchExpressions"][0]["values"] == ["dispatcher", "ray"]
+    assert by_kind["RayCluster"]["spec"]["headGroupSpec"]["template"]["metadata"]["labels"].items() >= {
+        ("app.kubernetes.io/component", "ray"),
+        ("app.kubernetes.io/instance", "release-name"),
+    }
+
+
+def test_the_chart_s_cluster_without_ray_is_several_servers() -> None:
+    documents = rendered({**CLUSTER, "cluster": {**CLUSTER["cluster"], "ray": {"enabled": False}}})
+    [deployment] = [one for one in documents if one["kind"] == "Deployment"]
+
+    assert kinds(documents) == "DPS"
+    assert "EXECUTOR" not in variables(deployment["spec"]["template"])
+
+
+def test_the_objects_of_the_chart_s_cluster_are_valid() -> None:
+    validate = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate").validate
+    for document in rendered(CLUSTER):
+        if document["kind"] != "RayCluster":
+            validate(document, "1.30", strict=True)
+            continue
+        groups = [document["spec"]["headGroupSpec"], *document["spec"]["workerGroupSpecs"]]
+        for template in (group["template"] for group in groups):
+            pod = {"apiVersion": "v1", "kind": "Pod", **template}
+            validate(pod, "1.30", strict=True)
+
+
+def variables(pod: dict[str, Any]) -> set[str]:
+    """The names of a pod template's variables; none is there twice."""
+    names = [one["name"] for container in pod["spec"]["containers"] for one in container["env"]]
+    assert len(names) == len(set(names))
+    return set(names)
+
+
+def test_compose_s_cluster_sets_only_variables_that_exist() -> None:
+    files = {
+        path.name: yaml.safe_load(path.read_text().replace("!override", "")) for path in CLUSTER_FILES.glob("*.yaml")
+    }
+    services = {(name, key): service for name, file in files.items() for key, service in file["services"].items()}
+    examples = {path.name for path in (CLUSTER_FILES / "env").iterdir()}
+
+    assert files["ray.yaml"]["services"]["ray"]["environment"].keys() >= RAY_SETTINGS.keys()
+    for (name, key), service in services.items():
+        if key != "caddy":
+            assert set(service.get("environment", {})) <= SETTINGS | OF_A_CLUSTER, name
+        for file in service.get("env_file", []):
+            assert f"{Path(file).name}.example" in examples, name
+        if "extends" in service:
+            assert service["extends"]["service"] in files[service["extends"]["file"]]["services"]
+        for volume in service.get("volumes", []):
+            source = volume.partition(":")[0]
+            assert (
+                source in files[name].get("volumes", {}) or source.startswith("$") or (CLUSTER_FILES / source).exists()
+            )
+    assert "env/database.env" not in files["ray.yaml"]["services"]["ray"]["env_file"]
+    assert "env/ray.env" not in files["head.yaml"]["services"]["server"]["env_file"]
+
+
+def test_examples_of_variables_name_ones_that_exist() -> None:
+    for path in (CLUSTER_FILES / "env").iterdir():
+        names = set(re.findall(r"^#?([A-Z_]+)=", path.read_text(), re.MULTILINE))
+        assert names <= SETTINGS | OF_A_CLUSTER, path
 
 
 def test_the_unit_sets_only_variables_that_exist() -> None:
