@@ -3,7 +3,7 @@
 #   docker build --target cpu  --tag scrivano:cpu  .
 #   docker build --target cuda --tag scrivano:cuda .
 #
-# Both with Ray, for the nodes and dispatchers of a cluster (250 MB more):
+# Both with Ray, for the nodes and dispatchers of a cluster (180 MB more):
 #
 #   docker build --target cpu  --build-arg PACKAGES=requirements/image-ray.txt --tag scrivano:ray-cpu  .
 #   docker build --target cuda --build-arg PACKAGES=requirements/image-ray.txt --tag scrivano:ray-cuda .

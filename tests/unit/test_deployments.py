@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from scrivano import __version__
 from scrivano.api.app import create_app
 from scrivano.cli.local_cluster import RAY_SETTINGS
 from scrivano.server.settings import Settings, variable
@@ -213,6 +214,18 @@ def test_the_chart_s_cluster_selects_its_own_pods() -> None:
         ("app.kubernetes.io/component", "ray"),
         ("app.kubernetes.io/instance", "release-name"),
     }
+
+
+def test_the_documented_values_of_a_cluster_make_one() -> None:
+    [values] = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "cluster-deploy.md").read_text(), re.DOTALL)
+    documents = rendered(yaml.safe_load(values))
+    [ray] = [one["spec"] for one in documents if one["kind"] == "RayCluster"]
+    gpu = ray["workerGroupSpecs"][1]["template"]["spec"]
+
+    assert kinds(documents) == "DDNPRS"
+    assert gpu["containers"][0]["image"] == f"registry.example.org/scrivano:{__version__}-ray-cuda"
+    assert {"name": "models", "persistentVolumeClaim": {"claimName": "models"}} in gpu["volumes"]
+    assert gpu["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists"}]
 
 
 def test_the_chart_s_cluster_without_ray_is_several_servers() -> None:
