@@ -32,7 +32,7 @@ __all__ = ["cluster"]
 cluster = typer.Typer(name="cluster", help="Several machines; see docs/scale.md.", no_args_is_help=True)
 
 # Seconds of the bundled recording from its start; each is transcribed as often.
-LENGTHS_S = (116, 90, 64, 40, 20)
+LENGTHS_S = (116, 60, 40, 30, 20)
 COPIES = 4
 
 WAIT_S = 600.0
