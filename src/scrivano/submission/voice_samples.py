@@ -28,11 +28,13 @@ class SampledVoice:
     centre: bytes | None
 
 
-def voice_sample(filename: str | None) -> JobRequest:
+def voice_sample(filename: str | None, model: str | None = None) -> JobRequest:
+    """`model`: that of the job that it is for. Jobs start when their model is ready, though this one does not use it."""
     options = JobOptions(purpose=VOICE_SAMPLE, speakers=True, num_speakers=1, channels=ChannelUse.MIX.value)
     return JobRequest(
         task=Task.TRANSCRIBE,
         language=None,
+        model=model,
         filename=filename,
         options=options,
         priority=Priority.INTERACTIVE,
@@ -51,13 +53,14 @@ class VoiceSamples:
     forget: Callable[[str], None]
     new_id: Callable[[], str]
 
-    async def hear(self, audio: bytes, caller: Caller) -> SampledVoice:
-        """The voice in a sample that is in memory. Raises what a submission does, and what `voice_of` does."""
+    async def hear(self, audio: bytes, caller: Caller, model: str | None) -> SampledVoice:
+        """The voice in a sample that is in memory, for a job with this model. Raises what a submission does, and what
+        `voice_of` does."""
 
         async def whole() -> AsyncIterator[bytes]:
             yield audio
 
-        sample = voice_sample(None)
+        sample = voice_sample(None, model)
         job_id = await self.submissions.submit_file(whole(), sample, caller, idempotency_key=self.new_id())
         return await self.voice_of(job_id)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ from fastapi import Depends, Path, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from scrivano.api.compat import openai_responses
-from scrivano.api.compat.known_speakers import LONG_FIELDS, REFERENCES, KnownSpeaker, check_sample
+from scrivano.api.compat.known_speakers import LONG_FIELDS, REFERENCES, check_sample
 from scrivano.api.compat.openai_request import OpenAIRequest, parse
 from scrivano.api.compat.schemas import (
     OPENAI_RESPONSES,
@@ -81,7 +81,7 @@ class _Transcriber:
             )
 
         async def with_known_voices(job_request: JobRequest) -> JobRequest:
-            return replace(job_request, known_voices=await self._known_voices(requests[-1].known_speakers))
+            return replace(job_request, known_voices=await self._known_voices(requests[-1]))
 
         job_id = await self.submissions.submit_form(
             body,
@@ -101,12 +101,12 @@ class _Transcriber:
         content = self._content(job_id, request)
         return await self.long_calls.respond(job_id, content, media_type=media_type, errors=errors)
 
-    async def _known_voices(self, speakers: Sequence[KnownSpeaker]) -> list[NamedVoice]:
+    async def _known_voices(self, request: OpenAIRequest) -> list[NamedVoice]:
         """Their voices, found one after the other: a key may be allowed one job at a time. Raises `BadParameter`."""
         found = []
-        for speaker in speakers:
+        for speaker in request.known_speakers:
             try:
-                voice = await self.voice_samples.hear(speaker.sample, self.caller)
+                voice = await self.voice_samples.hear(speaker.sample, self.caller, request.model)
             except RecordingRefused as error:
                 raise BadParameter(REFERENCES, f"the sample of {speaker.name} cannot be used: {error}") from error
             check_sample(speaker.name, voice.seconds, voice.speech_s)
