@@ -29,7 +29,7 @@ class SampledVoice:
 
 
 def voice_sample(filename: str | None, model: str | None = None) -> JobRequest:
-    """`model`: that of the job that it is for. Jobs start when their model is ready, though this one does not use it."""
+    """`model`: that of the job that it is for. Jobs start when their model is ready, though this one needs none."""
     options = JobOptions(purpose=VOICE_SAMPLE, speakers=True, num_speakers=1, channels=ChannelUse.MIX.value)
     return JobRequest(
         task=Task.TRANSCRIBE,

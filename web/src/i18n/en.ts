@@ -83,7 +83,7 @@ export const en = {
   "options.multilingual": "Several languages",
   "options.multilingual.hint": "They may change within the recording.",
   "options.speakers": "Tell speakers apart",
-  "options.speakers.hint": "Who says what. Takes about a fifth longer.",
+  "options.speakers.hint": "Who says what. Takes about a quarter longer.",
   "options.channels": "Channels",
   "options.channels.hint": "In the recording of a call, each channel often has one voice.",
   "options.channels.default": "As the server is set",

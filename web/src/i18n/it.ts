@@ -85,7 +85,7 @@ export const it: Record<Key, string> = {
   "options.multilingual": "Più lingue",
   "options.multilingual.hint": "Possono cambiare durante la registrazione.",
   "options.speakers": "Distingui chi parla",
-  "options.speakers.hint": "Chi dice che cosa. Richiede circa un quinto di tempo in più.",
+  "options.speakers.hint": "Chi dice che cosa. Richiede circa un quarto di tempo in più.",
   "options.channels": "Canali",
   "options.channels.hint": "Nella registrazione di una telefonata, ogni canale ha spesso una voce.",
   "options.channels.default": "Come impostato sul server",
