@@ -127,7 +127,7 @@ def bench(
         models=[spec],
         gpus=[0],
     )
-    pool_names = ("limits", "batch_size", "in_flight", "urgent_slot", "models", "gpus", "unload_grace_s")
+    pool_names = ("limits", "batch_size", "in_flight", "urgent_slot", "models", "gpus", "engines", "unload_grace_s")
     pool_changes = {name: changes.pop(name) for name in pool_names if name in changes}
     job_names = ("decoding", "jobs_open", "keep_audio", "put_off_s", "speakers")
     job_changes = {name: changes.pop(name) for name in job_names if name in changes}

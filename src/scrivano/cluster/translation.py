@@ -53,6 +53,9 @@ PROGRESS_S = 10.0
 # Chunks of a batch that are fetched at once.
 FETCHES = 4
 
+# How long a batch waits whose audio cannot be read.
+RETRY_S = 3.0
+
 # A request of the speakers child waits so long for its storage, and looks for it this often.
 VOICES_WAIT_S = 600.0
 VOICES_RETRY_S = 5.0
@@ -186,12 +189,20 @@ class EngineTranslator:
     """Fetches the chunks of a batch into files.
 
     `free_mb` reads the free memory of the engine's GPU, None where there is none; with less than `needed_mb` nothing is
-    loaded.
+    loaded. A batch whose audio cannot be read is kept for `retry_s`: it comes back at once.
     """
 
     def __init__(
-        self, audio: AudioObjects, folder: Path, reply: Reply, free_mb: Callable[[], int | None], needed_mb: int
+        self,
+        audio: AudioObjects,
+        folder: Path,
+        reply: Reply,
+        free_mb: Callable[[], int | None],
+        needed_mb: int,
+        retry_s: float = RETRY_S,
     ) -> None:
+        self._retry_s = retry_s
+        self._ended = threading.Event()
         self._audio = audio
         self._folder = folder
         self._reply = reply
@@ -222,6 +233,7 @@ class EngineTranslator:
         return line
 
     def ended(self) -> None:
+        self._ended.set()
         self._fetches.shutdown(wait=False, cancel_futures=True)
         for batch_id in list(self._files):
             _unlink(self._files.pop(batch_id, ()))
@@ -240,11 +252,11 @@ class EngineTranslator:
             chunks = tuple(self._fetches.map(self._fetch, request.chunks, paths))
             return self._encode_request(replace(request, chunks=chunks))
         except StorageUnreachable as error:
-            self._fail(request.id, "storage", error.reason)
+            self._fail_later(request.id, error.reason)
         except FileNotFoundError:
             self._fail(request.id, "input", "its prepared audio is gone; try the job again")
         except (OSError, StorageFull) as error:
-            self._fail(request.id, "storage", f"its audio cannot be written to this node: {error}")
+            self._fail_later(request.id, f"its audio cannot be written to this node: {error}")
         _unlink(self._files.pop(request.id))
         return None
 
@@ -258,6 +270,10 @@ class EngineTranslator:
     def _new_path(self) -> Path:
         self._last_file += 1
         return self._folder / f"{self._last_file}.pcm"
+
+    def _fail_later(self, batch_id: int, message: str) -> None:
+        self._ended.wait(self._retry_s)
+        self._fail(batch_id, "storage", message)
 
     def _fail(self, batch_id: int | None, kind: FailureKind, message: str) -> None:
         self._reply(self._encode(Failed(id=batch_id, kind=kind, message=message)))

@@ -203,7 +203,7 @@ def test_the_chunks_of_a_batch_are_files_until_it_is_decoded(bench: Bench) -> No
 
 def test_a_batch_whose_audio_cannot_be_read_now_comes_back(bench: Bench) -> None:
     lost = AudioObjects(Lost(bench.folder))
-    engine = EngineTranslator(lost, bench.node, bench.replies.append, lambda: None, 0)
+    engine = EngineTranslator(lost, bench.node, bench.replies.append, lambda: None, 0, retry_s=0.01)
 
     assert engine.to_child(batch(0), None) is None
     assert parser(EngineMessage)(bench.replies[0]) == Failed(id=7, kind="storage", message="it is gone")

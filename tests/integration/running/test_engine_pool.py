@@ -221,3 +221,25 @@ def test_a_batch_yields_where_urgent_work_came_lately(tmp_path: Path) -> None:
         options = [json.loads(line) for line in (tmp_path / "options").read_text().splitlines()]
         assert {one.get("yielding", False) for one in options[: before - 1]} == {False}
         assert {one.get("yielding", False) for one in options[before:]} == {True}
+
+
+def test_in_a_cluster_engines_start_as_work_waits(tmp_path: Path) -> None:
+    with bench(tmp_path, options={"engines": 3, "batch_size": 1}, decode=["slow"]) as it:
+        assert it.ended(it.submit([[0, SECOND]])).status is JobStatus.DONE
+        assert [engine.state for engine in it.runner.model.engines] == [ModelState.READY]
+
+        long = it.submit(MANY)
+        until(lambda: [engine.state for engine in it.runner.model.engines] == [ModelState.READY] * 3)
+
+        assert it.ended(long).status is JobStatus.DONE
+        it.runner.unload()
+        until(lambda: not it.runner.model.engines)
+
+
+def test_chunks_whose_audio_cannot_be_read_now_are_given_out_again(tmp_path: Path) -> None:
+    with bench(tmp_path, decode=["storage", "storage", "ok"]) as it:
+        job_id = it.submit()
+
+        assert it.ended(job_id).status is JobStatus.DONE
+        assert it.texts(job_id) == TEXTS
+        assert len(set((tmp_path / "processes").read_text().split())) == 1
