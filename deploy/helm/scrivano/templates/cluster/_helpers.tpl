@@ -23,6 +23,14 @@ app.kubernetes.io/name: {{ .root.Chart.Name }}
 {{ include "scrivano.name" . | trunc 40 | trimSuffix "-" }}-ray
 {{- end }}
 
+{{/* Variables of a dictionary. Numbers as they stand: 10000000000, not 1e+10. */}}
+{{- define "scrivano.cluster.variables" -}}
+{{- range $name, $value := . }}
+- name: {{ $name }}
+  value: {{ kindIs "string" $value | ternary $value (toJson $value) | quote }}
+{{- end }}
+{{- end }}
+
 {{/* The variables of every process of Ray. With Ray's own limits a frozen node is noticed after minutes. */}}
 {{- define "scrivano.ray.env" -}}
 - name: RAY_AUTH_MODE
@@ -30,10 +38,7 @@ app.kubernetes.io/name: {{ .root.Chart.Name }}
 - name: RAY_AUTH_TOKEN
   valueFrom:
     secretKeyRef: { name: {{ required "cluster.ray.tokenSecret: a secret with the entry auth_token" .Values.cluster.ray.tokenSecret | quote }}, key: auth_token }
-{{- range $name, $value := .Values.cluster.ray.environment }}
-- name: {{ $name }}
-  value: {{ $value | toString | quote }}
-{{- end }}
+{{- include "scrivano.cluster.variables" .Values.cluster.ray.environment }}
 {{- end }}
 
 {{/* What servers and dispatchers have in common. `more`: settings of this part. */}}
@@ -42,10 +47,7 @@ app.kubernetes.io/name: {{ .root.Chart.Name }}
   valueFrom:
     secretKeyRef: { name: {{ required "cluster.databaseSecret: a secret with the entry DATABASE_URL" .root.Values.cluster.databaseSecret | quote }}, key: DATABASE_URL }
 {{- $own := dict "BLOB_URL" (required "cluster.storage.url: s3://bucket/prefix" .root.Values.cluster.storage.url) "DATA_DIR" "/data" }}
-{{- range $name, $value := merge $own .more .root.Values.cluster.storage.environment .root.Values.settings }}
-- name: {{ $name }}
-  value: {{ $value | toString | quote }}
-{{- end }}
+{{- include "scrivano.cluster.variables" (merge $own .more .root.Values.cluster.storage.environment .root.Values.settings) }}
 {{- end }}
 
 {{- define "scrivano.cluster.container" -}}
