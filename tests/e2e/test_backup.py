@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import sqlite3
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from served import CATALOG, DATA, served, text_of, until
 
 CLIP = "en-exact-0.flac"
@@ -116,6 +118,26 @@ def test_jobs_of_the_earlier_server_are_served(tmp_path: Path) -> None:
         assert server.http.get(f"/jobs/{EARLIER}/transcript?format=txt").text.strip() == "Ciao."
         with server.http.stream("GET", f"/jobs/{EARLIER}/stream") as stream:
             assert "event: done" in "".join(stream.iter_text())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_what_root_restores_and_migrates_belongs_to_the_user_of_the_data_folder(tmp_path: Path) -> None:
+    data, file = tmp_path / "data", tmp_path / "b.tar"
+    (tmp_path / "old").mkdir()
+    times = {"created_at": "2025-01-02T03:04:05Z", "completed_at": "2025-01-02T03:05:05Z"}
+    (tmp_path / "old" / f"{EARLIER}.json").write_text(json.dumps({"id": EARLIER, "status": "failed", **times}))
+    (tmp_path / "old" / f"{EARLIER}.wav").write_bytes(b"sound")
+    data.mkdir()
+    os.chown(data, 12345, 23456)
+
+    commands = [("migrate", tmp_path / "old"), ("backup", file), ("restore", file, "--force")]
+    done = [run(*command, "--data-dir", data) for command in commands]
+
+    assert [one.returncode for one in done] == [0, 0, 0], done
+    owners = {str(path.relative_to(data)): (path.stat().st_uid, path.stat().st_gid) for path in data.rglob("*")}
+    assert {"scrivano.db", "server.lock", f"uploads/{EARLIER}"} <= set(owners)
+    assert set(owners.values()) == {(12345, 23456)}
+    assert file.stat().st_uid == 0
 
 
 def test_the_store_of_the_first_release_is_served_and_its_copy_serves_the_older_version(tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ def settings(options: Mapping[str, str]) -> dict[str, str]:
         "DATA_DIR": "/data/scrivano",
         "HF_HOME": "/data/models",
         "WYOMING_PORT": str(WYOMING_PORT),
-        "ADMISSION": "queue",
+        # The side bar shows the page in a frame of Home Assistant's own origin.
+        "PAGE_FRAME_ANCESTORS": "self",
         "WHISPER_MODEL": options.get("model", ""),
         "WATCH_FOLDER": options.get("watch_folder", ""),
     }

@@ -101,7 +101,8 @@ class HttpOptions:
     """How the application is exposed.
 
     `keys` None: no API keys are needed. `origins`: web origins whose scripts may call; `*`: all; `loopback`: pages of
-    this machine, on any port. `docs`: serve the documentation page. `page`: serve the
+    this machine, on any port. `frame_ancestors`: web origins whose pages may show this server in a frame; `self`: its
+    own origin, `*`: all. `docs`: serve the documentation page. `page`: serve the
     page for people. `audio_origin`: where its player may read recordings, besides here. `body_rate`: how slowly request
     bodies may arrive.
     `uploading`: those with a recording, to be stopped with the server. `telemetry` None: requests are not recorded.
@@ -110,6 +111,7 @@ class HttpOptions:
 
     keys: KeyRing | None = None
     origins: Sequence[str] = ()
+    frame_ancestors: Sequence[str] = ()
     docs: bool = True
     page: bool = True
     audio_origin: str | None = None
@@ -139,8 +141,16 @@ def create_app(services: Services, lifespan: Lifespan | None = None, options: Ht
         openai.router,
         whisper_asr.router,
         whisper_cpp.router,
-        *([page.page_router(docs=options.docs, audio_origin=options.audio_origin)] if options.page else ()),
-        *([docs.docs_router()] if options.docs else ()),
+        *(
+            [
+                page.page_router(
+                    docs=options.docs, audio_origin=options.audio_origin, frame_ancestors=options.frame_ancestors
+                )
+            ]
+            if options.page
+            else ()
+        ),
+        *([docs.docs_router(options.frame_ancestors)] if options.docs else ()),
     ]
     app = _Application(
         routers,
@@ -188,7 +198,7 @@ class _Application(FastAPI):
                 expose_headers=EXPOSED_HEADERS,
                 max_age=PREFLIGHT_S,
             )
-        app = SecurityHeaders(app, shared=bool(options.origins))
+        app = SecurityHeaders(app, shared=bool(options.origins), frame_ancestors=options.frame_ancestors)
         if options.telemetry is not None:
             app = RequestTelemetry(app, options.telemetry)
         app = BlankParameters(app)

@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -206,11 +207,17 @@ def _locked(path: Path) -> Iterator[Path]:
 
 
 def _write(path: Path, keys: Sequence[Key]) -> None:
-    """Replace the file atomically, so that a server never reads half of it. Only this user may read it."""
+    """Replace the file atomically, so that a server never reads half of it.
+
+    A new file may be read by this user only. Root writes for a server of another user: the file keeps its owner and
+    who may read it, and a new one gets the owner of its folder.
+    """
     text = _FORM.dump_json(_File(version=1, keys=tuple(keys)), indent=2, exclude_none=True)
     fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # creates it with mode 0600
     try:
         with open(fd, "wb") as file:
+            if os.geteuid() == 0:
+                _hand_over(fd, path)
             file.write(text + b"\n")
             file.flush()
             os.fsync(fd)
@@ -218,3 +225,11 @@ def _write(path: Path, keys: Sequence[Key]) -> None:
     except BaseException:
         os.unlink(name)
         raise
+
+
+def _hand_over(fd: int, path: Path) -> None:
+    """The owner of the file that is replaced, or of the folder, and no more readers than before."""
+    before = path.stat() if path.exists() else None
+    owner = before or path.parent.stat()
+    os.fchown(fd, owner.st_uid, owner.st_gid)
+    os.fchmod(fd, 0o600 | (stat.S_IMODE(before.st_mode) & 0o040 if before else 0))

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import unquote, urlsplit
 
 import typer
 
@@ -34,8 +35,8 @@ def backup(
 
     if file.exists() and not force:
         fail(f"{file} exists: choose another name, or use --force")
-    with _errors(file):
-        settings = _settings(data_dir)
+    settings = _settings(data_dir)
+    with _errors(file, settings):
         manifest = back_up(settings.data_dir, file, version=__version__, now=_now, blob_url=settings.blob_url)
     count = len(manifest.recordings)
     print(f"wrote {file}: {manifest.jobs} jobs, {count} recordings, {file.stat().st_size / 1e6:.1f} MB")
@@ -60,7 +61,7 @@ def restore(
 
     settings = _settings(data_dir)
     folder = settings.data_dir
-    with _errors(folder):
+    with _errors(folder, settings):
         manifest = put_back(file, folder, force=force, now=_now, blob_url=settings.blob_url)
     print(
         f"restored {folder} as of {manifest.created_at}: {manifest.jobs} jobs, {len(manifest.recordings)} recordings"
@@ -82,7 +83,7 @@ def migrate(
 
     settings = _settings(data_dir)
     folder = settings.data_dir
-    with _errors(folder), closing(open_blobs(settings, DiskSpace(folder))) as blobs:
+    with _errors(folder, settings), closing(open_blobs(settings, DiskSpace(folder))) as blobs:
         done = add_jobs(source, folder, blobs, now=_now)
     for path, reason in done.refused.items():
         stderr_console().print(f"{path}: {reason}", soft_wrap=True, markup=False)
@@ -111,7 +112,7 @@ def migrate_store(
         settings = Settings.load({"data_dir": data_dir, "database_url": database_url})
     if settings.database_url is None:
         fail("name the PostgreSQL database: set DATABASE_URL, or use --database-url")
-    with _errors(settings.data_dir):
+    with _errors(settings.data_dir, settings):
         counts = move_store(settings.data_dir, settings.database_url.get_secret_value(), back=back, now=_now)
     print(f"copied {counts['jobs']} jobs, {counts['events']} events and {counts['deliveries']} webhook deliveries")
 
@@ -128,17 +129,24 @@ def _settings(data_dir: Path | None) -> Settings:
 
 
 @contextmanager
-def _errors(written: Path) -> Iterator[None]:
-    """Exits with a message."""
+def _errors(written: Path, settings: Settings) -> Iterator[None]:
+    """Exits with a message. What root writes belongs to the server's user afterwards."""
     from scrivano.domain.errors import StorageFull, StorageUnreachable
+    from scrivano.files.ownership import owned_like_folder
 
-    with exit_on_start_error():
+    with exit_on_start_error(), owned_like_folder(settings.data_dir, *_shared_folder(settings)):
         try:
             yield
         except (StorageFull, StorageUnreachable) as error:
             fail(str(error), ExitCode.FAILED)
         except OSError as error:
             fail(f"cannot write {written} ({error.strerror or error})", ExitCode.FAILED)
+
+
+def _shared_folder(settings: Settings) -> Iterator[Path]:
+    """Where recordings are, if that is a folder outside of the data folder."""
+    if settings.blob_url is not None and settings.blob_url.startswith("file:"):
+        yield Path(unquote(urlsplit(settings.blob_url).path))
 
 
 def _now() -> datetime:

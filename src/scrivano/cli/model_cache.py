@@ -22,6 +22,7 @@ __all__ = [
     "cached_models",
     "damaged_files",
     "download_bytes",
+    "hub_folders",
     "hub_model",
     "is_downloaded",
     "remove_cached",
@@ -112,6 +113,13 @@ def cache_folder() -> Path:
 
     folder = Path(constants.HF_HUB_CACHE).absolute()
     return next(one for one in (folder, *folder.parents) if one.is_dir())
+
+
+def hub_folders() -> tuple[Path, Path]:
+    """Where downloads write: the hub's folder, and the cache, which is usually in it."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HOME), Path(constants.HF_HUB_CACHE)
 
 
 def repository_folder(repository: str) -> Path:

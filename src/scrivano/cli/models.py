@@ -78,15 +78,17 @@ def pull(names: Names = None, list_file: ListFile = None) -> None:
     A server then loads them without a network. HF_HOME is the folder of downloads, HF_ENDPOINT a mirror.
     Exit code 1: a model could not be downloaded.
     """
-    from scrivano.cli.model_cache import HubError
+    from scrivano.cli.model_cache import HubError, hub_folders
+    from scrivano.files.ownership import owned_like_folder
 
     failed = False
-    for name in _chosen(names or [], list_file):
-        try:
-            _pull(name)
-        except HubError as error:
-            failed = True
-            stderr_console().print(f"{name}: {error}", markup=False, soft_wrap=True)
+    with owned_like_folder(*hub_folders()):
+        for name in _chosen(names or [], list_file):
+            try:
+                _pull(name)
+            except HubError as error:
+                failed = True
+                stderr_console().print(f"{name}: {error}", markup=False, soft_wrap=True)
     raise typer.Exit(ExitCode.FAILED if failed else ExitCode.OK)
 
 

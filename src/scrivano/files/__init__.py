@@ -16,6 +16,7 @@ Modules, each may import only those below it:
     blobs          where recordings are stored: the interface
     blob_writer    the bytes of an upload on their way to disk
     disk_space     free space and the reserve
+    ownership      what root makes in another user's folder
     disk           folders, fsync, and errors of a full disk
 """
 
@@ -28,6 +29,7 @@ __all__ = [
     "disk",
     "disk_space",
     "folder_blobs",
+    "ownership",
     "prepared",
     "staging",
 ]

@@ -370,6 +370,7 @@ def _http_options(
     return HttpOptions(
         keys=keys,
         origins=settings.cors_origins or (),
+        frame_ancestors=settings.page_frame_ancestors or (),
         docs=settings.docs,
         page=settings.page,
         shared_take=SharedBuckets(data.database, data.now).take if data.database.shared else None,

@@ -129,6 +129,17 @@ def _origin(text: str) -> str:
     return f"{scheme}://{host}{'' if port == _DEFAULT_PORTS.get(scheme) else port}"
 
 
+def _ancestors(value: object) -> object:
+    """Parse a comma-separated list of origins, `self` and `*`."""
+    if not isinstance(value, str):
+        return value
+    texts = [text.strip() for text in value.split(",")]
+    if LOOPBACK in texts:
+        raise ValueError("a policy cannot name any port")
+    # In quotes it is as a policy has it.
+    return tuple("self" if text in ("self", "'self'") else _origin(text) for text in texts)
+
+
 def _blob_url(value: object) -> object:
     """`s3://bucket` or `file:///folder`, either with a path. Credentials do not belong in it: it is logged."""
     if isinstance(value, str):
@@ -154,6 +165,7 @@ Labels = NewType("Labels", dict[str, str])
 Formats = tuple[Literal["txt", "srt", "vtt", "tsv", "json", "lrc"], ...]
 Secrets = tuple[SecretBytes, ...]
 Origins = NewType("Origins", tuple[str, ...])
+Ancestors = NewType("Ancestors", tuple[str, ...])
 Proxies = NewType("Proxies", str)
 DatabaseUrl = NewType("DatabaseUrl", SecretStr)
 Networks = tuple[IPv4Network | IPv6Network, ...]
@@ -352,6 +364,11 @@ class Settings(BaseModel):
     )
     docs: bool = Field(True, description="Serve `/docs` and `/openapi.json`.")
     page: bool = Field(True, description="Serve the page for people at `/`.")
+    page_frame_ancestors: Annotated[Ancestors | None, BeforeValidator(_ancestors)] = Field(
+        None,
+        description="Web pages of these origins may show the server's pages in a frame; `self`: those of its own"
+        " origin, `*`: all. Unset: none.",
+    )
     upload_idle_secs: float = Field(
         60, gt=0, description="An upload that sends nothing for this long is refused with 408."
     )
@@ -486,6 +503,7 @@ _NOUNS: Mapping[Any, str] = {
     Path: "a path",
     Names: "names, separated by commas",
     Origins: "origins like https://app.example.org, separated by commas, loopback, or *",
+    Ancestors: "self, or origins like https://app.example.org, separated by commas, or *",
     Formats: "some of txt, srt, vtt, tsv, json and lrc, separated by commas",
     Indices: "whole numbers from 0, separated by commas",
     Aliases: "name=model, separated by commas",

@@ -22,23 +22,27 @@ logger = logging.getLogger(__name__)
 # `localhost` usually has both addresses, and clients try one of them first.
 LOOPBACKS = ("127.0.0.1", "::1")
 
+ANY, ANY_IPV4 = "::", "0.0.0.0"
+
+# What a machine without IPv6 says, depending on how it was turned off.
 NO_IPV6 = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 def bind_all(hosts: str, port: int, cleanup: ExitStack) -> list[socket.socket]:
     """Listening sockets for all hosts, which are separated by commas; all have the same port, also if `port` is 0.
 
-    `localhost` is both loopback addresses, and `::` all addresses of both families. Raises `StartError`.
+    `localhost` is both loopback addresses, and `::` all addresses of both families. On a machine without IPv6 they are
+    the addresses that it has. Raises `StartError`.
     """
     names = [name.strip() for name in hosts.split(",") if name.strip()]
     listeners: list[socket.socket] = []
     for host in dict.fromkeys(address for name in names for address in _addresses(name)):
         try:
-            listener = bind(host, port, both_families="0.0.0.0" not in names)
+            listener = bind(host, port, both_families=ANY_IPV4 not in names)
         except StartError as error:
-            cause = error.__cause__
-            if host == LOOPBACKS[1] and host not in names and isinstance(cause, OSError) and cause.errno in NO_IPV6:
-                continue  # This machine has no IPv6.
+            optional = (host == LOOPBACKS[1] and host not in names) or (host == ANY and ANY_IPV4 in names)
+            if optional and _lacks_ipv6(error):
+                continue
             raise
         listeners.append(cleanup.enter_context(listener))
         port = listener.getsockname()[1]
@@ -50,12 +54,26 @@ def _addresses(host: str) -> tuple[str, ...]:
 
 
 def bind(host: str, port: int, setting: str = "PORT or --port", *, both_families: bool = True) -> socket.socket:
-    """A listening socket. `both_families`: on `::`, it takes IPv4 connections, too. Raises `StartError`, which says how
-    to change `setting`.
+    """A listening socket. `both_families`: on `::`, it takes IPv4 connections, too, and on a machine without IPv6 only
+    those. Raises `StartError`, which says how to change `setting`.
 
     Bind before anything else is started, so that a wrong address is reported at once.
     """
-    dual = host == "::" and both_families and socket.has_dualstack_ipv6()
+    try:
+        return _listening(host, port, setting, both_families=both_families)
+    except StartError as error:
+        if not (host == ANY and both_families and _lacks_ipv6(error)):
+            raise
+    logger.info("listening on IPv4 only: this machine has no IPv6")
+    return _listening(ANY_IPV4, port, setting, both_families=False)
+
+
+def _lacks_ipv6(error: StartError) -> bool:
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in NO_IPV6
+
+
+def _listening(host: str, port: int, setting: str, *, both_families: bool) -> socket.socket:
+    dual = host == ANY and both_families and socket.has_dualstack_ipv6()
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=dual)
@@ -92,6 +110,10 @@ def host_and_port(listener: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def _host_setting(setting: str) -> str:
+    return "WYOMING_HOST or SCRIVANO_HOST" if setting == "WYOMING_PORT" else "SCRIVANO_HOST or --host"
+
+
 def _reason(error: OSError, setting: str) -> str:
     """What went wrong and what to do.
 
@@ -100,6 +122,8 @@ def _reason(error: OSError, setting: str) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"({os.strerror(error.errno)}): is another server running there? Set {setting} to a free one (0: any)"
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        return "(this machine has no such address): set SCRIVANO_HOST or --host to one of its own"
+        return f"(this machine has no such address): set {_host_setting(setting)} to one of its own"
+    if error.errno == errno.EAFNOSUPPORT:
+        return f"(this machine has no IPv6): set {_host_setting(setting)} to 0.0.0.0, or to one of its IPv4 addresses"
     reason = os.strerror(error.errno) if error.errno else str(error)
     return f"({reason}): set {setting} to another one (0: any)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -94,3 +95,19 @@ def test_two_keys_may_not_have_the_same_id(path: Path) -> None:
 def test_the_error_for_a_missing_file_says_how_to_create_it(path: Path) -> None:
     with pytest.raises(StartError, match="scrivano keys create"):
         read_keys(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_file_that_root_writes_can_be_read_by_the_server_of_its_folder(path: Path) -> None:
+    path.parent.mkdir()
+    os.chown(path.parent, 12345, 12345)
+
+    add_key(path, "one", [Scope.READ], Limits(), NOW)
+    new = path.stat()
+    os.chown(path, 0, 23456)
+    path.chmod(0o644)
+    add_key(path, "two", [Scope.READ], Limits(), NOW)
+    replaced = path.stat()
+
+    assert (new.st_uid, new.st_gid, stat.S_IMODE(new.st_mode)) == (12345, 12345, 0o600)
+    assert (replaced.st_uid, replaced.st_gid, stat.S_IMODE(replaced.st_mode)) == (0, 23456, 0o640)

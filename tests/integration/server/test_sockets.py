@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
+import subprocess
+import sys
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -56,3 +61,48 @@ def test_each_host_accepts_connections(hosts: str, addresses: set[str]) -> None:
 def test_a_host_of_another_machine_is_named() -> None:
     with ExitStack() as cleanup, pytest.raises(StartError, match=r"cannot listen on 192\.0\.2\.1 "):
         bind_all("127.0.0.1,192.0.2.1", 0, cleanup)
+
+
+# Without IPv6
+
+COMPILER = shutil.which("gcc") or shutil.which("cc")
+SOURCE = Path(__file__).parents[2] / "children" / "no_ipv6.c"
+BIND = """
+import sys
+from contextlib import ExitStack
+from scrivano.domain.errors import StartError
+from scrivano.server.sockets import bind_all
+with ExitStack() as cleanup:
+    try:
+        print(sorted(one.getsockname()[0] for one in bind_all(sys.argv[1], 0, cleanup)))
+    except StartError as error:
+        print(error)
+"""
+
+
+@pytest.fixture(scope="module")
+def no_ipv6(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library that makes a process believe that its machine has no IPv6."""
+    assert COMPILER is not None
+    library = tmp_path_factory.mktemp("library") / "no_ipv6.so"
+    subprocess.run([COMPILER, "-shared", "-fPIC", "-o", library, SOURCE, "-ldl"], check=True)
+    return library
+
+
+@pytest.mark.skipif(COMPILER is None or sys.platform != "linux", reason="needs Linux and a C compiler")
+@pytest.mark.parametrize(
+    ("hosts", "said"),
+    [
+        ("::", "['0.0.0.0']"),
+        ("localhost", "['127.0.0.1']"),
+        ("0.0.0.0,::", "['0.0.0.0']"),
+        ("::1", "cannot listen on ::1 port 0 (this machine has no IPv6): set SCRIVANO_HOST or --host to 0.0.0.0"),
+    ],
+)
+def test_without_ipv6_the_server_listens_where_it_can(no_ipv6: Path, hosts: str, said: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BIND, hosts],
+        env={**os.environ, "LD_PRELOAD": str(no_ipv6)}, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+
+    assert done.stdout.startswith(said)

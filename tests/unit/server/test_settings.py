@@ -100,6 +100,15 @@ def test_origins_are_as_browsers_send_them() -> None:
     )
 
 
+def test_pages_that_may_show_the_server_in_a_frame_are_origins_or_self() -> None:
+    given = Settings.load({}, None, {"PAGE_FRAME_ANCESTORS": "self, https://App.example.org:443/"})
+
+    assert given.page_frame_ancestors == ("self", "https://app.example.org")
+    assert Settings.load({}, None, {"PAGE_FRAME_ANCESTORS": "'self'"}).page_frame_ancestors == ("self",)
+    for wrong in ("loopback", "none'; script-src *", "app.example.org"):
+        assert "it must be self, or origins" in message_for({"PAGE_FRAME_ANCESTORS": wrong})
+
+
 def test_webhook_secrets_never_appear_in_messages() -> None:
     first, second = base64.b64encode(b"1" * 24).decode(), base64.b64encode(b"2" * 32).decode()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from scrivano.api.routing import Router
 __all__ = ["docs_router"]
 
 
-def docs_router() -> Router:
+def docs_router(frame_ancestors: Sequence[str] = ()) -> Router:
+    """`frame_ancestors`: see `HttpOptions`."""
     router = Router(tag="docs")
     assets = StaticFiles(directory=Path(str(files("scrivano") / "web" / "swagger")))
     # All links are relative, so that they work below any prefix that a proxy has for this server.
@@ -27,7 +29,7 @@ def docs_router() -> Router:
         swagger_css_url="assets/swagger/swagger-ui.css",
         swagger_favicon_url="assets/swagger/favicon-32x32.png",
     )
-    policy = page_policy(bytes(page.body).decode())
+    policy = page_policy(bytes(page.body).decode(), frame_ancestors)
 
     @router.get("/docs", include_in_schema=False)
     @router.public()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from scrivano.api.middleware.security_headers import NOTHING
+from scrivano.api.middleware.security_headers import no_access
 from scrivano.api.routing import Router
 
 __all__ = ["page_router"]
@@ -23,12 +24,13 @@ FOR_EVER = "public, max-age=31536000, immutable"
 NAMED = ("icon", "licenses", "manifest", "theme")
 
 
-def page_router(*, docs: bool, audio_origin: str | None = None) -> Router:
-    """`docs`: programs that ask for `/` are led to `/docs`. `audio_origin`: see `HttpOptions`."""
+def page_router(*, docs: bool, audio_origin: str | None = None, frame_ancestors: Sequence[str] = ()) -> Router:
+    """`docs`: programs that ask for `/` are led to `/docs`. `audio_origin`, `frame_ancestors`: see `HttpOptions`."""
     router = Router(tag="page")
     folder = Path(str(files("scrivano") / "web" / "page"))
     assets = StaticFiles(directory=folder)
     page = (folder / "index.html").read_text()
+    nothing_else = no_access(frame_ancestors)
 
     @router.head("/", include_in_schema=False)
     @router.get("/", include_in_schema=False)
@@ -38,7 +40,7 @@ def page_router(*, docs: bool, audio_origin: str | None = None) -> Router:
             return RedirectResponse("docs")
         nonce = secrets.token_urlsafe(16)
         headers = {
-            "Content-Security-Policy": _policy(nonce, audio_origin),
+            "Content-Security-Policy": f"{nothing_else}; {_allowed(nonce, audio_origin)}",
             "Cache-Control": "no-store",
             "Vary": "Accept",
         }
@@ -60,9 +62,9 @@ def _wants_json(accept: str) -> bool:
     return "application/json" in accept and "text/html" not in accept
 
 
-def _policy(nonce: str, audio_origin: str | None) -> str:
+def _allowed(nonce: str, audio_origin: str | None) -> str:
     """Only files of this server run; the nonce is for the style sheet that the waveform makes for itself."""
     return (
-        f"{NOTHING}; script-src 'self'; style-src 'self' 'nonce-{nonce}'; font-src 'self'; img-src 'self' data:;"
+        f"script-src 'self'; style-src 'self' 'nonce-{nonce}'; font-src 'self'; img-src 'self' data:;"
         f" connect-src 'self'; media-src 'self' blob:{f' {audio_origin}' if audio_origin else ''}; manifest-src 'self'"
     )

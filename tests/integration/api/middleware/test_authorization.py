@@ -253,6 +253,20 @@ def test_every_answer_has_security_headers(app: FastAPI, reader: dict[str, str])
             assert answer.headers["Content-Security-Policy"].startswith(POLICY)
 
 
+@pytest.mark.parametrize(
+    ("ancestors", "policy", "options"),
+    [((), "'none'", "DENY"), (("self",), "'self'", "SAMEORIGIN"), (("https://a.example",), "https://a.example", None)],
+)
+def test_every_answer_says_which_pages_may_show_it_in_a_frame(
+    ancestors: tuple[str, ...], policy: str, options: str | None
+) -> None:
+    with TestClient(create_app(None, options=HttpOptions(frame_ancestors=ancestors))) as client:  # type: ignore[arg-type]
+        for path in ("/", "/docs", "/openapi.json", "/nowhere"):
+            headers = client.get(path).headers
+            assert f"; frame-ancestors {policy};" in headers["Content-Security-Policy"]
+            assert headers.get("X-Frame-Options") == options
+
+
 ORIGIN = "https://app.example"
 
 
