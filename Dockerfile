@@ -30,9 +30,7 @@ RUN python3 -m venv /opt/scrivano \
  && /opt/scrivano/bin/pip install --no-cache-dir --no-compile --require-hashes --requirement "${PACKAGES}"
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
-COPY tools/release/sbom.py tools/release/sbom.py
 RUN /opt/scrivano/bin/pip install --no-cache-dir --no-compile --no-build-isolation --no-deps . \
- && /opt/scrivano/bin/python tools/release/sbom.py > /opt/scrivano/sbom.cdx.json \
  && /opt/scrivano/bin/pip uninstall --yes --quiet hatchling editables hf-xet pip \
  && cd /opt/scrivano/lib/python3*/site-packages \
  && find . -type d -name tests -prune -exec rm -rf {} + \
@@ -56,8 +54,19 @@ RUN python3 -m venv /tmp/pip \
     --target /opt/cuda --requirement requirements/cuda.txt \
  && rm -rf /opt/cuda/nvidia/cublas/include
 
+# The bills of materials are made where there is what the images have, and nothing else.
+FROM python AS bom
+COPY --from=build /opt/scrivano /opt/scrivano
+COPY tools/release/sbom.py /tmp/sbom.py
+RUN /opt/scrivano/bin/python /tmp/sbom.py > /sbom.cdx.json
+
+FROM bom AS bom-cuda
+COPY --from=build-cuda /opt/cuda /opt/cuda
+RUN /opt/scrivano/bin/python /tmp/sbom.py --path /opt/cuda > /sbom.cdx.json
+
 FROM python AS cpu
 COPY --from=build /opt/scrivano /opt/scrivano
+COPY --from=bom /sbom.cdx.json /opt/scrivano/sbom.cdx.json
 COPY deploy/docker/entrypoint.sh /usr/local/bin/scrivano-entrypoint
 # Any user may run the image, also one without a name (OpenShift): both folders are writable for all inside of it, and
 # the server makes its own files private.
@@ -88,6 +97,7 @@ CMD ["serve"]
 
 FROM cpu AS cuda
 COPY --from=build-cuda /opt/cuda /opt/cuda
+COPY --from=bom-cuda /sbom.cdx.json /opt/scrivano/sbom.cdx.json
 ENV LD_LIBRARY_PATH=/opt/cuda/nvidia/cublas/lib \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \

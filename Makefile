@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-virtualenv
 
 .PHONY: client web demo cluster serve test test-slow check schemathesis hostile lock bench gpu-check torture powercut soak nano clean \
-  lint package site image pin-images
+  lint package release-files site image image-test pin-images
 
 demo: $(VENV)/run.stamp
 	$(BIN)/scrivano demo
@@ -37,12 +37,21 @@ check: lint
 # Packs the TypeScript client into clients/typescript; needs Node 20.19 or newer with npm.
 client: $(VENV)/dev.stamp
 	cd clients/typescript && npm ci && PYTHON="$(CURDIR)/$(BIN)/python" npm pack
+
 # A wheel and a source archive in dist, and what the package index would say to them.
 package: $(VENV)/release.stamp
 	rm -rf dist
 	$(BIN)/python tools/release/version.py
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 315532800) $(BIN)/python -m hatchling build
 	$(BIN)/twine check --strict dist/*
+
+# What a release has in dist, but the images: the package, the TypeScript client, the Helm chart, and the bill of materials of the
+# package. Needs Node and GNU tar.
+release-files: package client
+	mv clients/typescript/*.tgz dist/
+	tar --create --gzip --sort=name --owner=0 --group=0 --mtime="@$$(git log -1 --format=%ct 2>/dev/null || echo 315532800)" \
+	  --file "dist/scrivano-chart-$$($(BIN)/python tools/release/version.py).tgz" --directory deploy/helm scrivano
+	$(BIN)/python tools/release/sbom.py --lock requirements/run.txt > dist/scrivano.cdx.json
 
 # The documentation as a site in build/site; a broken link is an error.
 site: .venv-site/stamp
@@ -55,6 +64,10 @@ ENGINE ?= docker build
 image:
 	$(ENGINE) --target $(IMAGE:ray-%=%) $(if $(filter ray-%,$(IMAGE)),--build-arg PACKAGES=requirements/image-ray.txt) \
 	  --tag scrivano:$(IMAGE) .
+
+# The image's file system, started as process 1, and the TypeScript client with it.
+image-test: $(VENV)/dev.stamp
+	SCRIVANO_IMAGE=scrivano:$(IMAGE) $(BIN)/python -m pytest tests/e2e/test_image.py
 
 pin-images:
 	bash tools/release/pin_images.sh

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from installed import must_be_there
 from playwright.sync_api import Browser, CDPSession, ConsoleMessage, Page, Request, Response, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -30,7 +30,7 @@ FLAGS = (
 @contextmanager
 def chromium() -> Iterator[Browser]:
     if CHROMIUM is None:
-        assert not os.environ.get("CI"), "CI installs Chromium"
+        assert not must_be_there("browser"), "CI installs Chromium"
         pytest.skip("no Chromium here")
     expect.set_options(timeout=TIMEOUT_MS)
     with sync_playwright() as playwright:

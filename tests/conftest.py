@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from installed import must_be_there
 from node import node_is_missing
 from postgres import Cluster, postgres_is_missing, running_cluster
 
@@ -23,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if item.get_closest_marker("gpu"):
                 item.add_marker(pytest.mark.skip(reason="no CUDA device"))
     of_node = [item for item in items if item.get_closest_marker("node")]
-    if of_node and not os.environ.get("CI") and (reason := node_is_missing()):
+    if of_node and not must_be_there("node") and (reason := node_is_missing()):
         for item in of_node:
             item.add_marker(pytest.mark.skip(reason=reason))
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from installed import must_be_there
 
 ROOT = Path(__file__).parents[2]
 BUILT = ROOT / "src" / "scrivano" / "web" / "page"
@@ -29,7 +29,7 @@ def test_the_bundle_is_small() -> None:
 
 @pytest.mark.browser
 @pytest.mark.slow
-@pytest.mark.skipif(NPM is None and not os.environ.get("CI"), reason="no Node here")
+@pytest.mark.skipif(NPM is None and not must_be_there("node"), reason="no Node here")
 def test_it_was_built_from_its_source(tmp_path: Path) -> None:
     assert NPM is not None, "CI installs Node"
     if not (WEB / "node_modules").exists():

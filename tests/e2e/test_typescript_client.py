@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import http.server
-import os
 import socket
 import subprocess
 import threading
@@ -15,6 +14,7 @@ from pathlib import Path
 import node
 import pytest
 from browser import CHROMEDRIVER, CHROMIUM, browser
+from installed import must_be_there
 from served import DATA, Served, served, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.node, pytest.mark.timeout(1500)]
@@ -112,7 +112,8 @@ def static_files(folder: Path) -> Iterator[str]:
 
 
 @pytest.mark.skipif(
-    (CHROMIUM is None or CHROMEDRIVER is None) and not os.environ.get("CI"), reason="no Chromium with chromedriver here"
+    (CHROMIUM is None or CHROMEDRIVER is None) and not must_be_there("browser"),
+    reason="no Chromium with chromedriver here",
 )
 def test_the_complete_example_of_the_guide_runs_in_a_browser(guide: Path, server: Served, tmp_path: Path) -> None:
     with static_files(guide / "page") as page_url, browser(tmp_path / "profile") as page:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import plistlib
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -102,6 +104,8 @@ def test_compose_names_settings_and_volumes_that_exist(name: str) -> None:
     volumes = {**compose("compose.yaml")["volumes"], **compose(name).get("volumes", {})}
 
     assert set(services["scrivano"].get("environment", {})) <= SETTINGS
+    for file in services["scrivano"].get("env_file", []):
+        assert file["required"] is False
     for service in services.values():
         for volume in service.get("volumes", []):
             source = volume.partition(":")[0]
@@ -116,15 +120,30 @@ def test_the_probes_of_the_chart_are_routes_and_its_settings_exist() -> None:
     assert set(re.findall(r"path: (/\w+), port", template)) <= routes
     assert set(values["settings"]) <= SETTINGS
     assert set(re.findall(r"- name: ([A-Z_]+)", template)) <= SETTINGS
+    computed = set(re.findall(r'set \$settings "(\w+)"', (CHART / "templates" / "_helpers.tpl").read_text()))
+    assert {"API_KEYS_FILE", "FORWARDED_ALLOW_IPS"} <= computed <= SETTINGS
+
+
+IMAGE = {"image": {"repository": "registry.example/scrivano"}}
 
 
 def rendered(values: dict[str, Any]) -> list[dict[str, Any]]:
     """The objects that the chart makes. Skips the test without Helm."""
     helm = pytest.importorskip("helm_python", reason="pip install helm-python-sdk")
-    assert helm.lint(str(CHART), values, strict=True)["errors"] == []
-    files = helm.Chart.load(str(CHART)).render(values)
+    given = {**IMAGE, **values}
+    assert helm.lint(str(CHART), given, strict=True)["errors"] == []
+    files = helm.Chart.load(str(CHART)).render(given)
     documents = [one for name, text in files.items() if name.endswith(".yaml") for one in yaml.safe_load_all(text)]
     return [one for one in documents if one]
+
+
+def one_of(kind: str, values: dict[str, Any]) -> dict[str, Any]:
+    return next(one for one in rendered(values) if one["kind"] == kind)
+
+
+def pod(values: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = one_of("StatefulSet", values)["spec"]["template"]["spec"]
+    return found
 
 
 def kinds(documents: list[dict[str, Any]]) -> str:
@@ -136,14 +155,25 @@ def test_helm_renders_the_chart_with_every_option() -> None:
         "gpu": {"enabled": True},
         "apiKeys": {"existingSecret": "keys"},
         "settingsSecret": "more",
-        "service": {"wyoming": {"enabled": True}},
-        "ingress": {"enabled": True, "className": "nginx", "tlsSecret": "tls", "annotations": {"a": "b"}},
-        "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        "runtimeClassName": "nvidia",
+        "ingress": {
+            "enabled": True,
+            "className": "nginx",
+            "tlsSecret": "tls",
+            "annotations": {"a": "b"},
+            "proxies": "*",
+        },
+        "serviceMonitor": {
+            "enabled": True,
+            "labels": {"release": "prometheus"},
+            "apiKeySecret": {"name": "prometheus"},
+        },
         "persistence": {"models": {"enabled": False}, "data": {"existingClaim": "mine"}},
     }
 
     assert kinds(rendered({})) == "PPSS"
     assert kinds(rendered(every)) == "ISSS"
+    assert kinds(rendered({"service": {"wyoming": {"enabled": True}}, "openshift": True})) == "PPSS"
 
 
 def test_the_chart_s_cluster_sets_only_variables_that_exist() -> None:
@@ -285,6 +315,78 @@ def test_examples_of_variables_name_ones_that_exist() -> None:
         assert names <= SETTINGS | OF_A_CLUSTER, path
 
 
+def test_the_pod_of_the_chart_has_what_its_values_say() -> None:
+    several = {
+        "settings": {"BLOB_CACHE_BYTES": 10737418240, "DOCS": False, "WHISPER_MODEL": "small"},
+        "apiKeys": {"existingSecret": "keys"},
+        "ingress": {"enabled": True, "proxies": "10.244.0.0/16"},
+        "runtimeClassName": "nvidia",
+    }
+    environ = {one["name"]: one["value"] for one in pod(several)["containers"][0]["env"]}
+
+    assert environ == {
+        "API_KEYS_FILE": "/keys/keys.json",
+        "BLOB_CACHE_BYTES": "10737418240",
+        "DOCS": "false",
+        "FORWARDED_ALLOW_IPS": "10.244.0.0/16",
+        "WHISPER_MODEL": "small",
+    }
+    assert Settings.load(environ=environ).blob_cache_bytes == 10737418240
+    assert pod(several)["runtimeClassName"] == "nvidia"
+    assert pod({})["securityContext"]["runAsUser"] == 10001
+    assert not {"runAsUser", "runAsGroup", "fsGroup"} & pod({"openshift": True})["securityContext"].keys()
+    assert pod({"openshift": True})["securityContext"]["runAsNonRoot"]
+
+
+def test_prometheus_sends_a_key_where_the_server_wants_one() -> None:
+    keys = {"apiKeys": {"existingSecret": "keys"}}
+    monitor = {"enabled": True, "apiKeySecret": {"name": "prometheus"}}
+
+    [with_key] = one_of("ServiceMonitor", {**keys, "serviceMonitor": monitor})["spec"]["endpoints"]
+    [without] = one_of("ServiceMonitor", {"serviceMonitor": {"enabled": True}})["spec"]["endpoints"]
+
+    assert with_key["authorization"] == {"credentials": {"name": "prometheus", "key": "key"}}
+    assert "authorization" not in without
+
+
+def test_the_servers_of_a_cluster_have_what_the_values_say_and_nodes_what_they_need() -> None:
+    values = {
+        **CLUSTER,
+        "settings": {"BLOB_CACHE_BYTES": 10737418240},
+        "apiKeys": {"existingSecret": "keys"},
+        "ingress": {"enabled": True, "proxies": "*"},
+        "openshift": True,
+        "runtimeClassName": "nvidia",
+    }
+    documents = rendered(values)
+    deployments = {one["metadata"]["name"]: one["spec"]["template"] for one in documents if one["kind"] == "Deployment"}
+    server, dispatcher = (deployments[f"release-name-scrivano{end}"]["spec"] for end in ("", "-dispatcher"))
+    environ = {one["name"]: one.get("value") for one in server["containers"][0]["env"]}
+    ray = one_of("RayCluster", values)["spec"]
+    nodes = [group["template"]["spec"] for group in (ray["headGroupSpec"], *ray["workerGroupSpecs"])]
+
+    assert (environ["FORWARDED_ALLOW_IPS"], environ["API_KEYS_FILE"]) == ("*", "/keys/keys.json")
+    assert environ["BLOB_CACHE_BYTES"] == "10737418240"
+    assert not {"API_KEYS_FILE", "FORWARDED_ALLOW_IPS"} & {one["name"] for one in dispatcher["containers"][0]["env"]}
+    for spec in (server, dispatcher, *nodes):
+        assert not {"runAsUser", "runAsGroup", "fsGroup"} & spec["securityContext"].keys()
+    assert [spec.get("runtimeClassName") for spec in (server, dispatcher, *nodes)] == [None] * 4 + ["nvidia"]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"image": {"repository": ""}}, "set image.repository"),
+        ({"apiKeys": {"existingSecret": "keys"}, "service": {"wyoming": {"enabled": True}}}, "exclude each other"),
+        ({"apiKeys": {"existingSecret": "keys"}, "serviceMonitor": {"enabled": True}}, "apiKeySecret.name"),
+    ],
+)
+def test_values_that_cannot_work_are_refused_with_the_reason(values: dict[str, Any], said: str) -> None:
+    pytest.importorskip("helm_python", reason="pip install helm-python-sdk")
+    with pytest.raises(Exception, match=said):
+        rendered(values)
+
+
 def test_the_unit_sets_only_variables_that_exist() -> None:
     names = set(re.findall(r"(?:^Environment=| )([A-Z_]+)=", "\n".join(re.findall(r"^Environment=.*", UNIT, re.M))))
 
@@ -302,6 +404,16 @@ def test_the_options_of_the_add_on_become_valid_settings(tmp_path: Path) -> None
     assert (settings.whisper_model, settings.wyoming_port, settings.watch_folder) == ("base", 10300, tmp_path)
 
 
+def test_no_deployment_decides_otherwise_than_the_server_whether_jobs_wait() -> None:
+    for path in (
+        ROOT / "compose.yaml",
+        CHART / "values.yaml",
+        ROOT / "deploy/homeassistant/scrivano/run.py",
+        ROOT / "Dockerfile",
+    ):
+        assert "ADMISSION" not in path.read_text(), path
+
+
 def test_all_copies_of_the_version_are_the_package_s() -> None:
     release = module(ROOT / "tools" / "release" / "version.py")
 
@@ -311,17 +423,63 @@ def test_all_copies_of_the_version_are_the_package_s() -> None:
     ]
 
 
-def test_the_bill_of_materials_lists_the_packages() -> None:
-    command = [sys.executable, str(ROOT / "tools" / "release" / "sbom.py")]
+def bill_of_materials(*options: str) -> set[tuple[str, str]]:
+    command = [sys.executable, str(ROOT / "tools" / "release" / "sbom.py"), *options]
     document = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-
-    purls = {one["purl"].partition("@")[0] for one in document["components"]}
     assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.6")
-    assert {"pkg:pypi/ctranslate2", "pkg:pypi/scrivano"} <= purls
+    component = document["metadata"]["component"]
+    assert (component["name"], component["version"]) == (
+        "scrivano",
+        module(ROOT / "tools/release/version.py").version(),
+    )
+    return {(one["purl"].partition(":")[2].partition("/")[0], one["name"]) for one in document["components"]}
+
+
+def test_the_bill_of_materials_of_an_environment_has_its_packages_and_those_of_more_folders(tmp_path: Path) -> None:
+    metadata = tmp_path / "nvidia_cublas_cu12-12.9.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: nvidia-cublas-cu12\nVersion: 12.9\n")
+
+    here = bill_of_materials()
+    with_cuda = bill_of_materials("--path", str(tmp_path))
+
+    assert {("pypi", "ctranslate2"), ("pypi", "scrivano"), ("pypi", "pytest")} <= here
+    assert with_cuda - here == {("pypi", "nvidia-cublas-cu12")}
+
+
+def test_the_bill_of_materials_of_the_wheel_has_what_runs_it_and_nothing_that_builds_or_tests_it() -> None:
+    listed = {name for _, name in bill_of_materials("--lock", str(ROOT / "requirements" / "run.txt"))}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    required = {re.split(r"[^\w-]", text)[0] for text in project["dependencies"]}
+
+    assert required | {"starlette", "tokenizers", "numpy"} <= listed
+    assert not {"pytest", "mypy", "hatchling", "editables", "pathspec", "pip"} & listed
+
+
+def test_the_images_list_what_they_ship_and_not_what_builds_them() -> None:
+    """The list is made where nothing but the final image's files is."""
+    stages = {name: text for text, name in re.findall(r"(FROM \S+ AS (\S+)(?:\n(?!FROM).*)*)", DOCKERFILE)}
+
+    assert stages["bom"].startswith("FROM python ")
+    assert stages["cpu"].startswith("FROM python ")
+    for image in ("cpu", "cuda"):
+        made = "bom" if image == "cpu" else "bom-cuda"
+        copied = f"COPY --from={made} /sbom.cdx.json /opt/scrivano/sbom.cdx.json"
+        assert copied in stages[image]
+        sources = set(re.findall(r"COPY --from=(\S+)", stages[image])) - {made}
+        assert sources == set(re.findall(r"COPY --from=(\S+)", stages[made]))
 
 
 @pytest.mark.parametrize(
-    "script", ["deploy/docker/entrypoint.sh", "deploy/docker/check.sh", "tools/release/pin_images.sh"]
+    "script",
+    [
+        ".ci/run",
+        "deploy/docker/entrypoint.sh",
+        "deploy/docker/check.sh",
+        "tools/release/forge.sh",
+        "tools/release/image.sh",
+        "tools/release/pin_images.sh",
+    ],
 )
 def test_scripts_are_valid(script: str) -> None:
     text = (ROOT / script).read_text()
@@ -337,13 +495,68 @@ def test_the_workflows_run_what_developers_run() -> None:
         step["run"]
         for workflow in workflows.values()
         for job in workflow["jobs"].values()
-        for step in job["steps"]
+        for step in job.get("steps", ())
         if "run" in step
     ]
 
     assert sum("bash .ci/run" in command for command in commands) == 2
+    assert sum("tools/release/image.sh" in command for command in commands) == 4
     for command in commands:
         for line in re.findall(r"^make (.+)$", command, re.MULTILINE):
             assert set(line.split()) <= targets, line
         for path in re.findall(r"(?:bash|python) ((?:\.ci|deploy|tools)/\S+)", command):
             assert (ROOT / path).exists(), path
+
+
+def test_nothing_is_published_that_was_not_tested_and_scanned() -> None:
+    release = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text())["jobs"]
+    forge = yaml.safe_load((ROOT / ".gitea/workflows/ci.yml").read_text())["jobs"]
+
+    def before(jobs: dict[str, Any], name: str) -> set[str]:
+        needs = jobs[name].get("needs", [])
+        direct = {needs} if isinstance(needs, str) else set(needs)
+        return direct | {more for one in direct for more in before(jobs, one)}
+
+    assert release["tests"]["uses"] == "./.github/workflows/ci.yml"
+    for jobs, tests in ((release, "tests"), (forge, "test")):
+        for name, job in jobs.items():
+            commands = "\n".join(step.get("run", "") for step in job.get("steps", ()))
+            if "docker push" in commands or "imagetools create" in commands or "gh release" in commands:
+                assert tests in before(jobs, name), name
+            if "docker push" in commands:
+                assert commands.index("tools/release/image.sh") < commands.index("docker push"), name
+    steps = (ROOT / "tools/release/image.sh").read_text()
+    assert re.search(r"check\.sh.*trivy.*--exit-code 1", steps, re.DOTALL)
+
+
+def test_every_action_is_pinned_to_a_commit() -> None:
+    for path in ROOT.glob(".*/workflows/*.yml"):
+        for used in re.findall(r"uses: (\S+.*)", path.read_text()):
+            assert re.fullmatch(r"\./\S+|[\w./-]+@[0-9a-f]{40} # v[\d.]+", used), f"{path.name}: {used}"
+
+
+def test_gitea_and_forgejo_read_one_folder() -> None:
+    """Gitea reads .gitea/workflows, Forgejo does where there is no .forgejo/workflows."""
+    assert not (ROOT / ".forgejo").exists()
+    assert (ROOT / ".gitea" / "workflows" / "ci.yml").exists()
+
+
+def test_the_launch_daemon_s_folders_are_made_by_its_first_lines() -> None:
+    path = ROOT / "deploy" / "launchd" / "io.github.scrivano.plist"
+    daemon, steps = plistlib.loads(path.read_bytes()), path.read_text().partition("-->")[0]
+
+    assert set(daemon["EnvironmentVariables"]) <= SETTINGS | OTHERS
+    files = [daemon["StandardOutPath"], *daemon["EnvironmentVariables"].values()]
+    for folder in {str(Path(file).parent) for file in files}:
+        assert re.search(rf"mkdir -p .*{re.escape(folder)}", steps), folder
+    assert f"{daemon['ProgramArguments'][0].removesuffix('/bin/scrivano')}/bin/pip install" in steps
+    assert f"/Users/{daemon['UserName']}" in steps
+
+
+@pytest.mark.parametrize("name", ["scrivano-cuda.conf", "scrivano-keys.conf", "scrivano-watch.conf"])
+def test_the_additions_to_the_unit_set_only_what_exists(name: str) -> None:
+    text = (ROOT / "deploy" / "systemd" / name).read_text()
+    settings = set(re.findall(r"^Environment=(\w+)=", text, re.MULTILINE))
+
+    assert settings <= SETTINGS
+    assert name in UNIT

@@ -15,20 +15,12 @@ app.kubernetes.io/name: {{ .root.Chart.Name }}
 
 {{/* The image with Ray. `variant`: cpu or cuda. All nodes need the same versions of Python, Ray and Scrivano. */}}
 {{- define "scrivano.ray.image" -}}
-{{ .root.Values.image.repository }}:{{ .root.Values.cluster.ray.tag | default .root.Chart.AppVersion }}-ray-{{ .variant }}
+{{ include "scrivano.repository" .root }}:{{ .root.Values.cluster.ray.tag | default .root.Chart.AppVersion }}-ray-{{ .variant }}
 {{- end }}
 
 {{/* KubeRay takes the end of names of more than 50 characters. */}}
 {{- define "scrivano.ray.name" -}}
 {{ include "scrivano.name" . | trunc 40 | trimSuffix "-" }}-ray
-{{- end }}
-
-{{/* Variables of a dictionary. Numbers as they stand: 10000000000, not 1e+10. */}}
-{{- define "scrivano.cluster.variables" -}}
-{{- range $name, $value := . }}
-- name: {{ $name }}
-  value: {{ kindIs "string" $value | ternary $value (toJson $value) | quote }}
-{{- end }}
 {{- end }}
 
 {{/* The variables of every process of Ray. With Ray's own limits a frozen node is noticed after minutes. */}}
@@ -38,7 +30,7 @@ app.kubernetes.io/name: {{ .root.Chart.Name }}
 - name: RAY_AUTH_TOKEN
   valueFrom:
     secretKeyRef: { name: {{ required "cluster.ray.tokenSecret: a secret with the entry auth_token" .Values.cluster.ray.tokenSecret | quote }}, key: auth_token }
-{{- include "scrivano.cluster.variables" .Values.cluster.ray.environment }}
+{{- include "scrivano.variables" .Values.cluster.ray.environment }}
 {{- end }}
 
 {{/* What servers and dispatchers have in common. `more`: settings of this part. */}}
@@ -47,7 +39,7 @@ app.kubernetes.io/name: {{ .root.Chart.Name }}
   valueFrom:
     secretKeyRef: { name: {{ required "cluster.databaseSecret: a secret with the entry DATABASE_URL" .root.Values.cluster.databaseSecret | quote }}, key: DATABASE_URL }
 {{- $own := dict "BLOB_URL" (required "cluster.storage.url: s3://bucket/prefix" .root.Values.cluster.storage.url) "DATA_DIR" "/data" }}
-{{- include "scrivano.cluster.variables" (merge $own .more .root.Values.cluster.storage.environment .root.Values.settings) }}
+{{- include "scrivano.variables" (merge $own .more .root.Values.cluster.storage.environment .root.Values.settings) }}
 {{- end }}
 
 {{- define "scrivano.cluster.container" -}}
@@ -68,7 +60,7 @@ podSelector:
 {{/* What all pods have in common. `place`: nodeSelector, tolerations and affinity. */}}
 {{- define "scrivano.cluster.pod" -}}
 enableServiceLinks: false
-securityContext: {{- toYaml .root.Values.podSecurityContext | nindent 2 }}
+securityContext: {{- include "scrivano.podSecurityContext" .root | nindent 2 }}
 {{- with .root.Values.imagePullSecrets }}
 imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
