@@ -68,6 +68,10 @@ def test_systemd_accepts_the_units_and_rates_the_system_unit_as_safe(env: dict[s
     system = tmp_path / "scrivano.service"
     text = (UNITS / "scrivano.service").read_text()
     system.write_text(text.replace("/opt/scrivano/bin/scrivano", "/bin/true"))
+    additions = tmp_path / "scrivano.service.d"
+    additions.mkdir()
+    for addition in UNITS.glob("scrivano-*.conf"):
+        shutil.copy(addition, additions)
     user = tmp_path / "user" / "scrivano.service"
     user.parent.mkdir()
     user.write_text(service(env, "install", "--print").stdout)
