@@ -266,9 +266,19 @@ def test_the_chart_s_cluster_without_ray_is_several_servers() -> None:
     assert "EXECUTOR" not in variables(deployment["spec"]["template"])
 
 
-def test_the_objects_of_the_chart_s_cluster_are_valid() -> None:
+ONE_POD = {
+    "apiKeys": {"existingSecret": "keys"},
+    "gpu": {"enabled": True},
+    "ingress": {"enabled": True, "proxies": "*"},
+    "openshift": True,
+    "runtimeClassName": "nvidia",
+}
+
+
+@pytest.mark.parametrize("values", [{}, ONE_POD, CLUSTER], ids=["defaults", "one pod", "cluster"])
+def test_the_objects_of_the_chart_are_valid(values: dict[str, Any]) -> None:
     validate = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate").validate
-    for document in rendered(CLUSTER):
+    for document in rendered(values):
         if document["kind"] != "RayCluster":
             validate(document, "1.30", strict=True)
             continue
