@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.skipif(MISSING is n
 WAIT_S = 240.0
 
 # A node has room for one engine, and for preparing one recording.
-NODE_CPUS, ENGINES = 3, {"CLUSTER_ENGINES": "2", "ENGINE_CPUS": "2", "CPU_THREADS": "1"}
+NODE_CPUS, ENGINES = 3, {"CLUSTER_ENGINES": "2", "ENGINE_CPUS": "2", "CPU_THREADS": "1", "BATCH_SIZE": "2"}
 
 # How long a chunk may take to go on elsewhere, with some patience for a machine that does other things, too.
 AFTER_A_KILL_S, AFTER_A_FREEZE_S = 20 + 15, 35 + 15
@@ -135,11 +135,18 @@ def check_done(system: System, jobs: list[str], expected: dict[str, Any]) -> Non
         assert spoken(system.done(job_id)) == spoken(expected)
 
 
-def work_on_both_nodes(system: System, recording: Path, count: int = 4) -> list[str]:
-    """Jobs that are running, with an engine on each of two nodes."""
-    jobs = [system.submit(recording) for _ in range(count)]
-    until(lambda: len(system.ready()) == 2, WAIT_S)
-    return jobs
+def work_on_both_nodes(system: System, recording: Path) -> list[str]:
+    """Jobs, some of them unfinished, and an engine on each of two nodes: the second one starts when chunks wait."""
+    jobs: list[str] = []
+
+    def both_ready() -> bool:
+        unfinished = [job_id for job_id in jobs[-4:] if system.job(job_id)["status"] in ("queued", "running")]
+        if len(unfinished) < 4:
+            jobs.append(system.submit(recording))
+        return len(system.ready()) == 2
+
+    until(both_ready, WAIT_S)
+    return [*jobs, *(system.submit(recording) for _ in range(2))]
 
 
 def test_jobs_are_done_on_nodes_and_leave_no_audio(system: System, recording: Path, expected: dict[str, Any]) -> None:

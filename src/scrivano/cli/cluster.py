@@ -113,7 +113,7 @@ def _running(say: _Steps) -> Iterator[_System]:
         say(f"a Ray head at {nodes.address} and two nodes run")
         scrivano = stack.enter_context(Scrivano(folder, database_url, storage, nodes))
         threads = str(max(1, (os.cpu_count() or 2) // 2))
-        engines = {"CLUSTER_ENGINES": "2", "ENGINE_CPUS": str(ENGINE_CPUS), "CPU_THREADS": threads}
+        engines = {"CLUSTER_ENGINES": "2", "ENGINE_CPUS": str(ENGINE_CPUS), "CPU_THREADS": threads, "BATCH_SIZE": "2"}
         dispatcher = scrivano.dispatcher("dispatcher", **engines)
         servers = [scrivano.server(name) for name in ("server 1", "server 2")]
         urls = [str(server.wait_for("listening")["url"]) for server in servers]
@@ -144,7 +144,9 @@ def _transcribe(system: _System, *, kill: bool) -> bool:
     ]
     say(f"{len(jobs)} recordings sent, every other one to the second server")
     if kill:
-        _wait(lambda: _engines_ready(first) == 2 and _ended(second, jobs) >= len(recordings))
+        # Half of the jobs is late enough, however busy this machine is: the second engine starts when chunks wait.
+        half = len(jobs) // 2
+        _wait(lambda: _ended(second, jobs) >= (len(recordings) if _engines_ready(first) == 2 else half))
         say(f"{_ended(second, jobs)} jobs are done; killing node 1, with its engine and all else on it")
         system.scrivano.ray.kill("node 1")
     killed_at = time.monotonic()
