@@ -311,7 +311,9 @@ def test_of_a_call_the_channels_are_speakers_with_names(page: Page, server: Serv
     page.screenshot(path=tmp_path / "options.png", full_page=True)
     choose(page, call)
 
-    job = server.ended(until(lambda: next(iter(named(server, "call.wav")), None))["id"])
+    submitted = until(lambda: next(iter(named(server, "call.wav")), None))
+    assert submitted is not None
+    job = server.ended(submitted["id"])
     assert [one["name"] for one in job["speakers"]] == ["agent", "customer"]
     open_job(page, server, job)
     expect(page.locator(".transcript")).to_contain_text("customer")

@@ -134,7 +134,7 @@ def test_the_newest_progress_of_each_job_is_known(store: JobStore, clock: Clock)
 def test_a_page_of_a_long_list_is_found_by_the_index(store: JobStore, database: Database, clock: Clock) -> None:
     if database.shared:
         pytest.skip("the plan of PostgreSQL depends on how many rows there are")
-    asked: list[tuple[str, object]] = []
+    asked: list[tuple[str, Any]] = []
 
     def note(*call: Any) -> None:
         asked.append((call[2], call[3]))

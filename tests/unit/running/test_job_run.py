@@ -451,6 +451,7 @@ def test_while_a_job_runs_its_segments_have_the_speakers_so_far() -> None:
     eve = (NamedSpeaker(id="S1", name="Eve", centre=b"one"),)
     [publish] = run.step(SpeakersFound(eve, ((0.0, 9.0, 0),)), 5.0)
     assert isinstance(publish, Publish), "and no guess any more"
+    assert publish.speakers is not None
     assert [one.name for one in publish.speakers.speakers] == ["Eve"]
 
 
