@@ -51,6 +51,16 @@ def test_every_error_code_that_a_job_can_end_with_is_documented() -> None:
         assert f"`{code}`" in HTTP, code
 
 
+def test_the_site_has_every_page_once_and_accuracy_is_the_page_of_that_name() -> None:
+    """As `mkdocs build --strict` would say; the two generated pages are made by `tools/site/hooks.py`."""
+    navigation = (ROOT / "mkdocs.yml").read_text().partition("\nnav:\n")[2]
+    entries = re.findall(r"^ +- (.+): (\S+\.md)$", navigation, re.MULTILINE)
+
+    pages = [page.name for page in (ROOT / "docs").glob("*.md")]
+    assert sorted(page for _, page in entries) == sorted([*pages, "changelog.md", "contributing.md"])
+    assert ("Accuracy", "accuracy.md") in entries
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text()):
