@@ -108,7 +108,7 @@ def test_jobs_of_the_earlier_server_are_served(tmp_path: Path) -> None:
 
     done = run("migrate", tmp_path / "old", "--data-dir", tmp_path / "data")
 
-    assert (done.returncode, "added 1 jobs" in done.stdout) == (0, True), done.stderr
+    assert (done.returncode, "added 1 job to" in done.stdout) == (0, True), done.stderr
     with served(tmp_path / "data") as server:
         shown = server.job(EARLIER)
         assert {name: shown[name] for name in times} == {

@@ -278,7 +278,7 @@ def test_a_backup_says_that_the_recordings_are_elsewhere(store: Store, tmp_path:
         server.ended(server.submit(CLIP, keep_audio="true"), LONG_S)
         done = run("backup", str(tmp_path / "b.tar"), DATA_DIR=str(tmp_path / "data"), **store.env)
     assert done.returncode == 0, done.stderr
-    assert "1 jobs, 0 recordings" in done.stdout
+    assert "1 job, 0 recordings" in done.stdout
     assert f"the recordings of jobs are in s3://{store.bucket}/prefix, and not in this file" in done.stderr
 
     refused = run("restore", str(tmp_path / "b.tar"), DATA_DIR=str(tmp_path / "new"))

@@ -8,6 +8,7 @@ Modules, each may import only those below it:
     restore         such a file to a data folder
     migration       the jobs of an earlier server into a data folder
     store_move      the jobs of a data folder into a PostgreSQL database, or back
+    locked_folder   a data folder that is as it was before if a command fails
     archive         the file: a manifest, the database and the recordings
     earlier_server  the files of an earlier server (pure)
 """

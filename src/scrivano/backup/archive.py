@@ -17,10 +17,12 @@ from typing import IO
 
 from scrivano.domain.errors import StartError
 
-__all__ = ["DATABASE", "Manifest", "Member", "read_archive", "write_archive"]
+__all__ = ["DATABASE", "Manifest", "Member", "check_name", "read_archive", "write_archive"]
 
 MANIFEST, DATABASE, UPLOADS = "manifest.json", "scrivano.db", "uploads/"
 FORMAT = 1
+
+COMPRESSED = (".tar.gz", ".tgz")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,15 @@ class Member:
     recording: str | None
     content: IO[bytes]
     size_bytes: int
+
+
+def check_name(file: Path) -> None:
+    """Raises `StartError` for an ending of another kind of file than the one that would be written."""
+    if not file.name.endswith((".tar", *COMPRESSED)):
+        raise StartError(
+            f"a backup is a tar archive, and {file.name!r} does not end like one: choose a name that ends in .tar, or"
+            " in .tar.gz or .tgz for a compressed one"
+        )
 
 
 def write_archive(file: Path, manifest: Manifest, database: Path, recordings: Mapping[str, Path]) -> None:
@@ -84,7 +95,7 @@ def read_archive(file: Path) -> Iterator[tuple[Manifest, Iterator[Member]]]:
 
 
 def _opened(file: Path, output: IO[bytes]) -> tarfile.TarFile:
-    if file.name.endswith((".gz", ".tgz")):
+    if file.name.endswith(COMPRESSED):
         return tarfile.open(fileobj=output, mode="w:gz")
     return tarfile.open(fileobj=output, mode="w")
 

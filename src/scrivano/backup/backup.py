@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from scrivano.backup.archive import DATABASE, Manifest, write_archive
+from scrivano.backup.archive import DATABASE, Manifest, check_name, write_archive
 from scrivano.domain.errors import StartError
 from scrivano.domain.job import utc
 from scrivano.files.data_dir_lock import DataDirLock
@@ -41,7 +41,11 @@ def back_up(
     `blob_url`: where the recordings of jobs are; they are not copied then.
     """
     if not (data_dir / DATABASE).is_file():
-        raise StartError(f"{data_dir} is not the data folder of a server: it has no {DATABASE}; set DATA_DIR")
+        raise StartError(
+            f"{data_dir} is not the data folder of a server: it has no {DATABASE}; name it with --data-dir"
+        )
+    check_name(file)
+    _check_place(file, data_dir)
     with ExitStack() as cleanup:
         live = not cleanup.enter_context(_locked(data_dir, now()))
         staging = cleanup.enter_context(Staging(data_dir))
@@ -58,6 +62,16 @@ def back_up(
         )
         write_archive(file, manifest, collected.snapshot.path, collected.recordings)
     return manifest
+
+
+def _check_place(file: Path, data_dir: Path) -> None:
+    """A container may have no other place to write than the data folder itself; its subfolders are the server's."""
+    folder = file.resolve().parent
+    if folder != data_dir.resolve() and folder.is_relative_to(data_dir.resolve()):
+        raise StartError(
+            f"{file} would lie in {folder}, where the server deletes what it does not know: write it elsewhere, best of"
+            " all to another disk"
+        )
 
 
 @contextmanager

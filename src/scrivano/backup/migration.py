@@ -11,10 +11,10 @@ from pathlib import Path
 
 from scrivano.backup.archive import DATABASE
 from scrivano.backup.earlier_server import EarlierJob, read_job
+from scrivano.backup.locked_folder import locked_folder
 from scrivano.domain.errors import StartError
 from scrivano.files.blob_writer import Blob
 from scrivano.files.blobs import Blobs
-from scrivano.files.data_dir_lock import DataDirLock
 from scrivano.store.database import Database
 from scrivano.store.imports import import_job
 from scrivano.store.sqlite import SqliteDatabase
@@ -27,7 +27,7 @@ READ_BYTES = 1024 * 1024
 
 @dataclass(slots=True)
 class Migration:
-    """`migrated`, `present`: numbers of jobs. `refused`: the files that are no jobs, and why."""
+    """`migrated`, `present`: numbers of jobs. `refused`: the files that are not jobs, and why."""
 
     migrated: int = 0
     recordings: int = 0
@@ -35,9 +35,9 @@ class Migration:
     refused: dict[Path, str] = field(default_factory=dict)
 
 
-def migrate(source: Path, data_dir: Path, blobs: Blobs, *, now: Callable[[], datetime]) -> Migration:
-    """Add the jobs of the earlier server's data folder `source`, which is only read, and their recordings to
-    `blobs`. May be repeated.
+def migrate(source: Path, data_dir: Path, open_blobs: Callable[[], Blobs], *, now: Callable[[], datetime]) -> Migration:
+    """Add the jobs of the earlier server's data folder `source`, which is only read, and their recordings to the
+    blobs. May be repeated. Where there is no job that can be read, nothing is written.
 
     Raises `StartError`: a server uses one of the folders, or there are no jobs.
     """
@@ -45,20 +45,27 @@ def migrate(source: Path, data_dir: Path, blobs: Blobs, *, now: Callable[[], dat
     if not files:
         raise StartError(f"{source} has no jobs of the earlier server: no files that are named like {{job id}}.json")
     if source.resolve() == data_dir.resolve():
-        raise StartError(f"{source} is this server's own data folder: set DATA_DIR to another folder")
+        raise StartError(f"{source} is this server's own data folder: name another folder with --data-dir")
     done = Migration()
+    if not any(_read(file, done) for file in files):
+        return done
     with ExitStack() as cleanup:
-        cleanup.callback(DataDirLock(data_dir, since=now()).release)
-        database = SqliteDatabase.open(data_dir / DATABASE)
-        cleanup.callback(database.close)
+        cleanup.enter_context(locked_folder(data_dir, now))
+        blobs = cleanup.enter_context(closing(open_blobs()))
+        database = cleanup.enter_context(closing(SqliteDatabase.open(data_dir / DATABASE)))
         for file in files:
-            try:
-                earlier = read_job(file.read_bytes(), file.stem)
-            except (ValueError, OSError) as error:
-                done.refused[file] = str(error)
-                continue
-            _add(database, blobs, file, earlier, done)
+            earlier = _read(file, done)
+            if earlier is not None:
+                _add(database, blobs, file, earlier, done)
     return done
+
+
+def _read(file: Path, done: Migration) -> EarlierJob | None:
+    try:
+        return read_job(file.read_bytes(), file.stem)
+    except (ValueError, OSError) as error:
+        done.refused[file] = str(error)
+        return None
 
 
 def _add(database: Database, blobs: Blobs, file: Path, earlier: EarlierJob, done: Migration) -> None:

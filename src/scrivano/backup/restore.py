@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
 from scrivano.backup.archive import DATABASE, Manifest, Member, read_archive
+from scrivano.backup.locked_folder import locked_folder
 from scrivano.domain.errors import StartError
-from scrivano.files.data_dir_lock import DataDirLock
 from scrivano.files.disk import sync, sync_folder
 from scrivano.files.folder_blobs import FolderBlobs
 from scrivano.store.snapshot import check_snapshot
@@ -34,12 +33,12 @@ def restore(
     `blob_url`: where the server looks for recordings, None: in the data folder. Raises `StartError`: the folder is in
     use or not empty, or the backup is damaged or has its recordings elsewhere; the folder is then as it was.
     """
-    with closing(_Lock(data_dir, now())):
+    with locked_folder(data_dir, now):
         database = data_dir / DATABASE
         if database.exists() and not force:
             raise StartError(
-                f"{data_dir} has a database already: restore to another folder (DATA_DIR), or replace all of its jobs"
-                " with --force"
+                f"{data_dir} has a database already: restore to another folder (--data-dir), or replace all of its"
+                " jobs with --force"
             )
         new = database.with_name(DATABASE + SUFFIX)
         try:
@@ -70,16 +69,6 @@ def _extract_all(file: Path, blobs: FolderBlobs, new_database: Path, blob_url: s
 
 def _place(blob_url: str | None) -> str:
     return "in the file itself" if blob_url is None else f"in {blob_url}"
-
-
-class _Lock:
-    """The lock of the data folder, for `closing`."""
-
-    def __init__(self, data_dir: Path, since: datetime) -> None:
-        self._lock = DataDirLock(data_dir, since=since)
-
-    def close(self) -> None:
-        self._lock.release()
 
 
 def _extract(member: Member, blobs: FolderBlobs, new_database: Path) -> str:

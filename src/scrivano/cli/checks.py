@@ -20,6 +20,7 @@ from scrivano import __version__
 from scrivano.cli.model_cache import HubError, cache_folder, download_bytes, is_downloaded
 from scrivano.cli.temporary_server import temporary_server
 from scrivano.client import Client
+from scrivano.domain.counted import counted
 from scrivano.domain.errors import ScrivanoError
 from scrivano.engines.catalog import default_model
 from scrivano.engines.gpu_memory import GpuMemory, NvmlReader
@@ -55,7 +56,7 @@ def run_checks(console: Console, model: str) -> bool:
 
 def _checks(model: str) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "Scrivano", lambda: f"{__version__}, Python {platform.python_version()}, {platform.platform()}"
-    yield "processor", lambda: f"{os.cpu_count()} cores, {_memory_gb():.1f} GB of memory"
+    yield "processor", lambda: f"{counted(os.cpu_count() or 1, 'core')}, {_memory_gb():.1f} GB of memory"
     yield "libraries", _libraries
     yield "GPU", _gpu
     yield "model", _model
@@ -149,5 +150,5 @@ def _test_transcription(model: str) -> str:
     if not transcript.segments:
         raise CheckFailed(f"{model} found no speech in the bundled recording: see the log of `scrivano serve`")
     duration_s = time.monotonic() - started_at
-    count = len(transcript.text.split())
-    return f"{model} transcribed {count} words in {transcript.duration:.0f} s of audio; {duration_s:.1f} s in total"
+    words = counted(len(transcript.text.split()), "word")
+    return f"{model} transcribed {words} in {transcript.duration:.0f} s of audio; {duration_s:.1f} s in total"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +13,7 @@ import typer
 
 from scrivano import __version__
 from scrivano.cli.console import ExitCode, exit_on_start_error, fail, stderr_console
+from scrivano.domain.counted import counted
 
 if TYPE_CHECKING:
     from scrivano.server.settings import Settings
@@ -23,7 +24,7 @@ DataDir = Annotated[Path | None, typer.Option(help="The server's data folder.  [
 
 
 def backup(
-    file: Annotated[Path, typer.Argument(help="The file to write: a tar archive; name.tar.gz is compressed.")],
+    file: Annotated[Path, typer.Argument(help="The file to write: NAME.tar, or compressed NAME.tar.gz.")],
     data_dir: DataDir = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
 ) -> None:
@@ -38,8 +39,12 @@ def backup(
     settings = _settings(data_dir)
     with _errors(file, settings):
         manifest = back_up(settings.data_dir, file, version=__version__, now=_now, blob_url=settings.blob_url)
-    count = len(manifest.recordings)
-    print(f"wrote {file}: {manifest.jobs} jobs, {count} recordings, {file.stat().st_size / 1e6:.1f} MB")
+    contents = f"{counted(manifest.jobs, 'job')}, {counted(len(manifest.recordings), 'recording')}"
+    print(f"wrote {file}: {contents}, {file.stat().st_size / 1e6:.1f} MB")
+    if file.resolve().parent == settings.data_dir.resolve():
+        stderr_console().print(
+            "it lies in the data folder itself, and is lost together with it: copy it elsewhere", soft_wrap=True
+        )
     if manifest.blob_url is not None:
         stderr_console().print(
             f"the recordings of jobs are in {manifest.blob_url}, and not in this file: back them up there",
@@ -47,7 +52,7 @@ def backup(
         )
     if manifest.missing:
         stderr_console().print(
-            f"jobs that have lost their recordings before: {', '.join(manifest.missing)}", soft_wrap=True, markup=False
+            f"jobs whose recordings had been lost before: {', '.join(manifest.missing)}", soft_wrap=True, markup=False
         )
 
 
@@ -56,7 +61,10 @@ def restore(
     data_dir: DataDir = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the jobs of the data folder.")] = False,
 ) -> None:
-    """Put a backup into a data folder. Its server must be stopped. Unfinished jobs go on when the server starts."""
+    """Put a backup into a data folder. Its server must be stopped. Unfinished jobs go on when the server starts.
+
+    If the file is damaged, nothing changes.
+    """
     from scrivano.backup.restore import restore as put_back
 
     settings = _settings(data_dir)
@@ -64,8 +72,8 @@ def restore(
     with _errors(folder, settings):
         manifest = put_back(file, folder, force=force, now=_now, blob_url=settings.blob_url)
     print(
-        f"restored {folder} as of {manifest.created_at}: {manifest.jobs} jobs, {len(manifest.recordings)} recordings"
-        f" (written by Scrivano {manifest.version})"
+        f"restored {folder} as of {manifest.created_at}: {counted(manifest.jobs, 'job')},"
+        f" {counted(len(manifest.recordings), 'recording')} (written by Scrivano {manifest.version})"
     )
 
 
@@ -75,7 +83,7 @@ def migrate(
 ) -> None:
     """Add the jobs of the earlier server ({id}.json) to a data folder. Its server must be stopped.
 
-    May be repeated: jobs that are there already stay as they are. Exit code 1: some files are no jobs.
+    The command can be repeated: it does not change jobs that are there already. Exit code 1: some files are not jobs.
     """
     from scrivano.backup.migration import migrate as add_jobs
     from scrivano.files.disk_space import DiskSpace
@@ -83,13 +91,13 @@ def migrate(
 
     settings = _settings(data_dir)
     folder = settings.data_dir
-    with _errors(folder, settings), closing(open_blobs(settings, DiskSpace(folder))) as blobs:
-        done = add_jobs(source, folder, blobs, now=_now)
+    with _errors(folder, settings):
+        done = add_jobs(source, folder, lambda: open_blobs(settings, DiskSpace(folder)), now=_now)
     for path, reason in done.refused.items():
         stderr_console().print(f"{path}: {reason}", soft_wrap=True, markup=False)
     print(
-        f"added {done.migrated} jobs to {folder}, {done.recordings} of them with their recordings;"
-        f" {done.present} were there already, {len(done.refused)} files are no jobs"
+        f"added {counted(done.migrated, 'job')} to {folder} (with a recording: {done.recordings});"
+        f" already there: {done.present}; files that are not jobs: {len(done.refused)}"
     )
     raise typer.Exit(ExitCode.FAILED if done.refused else ExitCode.OK)
 
@@ -101,9 +109,10 @@ def migrate_store(
     ] = None,
     back: Annotated[bool, typer.Option("--back", help="From the PostgreSQL database to the data folder.")] = False,
 ) -> None:
-    """Copy all jobs of a data folder to PostgreSQL. No server may use either. docs/scale.md has the steps.
+    """Copy all jobs of a data folder to PostgreSQL, once, before servers share it. Stop all servers first.
 
-    Nothing is deleted. Recordings are not copied.
+    Nothing is deleted. Recordings are not copied: move them to where BLOB_URL says. Then start the servers with
+    DATABASE_URL and BLOB_URL.
     """
     from scrivano.backup.store_move import move_store
     from scrivano.server.settings import Settings
@@ -114,7 +123,8 @@ def migrate_store(
         fail("name the PostgreSQL database: set DATABASE_URL, or use --database-url")
     with _errors(settings.data_dir, settings):
         counts = move_store(settings.data_dir, settings.database_url.get_secret_value(), back=back, now=_now)
-    print(f"copied {counts['jobs']} jobs, {counts['events']} events and {counts['deliveries']} webhook deliveries")
+    jobs, events = counted(counts["jobs"], "job"), counted(counts["events"], "event")
+    print(f"copied {jobs}, {events} and {counted(counts['deliveries'], 'webhook delivery')}")
 
 
 def _settings(data_dir: Path | None) -> Settings:
@@ -124,7 +134,10 @@ def _settings(data_dir: Path | None) -> Settings:
     with exit_on_start_error():
         settings = Settings.load({"data_dir": data_dir})
     if settings.database_url is not None:
-        fail("the jobs are in PostgreSQL (DATABASE_URL): use pg_dump and pg_restore; docs/scale.md has the commands")
+        fail(
+            "the jobs are in PostgreSQL (DATABASE_URL), and not in the data folder: back it up with"
+            ' pg_dump --format=custom --file=FILE "$DATABASE_URL", and restore it with pg_restore'
+        )
     return settings
 
 

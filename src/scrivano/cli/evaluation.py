@@ -21,6 +21,7 @@ from rich.table import Table
 
 from scrivano.cli.chosen_server import chosen_server
 from scrivano.client import Client, ClientError
+from scrivano.domain.counted import counted
 from scrivano.domain.errors import StartError
 from scrivano.evaluation.differences import Difference, difference, differences_by_language
 from scrivano.evaluation.figures import Figures, Spread, by_language, figures
@@ -299,7 +300,7 @@ class _Advance:
 @contextmanager
 def _progress(messages: Console, name: str, total: int) -> Iterator[_Advance]:
     if not messages.is_terminal:
-        messages.print(f"{name}: {total} recordings", markup=False)
+        messages.print(f"{name}: {counted(total, 'recording')}", markup=False)
         yield _Advance(messages, None, name, total)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

@@ -17,10 +17,12 @@ Modules, each may import only those below it:
     languages   the languages that Whisper knows
     errors      every exception of the server
     file_endings  the endings of recordings
+    counted     numbers of things in messages
 """
 
 __all__ = [
     "chunk",
+    "counted",
     "coverage",
     "decoding",
     "errors",

@@ -58,6 +58,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from scrivano.domain.counted import counted
+
 __all__ = [
     "AddressRefused",
     "AudioGone",
@@ -356,7 +358,7 @@ class SegmentNotFound(ScrivanoError):
     code = "segment_not_found"
 
     def __init__(self, job_id: str, index: int, count: int) -> None:
-        numbers = f"its {count} segments are numbered from 0" if count else "it has none"
+        numbers = f"it has {counted(count, 'segment')}, numbered from 0" if count else "it has none"
         super().__init__(f"job {job_id} has no segment {index}: {numbers}")
 
 
@@ -395,7 +397,7 @@ class QueueFull(ScrivanoError):
 
     def __init__(self, waiting: int, retry_after_secs: int) -> None:
         super().__init__(
-            f"{waiting} jobs are waiting already, which is the limit of this server (MAX_QUEUE); try again later"
+            f"the queue is full: {counted(waiting, 'job')}, the limit of this server (MAX_QUEUE); try again later"
         )
         self.retry_after_secs = retry_after_secs
 

@@ -72,5 +72,5 @@ def _check_audio(db: Connection, owner: str, hours: float, now: datetime) -> Non
     running = db.scalar(select(decoded).where(jobs.c.owner == owner, ~_ENDED))
     if float(used or 0) + float(running or 0) >= hours * 3600:
         free_again = (oldest or now) + DAY + HOUR - now
-        message = f"this API key has used its {hours:g} hours of audio a day; try again later"
+        message = f"this API key has used its audio of a day ({hours:g} h); try again later"
         raise LimitReached(message, max(1, math.ceil(free_again.total_seconds())))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -199,7 +200,41 @@ def test_an_archive_with_other_names_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(StartError, match="contains a recording with the name"):
         restore(tmp_path / "b.tar", tmp_path / "new" / "inner", force=False, now=now)
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["inner"]
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["no folder", "an empty folder"])
+def test_a_damaged_backup_leaves_nothing_in_a_new_folder(live: Folder, tmp_path: Path, there: bool) -> None:
+    live.add("a", b"x" * 50_000)
+    save(live.path, tmp_path / "b.tar")
+    (tmp_path / "cut.tar").write_bytes((tmp_path / "b.tar").read_bytes()[:20_000])
+    target = tmp_path / "above" / "new"
+    if there:
+        target.mkdir(parents=True)
+
+    with pytest.raises(StartError, match="not a complete backup"):
+        restore(tmp_path / "cut.tar", target, force=True, now=now)
+
+    assert (tmp_path / "above").exists() is there
+    assert not there or list(target.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["b.zip", "b", "b.gz", "b.tar.xz", "b.TAR"])
+def test_a_backup_with_the_ending_of_another_kind_of_file_is_refused(live: Folder, tmp_path: Path, name: str) -> None:
+    with pytest.raises(StartError, match=r"ends in \.tar"):
+        save(live.path, tmp_path / name)
+    assert not (tmp_path / name).exists()
+
+
+def test_a_backup_is_not_written_where_the_server_deletes_files(live: Folder, tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="write it elsewhere"):
+        save(live.path, live.path / "uploads" / "b.tar")
+    assert save(live.path, live.path / "b.tar").jobs == 0
+
+
+def test_a_folder_without_a_database_is_named_with_the_option(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="--data-dir"):
+        save(tmp_path, tmp_path / "b.tar")
 
 
 def test_a_backup_of_a_later_version_is_refused(tmp_path: Path) -> None:
@@ -257,8 +292,8 @@ def write_earlier(folder: Path) -> None:
 def test_jobs_of_the_earlier_server_are_added_once(tmp_path: Path) -> None:
     write_earlier(tmp_path / "old")
 
-    first = migrate(tmp_path / "old", tmp_path / "new", FolderBlobs(tmp_path / "new"), now=now)
-    again = migrate(tmp_path / "old", tmp_path / "new", FolderBlobs(tmp_path / "new"), now=now)
+    first = migrate(tmp_path / "old", tmp_path / "new", lambda: FolderBlobs(tmp_path / "new"), now=now)
+    again = migrate(tmp_path / "old", tmp_path / "new", lambda: FolderBlobs(tmp_path / "new"), now=now)
 
     assert (first.migrated, first.recordings, first.present) == (3, 1, 0)
     assert [path.stem for path in first.refused] == [IDS[3]]
@@ -287,7 +322,18 @@ def test_a_migration_says_what_is_wrong(live: Folder, tmp_path: Path) -> None:
         (tmp_path / "old", live.path, "in use by process"),
     ]:
         with pytest.raises(StartError, match=reason):
-            migrate(source, target, FolderBlobs(target), now=now)
+            migrate(source, target, partial(FolderBlobs, target), now=now)
+    assert not (tmp_path / "new").exists()
+
+
+def test_files_that_are_not_jobs_leave_no_folder_behind(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / f"{IDS[0]}.json").write_text("{}")
+
+    done = migrate(tmp_path / "old", tmp_path / "new", partial(FolderBlobs, tmp_path / "new"), now=now)
+
+    assert (done.migrated, len(done.refused)) == (0, 1)
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("renamed", [False, True], ids=["arriving", "about to become a job"])

@@ -65,7 +65,7 @@ def test_an_unknown_job_is_not_found(store: JobStore) -> None:
 def test_a_full_queue_takes_only_what_it_has(store: JobStore, clock: Clock) -> None:
     add(store, new_job("a", clock), idempotency_key="k", max_queue=1)
 
-    with pytest.raises(QueueFull, match="1 jobs are waiting"):
+    with pytest.raises(QueueFull, match="the queue is full: 1 job,"):
         add(store, new_job("b", clock), max_queue=1)
     assert add(store, new_job("c", clock), idempotency_key="k", max_queue=1) == "a"
     assert add(store, new_job("d", clock), duplicates_since=clock(), max_queue=1) == "a"

@@ -104,7 +104,7 @@ def test_an_edited_segment_is_served_and_searched(filled: JobStore) -> None:
 
 
 def test_only_a_segment_that_exists_can_be_edited(filled: JobStore) -> None:
-    with pytest.raises(SegmentNotFound, match="2 segments are numbered from 0"):
+    with pytest.raises(SegmentNotFound, match="it has 2 segments, numbered from 0"):
         filled.edit_segment("a", 2, dict)
     with pytest.raises(JobNotFound):
         filled.edit_segment("a", 0, dict, owner="bert")

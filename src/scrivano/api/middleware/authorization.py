@@ -20,6 +20,7 @@ from scrivano.auth.keys import Caller, Key
 from scrivano.auth.keys import Scope as KeyScope
 from scrivano.auth.rate_limiter import RateLimiter
 from scrivano.auth.stream_tokens import StreamTokens
+from scrivano.domain.counted import counted
 from scrivano.domain.errors import InvalidStreamToken, LimitReached, NoKey, NotAllowed, ScrivanoError
 
 __all__ = ["Authorization", "presented_key"]
@@ -76,7 +77,7 @@ class Authorization:
             raise _Refused(error) from error
         wait_s = await self._take(key.id, key.limits.requests_per_minute)
         if wait_s:
-            allowed = f"this API key may make {key.limits.requests_per_minute} requests a minute"
+            allowed = f"this API key may make {counted(key.limits.requests_per_minute or 0, 'request')} a minute"
             raise _Refused(LimitReached(f"{allowed}; try again after Retry-After seconds", math.ceil(wait_s)))
         if not key.may(scopes):
             raise _Refused(NotAllowed(sorted(scopes)))
