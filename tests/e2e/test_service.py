@@ -12,27 +12,44 @@ import pytest
 
 UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
 
+# `restart` does what the server does when it listens: it says in its data folder where.
 SYSTEMCTL = """#!/bin/sh
 echo "$@" >> "$CALLS"
 [ "$2" = --quiet ] && exit "${ACTIVE:-0}"
 [ -z "${BROKEN:-}" ] || { echo "Failed to connect to bus" >&2; exit 1; }
+[ "$2" != restart ] || [ -n "${ACTIVE:-}" ] ||
+  echo '{"pid": 7, "since": "'"$(date)"'", "host": "127.0.0.1", "port": 8080}' > "$DATA/server.lock"
+"""
+
+JOURNALCTL = """#!/bin/sh
+echo "Started scrivano.service"
+echo "scrivano: cannot listen on 127.0.0.1 port 8080 (Address already in use)"
+echo "scrivano.service: Failed with result exit-code."
 """
 
 
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "bin").mkdir()
-    systemctl = tmp_path / "bin" / "systemctl"
-    systemctl.write_text(SYSTEMCTL)
-    systemctl.chmod(0o755)
-    path = f"{systemctl.parent}:{os.environ['PATH']}"
+    for name, text in {"systemctl": SYSTEMCTL, "journalctl": JOURNALCTL}.items():
+        (tmp_path / "bin" / name).write_text(text)
+        (tmp_path / "bin" / name).chmod(0o755)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "config" / "scrivano").mkdir(parents=True)
+    (tmp_path / "config" / "scrivano" / "scrivano.env").write_text(f'# Settings\nDATA_DIR="{tmp_path / "data"}"\n')
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
     names = {"PATH": path, "CALLS": str(tmp_path / "calls"), "XDG_CONFIG_HOME": str(tmp_path / "config")}
+    names["DATA"] = str(tmp_path / "data")
     return {**os.environ, **names}
 
 
-def service(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+def service(env: dict[str, str], *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "scrivano", "service", *arguments]
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, cwd=cwd)
+
+
+def installed(tmp_path: Path) -> list[Path]:
+    return [path for path in (tmp_path / "config" / "systemd").rglob("*") if path.is_file()]
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="launchd is used there")
@@ -40,11 +57,12 @@ def test_a_service_is_installed_shown_and_removed(env: dict[str, str], tmp_path:
     unit = tmp_path / "config" / "systemd" / "user" / "scrivano.service"
     assert (service(env, "status").returncode, service(env, "uninstall").returncode) == (1, 0)
 
-    installed = service(env, "install", "--", "--model", "nano")
+    done = service(env, "install", "--", "--model", "nano")
 
-    assert installed.returncode == 0, installed.stderr
+    assert done.returncode == 0, done.stderr
+    assert "the server is at http://127.0.0.1:8080" in done.stdout
     assert f"ExecStart={sys.executable} -m scrivano serve --model nano\n" in unit.read_text()
-    assert "enable-linger" in installed.stdout
+    assert "enable-linger" in done.stdout
     assert service(env, "status").stdout.startswith("running")
     assert service({**env, "ACTIVE": "3"}, "status").returncode == 1
     assert service(env, "uninstall").returncode == 0
@@ -58,8 +76,69 @@ def test_a_service_is_installed_shown_and_removed(env: dict[str, str], tmp_path:
 def test_without_a_login_session_it_says_what_to_do(env: dict[str, str], tmp_path: Path) -> None:
     done = service({**env, "BROKEN": "1"}, "install")
 
-    assert (done.returncode, "use a system unit" in done.stderr) == (1, True)
+    assert (done.returncode, "/etc/systemd/system" in done.stderr, installed(tmp_path)) == (1, True, [])
     assert "ExecStart=" in service(env, "install", "--print").stdout
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="launchd is used there")
+def test_a_server_that_does_not_start_is_not_left_installed_and_its_reason_is_shown(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    done = service({**env, "ACTIVE": "3"}, "install", "--", "--model", "nano")
+
+    assert (done.returncode, installed(tmp_path)) == (1, [])
+    assert "did not start: cannot listen on 127.0.0.1 port 8080 (Address already in use)" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="launchd is used there")
+def test_an_installation_that_fails_leaves_the_earlier_one(env: dict[str, str], tmp_path: Path) -> None:
+    service(env, "install", "--", "--model", "nano")
+    [unit] = installed(tmp_path)
+    before = unit.read_text()
+
+    assert service({**env, "ACTIVE": "3"}, "install", "--", "--port", "81").returncode == 1
+    assert unit.read_text() == before
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="launchd is used there")
+def test_the_file_is_removed_even_if_the_server_cannot_be_stopped(env: dict[str, str], tmp_path: Path) -> None:
+    service(env, "install", "--", "--model", "nano")
+
+    done = service({**env, "BROKEN": "1"}, "uninstall")
+
+    assert (done.returncode, installed(tmp_path)) == (1, [])
+    assert "may still be running" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--modle", "small"], "--model"),
+        (["--model", "smal"], "did you mean small"),
+        (["--port", "99999"], "--port"),
+        (["--while-stdin-is-open"], "not for a service"),
+        (["--config", "nowhere.toml"], "cannot read the settings file"),
+        (["--model-path", "nowhere"], "does not exist"),
+        (["surplus"], "surplus"),
+    ],
+)
+def test_options_that_the_server_would_refuse_are_refused(
+    env: dict[str, str], tmp_path: Path, options: list[str], message: str
+) -> None:
+    done = service(env, "install", "--", *options)
+
+    assert (done.returncode, message in done.stderr, installed(tmp_path)) == (2, True, []), done.stderr
+
+
+def test_paths_in_the_options_are_made_absolute(env: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text("beam_size = 1\n")
+    options = ["--data-dir", "d", "--config", "my.toml", "--api-keys-file", "k.json", "--host", "::", "--host", "::1"]
+
+    shown = service(env, "install", "--print", "--", *options, cwd=tmp_path).stdout
+
+    for option, name in (("--data-dir", "d"), ("--config", "my.toml"), ("--api-keys-file", "k.json")):
+        assert f"{option} {tmp_path / name}" in shown
+    assert "--host :: --host ::1" in shown
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")

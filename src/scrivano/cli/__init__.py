@@ -12,10 +12,12 @@ Modules, each may import only those below it:
     doctor            `doctor`: check this machine
     keys              `keys`: create, list and revoke API keys
     models            `models`: list, download and remove models
-    serve             `serve`, `wyoming` and `dispatcher`: run a server, or what works for several
     watch             `watch`: transcribe the recordings of a folder as they arrive
     service           `service`: keep the server running, with systemd or launchd
+    settings          `settings`: list them
     transcribe        `transcribe`: its options, its files and its server
+    service_options   the options of the server that a service is installed with
+    serve             `serve`, `wyoming` and `dispatcher`: run a server, or what works for several
     checks            what `doctor` checks
     evaluation        transcribe recordings with several systems, and report how good they are
     bench             how fast this machine transcribes

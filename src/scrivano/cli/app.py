@@ -20,6 +20,7 @@ from scrivano.cli.keys import keys
 from scrivano.cli.models import models
 from scrivano.cli.serve import dispatcher, serve, wyoming
 from scrivano.cli.service import service
+from scrivano.cli.settings import settings
 from scrivano.cli.transcribe import transcribe
 from scrivano.cli.watch import watch
 
@@ -51,6 +52,7 @@ def command_line() -> typer.Typer:
         restore,
         migrate,
         migrate_store,
+        settings,
         doctor,
         demo,
     )

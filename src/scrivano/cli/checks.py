@@ -20,8 +20,8 @@ from scrivano import __version__
 from scrivano.cli.model_cache import HubError, cache_folder, download_bytes, is_downloaded
 from scrivano.cli.temporary_server import temporary_server
 from scrivano.client import Client
-from scrivano.domain.counted import counted
 from scrivano.domain.errors import ScrivanoError
+from scrivano.domain.wording import counted
 from scrivano.engines.catalog import default_model
 from scrivano.engines.gpu_memory import GpuMemory, NvmlReader
 from scrivano.engines.model_path import check_model_path

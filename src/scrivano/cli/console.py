@@ -9,10 +9,15 @@ from typing import NoReturn
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from scrivano.domain.errors import StartError
 
-__all__ = ["ExitCode", "exit_on_start_error", "fail", "stderr_console"]
+__all__ = ["ExitCode", "exit_on_start_error", "fail", "print_table", "stderr_console"]
+
+
+# Columns of a table that is not written to a terminal.
+WIDEST = 1000
 
 
 class ExitCode(IntEnum):
@@ -26,6 +31,16 @@ class ExitCode(IntEnum):
 
 def stderr_console() -> Console:
     return Console(stderr=True, highlight=False)
+
+
+def print_table(table: Table) -> None:
+    """Nothing is cut: a narrow terminal breaks the lines of a cell; elsewhere each row is one line, however long."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=WIDEST)
+    for column in table.columns:
+        column.overflow = "fold"
+    console.print(table)
 
 
 def fail(message: str, code: ExitCode = ExitCode.USAGE) -> NoReturn:

@@ -13,7 +13,7 @@ import typer
 
 from scrivano import __version__
 from scrivano.cli.console import ExitCode, exit_on_start_error, fail, stderr_console
-from scrivano.domain.counted import counted
+from scrivano.domain.wording import counted
 
 if TYPE_CHECKING:
     from scrivano.server.settings import Settings

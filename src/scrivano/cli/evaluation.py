@@ -21,8 +21,8 @@ from rich.table import Table
 
 from scrivano.cli.chosen_server import chosen_server
 from scrivano.client import Client, ClientError
-from scrivano.domain.counted import counted
 from scrivano.domain.errors import StartError
+from scrivano.domain.wording import counted
 from scrivano.evaluation.differences import Difference, difference, differences_by_language
 from scrivano.evaluation.figures import Figures, Spread, by_language, figures
 from scrivano.evaluation.material import Recording, find_recordings

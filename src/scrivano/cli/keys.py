@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from scrivano.auth.keys import Key, Limits, Scope, add_key, read_keys, remove_key
-from scrivano.cli.console import exit_on_start_error, stderr_console
+from scrivano.cli.console import exit_on_start_error, print_table, stderr_console
 from scrivano.domain.errors import StartError
 
 __all__ = ["keys"]
@@ -82,8 +82,8 @@ def list_keys(file: KeysFile) -> None:
         found = read_keys(file)
     table = Table("id", "name", "scopes", "created", "limits", box=None, pad_edge=False)
     for key in found:
-        table.add_row(key.id, key.name, _scope_names(key), f"{key.created_at:%Y-%m-%d}", _limits(key.limits))
-    Console(highlight=False, markup=False, soft_wrap=True).print(table)
+        table.add_row(key.id, escape(key.name), _scope_names(key), f"{key.created_at:%Y-%m-%d}", _limits(key.limits))
+    print_table(table)
 
 
 @keys.command()

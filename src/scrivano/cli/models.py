@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from scrivano.cli.console import ExitCode, exit_on_start_error, fail, stderr_console
+from scrivano.cli.console import ExitCode, exit_on_start_error, fail, print_table, stderr_console
 
 if TYPE_CHECKING:
     from scrivano.cli.model_cache import HubModel
@@ -27,7 +27,8 @@ Names = Annotated[
     list[str] | None, typer.Argument(metavar="NAME...", help="Names from the list, or Hugging Face ids (owner/name).")
 ]
 ListFile = Annotated[
-    Path | None, typer.Option("--all", metavar="FILE", help="Also all models that this file names, one a line.")
+    Path | None,
+    typer.Option("--all", metavar="FILE", help="Also all models that this file names, one a line; # begins a comment."),
 ]
 
 
@@ -51,20 +52,20 @@ def list_models() -> None:
         default = model_names(Settings.load(), memory)[0]
     memory.close()
     console = Console(highlight=False)
-    table = Table("name", "source", "download", "GPU memory", "speed", "downloaded", box=None, pad_edge=False)
+    table = Table("name", "download", "GPU memory", "speed", "here", "source", box=None, pad_edge=False)
     for name in known_models():
         table.add_row(
             f"{name} (default)" if name == default else name,
-            REPOSITORIES.get(name, "this package"),
             _cell(download_mb(name), "MB"),
             _cell(vram_needed_mb(name), "MB"),
             _cell(relative_speed(name), "x"),
             "yes" if is_downloaded(name) else "",
+            REPOSITORIES.get(name, "this package"),
         )
     for other in cached_models():
         if other.repository not in REPOSITORIES.values():
-            table.add_row(other.repository, other.repository, f"{other.size_bytes / 1e6:.0f} MB", "", "", "yes")
-    console.print(table)
+            table.add_row(other.repository, f"{other.size_bytes / 1e6:.0f} MB", "", "", "yes", "by this name")
+    print_table(table)
     console.print(f"\nDefault here: {default} (WHISPER_MODEL). Speed: compared with large-v3 on a GPU.", markup=False)
     console.print("Any other CTranslate2 Whisper: its Hugging Face id (owner/name), or WHISPER_MODEL_PATH=FOLDER.")
     installed = "which is installed" if find_spec("pywhispercpp") else "after pip install 'scrivano[whispercpp]'"
@@ -171,12 +172,12 @@ def _chosen(names: Sequence[str], list_file: Path | None) -> list[str]:
 
 
 def _listed(file: Path) -> list[str]:
-    """The names in a file, one a line. Empty lines and those that begin with # are left out."""
+    """The names in a file, one a line. What is behind # is a comment; empty lines are left out."""
     try:
-        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+        lines = [line.partition("#")[0].strip() for line in file.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as error:
         fail(f"cannot read the list of models {file} ({error})")
-    return [line for line in lines if line and not line.startswith("#")]
+    return [line for line in lines if line]
 
 
 def _cell(value: int | None, unit: str) -> str:

@@ -8,13 +8,13 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from scrivano.cli.console import exit_on_start_error
 
-__all__ = ["dispatcher", "serve", "wyoming"]
+__all__ = ["dispatcher", "serve", "serve_flags", "wyoming"]
 
 Host = Annotated[
     list[str] | None,
@@ -45,17 +45,27 @@ def serve(
     ] = False,
     while_stdin_is_open: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
-    """Run the server. docs/configuration.md lists all settings; set the others in the environment or with --config."""
-    flags = {
-        "host": ",".join(host) if host else None,
-        "port": port,
-        "data_dir": data_dir,
-        "whisper_model": model,
-        "whisper_model_path": model_path,
-        "device": device,
-        "api_keys_file": api_keys_file,
-    }
+    """Run the server. `scrivano settings` lists all settings; set the others in the environment or with --config."""
+    flags = serve_flags(
+        {
+            "host": host,
+            "port": port,
+            "data_dir": data_dir,
+            "model": model,
+            "model_path": model_path,
+            "device": device,
+            "api_keys_file": api_keys_file,
+        }
+    )
     _run_server(flags, config, dev=dev, while_stdin_is_open=while_stdin_is_open)
+
+
+def serve_flags(options: Mapping[str, Any]) -> dict[str, object]:
+    """The options of `serve`, by their names here, as settings."""
+    names = {"model": "whisper_model", "model_path": "whisper_model_path"}
+    others = {"config", "dev", "while_stdin_is_open"}
+    flags = {names.get(name, name): value for name, value in options.items() if name not in others}
+    return {**flags, "host": ",".join(flags["host"]) if flags.get("host") else None}
 
 
 def wyoming(

@@ -17,12 +17,11 @@ Modules, each may import only those below it:
     languages   the languages that Whisper knows
     errors      every exception of the server
     file_endings  the endings of recordings
-    counted     numbers of things in messages
+    wording     numbers of things in messages, and names that were meant
 """
 
 __all__ = [
     "chunk",
-    "counted",
     "coverage",
     "decoding",
     "errors",
@@ -35,4 +34,5 @@ __all__ = [
     "recording",
     "speakers",
     "transcript",
+    "wording",
 ]

@@ -58,7 +58,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from scrivano.domain.counted import counted
+from scrivano.domain.wording import counted
 
 __all__ = [
     "AddressRefused",

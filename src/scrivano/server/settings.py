@@ -21,6 +21,7 @@ from pydantic_core import ErrorDetails
 
 from scrivano.domain.decoding import REPAIR_SHARE
 from scrivano.domain.errors import StartError
+from scrivano.domain.wording import did_you_mean
 
 __all__ = ["Settings", "allowed", "variable"]
 
@@ -560,7 +561,8 @@ def _message(given: Mapping[str, _Given], detail: ErrorDetails) -> str:
     item = given[name]
     field = Settings.model_fields.get(name)
     if field is None:
-        return f"{item.name}: there is no such setting; the settings are {', '.join(Settings.model_fields)}"
+        hint = did_you_mean(name, Settings.model_fields)
+        return f"{item.name}: there is no such setting{hint} (`scrivano settings` lists them)"
     # Error messages are logged, and secrets must not be.
     secret = {Secrets, DatabaseUrl} & {*get_args(field.annotation)}
     value = "invalid" if secret else repr(item.value)

@@ -28,16 +28,9 @@ class Settling:
         self._since: dict[str, tuple[Stamp, float]] = {}
 
     def settled(self, files: Mapping[str, Stamp], now_s: float) -> list[str]:
-        """Take the files as they are at a (monotonic) time; returns those that have settled, in order.
-
-        Empty files never settle: some programs create a file long before they write to it.
-        """
+        """Take the files as they are at a (monotonic) time; returns those that have settled, in order."""
         self._since = {name: self._unchanged_since(name, stamp, now_s) for name, stamp in files.items()}
-        return sorted(
-            name
-            for name, (stamp, since_s) in self._since.items()
-            if stamp.size_bytes and now_s - since_s >= self._settle_s
-        )
+        return sorted(name for name, (_, since_s) in self._since.items() if now_s - since_s >= self._settle_s)
 
     def _unchanged_since(self, name: str, stamp: Stamp, now_s: float) -> tuple[Stamp, float]:
         known = self._since.get(name)

@@ -23,6 +23,9 @@ __all__ = ["WatchOptions", "Watcher"]
 # Recordings that are submitted at a time: the server keeps a copy of each until its job ends.
 IN_FLIGHT = 4
 
+# What is wrong with a file without content; a server would say it of the upload.
+EMPTY = "the file is empty"
+
 Report = Callable[[str, str], None]
 
 
@@ -95,8 +98,7 @@ class Watcher:
                     break
                 self._try(journal, files, name)
             journal.drop_missing(files)
-            waiting = {name for name, stamp in files.items() if stamp.size_bytes} - set(settled)
-            return not waiting and all(self._dealt_with(journal, files, name) for name in settled)
+            return len(settled) == len(files) and all(self._dealt_with(journal, files, name) for name in settled)
         finally:
             if journal.changed:
                 self._folder.write(JOURNAL, journal.to_json())
@@ -161,6 +163,9 @@ class Watcher:
     def _submit(self, journal: Journal, files: Mapping[str, Stamp], name: str, entry: Entry) -> None:
         free = [sidecar for sidecar in self._sidecars(files, name).values() if not self._folder.exists(sidecar)]
         entry = replace(entry, sidecars=tuple(sorted({*entry.sidecars, *free})))
+        if not entry.stamp.size_bytes:  # Some programs create a file long before they write to it: it may change yet.
+            self._fail(journal, name, entry, EMPTY)
+            return
         key = f"watch-{entry.sha256}-{entry.attempt}-{self._options.key}"
         submitted = self._transcriber.submit(self._folder.path(name), key)
         if isinstance(submitted, Failed):

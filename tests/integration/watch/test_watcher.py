@@ -259,12 +259,28 @@ def test_only_a_few_recordings_are_with_the_server_at_a_time(watched: Watched) -
     assert len(watched.transcriber.keys) == 10
 
 
-def test_hidden_and_empty_files_are_left_alone(watched: Watched) -> None:
+def test_hidden_files_are_left_alone(watched: Watched) -> None:
     (watched.root / ".a.mp3.part").write_bytes(b"sound")
     (watched.root / ".b.mp3").write_bytes(b"sound")
     (watched.root / ".trash").mkdir()
     (watched.root / ".trash" / "c.mp3").write_bytes(b"sound")
-    (watched.root / "empty.mp3").write_bytes(b"")
 
     assert watched.look()
     assert watched.transcriber.keys == []
+
+
+def test_an_empty_file_fails_once_it_has_stopped_growing_and_is_taken_when_it_grows_later(watched: Watched) -> None:
+    recording = watched.root / "a.mp3"
+    recording.touch()
+    assert not watched.watcher.poll()
+
+    assert watched.look()
+    assert (watched.root / "a.mp3.error").read_text() == "the file is empty\n"
+    assert (watched.transcriber.keys, watched.watcher.failed) == ([], ["a.mp3"])
+
+    recording.write_bytes(b"sound")
+    watched.transcriber.outcomes[b"sound"] = done()
+    watched.look()
+    assert watched.look()
+    assert "a.mp3.error" not in watched.names()
+    assert "a.srt" in watched.names()

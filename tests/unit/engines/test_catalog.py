@@ -48,8 +48,14 @@ def test_a_path_wins_over_the_name() -> None:
 
 @pytest.mark.parametrize("name", ["large-v9", "", "a/b/c", "../etc/passwd", "owner/", "owner/../x", "https://x/y"])
 def test_an_unknown_name_is_told_what_is_possible(name: str) -> None:
-    with pytest.raises(ModelUnavailable, match=r"large-v3-turbo.*owner/name.*WHISPER_MODEL_PATH"):
+    with pytest.raises(ModelUnavailable, match=r"`scrivano models list`.*owner/name.*WHISPER_MODEL_PATH"):
         find_model(name)
+
+
+def test_a_misspelt_name_is_told_what_was_meant_in_one_short_line() -> None:
+    with pytest.raises(ModelUnavailable, match=r"unknown model 'Smal'; did you mean small or small\.en\?") as error:
+        find_model("Smal")
+    assert len(str(error.value)) < 250
 
 
 def test_the_contract_s_figure_for_large_v3() -> None:
@@ -85,10 +91,22 @@ def test_a_file_s_need_is_its_size_whatever_the_compute_type(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("gpu_total_mb", "model"), [(None, "small"), (2048, "small"), (4096, "large-v3-turbo"), (81559, "large-v3-turbo")]
+    ("gpu_total_mb", "model"),
+    [
+        (None, "small"),
+        (2048, "small"),
+        (4096, "small"),
+        (5120, "small"),
+        (5890, "large-v3-turbo"),
+        (81559, "large-v3-turbo"),
+    ],
 )
 def test_the_default_follows_the_gpu(gpu_total_mb: int | None, model: str) -> None:
     assert default_model(gpu_total_mb) == model
+    table = (Path(__file__).parents[3] / "docs" / "models.md").read_text()
+    size = "6 GB or more" if model == "large-v3-turbo" else "less than 6 GB"
+    if gpu_total_mb is not None:
+        assert f"| NVIDIA GPU with {size} | `{model}` (the default there) |" in table
 
 
 def test_the_server_reads_names_without_a_model_library() -> None:

@@ -22,9 +22,9 @@ def test_a_changed_time_alone_starts_the_wait_again() -> None:
     assert settling.settled({"a": Stamp(5, 2)}, 22) == ["a"]
 
 
-def test_a_file_that_was_away_waits_again_and_an_empty_one_never_settles() -> None:
+def test_a_file_that_was_away_waits_again_and_an_empty_one_settles_like_others() -> None:
     settling = Settling(10)
     settling.settled({"a": Stamp(5, 1), "empty": Stamp(0, 1)}, 0)
     settling.settled({"empty": Stamp(0, 1)}, 5)
 
-    assert settling.settled({"a": Stamp(5, 1), "empty": Stamp(0, 1)}, 30) == []
+    assert settling.settled({"a": Stamp(5, 1), "empty": Stamp(0, 1)}, 30) == ["empty"]

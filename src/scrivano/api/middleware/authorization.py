@@ -20,8 +20,8 @@ from scrivano.auth.keys import Caller, Key
 from scrivano.auth.keys import Scope as KeyScope
 from scrivano.auth.rate_limiter import RateLimiter
 from scrivano.auth.stream_tokens import StreamTokens
-from scrivano.domain.counted import counted
 from scrivano.domain.errors import InvalidStreamToken, LimitReached, NoKey, NotAllowed, ScrivanoError
+from scrivano.domain.wording import counted
 
 __all__ = ["Authorization", "presented_key"]
 

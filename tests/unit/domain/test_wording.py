@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scrivano.domain.counted import counted
+from scrivano.domain.wording import counted, did_you_mean
 
 COMMANDS = sorted((Path(__file__).parents[3] / "src" / "scrivano" / "cli").glob("*.py"))
 
@@ -28,6 +28,12 @@ VERBS = ("belongs", "does", "exists", "has", "lies", "minutes", "serves", "takes
 )
 def test_a_number_has_the_right_form_of_its_noun(count: int, noun: str, text: str) -> None:
     assert counted(count, noun) == text
+
+
+def test_an_unknown_name_is_compared_with_the_known_ones() -> None:
+    assert did_you_mean("beam_sise", ["port", "beam_size"]) == "; did you mean beam_size?"
+    assert did_you_mean("LARGE", ["large", "tiny"]) == "; did you mean large?"
+    assert did_you_mean("zzz", ["large", "tiny"]) == ""
 
 
 def test_the_commands_count_with_it() -> None:
