@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from scrivano.api.app import create_app
+from scrivano.cli.app import command_line
 from scrivano.domain.languages import LANGUAGES
 from scrivano.server.settings import Settings, allowed, variable
 
 ROOT = Path(__file__).parents[2]
 HTTP = (ROOT / "docs" / "http.md").read_text()
+CLIENTS = (ROOT / "docs" / "clients.md").read_text()
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 EVERYTHING = "".join(page.read_text() for page in (ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -96,6 +102,48 @@ def test_the_page_says_in_italian_what_the_server_says_about_jobs() -> None:
         codes |= set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
 
     assert translated == codes
+
+
+def test_what_users_read_names_no_file_of_the_documentation() -> None:
+    """A wheel has none: messages, help texts and descriptions name commands instead."""
+    for package in ("api", "auth", "backup", "cli", "files", "server", "store", "submission"):
+        for path in (ROOT / "src" / "scrivano" / package).rglob("*.py"):
+            texts = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
+            assert not [text for text in texts if isinstance(text, str) and re.search(r"docs/\w+\.md", text)], path
+
+
+OPTIONAL = re.compile(r"^(\w+) = \[", re.MULTILINE)
+
+
+def test_every_extra_is_documented() -> None:
+    section = (ROOT / "pyproject.toml").read_text().partition("[project.optional-dependencies]")[2].partition("\n[")[0]
+    install = (ROOT / "docs" / "install.md").read_text()
+
+    extras = set(OPTIONAL.findall(section)) - {"dev"}
+    assert {"evaluate", "whispercpp"} <= extras
+    for extra in extras:
+        assert re.search(rf"^\|[^|]*`{extra}`", install, re.MULTILINE), extra
+
+
+def commands(group: Any, names: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Every command with its full name."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*names, name))
+        else:
+            yield " ".join((*names, name)), command
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands(typer.main.get_command(command_line()))))
+def test_every_command_and_its_options_are_documented(name: str, command: Any) -> None:
+    """On the page of the commands, or in a section about the command on another page."""
+    for word in name.split():
+        assert re.search(rf"[`\s]{word}\b", CLIENTS), name
+    options = {option for one in command.params for option in one.opts if option.startswith("--") and not one.hidden}
+    missing = {option for option in options if not re.search(rf"{option}(?![\w-])", EVERYTHING)}
+    assert missing == set(), name
+    if name in ("serve", "wyoming", "transcribe"):
+        assert {option for option in options if not re.search(rf"{option}(?![\w-])", CLIENTS)} == set(), name
 
 
 def entries(source: str) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import shlex
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -137,7 +138,10 @@ def read_keys(path: Path) -> tuple[Key, ...]:
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise StartError(f"the API keys file {path} does not exist: create one with `scrivano keys create`") from error
+        raise StartError(
+            f"the API keys file {path} does not exist: create it with"
+            f" `scrivano keys create --file {shlex.quote(str(path))} --name NAME`"
+        ) from error
     except OSError as error:
         raise StartError(f"cannot read the API keys file {path} ({error.strerror})") from error
     try:

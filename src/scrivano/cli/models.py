@@ -43,6 +43,7 @@ def list_models() -> None:
     """List the models that WHISPER_MODEL and --model accept, and those that are downloaded."""
     from scrivano.cli.model_cache import cached_models, is_downloaded
     from scrivano.engines.catalog import REPOSITORIES, download_mb, known_models, relative_speed, vram_needed_mb
+    from scrivano.engines.ggml import how_to_install
     from scrivano.engines.gpu_memory import NvmlReader
     from scrivano.server.devices import model_names
     from scrivano.server.settings import Settings
@@ -68,8 +69,8 @@ def list_models() -> None:
     print_table(table)
     console.print(f"\nDefault here: {default} (WHISPER_MODEL). Speed: compared with large-v3 on a GPU.", markup=False)
     console.print("Any other CTranslate2 Whisper: its Hugging Face id (owner/name), or WHISPER_MODEL_PATH=FOLDER.")
-    installed = "which is installed" if find_spec("pywhispercpp") else "after pip install 'scrivano[whispercpp]'"
-    console.print(f"A GGML file of whisper.cpp: WHISPER_MODEL_PATH=FILE, with pywhispercpp, {installed}.", markup=False)
+    installed = "which is installed" if find_spec("pywhispercpp") else how_to_install()
+    console.print(f"A GGML file: WHISPER_MODEL_PATH=FILE, with whisper.cpp ({installed}).", markup=False)
 
 
 @models.command()

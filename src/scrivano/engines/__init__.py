@@ -27,4 +27,4 @@ Modules, each may import only those below it:
     engine          the Engine protocol and its values
 """
 
-__all__ = ["catalog", "gpu_memory", "model_path"]
+__all__ = ["catalog", "ggml", "gpu_memory", "model_path"]

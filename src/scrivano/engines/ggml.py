@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 import struct
+import sys
 from pathlib import Path
 from typing import BinaryIO
 
 from scrivano.domain.errors import ModelUnavailable
 
-__all__ = ["check_ggml"]
+__all__ = ["check_ggml", "how_to_install"]
 
 # 0x67676d6c, little-endian.
 MAGIC = b"lmgg"
@@ -45,6 +47,13 @@ MAX_DIMENSIONS = 4
 
 class _Broken(Exception):
     """The file ends early, or has impossible values."""
+
+
+def how_to_install(system: str = sys.platform, machine: str | None = None) -> str:
+    """How to get whisper.cpp, for behind a message that it is missing."""
+    if system == "darwin" and (machine or platform.machine()) != "arm64":
+        return "there is no package of it for Macs with Intel processors, so use a model of CTranslate2"
+    return "pip install 'scrivano[whispercpp]'"
 
 
 def check_ggml(path: Path) -> None:

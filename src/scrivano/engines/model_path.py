@@ -12,7 +12,7 @@ from pathlib import Path
 
 from scrivano.domain.errors import ModelUnavailable
 from scrivano.engines.ct2_file import is_complete
-from scrivano.engines.ggml import check_ggml
+from scrivano.engines.ggml import check_ggml, how_to_install
 
 __all__ = ["check_folder", "check_model_path", "missing_files"]
 
@@ -32,7 +32,7 @@ def check_model_path(path: Path) -> None:
         return
     check_ggml(path)
     if find_spec("pywhispercpp") is None:
-        raise ModelUnavailable(f"{path} is a GGML file, which needs whisper.cpp: pip install 'scrivano[whispercpp]'")
+        raise ModelUnavailable(f"{path} is a GGML file, which needs whisper.cpp: {how_to_install()}")
 
 
 def missing_files(folder: Path) -> list[str]:

@@ -175,6 +175,7 @@ def open_engine(request: Load, send: Send) -> Engine:
 
 
 def _open_cpp(options: LoadOptions) -> Engine:
+    from scrivano.engines.ggml import how_to_install
     from scrivano.engines.window_loop import WindowLoop
 
     try:
@@ -182,7 +183,7 @@ def _open_cpp(options: LoadOptions) -> Engine:
     except ImportError as error:
         raise ModelUnavailable(
             f"{options.path} is a file, and files are read by whisper.cpp, which cannot be imported ({error}): "
-            "pip install 'scrivano[whispercpp]', or set WHISPER_MODEL_PATH to a folder with a CTranslate2 model"
+            f"{how_to_install()}, or set WHISPER_MODEL_PATH to a folder with a CTranslate2 model"
         ) from error
     return WindowLoop(CppAdapter, options)
 

@@ -309,8 +309,8 @@ class Settings(BaseModel):
     unload_grace_secs: float = Field(
         10,
         ge=0,
-        description="At an unload request, jobs with less than this left to decode end first; of others, the chunks"
-        " that are being decoded.",
+        description="An unload request waits for jobs that need less time than this. Of the other jobs, only the chunks"
+        " that are being decoded are finished; the jobs continue after the next load.",
     )
     unload_hold_secs: float = Field(
         60,

@@ -94,7 +94,7 @@ def readyz(runner: RunnerDep, wake_ups: WakeUpsDep, database: DatabaseDep, blobs
 )
 @router.requires(Scope.READ, probe=True)
 def metrics(request: Request, metrics: MetricsDep) -> Response:
-    """In Prometheus' text format, or in OpenMetrics if `Accept` asks for it; docs/monitoring.md explains them."""
+    """In Prometheus' text format, or in OpenMetrics if `Accept` asks for it; the `HELP` lines explain them."""
     body, content_type = metrics.render(request.headers.get("accept", ""))
     return Response(body, headers={"Content-Type": content_type})
 

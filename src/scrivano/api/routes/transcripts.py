@@ -51,7 +51,8 @@ class Limits:
     """Limits of subtitles in the query. A limit that is absent is that of the profile."""
 
     profile: Annotated[
-        Literal["netflix", "bbc", "youtube"] | None, Query(description="A set of limits; docs/formats.md lists them.")
+        Literal["netflix", "bbc", "youtube"] | None,
+        Query(description="Limits of subtitles: a publisher's, not 42 characters a line."),
     ] = None
     max_line_chars: Annotated[
         int | None,
