@@ -30,6 +30,7 @@ RUN python3 -m venv /opt/scrivano \
  && /opt/scrivano/bin/pip install --no-cache-dir --no-compile --require-hashes --requirement "${PACKAGES}"
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
+COPY tools/release/readme.py tools/release/readme.py
 RUN /opt/scrivano/bin/pip install --no-cache-dir --no-compile --no-build-isolation --no-deps . \
  && /opt/scrivano/bin/pip uninstall --yes --quiet hatchling editables hf-xet pip \
  && cd /opt/scrivano/lib/python3*/site-packages \

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,10 +21,10 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 
 
-def build(target: Path) -> dict[str, Path]:
-    """By their endings: `.whl` and `.gz`."""
+def build(target: Path, **names: str) -> dict[str, Path]:
+    """By their endings: `.whl` and `.gz`. `names`: further environment variables."""
     command = [sys.executable, "-m", "hatchling", "build", "--directory", str(target)]
-    env = {**os.environ, "SOURCE_DATE_EPOCH": "1000000000"}
+    env = {**os.environ, "SOURCE_DATE_EPOCH": "1000000000", **names}
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, env=env)
     return {path.suffix: path for path in target.iterdir()}
 
@@ -63,6 +64,24 @@ def test_the_wheel_has_the_package_alone_and_the_licences(built: dict[str, Path]
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert "scrivano/nano/model.bin" in names
     assert not [name for name in names if "__pycache__" in name]
+
+
+@pytest.mark.parametrize("repository", [None, "acme/speech"], ids=["of a build by hand", "of a workflow"])
+def test_every_link_in_the_description_works_away_from_the_repository(tmp_path: Path, repository: str | None) -> None:
+    names = {"GITHUB_SERVER_URL": "https://git.example.org", "GITHUB_REPOSITORY": repository or ""}
+    [wheel] = [path for kind, path in build(tmp_path, **names).items() if kind == ".whl"]
+
+    with zipfile.ZipFile(wheel) as archive:
+        [metadata] = [archive.read(name).decode() for name in archive.namelist() if name.endswith("/METADATA")]
+    _, _, description = metadata.partition("\n\n")
+    targets = re.findall(r"\]\(([^)\s]+)\)", description)
+    assert targets
+    assert not [target for target in targets if not target.startswith(("https://", "#"))]
+    if repository is not None:
+        base = f"https://git.example.org/{repository}"
+        assert f"({base}/raw/v{scrivano.__version__}/docs/images/page-transcript.png)" in description
+        assert f"({base}/blob/v{scrivano.__version__}/docs/install.md)" in description
+        assert f"Project-URL: Documentation, {base}/tree/HEAD/docs" in metadata
 
 
 def test_the_source_archive_has_what_its_tests_need(built: dict[str, Path]) -> None:
