@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["cluster"]
 
-cluster = typer.Typer(name="cluster", help="Several machines; see docs/scale.md.", no_args_is_help=True)
+cluster = typer.Typer(name="cluster", help="Several machines, with PostgreSQL and Ray.", no_args_is_help=True)
 
 # Seconds of the bundled recording from its start; each is transcribed as often.
 LENGTHS_S = (116, 60, 40, 30, 20)

@@ -94,7 +94,7 @@ def dispatcher(
     engines: Annotated[int | None, typer.Option(help="The most engines for each model.  [default: 1]")] = None,
     config: Config = None,
 ) -> None:
-    """Run the jobs of servers with EXECUTOR=dispatcher on the GPUs of a Ray cluster; see docs/scale.md.
+    """Run the jobs of servers with EXECUTOR=dispatcher on the GPUs of a Ray cluster.
 
     DATABASE_URL and BLOB_URL must be those of the servers.
     """
