@@ -22,6 +22,7 @@ from rich.console import Console
 
 from scrivano.cli.console import ExitCode, fail, stderr_console
 from scrivano.domain.errors import ScrivanoError, StartError
+from scrivano.domain.wording import counted
 
 if TYPE_CHECKING:
     from scrivano.cli.local_cluster import Scrivano
@@ -142,12 +143,12 @@ def _transcribe(system: _System, *, kill: bool) -> bool:
         (recording, system.clients[number % 2].submit(recording, queue=True))
         for number, recording in enumerate(recordings * COPIES)
     ]
-    say(f"{len(jobs)} recordings sent, every other one to the second server")
+    say(f"{counted(len(jobs), 'recording')} sent, every other one to the second server")
     if kill:
         # Half of the jobs is late enough, however busy this machine is: the second engine starts when chunks wait.
         half = len(jobs) // 2
         _wait(lambda: _ended(second, jobs) >= (len(recordings) if _engines_ready(first) == 2 else half))
-        say(f"{_ended(second, jobs)} jobs are done; killing node 1, with its engine and all else on it")
+        say(f"{counted(_ended(second, jobs), 'job')} done; killing node 1, with its engine and all else on it")
         system.scrivano.ray.kill("node 1")
     killed_at = time.monotonic()
     before = _ended(second, jobs)
@@ -165,12 +166,12 @@ def _report(say: _Steps, jobs: Sequence[tuple[Path, JobSnapshot]]) -> bool:
     failed = [job for _, job in jobs if job.status != "done"]
     alike = all(one == same[0] for same in transcripts.values() for one in same)
     audio_s = sum(job.duration_secs or 0 for _, job in jobs)
-    say(f"{len(jobs) - len(failed)} of {len(jobs)} jobs are done, {audio_s / 60:.0f} minutes of audio")
+    say(f"{len(jobs) - len(failed)} of {counted(len(jobs), 'job')} are done, {audio_s / 60:.0f} minutes of audio")
     for job in failed:
         say(f"job {job.id}: {job.status}: {job.error}")
     for recording, same in transcripts.items():
         equal = "equal" if all(one == same[0] for one in same) else "DIFFERENT"
-        say(f"{recording.stem}: {len(same)} transcripts, {equal}")
+        say(f"{recording.stem}: {counted(len(same), 'transcript')}, {equal}")
     return alike and not failed
 
 
@@ -184,7 +185,8 @@ def _recordings(folder: Path) -> list[Path]:
         frames = [one for frame in container.decode(stream) for one in resampler.resample(frame)]
         data = b"".join(bytes(frame.planes[0])[: frame.samples * 2] for frame in frames)
     return [
-        _wav(folder / f"{seconds} seconds.wav", data[: 2 * stream.rate * seconds], stream.rate) for seconds in LENGTHS_S
+        _wav(folder / f"{counted(seconds, 'second')}.wav", data[: 2 * stream.rate * seconds], stream.rate)
+        for seconds in LENGTHS_S
     ]
 
 
