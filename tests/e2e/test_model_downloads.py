@@ -110,7 +110,7 @@ def test_a_full_disk_is_known_before_the_download(tmp_path: Path) -> None:
 
 def test_the_models_of_a_list_are_pulled_and_one_that_is_missing_fails_alone(tmp_path: Path) -> None:
     wanted = tmp_path / "models.txt"
-    wanted.write_text(f"# for the machine in the basement\n\nsomeone/nothing\n{REPOSITORY}\nnano\n")
+    wanted.write_text(f"# for the machine in the basement\n\nsomeone/nothing\n{REPOSITORY}  # speaks English\nnano\n")
     with hub() as server:
         done = models(environment(tmp_path / "hf", server.url), "pull", "--all", str(wanted))
 
