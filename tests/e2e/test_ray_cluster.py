@@ -48,7 +48,7 @@ class System:
 
     def __init__(self, stack: ExitStack) -> None:
         self.folder = stack.enter_context(temporary_folder())
-        database_url = stack.enter_context(private_postgres(self.folder / "postgres"))
+        database_url = stack.enter_context(private_postgres(self.folder / "postgres")).url
         self.storage = stack.enter_context(private_s3())
         env = {**self.storage, "TMPDIR": str(self.folder)}
         self.ray = stack.enter_context(RayNodes(self.folder / "ray", env, cpus=NODE_CPUS))

@@ -105,7 +105,7 @@ def _running(say: _Steps) -> Iterator[_System]:
 
     with ExitStack() as stack:
         folder = stack.enter_context(temporary_folder())
-        database_url = stack.enter_context(private_postgres(folder / "postgres"))
+        database_url = stack.enter_context(private_postgres(folder / "postgres")).url
         say("PostgreSQL runs")
         storage = _storage(folder, stack, say)
         # What nodes write is in the same folder, so that nothing is left of a killed one.

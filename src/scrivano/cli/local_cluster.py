@@ -28,9 +28,11 @@ from typing import TypeVar
 from scrivano.domain.errors import StartError
 
 __all__ = [
+    "Postgres",
     "Program",
     "RayNodes",
     "Scrivano",
+    "kill_tree",
     "postgres_is_missing",
     "private_postgres",
     "private_s3",
@@ -143,19 +145,20 @@ class RayNodes:
         port = free_port()
         ip = socket_address()
         self.address = f"{ip}:{port}"
-        head = ["--head", f"--node-ip-address={ip}", f"--port={port}", "--include-dashboard=false", "--num-cpus=0"]
-        self._start("head", [*head, f"--temp-dir={self.folder}"])
+        head = ["--head", f"--node-ip-address={ip}", f"--port={port}", "--include-dashboard=false"]
+        self._start("head", [*head, "--num-cpus=0", "--num-gpus=0", f"--temp-dir={self.folder}"])
         self._wait_for("head")
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._stack.close()
 
-    def add(self, *names: str) -> None:
-        """More nodes. They have the loopback addresses 127.0.0.2, 127.0.0.3, …"""
+    def add(self, *names: str, cpus: int | None = None, gpus: int = 0) -> None:
+        """More nodes. They have the loopback addresses 127.0.0.2, 127.0.0.3, … `gpus`: there need not be any."""
         for name in names:
-            ip = f"127.0.0.{len(self.nodes) + 1}"
-            self._start(name, [f"--address={self.address}", f"--node-ip-address={ip}", f"--num-cpus={self.cpus}"])
+            ip = f"127.0.{len(self.nodes) // 250}.{len(self.nodes) % 250 + 1}"
+            has = [f"--num-cpus={self.cpus if cpus is None else cpus}", f"--num-gpus={gpus}"]
+            self._start(name, [f"--address={self.address}", f"--node-ip-address={ip}", *has])
         for name in names:
             self._wait_for(name)
 
@@ -173,7 +176,7 @@ class RayNodes:
             _signal(pids, signal.SIGCONT)
 
     def _start(self, name: str, options: Sequence[str]) -> None:
-        common = ["--block", "--num-gpus=0", f"--object-store-memory={OBJECT_STORE_BYTES}", "--disable-usage-stats"]
+        common = ["--block", f"--object-store-memory={OBJECT_STORE_BYTES}", "--disable-usage-stats"]
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", *common, *options]
         program = Program(f"Ray {name}", command, {**self.env, **self.settings, "NO_COLOR": "1"})
         self._stack.callback(_end_tree, program)
@@ -215,13 +218,19 @@ class Scrivano:
     def server(self, name: str, **env: str) -> Program:
         """Start a server; it runs when it has logged `listening`."""
         more = {"EXECUTOR": "dispatcher", "ADMISSION": "queue"}
-        return self._start(name, ["serve", "--port", "0"], {**more, **env})
+        return self.start(name, ["scrivano", "serve", "--port", "0"], {**more, **env})
 
     def dispatcher(self, name: str, **env: str) -> Program:
         """Start a dispatcher; it runs when it has logged `dispatching`."""
-        return self._start(name, ["dispatcher", "--ray-address", self.ray.address], {**self.ray.settings, **env})
+        return self.start(name, ["scrivano", "dispatcher"], {**self.of_dispatchers, **env})
 
-    def _start(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> Program:
+    @property
+    def of_dispatchers(self) -> Mapping[str, str]:
+        """What only a dispatcher gets: who has it may run any program on the nodes."""
+        return {**self.ray.settings, "RAY_ADDRESS": self.ray.address}
+
+    def start(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> Program:
+        """`command`: a Python module, with its arguments."""
         settings = {
             "DATABASE_URL": self.database_url,
             "DATA_DIR": str(self.folder / name.replace(" ", "-")),
@@ -231,7 +240,7 @@ class Scrivano:
             "LOG_LEVEL": "info",
             "API_KEYS_FILE": "",
         }
-        program = Program(name, [sys.executable, "-m", "scrivano", *command], {**settings, **self.storage, **env})
+        program = Program(name, [sys.executable, "-m", *command], {**settings, **self.storage, **env})
         self._stack.callback(program.stop)
         return program
 
@@ -245,9 +254,34 @@ def postgres_is_missing() -> str | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Postgres:
+    """A running PostgreSQL with a database. `user`: as whom it runs; None: as this process."""
+
+    folder: Path
+    binaries: Path
+    user: str | None
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://scrivano@/postgres?host={self.folder}"
+
+    def start(self) -> None:
+        # It listens on a socket in its own folder only. Nothing of it needs to survive this machine.
+        server = f"-k {self.folder} -c listen_addresses= -c fsync=off -c max_connections=200"
+        self._control("start", "--options", server, "--log", str(self.folder / "log"))
+
+    def kill(self) -> None:
+        """As if it had crashed: it recovers when it is started."""
+        self._control("stop", "--mode", "immediate")
+
+    def _control(self, *command: str) -> None:
+        _run_as(self.user, [str(self.binaries / "pg_ctl"), "--pgdata", str(self.folder / "data"), "--wait", *command])
+
+
 @contextmanager
-def private_postgres(folder: Path) -> Iterator[str]:
-    """The URL of a new database in `folder`, on a socket there. Raises `StartError`."""
+def private_postgres(folder: Path) -> Iterator[Postgres]:
+    """With a new database in `folder`, on a socket there. Raises `StartError`."""
     binaries, user = _postgres_binaries(), _postgres_user() if os.getuid() == 0 else None
     if (reason := postgres_is_missing()) is not None or binaries is None:
         raise StartError(reason or "")
@@ -258,14 +292,12 @@ def private_postgres(folder: Path) -> Iterator[str]:
     options = ["--username=scrivano", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
     _run_as(user, [str(binaries / "initdb"), "--pgdata", str(data), *options])
     folder.chmod(0o755)
-    control = [str(binaries / "pg_ctl"), "--pgdata", str(data), "--wait"]
-    # It listens on a socket in its own folder only. Nothing of it needs to survive this machine.
-    server = f"-k {folder} -c listen_addresses= -c fsync=off -c max_connections=200"
-    _run_as(user, [*control, "start", "--options", server, "--log", str(folder / "log")])
+    postgres = Postgres(folder, binaries, user)
+    postgres.start()
     try:
-        yield f"postgresql://scrivano@/postgres?host={folder}"
+        yield postgres
     finally:
-        _run_as(user, [*control, "stop", "--mode", "immediate"])
+        postgres.kill()
 
 
 @contextmanager

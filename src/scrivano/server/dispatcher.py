@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -31,7 +32,7 @@ from scrivano.server.start_checks import check_sharing
 from scrivano.server.stores import open_stores
 from scrivano.store.wake_ups import WakeUps
 
-__all__ = ["dispatch"]
+__all__ = ["MODULES", "dispatch"]
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +49,10 @@ OTHERS_WAIT_S = 1.0
 MODULES = {"media": "scrivano.media.child", "engine": "scrivano.engines.worker", "speakers": "scrivano.speakers.child"}
 
 
-def dispatch(settings: Settings) -> None:
+def dispatch(settings: Settings, modules: Mapping[str, str] = MODULES) -> None:
     """Run jobs until SIGTERM or SIGINT. Raises `StartError`, and `SystemExit` if the runner fails.
+
+    `modules`: as `MODULES`; a benchmark has an engine of its own.
 
     If the head of the Ray cluster is gone for a minute, Ray ends this process.
     """
@@ -77,7 +80,7 @@ def dispatch(settings: Settings) -> None:
         assert stores.notices is not None
         prepared = files_of_jobs.RemotePrepared(settings.data_dir, audio, disk_space)
         prepared.sweep()
-        children = ray_children.RayChildren(_ray_options(settings, url, device))
+        children = ray_children.RayChildren(_ray_options(settings, url, device, modules))
         cleanup.callback(children.close)
 
         def broken() -> None:
@@ -122,11 +125,11 @@ def _check(settings: Settings) -> str:
     return settings.blob_url
 
 
-def _ray_options(settings: Settings, blob_url: str, device: Device) -> RayOptions:
+def _ray_options(settings: Settings, blob_url: str, device: Device, modules: Mapping[str, str]) -> RayOptions:
     gpu = device.name == "cuda"
     node = NodeOptions(
         kind="engine",
-        modules=MODULES,
+        modules=modules,
         blob_url=blob_url,
         folder=settings.node_dir,
         environment={"ENGINE_MALLOC": settings.engine_malloc},
