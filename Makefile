@@ -6,8 +6,8 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-virtualenv
 
-.PHONY: client web demo cluster serve test test-slow check schemathesis hostile lock bench gpu-check torture powercut soak nano clean \
-  lint package release-files site image image-test pin-images
+.PHONY: client web demo cluster serve test test-slow check schemathesis hostile lock bench gpu-check torture torture-cluster powercut soak \
+  nano clean lint package release-files site image image-test pin-images
 
 demo: $(VENV)/run.stamp
 	$(BIN)/scrivano demo
@@ -103,6 +103,10 @@ MINUTES ?= 30
 
 torture: $(VENV)/dev.stamp
 	$(BIN)/python -m torture.kills --kills $(N) --stop-secs $(STOP_SECS)
+
+# The same for the parts of a cluster with Ray, of docs/scale.md: N rounds; needs PostgreSQL's programs.
+torture-cluster: $(VENV)/dev.stamp
+	$(BIN)/python -m torture.cluster --runs $(N)
 
 powercut: $(VENV)/dev.stamp
 	$(BIN)/python -m torture.powercut --cuts $(CUTS)
