@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
-from scrivano.cli.temporary_server import temporary_server
+from scrivano.cli.temporary_server import model_on_disk, temporary_server
 from scrivano.cli.transcription import find_server
 
 __all__ = ["chosen_server"]
@@ -19,11 +18,8 @@ def chosen_server(url: str | None, model: str | None, env: Mapping[str, str] | N
     `model`: a name, or the path of a model (with a slash), for which a server is always started. `env`: settings, as
     environment variables; they need a server of their own, too. Raises `StartError`.
     """
-    env = dict(env or {})
-    if url is None and model is not None and "/" in model and (path := Path(model).expanduser()).exists():
-        env |= {"WHISPER_MODEL": "", "WHISPER_MODEL_PATH": str(path.resolve())}
-        model = None
-    found = find_server(url, model) if url is not None or not env else None
+    own = bool(env) or model_on_disk(model) is not None
+    found = find_server(url, model) if url is not None or not own else None
     if found is not None:
         yield found
         return

@@ -14,7 +14,9 @@ __all__ = ["doctor"]
 
 
 def doctor(
-    model: Annotated[str, typer.Option(help="The model for the test transcription, or for --bench.")] = "nano",
+    model: Annotated[
+        str, typer.Option(help="For the test transcription, or for --bench: a model, or its folder.")
+    ] = "nano",
     bench: Annotated[bool, typer.Option("--bench", help="Measure the speed of the model on this machine.")] = False,
 ) -> None:
     """Check this machine, and transcribe a short recording as a test. The exit code is 1 if something is wrong."""

@@ -22,12 +22,22 @@ START_S = 60.0
 STOP_S = 15.0
 
 
+def model_on_disk(model: str | None) -> Path | None:
+    """The folder or file that `--model` names instead of a model: it has a slash, and is there."""
+    path = None if model is None or "/" not in model else Path(model).expanduser().resolve()
+    return path if path is not None and path.exists() else None
+
+
 @contextmanager
 def temporary_server(model: str | None = None, env: Mapping[str, str] | None = None) -> Iterator[str]:
     """Start `scrivano serve` as a child process and yield its URL. It is stopped in any case.
 
-    `env`: settings, as environment variables. Raises `StartError` with the server's error message.
+    `model`: a name, or the path of a model (see `model_on_disk`). `env`: settings, as environment variables. Raises
+    `StartError` with the server's error message.
     """
+    chosen: Mapping[str, str] = {}
+    if (path := model_on_disk(model)) is not None:
+        model, chosen = None, {"WHISPER_MODEL": "", "WHISPER_MODEL_PATH": str(path)}
     with tempfile.TemporaryDirectory(prefix="scrivano-", ignore_cleanup_errors=True) as folder:
         command = [sys.executable, "-m", "scrivano", "serve", "--port", "0", "--data-dir", str(Path(folder) / "data")]
         command.append("--while-stdin-is-open")  # If this process is killed, the server stops, too.
@@ -45,6 +55,7 @@ def temporary_server(model: str | None = None, env: Mapping[str, str] | None = N
                 **os.environ,
                 "KEEP_AUDIO": "true",
                 **(env or {}),
+                **chosen,
                 "API_KEYS_FILE": "",
                 "BLOB_URL": "",
                 "DATABASE_URL": "",

@@ -159,9 +159,10 @@ def find_model(name: str, path: Path | None = None) -> ModelSource:
         return ModelSource(name=name, repository=REPOSITORIES[name])
     if REPOSITORY_ID.fullmatch(name):
         return ModelSource(name=name, repository=name)
+    hint = did_you_mean(name, known_models()) or ";"
     raise ModelUnavailable(
-        f"unknown model {name!r}{did_you_mean(name, known_models())} `scrivano models list` shows the names. Others are"
-        " given by their Hugging Face repository id (owner/name), or as a folder by WHISPER_MODEL_PATH"
+        f"unknown model {name!r}{hint} `scrivano models list` shows the names. Others are given by"
+        " their Hugging Face repository id (owner/name), or as a folder by WHISPER_MODEL_PATH"
     )
 
 
