@@ -164,13 +164,13 @@ class Torture:
         return None
 
     def _hit_server(self) -> None:
-        kill_tree(self._lot.choice(self._servers).process.pid)
+        _kill(self._lot.choice(self._servers))
 
     def _hit_dispatcher(self) -> None:
-        kill_tree(self._dispatcher.process.pid)
+        _kill(self._dispatcher)
 
     def _hit_node(self) -> None:
-        self._ray.kill(self._a_node())
+        _kill(self._ray.nodes[self._a_node()])
 
     def _hit_raylet(self) -> None:
         """The process alone: what it started has to end by itself."""
@@ -182,7 +182,7 @@ class Torture:
 
     def _hit_head(self) -> None:
         """The dispatcher ends, too; all of Ray is started again."""
-        self._ray.kill("head")
+        _kill(self._ray.nodes["head"])
         self._dispatcher.process.wait(HEAD_S)
         self._ray_stack.close()
         self._ray = self._scrivano.ray = self._new_ray()
@@ -323,6 +323,12 @@ class Torture:
 
 def _ended(program: Program) -> bool:
     return program.process.poll() is not None
+
+
+def _kill(program: Program) -> None:
+    """Returns when it has ended."""
+    kill_tree(program.process.pid)
+    program.process.wait(TIMEOUT_S)
 
 
 def _url(server: Program) -> str:
