@@ -116,7 +116,7 @@ def test_a_decode_before_a_load_is_told(recording: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": "large-v9"}, "WHISPER_MODEL may be one of nano, tiny.en"),
+        ({"model": "large-v9"}, "unknown model 'large-v9'; did you mean large"),
         ({"path": "/nowhere/model"}, "does not exist"),
         ({"path": "/nowhere/ggml-base.bin"}, "does not exist"),
         ({"path": str(NANO_FOLDER.parent)}, "lacks model.bin"),
