@@ -397,7 +397,7 @@ def test_a_server_that_stops_keeps_what_has_come_and_waits_for_no_more(tmp_path:
 
     assert b" 204 " in answer.partition(b"\r\n")[0]
     assert f"upload-offset: {3 * MB}".encode() in answer
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 8  # of the ten seconds that open requests have
     assert not [line for line in server.log if line["level"] == "error"]
     with served(tmp_path) as again:
         assert offset(again, where) == 3 * MB

@@ -65,7 +65,7 @@ def test_hours_of_audio_are_given_back_after_a_day(
     clock.forward(HOUR)
     run(store, "c", 0.2 * HOUR)
 
-    with pytest.raises(LimitReached, match="2 hours of audio") as refused:
+    with pytest.raises(LimitReached, match=r"its audio of a day \(2 h\)") as refused:
         add(store, new_job("d", clock, owner="one"), limits=two)
     assert add(store, new_job("e", clock, owner="two"), limits=two) == "e"
 
