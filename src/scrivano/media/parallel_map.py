@@ -108,4 +108,6 @@ def _unpack(function: Callable[[A], B], box: list[A]) -> B:
 
 def _lower_priority() -> None:
     if sys.platform == "linux":  # elsewhere priorities are a process's, not a thread's
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        thread = threading.get_native_id()
+        # The server may have a lower one already (`nice`, a unit); nobody but root may raise it.
+        os.setpriority(os.PRIO_PROCESS, thread, max(NICE, os.getpriority(os.PRIO_PROCESS, thread)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -101,3 +103,20 @@ def test_threads_start_with_the_first_item_and_end_with_the_block() -> None:
 
 def test_there_are_one_to_three_threads() -> None:
     assert 1 <= spare_cores() <= 3
+
+
+AT_THE_LOWEST_PRIORITY = """
+import os, sys, time
+from scrivano.media.parallel_map import ParallelMap
+os.nice(19)
+if os.getuid() == 0:  # who may raise it again
+    os.setuid(65534)
+with ParallelMap(1) as threads:
+    sys.exit(len(list(threads.map(time.sleep, [0.001] * 200))) != 200)
+"""
+
+
+def test_a_server_may_have_a_lower_priority_than_its_threads_take() -> None:
+    done = subprocess.run([sys.executable, "-c", AT_THE_LOWEST_PRIORITY], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
