@@ -244,13 +244,10 @@ class Torture:
         self.report.first_s = [min(ends).total_seconds() for ends in later if ends]
 
     def _judge_calls(self) -> None:
-        for job_id in self._load.acknowledged:
-            messages = self._hooks.messages.get(job_id, set())
-            if not messages:
-                self.report.lost.append(f"{job_id}: its webhook")
-            elif len(messages) > 1:
-                self.report.double.append(f"{job_id}: {sorted(messages)}")
-        self.report.calls_again = self._hooks.calls.total() - len(self._hooks.calls)
+        lost, double = self._hooks.faults(self._load.acknowledged)
+        self.report.lost += lost
+        self.report.double += double
+        self.report.calls_again = self._hooks.calls_again
 
     def _judge_store(self) -> None:
         """In the database, after the server's end: one row, transcript, last event, delivery a job."""

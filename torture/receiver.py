@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,6 +41,17 @@ class Receiver:
         with self._lock:
             trap, self._trap = self._trap, None
             return trap is not None
+
+    def faults(self, job_ids: Iterable[str]) -> tuple[list[str], list[str]]:
+        """Jobs of which no webhook came, and those with more than one."""
+        told = {job_id: self.messages.get(job_id, set()) for job_id in job_ids}
+        lost = [f"{job_id}: its webhook" for job_id, messages in told.items() if not messages]
+        return lost, [f"{job_id}: {sorted(messages)}" for job_id, messages in told.items() if len(messages) > 1]
+
+    @property
+    def calls_again(self) -> int:
+        """Calls with a `webhook-id` that had come before."""
+        return self.calls.total() - len(self.calls)
 
     def heard(self, message_id: str, body: Any) -> Trap | None:
         """Count a call for a job. Returns the action that it triggers."""
