@@ -417,7 +417,7 @@ class EnginePool:
         for spec in self._options.models:
             slots = self._slots_of(spec.name)
             wanted = self._wanted(spec.name, slots) if self._options.engines else len(slots)
-            for number, slot in enumerate([*_used(slots), *(slot for slot in slots if slot not in _used(slots))]):
+            for number, slot in enumerate(_best_first(slots)):
                 slot.has_work = spec.name in working and number < wanted
                 in_flight = slot.process.busy or self._is_finishing(slot)
                 self._apply(slot, model_state.Tick(slot.has_work, in_flight, in_use and number < wanted))
@@ -428,7 +428,7 @@ class EnginePool:
         waiting = self._schedulers[model].count()
         ready = sum(slot.ready for slot in slots)
         more = math.ceil(waiting / (2 * self._options.batch_size))
-        return max(1, min(busy, len(slots)), ready + more if waiting else 0)
+        return max(1, busy, ready + more if waiting else 0)
 
     def next_deadline_s(self, now_s: float) -> float:
         """Seconds until the next deadline of a model; infinite if there is none."""
@@ -644,10 +644,13 @@ def _status(slots: Sequence[EngineSlot], *, clustered: bool) -> ModelStatus:
     return ModelStatus(best.life, best.download, devices, engines if clustered else ())
 
 
+def _best_first(slots: Sequence[EngineSlot]) -> list[EngineSlot]:
+    return sorted(slots, key=lambda slot: _BEST.index(slot.life.state))
+
+
 def _used(slots: Sequence[EngineSlot]) -> list[EngineSlot]:
     """Those with an engine, the best ones first."""
-    used = [slot for slot in slots if slot.life.state is not ModelState.UNLOADED]
-    return sorted(used, key=lambda slot: _BEST.index(slot.life.state))
+    return _best_first([slot for slot in slots if slot.life.state is not ModelState.UNLOADED])
 
 
 def _about(slot: EngineSlot) -> dict[str, Any]:
