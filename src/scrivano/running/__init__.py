@@ -42,4 +42,5 @@ __all__ = [
     "model_state",
     "remote_executor",
     "runner",
+    "stored_text",
 ]

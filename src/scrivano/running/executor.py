@@ -6,10 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from scrivano.domain.job import Job
-from scrivano.domain.speakers import Turn
-from scrivano.domain.transcript import Segment
 from scrivano.running.engine_pool import ModelStatus
-from scrivano.store.chunk_rows import StoredChunk
 
 __all__ = ["Executor"]
 
@@ -46,11 +43,6 @@ class Executor(Protocol):
 
     @property
     def model(self) -> ModelStatus: ...
-
-    def known_text(
-        self, chunks: Sequence[StoredChunk], duration: float, turns: Sequence[Turn] = ()
-    ) -> tuple[Segment, ...]:
-        """The text of stored chunks, as the transcript would be if nothing followed. `duration`: of the file."""
 
     def submit(self, job: Job) -> None:
         """A job was committed to the store, or is to be tried again."""

@@ -24,8 +24,7 @@ from scrivano.domain.errors import (
 )
 from scrivano.domain.job import Job, JobStatus, Priority
 from scrivano.domain.recording import ChannelUse
-from scrivano.domain.speakers import Turn, speaker_of_side
-from scrivano.domain.transcript import Segment
+from scrivano.domain.speakers import speaker_of_side
 from scrivano.files.blobs import LocalCopy, Recordings
 from scrivano.files.prepared import PreparedFiles
 from scrivano.processes import voice_messages
@@ -40,10 +39,8 @@ from scrivano.running.media_process import MediaPool, MediaProcess
 from scrivano.running.recording_fetches import Fetched, RecordingFetches
 from scrivano.running.recordings import is_spent
 from scrivano.running.speaker_run import StoreVoices
-from scrivano.running.stored_text import known_text
 from scrivano.running.voice_process import VoiceOutcome, VoicePool, VoiceTask
 from scrivano.speakers.spool import write_spool
-from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.jobs import Decoded, JobStore
 from scrivano.telemetry.events import Emit, JobTranscribed, MediaProcessLost, StageEnded
 from scrivano.text.assembly import segments_json
@@ -566,12 +563,6 @@ class JobRuns:
             if isinstance(write, Publish | Fail):
                 with suppress(OSError):
                     self._prepared.delete(run.job.id)
-
-    def known_text(
-        self, chunks: Sequence[StoredChunk], duration: float, turns: Sequence[Turn] = ()
-    ) -> tuple[Segment, ...]:
-        """Callable from any thread."""
-        return known_text(self._codec, chunks, duration, turns)
 
     # A job's end -----------------------------------------------------------------------------------------------
 

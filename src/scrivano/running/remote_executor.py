@@ -12,17 +12,12 @@ from functools import partial
 
 from scrivano.domain.errors import DatabaseUnreachable, JobNotFound, StorageFull, WriteConflict
 from scrivano.domain.job import Job
-from scrivano.domain.speakers import Turn
-from scrivano.domain.transcript import Segment
 from scrivano.files.blobs import Recordings
 from scrivano.running import model_state
-from scrivano.running.chunk_run import ResultCodec
 from scrivano.running.engine_pool import ModelStatus, PublishModelEvent
 from scrivano.running.model_reports import joined, status_of
 from scrivano.running.model_state import Life, ModelState
 from scrivano.running.recordings import is_spent
-from scrivano.running.stored_text import known_text
-from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.dispatchers import DispatcherStore, ModelAction
 from scrivano.store.jobs import JobStore
 
@@ -73,7 +68,6 @@ class RemoteExecutor:
         self._blobs = blobs
         self._publish = publish
         self._keep_audio = keep_audio
-        self._codec = ResultCodec()
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="executor", daemon=True)
         self._stopping = False
@@ -99,11 +93,6 @@ class RemoteExecutor:
         if self._thread.is_alive():
             self._thread.join(timeout_s)
         self.alive = False
-
-    def known_text(
-        self, chunks: Sequence[StoredChunk], duration: float, turns: Sequence[Turn] = ()
-    ) -> tuple[Segment, ...]:
-        return known_text(self._codec, chunks, duration, turns)
 
     def submit(self, job: Job) -> None:
         """The store has told the dispatchers."""

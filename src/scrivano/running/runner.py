@@ -19,8 +19,6 @@ from functools import partial
 
 from scrivano.domain.errors import DatabaseUnreachable, JobNotFound, StorageFull
 from scrivano.domain.job import Job, Priority
-from scrivano.domain.speakers import Turn
-from scrivano.domain.transcript import Segment
 from scrivano.engines.gpu_memory import MemoryReader
 from scrivano.files.blobs import Recordings
 from scrivano.files.prepared import PreparedFiles
@@ -35,7 +33,6 @@ from scrivano.running.media_process import MediaLimits, MediaPool
 from scrivano.running.recording_fetches import Fetched, RecordingFetches
 from scrivano.running.shared_queue import SharedQueue
 from scrivano.running.voice_process import VoicePool
-from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.jobs import JobStore
 from scrivano.telemetry.events import Emit, JobStarted, ignore
 
@@ -182,13 +179,6 @@ class Runner:
     @property
     def model(self) -> ModelStatus:
         return self._pool.status[self._models[0]]
-
-    def known_text(
-        self, chunks: Sequence[StoredChunk], duration: float, turns: Sequence[Turn] = ()
-    ) -> tuple[Segment, ...]:
-        """The text of stored chunks, as the transcript would be if nothing followed. `duration`: of the file. `turns`:
-        of the speakers so far."""
-        return self._jobs.known_text(chunks, duration, turns)
 
     def submit(self, job: Job) -> None:
         """A job was committed to the store, or is to be tried again."""

@@ -14,14 +14,16 @@ from scrivano.text.assembly import chunk_text, join_sides
 __all__ = ["known_text"]
 
 
-def known_text(
-    codec: ResultCodec, chunks: Sequence[StoredChunk], duration: float, turns: Sequence[Turn] = ()
-) -> tuple[Segment, ...]:
-    """The text of stored chunks, as the transcript would be if nothing followed. Callable from any thread.
+_CODEC = ResultCodec()
 
-    `turns`: of the speakers so far."""
+
+def known_text(chunks: Sequence[StoredChunk], duration: float, turns: Sequence[Turn] = ()) -> tuple[Segment, ...]:
+    """The text of stored chunks, as the transcript would be if nothing followed.
+
+    `duration`: of the file. `turns`: of the speakers so far.
+    """
     texts = [
-        (row.chunk, chunk_text(row.chunk, codec.parse(row.result).segments).segments)
+        (row.chunk, chunk_text(row.chunk, _CODEC.parse(row.result).segments).segments)
         for row in chunks
         if row.result is not None
     ]

@@ -16,12 +16,12 @@ from fastapi.responses import JSONResponse
 from scrivano.api.routes.jobs import JobId
 from scrivano.api.routing import Router
 from scrivano.api.schemas import ErrorResponse
-from scrivano.api.services import CallerDep, RunnerDep, StoreDep
+from scrivano.api.services import CallerDep, StoreDep
 from scrivano.auth.keys import Caller, Scope
 from scrivano.domain.errors import BadRequest, TranscriptNotReady
 from scrivano.domain.job import Job, JobStatus
 from scrivano.domain.transcript import Transcript, segment_from_dict
-from scrivano.running.executor import Executor
+from scrivano.running.stored_text import known_text
 from scrivano.store.jobs import JobStore
 from scrivano.text.formats import FORMATS, render
 from scrivano.text.shape import Shape, breaches, shape_of
@@ -99,7 +99,6 @@ CheckParameter = Annotated[
 def transcript(
     job_id: JobId,
     store: StoreDep,
-    runner: RunnerDep,
     caller: CallerDep,
     limits: Annotated[Limits, Depends()],
     format: FormatParameter = "txt",
@@ -111,7 +110,7 @@ def transcript(
     shape = limits.shape()
     if check and format not in CHECKABLE_FORMATS:
         raise BadRequest(f"check=true is for format={', '.join(CHECKABLE_FORMATS)}")
-    job, text = _transcript(store, runner, caller, job_id, partial=partial)
+    job, text = _transcript(store, caller, job_id, partial=partial)
     if check:
         return JSONResponse(_report(text, shape, limits.profile, labelled=format != "vtt"))
     return Response(
@@ -141,9 +140,7 @@ def _safe(name: str) -> str:
     return re.sub(r'[<>:"/\\|?*%;\s]+', "_", printable)[:MAX_NAME_CHARS].strip("._ ")
 
 
-def _transcript(
-    store: JobStore, runner: Executor, caller: Caller, job_id: str, *, partial: bool
-) -> tuple[Job, Transcript]:
+def _transcript(store: JobStore, caller: Caller, job_id: str, *, partial: bool) -> tuple[Job, Transcript]:
     """Raises `JobNotFound`, `TranscriptNotReady`."""
     # The chunks are read before the job: they are deleted when it ends, and then it has a result.
     chunks = store.chunks(job_id) if partial else []
@@ -151,7 +148,7 @@ def _transcript(
     if job.status is JobStatus.DONE:
         segments = tuple(map(segment_from_dict, json.loads(store.get_result(job_id) or b"[]")))
     elif partial and not job.status.terminal:
-        segments = runner.known_text(chunks, job.duration_secs or 0.0, turns)
+        segments = known_text(chunks, job.duration_secs or 0.0, turns)
     else:
         raise TranscriptNotReady(job_id, job.status)
     return job, job.transcript(segments, turns)

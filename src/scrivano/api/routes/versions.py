@@ -140,7 +140,6 @@ def version_transcript(
     job_id: JobId,
     number: Number,
     store: StoreDep,
-    runner: RunnerDep,
     caller: CallerDep,
     limits: Annotated[transcripts.Limits, Depends()],
     format: transcripts.FormatParameter = "txt",
@@ -149,7 +148,7 @@ def version_transcript(
 ) -> Response:
     """As `GET /jobs/{id}/transcript`."""
     version = store.version(job_id, number, owner=caller.sees)
-    return transcripts.transcript(version.id, store, runner, caller, limits, format, partial, check)
+    return transcripts.transcript(version.id, store, caller, limits, format, partial, check)
 
 
 def _tokens(store: JobStore, version: Job, characters: bool) -> list[Token]:
