@@ -32,7 +32,7 @@ from scrivano.running import model_state
 from scrivano.running.children import Children
 from scrivano.running.engine_process import EngineLimits, EngineProcess
 from scrivano.running.model_state import Life, ModelState, Policy
-from scrivano.running.scheduler import Scheduler, WorkItem
+from scrivano.running.scheduler import SHORT_CHUNKS, Scheduler, WorkItem
 from scrivano.telemetry.events import BatchDecoded, Emit, EngineLost, EngineStarted
 
 __all__ = [
@@ -276,9 +276,11 @@ class EnginePool:
         else:
             self._schedulers[model].add(items)
 
-    def all_added(self, model: str, job_id: str) -> None:
-        """All chunks of the job have been added, or will not come."""
+    def all_added(self, model: str, job_id: str, chunks: int) -> None:
+        """All `chunks` of the job have been added, or will not come."""
         self._schedulers[model].complete(job_id)
+        if chunks <= SHORT_CHUNKS:  # an idle engine may have taken them before anyone knew that it was a clip
+            self._expect_urgent_work()
 
     def remove_job(self, job_id: str) -> None:
         """Forget its waiting chunks; those in an engine are decoded in vain. Unknown ids are fine."""

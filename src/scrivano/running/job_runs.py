@@ -310,7 +310,7 @@ class JobRuns:
                     case job_run.Enqueue(items, first):
                         self._pool.add(run.model, items, first=first)
                     case job_run.AllEnqueued():
-                        self._pool.all_added(run.model, run.job.id)
+                        self._pool.all_added(run.model, run.job.id, run.chunks_total or 0)
                     case speaker_run.FindVoices():
                         self._ask_for_voices(run, command)
                     case speaker_run.NameSpeakers() | speaker_run.GuessSpeakers():
