@@ -32,9 +32,10 @@ logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.float32]
 
-# Audio behind one vector, and between the starts of two. Shorter ones are less certain, longer ones hold two voices.
+# Audio behind one vector, and, at most, between the starts of two. Shorter parts are less certain, longer ones hold two
+# voices. A step of 0.75 s costs a tenth more and tells no more (docs/speakers.md).
 PART_S = 1.5
-PART_STEP_S = 0.75
+PART_STEP_S = 0.9
 # Shorter parts do not shape a speaker.
 SOLID_S = 0.9
 # Parts that share audio are of one voice if their cosine reaches this.
