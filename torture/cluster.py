@@ -91,7 +91,7 @@ class Report:
 
     @property
     def good(self) -> bool:
-        return not (self.lost or self.wrong or self.double or self.refused or self.stuck)
+        return not (self.lost or self.wrong or self.double or self.refused or self.stuck or self.ended)
 
     def lines(self) -> Iterator[str]:
         yield f"rounds           {self.rounds.total()}"

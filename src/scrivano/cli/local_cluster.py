@@ -256,19 +256,26 @@ def postgres_is_missing() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Postgres:
-    """A running PostgreSQL with a database. `user`: as whom it runs; None: as this process."""
+    """A running PostgreSQL with a database. `user`: as whom it runs; None: as this process. `durable`: what is
+    committed survives the machine, too."""
 
     folder: Path
     binaries: Path
     user: str | None
+    durable: bool = False
 
     @property
     def url(self) -> str:
         return f"postgresql://scrivano@/postgres?host={self.folder}"
 
+    @property
+    def pid(self) -> int:
+        return int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+
     def start(self) -> None:
-        # It listens on a socket in its own folder only. Nothing of it needs to survive this machine.
-        server = f"-k {self.folder} -c listen_addresses= -c fsync=off -c max_connections=200"
+        # It listens on a socket in its own folder only.
+        fsync = "on" if self.durable else "off"
+        server = f"-k {self.folder} -c listen_addresses= -c fsync={fsync} -c max_connections=200"
         self._control("start", "--options", server, "--log", str(self.folder / "log"))
 
     def kill(self) -> None:
@@ -280,7 +287,7 @@ class Postgres:
 
 
 @contextmanager
-def private_postgres(folder: Path) -> Iterator[Postgres]:
+def private_postgres(folder: Path, *, durable: bool = False) -> Iterator[Postgres]:
     """With a new database in `folder`, on a socket there. Raises `StartError`."""
     binaries, user = _postgres_binaries(), _postgres_user() if os.getuid() == 0 else None
     if (reason := postgres_is_missing()) is not None or binaries is None:
@@ -292,7 +299,7 @@ def private_postgres(folder: Path) -> Iterator[Postgres]:
     options = ["--username=scrivano", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
     _run_as(user, [str(binaries / "initdb"), "--pgdata", str(data), *options])
     folder.chmod(0o755)
-    postgres = Postgres(folder, binaries, user)
+    postgres = Postgres(folder, binaries, user, durable)
     postgres.start()
     try:
         yield postgres
