@@ -10,6 +10,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+# Of clips beside a long job.
+MOST_ARRIVALS = 20
+
 
 def timed(work: Callable[[], object]) -> float:
     began = time.perf_counter()
@@ -34,12 +37,15 @@ def at_once(jobs: Sequence[Callable[[], object]]) -> Together:
 
 
 def with_arrivals(long: Callable[[], object], job: Callable[[], object], every_s: float) -> Together:
-    """`seconds`: of the long job; `waits`: of the others, one of which comes every so often while it goes on."""
+    """`seconds`: of the long job; `waits`: of the others, one of which comes every so often while it goes on.
+
+    At most `MOST_ARRIVALS` come: a server that is too slow for them would never end its long job.
+    """
     with ThreadPoolExecutor(64) as pool:
         running = pool.submit(timed, long)
         waiting: list[Future[float]] = []
         began = time.perf_counter()
-        while not running.done():
+        while not running.done() and len(waiting) < MOST_ARRIVALS:
             time.sleep(max(0.0, min(0.05, began + every_s * (len(waiting) + 0.5) - time.perf_counter())))
             if time.perf_counter() >= began + every_s * (len(waiting) + 0.5):
                 waiting.append(pool.submit(timed, job))
