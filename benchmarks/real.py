@@ -255,7 +255,7 @@ def all_at_once(
 # A factory of each system of W3: they run one after the other, so that only one has its model in memory.
 _BESIDE_A_LONG_JOB: Mapping[str, Callable[[Systems], Any]] = {
     "Scrivano": lambda systems: systems.scrivano(),
-    "Scrivano, LATENCY=fast": lambda systems: systems.scrivano(LATENCY="fast"),
+    "Scrivano, LATENCY=normal": lambda systems: systems.scrivano(LATENCY="normal"),
     "thread pool, batched": lambda systems: systems.faster_whisper("batched", "threads"),
     "thread pool, sequential": lambda systems: systems.faster_whisper("sequential", "threads"),
 }

@@ -69,9 +69,10 @@ class Systems:
     def __init__(self, model: Path, stack: ExitStack, placement: Placement = CPU) -> None:
         self._model = model
         self._stack = stack
-        # The words of random weights are nowhere: Scrivano would take all speech for holes, and decode it again.
-        repairs = {"REPAIR_SHARE": "0"} if (model / RANDOM).exists() else {}
-        self._settings = {**placement.settings, **repairs}
+        # Random weights are unsure, and their words are nowhere: Scrivano would decode short windows again in full, and
+        # take all speech for holes.
+        random = {"REPAIR_SHARE": "0", "LATENCY": "normal"} if (model / RANDOM).exists() else {}
+        self._settings = {**placement.settings, **random}
         self._placement = placement
         self._baselines: dict[str, Any] = {}
 

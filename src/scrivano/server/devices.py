@@ -169,7 +169,7 @@ def _model_spec(settings: Settings, device: Device, name: str, path: Path | None
             device=device.name,
             compute_type=device.compute_type,
             cpu_threads=settings.cpu_threads,
-            fast=settings.latency == "fast",
+            fast=None if settings.latency == "auto" else settings.latency == "fast",
         ),
         policy=Policy(
             idle_timeout_s=(settings.keep_alive or {}).get(name, settings.idle_timeout_secs),

@@ -255,9 +255,10 @@ class Settings(BaseModel):
         le=10,
         description="Speech without words is decoded again, by at most this share of a job's audio; 0: never.",
     )
-    latency: Annotated[Literal["normal", "fast"], AnyCase] = Field(
-        "normal",
-        description="`fast`: short audio is not padded to 30 s for the model; poor results are decoded again in full.",
+    latency: Annotated[Literal["auto", "normal", "fast"], AnyCase] = Field(
+        "auto",
+        description="`fast`: short audio is not padded to 30 s for the model; poor results are decoded again in full."
+        " `auto`: `fast` on a CPU with models of the size of base.",
     )
     batch_size: int = Field(0, ge=0, le=1024, description="Chunks decoded together; 0: chosen for the device.")
     word_timestamps: bool = Field(True, description="Determine start and end of every word.")
