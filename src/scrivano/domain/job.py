@@ -76,7 +76,8 @@ class JobOptions:
     - `speakers`: tell the speakers apart; `num_speakers`: how many there are, else between `min_speakers` and
       `max_speakers`
     - `voices`: speakers who sound like enrolled voices get their names
-    - `known_speakers`: names of speakers whose voices came with the request; `known_samples`: SHA-256 of their samples
+    - `known_speakers`: names of speakers whose voices came with the request; `known_samples`: SHA-256 of their samples,
+      empty where the voice could not be found
     - `purpose`: marks jobs that were not submitted for their transcript, such as a language detection
     """
 

@@ -502,7 +502,7 @@ class JobRun:
             found = sides_as_speakers([self._speech_of(side) for side in range(self._sides)], self._side_names)
         elif found is not None:
             segments = with_speakers(segments, found.turns)
-        warnings = () if failure is None else (_no_speakers(failure),)
+        warnings = speaker_warnings(self.job.decoding, failure)
         return [Publish(segments, language, self._duration or 0.0, quality(segments, texts), found, warnings)]
 
     def _speech_of(self, side: int) -> list[tuple[float, float]]:
@@ -630,9 +630,24 @@ def channel_use(options: JobOptions, default: ChannelUse, count: SpeakerCount | 
     return ChannelUse.MIX if mixes else use
 
 
-def _no_speakers(failure: str) -> RecordingWarning:
-    message = f"the speakers could not be told apart ({failure}); the transcript is complete without them"
-    return RecordingWarning(code="no_speakers", message=message[:LONGEST_MESSAGE])
+def speaker_warnings(options: JobOptions, failure: str | None) -> tuple[RecordingWarning, ...]:
+    """`failure`: why the speakers could not be told apart; None: they were, or nobody asked for them."""
+    warnings = []
+    if unheard := _unheard(options):
+        names = ", ".join(unheard)
+        message = f"the server failed to find the voice in the sample of {names}; send the request again for the name"
+        warnings.append(RecordingWarning(code="known_speakers_not_heard", message=message[:LONGEST_MESSAGE]))
+    if failure is not None:
+        without = "" if options.is_voice_sample else "; the transcript is complete without them"
+        message = f"the speakers could not be told apart ({failure}){without}"
+        warnings.append(RecordingWarning(code="no_speakers", message=message[:LONGEST_MESSAGE]))
+    return tuple(warnings)
+
+
+def _unheard(options: JobOptions) -> list[str]:
+    """The known speakers without a voice."""
+    pairs = zip(options.known_speakers or (), options.known_samples or (), strict=False)
+    return [name for name, sample in pairs if not sample]
 
 
 def decoding_options(defaults: DecodingOptions, options: JobOptions) -> DecodingOptions:

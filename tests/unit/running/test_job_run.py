@@ -45,6 +45,7 @@ from scrivano.running.job_run import (
     StorePlan,
     channel_use,
     decoding_options,
+    speaker_warnings,
 )
 from scrivano.running.language import Detection, JobLanguage
 from scrivano.running.scheduler import WorkItem
@@ -519,3 +520,17 @@ def test_what_is_done_with_the_channels(
     options: dict[str, str], default: ChannelUse, count: SpeakerCount | None, use: ChannelUse
 ) -> None:
     assert channel_use(JobOptions.restored(options), default, count) is use
+
+
+def test_the_job_says_which_speakers_have_no_names_and_why() -> None:
+    whole = JobOptions(known_speakers=("Ada", "Eve"), known_samples=("1f", "2e"))
+    [unheard] = speaker_warnings(replace(whole, known_samples=("1f", "")), None)
+    [lost] = speaker_warnings(whole, "it broke")
+    [sample] = speaker_warnings(JobOptions(purpose=VOICE_SAMPLE), "it broke")
+
+    assert speaker_warnings(whole, None) == ()
+    assert unheard.code == "known_speakers_not_heard"
+    assert "sample of Eve;" in unheard.message
+    assert (lost.code, sample.code) == ("no_speakers", "no_speakers")
+    assert "the transcript is complete" in lost.message
+    assert "transcript" not in sample.message

@@ -6,7 +6,7 @@ import binascii
 import hashlib
 import re
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -63,13 +63,19 @@ def parse(fields: FormFields) -> tuple[KnownSpeaker, ...]:
     )
 
 
-def known_speaker_options(speakers: Sequence[KnownSpeaker]) -> dict[str, Any]:
-    """What a job keeps of them, so that a repeated request is recognised."""
+def known_speaker_options(speakers: Sequence[KnownSpeaker], heard: Set[str] | None = None) -> dict[str, Any]:
+    """What a job keeps of them, so that a repeated request is recognised.
+
+    `heard`: the names whose voices were found; None: all. A job without a voice is no answer to a repeated request, so
+    it keeps no hash of that sample.
+    """
     if not speakers:
         return {}
     return {
         "known_speakers": tuple(one.name for one in speakers),
-        "known_samples": tuple(hashlib.sha256(one.sample).hexdigest() for one in speakers),
+        "known_samples": tuple(
+            hashlib.sha256(one.sample).hexdigest() if heard is None or one.name in heard else "" for one in speakers
+        ),
         "speakers": True,
     }
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -11,7 +12,13 @@ from fastapi import Depends, Path, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from scrivano.api.compat import openai_responses
-from scrivano.api.compat.known_speakers import LONG_FIELDS, REFERENCES, check_sample
+from scrivano.api.compat.known_speakers import (
+    LONG_FIELDS,
+    REFERENCES,
+    KnownSpeaker,
+    check_sample,
+    known_speaker_options,
+)
 from scrivano.api.compat.openai_request import OpenAIRequest, parse
 from scrivano.api.compat.schemas import (
     OPENAI_RESPONSES,
@@ -37,7 +44,7 @@ from scrivano.api.services import (
 )
 from scrivano.api.sse import PING_S, own_connection
 from scrivano.auth.keys import Caller, Scope
-from scrivano.domain.errors import BadParameter, RecordingRefused, ScrivanoError
+from scrivano.domain.errors import BadParameter, JobFailed, RecordingRefused, ScrivanoError
 from scrivano.domain.job import Priority, Task
 from scrivano.domain.speakers import NamedVoice
 from scrivano.submission.job_request import JobRequest
@@ -47,6 +54,8 @@ from scrivano.submission.request_body import RequestBody
 from scrivano.submission.submissions import Submissions
 from scrivano.submission.voice_samples import VoiceSamples
 from scrivano.submission.waiter import Waiter
+
+logger = logging.getLogger(__name__)
 
 router = Router(tag="openai", prefix="/v1", errors=ErrorFormat.OPENAI)
 
@@ -81,7 +90,10 @@ class _Transcriber:
             )
 
         async def with_known_voices(job_request: JobRequest) -> JobRequest:
-            return replace(job_request, known_voices=await self._known_voices(requests[-1]))
+            known = requests[-1].known_speakers
+            voices = await known_voices(self.voice_samples, known, self.caller, requests[-1].model)
+            options = replace(job_request.options, **known_speaker_options(known, heard={one.name for one in voices}))
+            return replace(job_request, known_voices=voices, options=options)
 
         job_id = await self.submissions.submit_form(
             body,
@@ -100,18 +112,6 @@ class _Transcriber:
         errors = ErrorFormat.OPENAI if media_type == "application/json" else None
         content = self._content(job_id, request)
         return await self.long_calls.respond(job_id, content, media_type=media_type, errors=errors)
-
-    async def _known_voices(self, request: OpenAIRequest) -> list[NamedVoice]:
-        """Their voices, found one after the other: a key may be allowed one job at a time. Raises `BadParameter`."""
-        found = []
-        for speaker in request.known_speakers:
-            try:
-                voice = await self.voice_samples.hear(speaker.sample, self.caller, request.model)
-            except RecordingRefused as error:
-                raise BadParameter(REFERENCES, f"the sample of {speaker.name} cannot be used: {error}") from error
-            check_sample(speaker.name, voice.seconds, voice.speech_s)
-            found.append(NamedVoice(name=speaker.name, centre=voice.centre or b""))
-        return found
 
     async def _content(self, job_id: str, request: OpenAIRequest) -> str:
         return openai_responses.render_body(request, await self.waiter.transcript(job_id))
@@ -142,6 +142,25 @@ class _Transcriber:
             for index in range(len(transcript.segments)):
                 yield openai_responses.diarized_segment(transcript, index)
         yield openai_responses.done(request, transcript)
+
+
+async def known_voices(
+    samples: VoiceSamples, speakers: Sequence[KnownSpeaker], caller: Caller, model: str | None
+) -> list[NamedVoice]:
+    """Their voices, found one after the other: a key may be allowed one job at a time. A voice that the server fails to
+    find is left out: the transcript is made without its name. Raises `BadParameter`."""
+    found = []
+    for speaker in speakers:
+        try:
+            voice = await samples.hear(speaker.sample, caller, model)
+        except RecordingRefused as error:
+            raise BadParameter(REFERENCES, f"the sample of {speaker.name} cannot be used: {error}") from error
+        except JobFailed as error:
+            logger.warning("the voice in a sample was not found", extra={"code": error.code})
+            continue
+        check_sample(speaker.name, voice.seconds, voice.speech_s)
+        found.append(NamedVoice(name=speaker.name, centre=voice.centre or b""))
+    return found
 
 
 async def _transcriber(

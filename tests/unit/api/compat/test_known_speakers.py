@@ -57,6 +57,14 @@ def test_a_job_remembers_names_and_hashes_and_no_sample() -> None:
     assert [len(one) for one in options["known_samples"]] == [64]
 
 
+def test_a_job_without_a_voice_is_no_answer_to_a_repeated_request() -> None:
+    known = (KnownSpeaker("Ada", ADA), KnownSpeaker("Eve", EVE))
+
+    assert known_speaker_options(known, heard={"Ada", "Eve"}) == known_speaker_options(known)
+    assert known_speaker_options(known, heard={"Eve"})["known_samples"][0] == ""
+    assert known_speaker_options(known, heard={"Eve"})["known_speakers"] == ("Ada", "Eve")
+
+
 @pytest.mark.parametrize(
     ("names", "references", "param", "says"),
     [
