@@ -97,14 +97,21 @@ def picture(excerpts: Sequence[Samples]) -> Picture | None:
     loudest = int(energy.argmax())
     if energy[loudest] <= QUIETEST_DB + DYNAMIC_DB:
         return None
-    alive = [one for one in range(count) if _is_alive(framed[:, one], float(energy[one]), float(energy[loudest]))]
+    faintest = float(np.percentile(framed[:, loudest], LOUDEST)) - FAINTEST_DB
+    alive = [
+        one
+        for one in range(count)
+        if _is_alive(framed[:, one], float(energy[one]), float(energy[loudest]))
+        or _speaks_once(framed[:, one], faintest)
+    ]
     best = max(alive, key=lambda one: energy[one], default=loudest)
     return Picture(
         content=_content(excerpts, framed, alive, best) if alive else Content.STEREO,
         channels=count,
         best=best,
         gains_db=tuple(round(float(energy[one] - energy[best]), 2) for one in range(count)),
-        floor_db=tuple(None if one in alive else float(np.percentile(framed[:, one], 99)) for one in range(count)),
+        # The median: what is heard now and then must not count as background.
+        floor_db=tuple(None if one in alive else float(np.median(framed[:, one])) for one in range(count)),
         leak_db=tuple(tuple(_leak(framed[:, one], framed[:, other]) for other in range(count)) for one in range(count)),
     )
 
@@ -113,6 +120,11 @@ def _is_alive(framed: Levels, energy: float, loudest: float) -> bool:
     """Whether a channel has more than silence or a steady noise."""
     spread = np.percentile(framed, 95) - np.percentile(framed, 10)
     return bool(spread > DYNAMIC_DB and energy > loudest - FAINTEST_DB)
+
+
+def _speaks_once(framed: Levels, faintest: float) -> bool:
+    """Whether a channel has some seconds of sound, however long it is silent: a sentence in an hour is one."""
+    return bool(np.count_nonzero(framed > max(np.median(framed) + DYNAMIC_DB, faintest)) >= LEAST_FRAMES)
 
 
 def _content(excerpts: Sequence[Samples], framed: Levels, alive: Sequence[int], best: int) -> Content:

@@ -77,7 +77,8 @@ class _BestChannel:
         padded = np.pad(heard[:, best], DELAY_FRAMES, mode="edge")
         around = np.max([padded[shift : shift + len(heard)] for shift in range(2 * DELAY_FRAMES + 1)], axis=0)
         for channel, floor in enumerate(self._picture.floor_db):
-            known = around + self._picture.gains_db[channel] if floor is None else np.full(len(heard), floor)
+            leak = self._picture.leak_db[best][channel] or -np.inf  # 0: not known
+            known = around + self._picture.gains_db[channel] if floor is None else np.maximum(floor, around + leak)
             new = heard[:, channel] > np.maximum(known + NEW_DB, AUDIBLE_DB)
             if channel != best and np.count_nonzero(new) >= NEW_FRAMES:
                 return False

@@ -103,3 +103,21 @@ def test_excerpts_are_looked_at_together() -> None:
 
     assert picture(np.split(call, 10)) is not None
     assert picture(np.split(call, 10)).content is Content.VOICES  # type: ignore[union-attr]
+
+
+def test_a_side_that_speaks_once_is_not_left_out() -> None:
+    once = voice(3, [(20, 21.5)])
+    seen = picture([np.stack([voice(1, [(0, 40)]), once], axis=1)])
+
+    assert seen is not None
+    assert seen.content is Content.VOICES
+
+
+def test_a_short_word_is_no_background() -> None:
+    word = SILENCE.copy()
+    word[320000:328000] = voice(3, [(0, 40)])[320000:328000]
+    seen = picture([np.stack([TALK, word], axis=1)])
+
+    assert seen is not None
+    assert seen.content is Content.ONE_SIDE
+    assert seen.floor_db[1] == pytest.approx(-90, abs=1)

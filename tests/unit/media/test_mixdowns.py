@@ -40,6 +40,15 @@ def test_what_a_silent_side_says_after_all_is_kept() -> None:
     np.testing.assert_array_equal(again[256:], SOUND[256:])
 
 
+def test_a_faint_leak_is_nothing_new() -> None:
+    picture = Picture(Content.ONE_SIDE, 2, 0, (0.0, -45.0), (None, -80.0), ((0.0, -35.0), (0.0, 0.0)))
+    mixdown = mix_of(picture)(NAMES)
+
+    np.testing.assert_array_equal(mixdown.mix(np.stack([SOUND, 0.018 * SOUND], axis=1)), SOUND)
+    both = np.stack([SOUND, NEW], axis=1)
+    np.testing.assert_allclose(mixdown.mix(both)[1024:], Downmix(NAMES).mix(both)[1024:], atol=1e-6)
+
+
 def test_rooms_are_mixed() -> None:
     assert mix_of(seen(Content.STEREO)) is Downmix
     assert mix_of(None) is Downmix
