@@ -68,6 +68,18 @@ class BlobCache:
         with self._lock:
             self._remove(blob_id, path)
 
+    def unused(self) -> set[str]:
+        """The ids of the files that are not in use."""
+        with self._lock:
+            return {blob_id for blob_id in self._files if not self._uses[blob_id]}
+
+    def discard_unused(self, blob_id: str) -> None:
+        """Delete the file, if it is there and not in use."""
+        path = self.path(blob_id)
+        with self._lock:
+            if not self._uses[blob_id]:
+                self._remove(blob_id, path)
+
     def clear(self) -> None:
         """Delete all that is not in use: the disk is full."""
         with self._lock:

@@ -114,6 +114,13 @@ class Blobs(Recordings, Protocol):
         """At the start: delete what an earlier process left on this machine, except the recordings `needed` and those
         that are `unfinished`. Returns how many."""
 
+    def copies(self) -> Collection[str]:
+        """The ids of recordings, whole or in parts, that this machine has in files of its own and nobody reads now.
+        Empty where these files are the recordings themselves."""
+
+    def drop_copy(self, blob_id: str) -> None:
+        """Delete this machine's files of a recording, unless somebody reads them. What is stored elsewhere stays."""
+
     def stored(self) -> Iterable[str]:
         """The ids of all recordings, except those that arrive now. Raises `StorageUnreachable`."""
 

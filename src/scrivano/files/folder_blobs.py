@@ -95,12 +95,23 @@ class FolderBlobs:
             path.unlink()
         return len(orphans)
 
+    def copies(self) -> Collection[str]:
+        return ()
+
+    def drop_copy(self, blob_id: str) -> None:
+        """There are no copies."""
+
     def stored(self) -> Iterator[str]:
         now = time.time()
         for entry in os.scandir(self._folder):
             with suppress(FileNotFoundError):
                 if not entry.name.endswith(PART_SUFFIX) or now - entry.stat().st_mtime > ARRIVING_S:
                     yield entry.name.removesuffix(PART_SUFFIX)
+
+    def ids(self) -> set[str]:
+        """Of all recordings, also of those that arrive now."""
+        names = [entry.name for entry in os.scandir(self._folder) if not entry.name.startswith(".")]
+        return {name.removesuffix(PART_SUFFIX) for name in names}
 
     def fault(self) -> str | None:
         if os.access(self._folder, os.W_OK | os.X_OK):

@@ -133,6 +133,13 @@ class ObjectBlobs:
     def sweep(self, needed: Collection[str], unfinished: Collection[str] = ()) -> int:
         return self._arriving.sweep((), unfinished) + self._cache.sweep({*needed, *unfinished})
 
+    def copies(self) -> Collection[str]:
+        return {*self._cache.unused(), *self._arriving.ids()}
+
+    def drop_copy(self, blob_id: str) -> None:
+        self._arriving.delete(blob_id)
+        self._cache.discard_unused(blob_id)
+
     def stored(self) -> Iterable[str]:
         return self._bucket.list("uploads")
 

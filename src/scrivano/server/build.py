@@ -7,10 +7,11 @@ import secrets
 import socket
 import sys
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from scrivano.files.blobs import Blobs
 from scrivano.files.disk_space import DiskSpace
 from scrivano.files.prepared import PreparedFiles
 from scrivano.files.staging import remove_stale_staging
+from scrivano.housekeeping.local_copies import LocalCopies
 from scrivano.housekeeping.orphans import Orphans
 from scrivano.housekeeping.retention import Retention, forget
 from scrivano.net.address_policy import AddressPolicy
@@ -219,6 +221,7 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
     tasks = [webhooks.run, retention.run, sampling.run, submission.resumable_jobs.run]
     if settings.blob_url is not None:  # what else a server leaves in DATA_DIR goes at its next start
         tasks.append(Orphans(data.blobs, lambda: _needed_recordings(settings, data)).run)
+        tasks.append(LocalCopies(data.blobs, partial(_needed_recordings, settings, data)).run)
     if settings.watch_folder is not None:
         tasks.append(_watching(settings, settings.watch_folder, submission, wake_ups).run)
     lifespan = Lifespan(
@@ -408,9 +411,10 @@ def _open_data_dir(settings: Settings, wake_ups: WakeUps, emit: Emit, cleanup: E
     )
 
 
-def _needed_recordings(settings: Settings, data: _Data) -> set[str]:
-    """The ids of all recordings that belong to a job or an unfinished upload."""
-    return data.jobs.with_audio(ended=settings.keep_audio) | {upload.id for upload in data.uploads.pending()}
+def _needed_recordings(settings: Settings, data: _Data, among: Collection[str] | None = None) -> set[str]:
+    """The ids of all recordings that belong to a job or an unfinished upload. `among`: as in `with_audio`."""
+    pending = {upload.id for upload in data.uploads.pending()}
+    return data.jobs.with_audio(ended=settings.keep_audio, among=among) | pending
 
 
 def _emit_to(listeners: Sequence[Emit]) -> Emit:

@@ -25,6 +25,9 @@ from scrivano.store.voices import EnrolledVoice
 
 __all__ = ["JobQueries"]
 
+# Databases limit the parameters of a query.
+IDS_A_QUERY = 500
+
 
 class JobQueries:
     """Each method is one read, of what is committed."""
@@ -125,14 +128,18 @@ class JobQueries:
             rows = db.execute(select(events.c.job_id, events.c.data).join(last, joined)) if job_ids else ()
             return {str(job_id): data for job_id, data in rows}
 
-    def with_audio(self, *, ended: bool) -> set[str]:
+    def with_audio(self, *, ended: bool, among: Collection[str] | None = None) -> set[str]:
         """Jobs whose upload may still be needed: unfinished and failed ones, those with such a version, and those that
-        keep it. `ended`: whether done and cancelled jobs keep it that do not say so themselves."""
+        keep it. `ended`: whether done and cancelled jobs keep it that do not say so themselves. `among`: only these
+        jobs, which are found without reading all rows."""
         needed = jobs.c.status.not_in([JobStatus.DONE, JobStatus.CANCELLED])
         kept = func.coalesce(jobs.c.options["keep_audio"].as_boolean(), ended)
         query = select(func.coalesce(jobs.c.version_of, jobs.c.id)).where(or_(needed, kept))
         with self._database.read() as db:
-            return set(db.scalars(query))
+            if among is None:
+                return set(db.scalars(query))
+            parts = [query.where(or_(jobs.c.id.in_(ids), jobs.c.version_of.in_(ids))) for ids in _parts(list(among))]
+            return {job_id for part in parts for job_id in db.scalars(part)}
 
     def expired(self, before: datetime, limit: int) -> list[str]:
         """Jobs that ended at that time or earlier, oldest end first. A job with versions ended with the newest one.
@@ -223,3 +230,7 @@ class JobQueries:
         if row is None or (row.audio or {}).get("sides", 1) < 2:
             return {}
         return {one["id"]: one["name"] for one in row.speakers or () if one["name"] != default_name(one["id"])}
+
+
+def _parts(ids: Sequence[str]) -> list[Sequence[str]]:
+    return [ids[start : start + IDS_A_QUERY] for start in range(0, len(ids), IDS_A_QUERY)]

@@ -123,3 +123,22 @@ def test_the_store_can_be_checked(blobs: Blobs) -> None:
     assert blobs.check()
     assert blobs.fault() is None
     assert set(blobs.stored()) == set()
+
+
+def test_another_server_drops_its_copies_and_leaves_the_recording(blobs: Blobs, tmp_path: Path) -> None:
+    upload(blobs, "a")
+    upload(blobs, "used")
+    with blobs.extend("part", 0, RunningHash()) as writer:
+        writer.write(b"half")
+    copies = blobs.copies()
+    assert copies in (set(), {"a", "used", "part"}, ()), "in a folder there are none"
+
+    with closing(blobs.fetch("used")) as copy:
+        for blob_id in copies:
+            blobs.drop_copy(blob_id)
+        assert copy.path.read_bytes() == b"sound"
+
+    assert stored(blobs, "a") == b"sound"
+    if copies:
+        assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"used"}
+        assert set(blobs.copies()) == {"used"}

@@ -448,6 +448,8 @@ def test_the_audio_of_unfinished_and_failed_jobs_is_needed(store: JobStore, cloc
 
     assert store.with_audio(ended=False) == {"queued", "running", "failed"}
     assert store.with_audio(ended=True) == {"queued", "running", "failed", "cancelled", "done"}
+    assert store.with_audio(ended=False, among=["done", "failed", "gone"]) == {"failed"}
+    assert store.with_audio(ended=False, among=[]) == set()
 
 
 def test_the_audio_of_a_job_is_kept_as_it_says(store: JobStore, clock: Clock) -> None:

@@ -154,6 +154,7 @@ def test_the_recording_is_kept_while_a_version_may_need_it(store: JobStore, done
     assert (store.with_audio(ended=False), store.with_audio(ended=True)) == (set(), {"a"})
     version(store)
     assert (store.with_audio(ended=False), store.with_audio(ended=True)) == ({"a"}, {"a"})
+    assert store.with_audio(ended=False, among=["a"]) == {"a"}
 
 
 def test_a_repeated_request_does_not_get_another_models_text(store: JobStore, done: Job, clock: Clock) -> None:
