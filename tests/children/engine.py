@@ -2,6 +2,7 @@
 
 Arguments: a folder that exists longer than the process, and a JSON object of orders:
 `load`: what each start does in turn; the last one repeats: ok, download, memory, model, crash, hang.
+`node`: where it says that it runs, as a child in a cluster does.
 `decode`: what each batch does in turn, over all starts; the last one repeats: ok, slow, crash, kill, hang,
 very slow, nonsense, few, other id, no fields, not a number, out of range, backwards, input, memory, device.
 `languages`: languages and their probabilities, by a chunk's first sample; for other chunks, certainly English.
@@ -82,6 +83,8 @@ def handle(message: dict[str, Any], folder: Path, orders: dict[str, Any]) -> Non
     if message["type"] == "load":
         (folder / "load messages").open("a").write(json.dumps(message) + "\n")
         what = order(folder, "loads", orders.get("load", ["ok"]))
+        if "node" in orders:
+            send(type="placed", node=orders["node"])
         if what == "download":
             send(type="downloading", done_bytes=10, total_bytes=100)
             time.sleep(1)

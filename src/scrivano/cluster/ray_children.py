@@ -6,6 +6,7 @@ Ray decides on which node, by the resources and labels that an actor asks for. N
 from __future__ import annotations
 
 import logging
+import pickle
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -16,11 +17,13 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError, RayError
 
+from scrivano import __version__
 from scrivano.cluster.node_child import Lines, NodeChild
 from scrivano.cluster.ray_options import RayOptions
 from scrivano.cluster.ray_process import NodeLost, RayProcess
-from scrivano.domain.errors import StartError
-from scrivano.processes.messages import Load, Placed, Queued, encoder, parser
+from scrivano.cluster.start_failures import check_version
+from scrivano.domain.errors import StartError, StorageUnreachable
+from scrivano.processes.messages import Failed, Load, Placed, PreparationFailed, Queued, encoder, parser
 from scrivano.processes.voice_messages import FindVoices, NameSpeakers, VoiceRequest
 
 __all__ = ["RayChildren", "connect", "disconnect"]
@@ -64,6 +67,7 @@ class RayChildren:
         self.media = RayMedia(self._actors("media", 0, num_cpus=options.media_cpus), self._ends)
         self._encode_queued: Callable[[Queued], bytes] = encoder(Queued)
         self._encode_placed: Callable[[Placed], bytes] = encoder(Placed)
+        self._encode_failed: Callable[[Failed], bytes] = encoder(Failed)
 
     def engine(self, load: Load, needed_mb: int) -> RayProcess:
         options = self._options
@@ -80,6 +84,7 @@ class RayChildren:
             Actor(create, self._ends.start),
             queued=self._encode_queued(Queued()),
             placed=lambda node: self._encode_placed(Placed(node=node)),
+            failed=lambda reason: self._encode_failed(Failed(id=None, kind="model", message=reason)),
         )
 
     def speakers(self) -> RayProcess:
@@ -94,16 +99,23 @@ class RayChildren:
         """Creates actors. An actor is never restarted by Ray: the runner knows what is to be done again."""
         node = replace(self._options.node, kind=kind, needed_mb=needed_mb, gpu=bool(resources.get("num_gpus")))
         remote = ray.remote(RayNodeChild).options(max_restarts=0, max_concurrency=CALLS, **resources)
-        return lambda: remote.remote(node)
+        return lambda: remote.remote(__version__, pickle.dumps(node))
 
 
 class RayNodeChild(NodeChild):
-    """It is named by the address of its node, which Ray knows."""
+    """It is named by the address of its node, which Ray knows.
+
+    `version`: that of the dispatcher. `options`: pickled `NodeOptions`, which another version could not read, and so
+    could not say why.
+    """
+
+    def __init__(self, version: str, options: bytes) -> None:
+        check_version(_node_address(), __version__, version)
+        super().__init__(pickle.loads(options))
 
     def start(self) -> str:
         super().start()
-        address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
-        return address
+        return _node_address()
 
 
 class RayMedia:
@@ -116,6 +128,7 @@ class RayMedia:
         self._idle: list[Any] = []
         self._open = False
         self._encode: Callable[[Queued], bytes] = encoder(Queued)
+        self._encode_failed: Callable[[PreparationFailed], bytes] = encoder(PreparationFailed)
 
     def open(self) -> None:
         self._open = True
@@ -123,7 +136,8 @@ class RayMedia:
     def start(self) -> RayProcess:
         with self._lock:
             handle = self._idle.pop() if self._idle else None
-        return RayProcess(Actor(self._create, self._ends.start, handle, self._keep), queued=self._encode(Queued()))
+        actor = Actor(self._create, self._ends.start, handle, self._keep)
+        return RayProcess(actor, queued=self._encode(Queued()), failed=self._failed)
 
     def close(self) -> None:
         self._open = False
@@ -131,6 +145,10 @@ class RayMedia:
             idle, self._idle = self._idle, []
         for handle in idle:
             self._ends.start(handle)
+
+    def _failed(self, reason: str) -> bytes:
+        """The job is put off, as if this node did not reach the storage: another node, or a mended one, can do it."""
+        return self._encode_failed(PreparationFailed(code=StorageUnreachable.code, message=reason))
 
     def _keep(self, handle: Any) -> None:
         with self._lock:
@@ -248,6 +266,11 @@ class Ends:
                 ray.wait([handle.close.remote()], timeout=CLOSE_S)
             finally:
                 ray.kill(handle)
+
+
+def _node_address() -> str:
+    address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+    return address
 
 
 def _wait(ref: Any, timeout_s: float) -> Any:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import IO, Any, Protocol, cast
 
 from scrivano.cluster.node_child import Lines
+from scrivano.cluster.start_failures import start_failure
 
 __all__ = ["NodeActor", "NodeLost", "RayProcess"]
 
@@ -53,7 +54,8 @@ class NodeActor(Protocol):
 
 class RayProcess:
     """`queued`: a line for a child that waits for a place, in its place; `placed`: one for a child that runs now; None:
-    none. `attach` returns what belongs to a request, if anything. `silence_s`: a node that is silent so long is lost.
+    none; `failed`: one for a child that cannot be started, with the reason. `attach` returns what belongs to a request,
+    if anything. `silence_s`: a node that is silent so long is lost.
     """
 
     pid = None
@@ -64,6 +66,7 @@ class RayProcess:
         *,
         queued: bytes | None = None,
         placed: Callable[[str], bytes] | None = None,
+        failed: Callable[[str], bytes] | None = None,
         attach: Callable[[bytes], bytes | None] = lambda line: None,
         silence_s: float = SILENCE_S,
     ) -> None:
@@ -71,6 +74,7 @@ class RayProcess:
         self._actor = actor
         self._queued = queued
         self._placed = placed
+        self._failed = failed
         self._attach = attach
         self._requests, self._messages, self._log = LineQueue(), LineQueue(), LineQueue()
         self.stdin = cast("IO[bytes]", self._requests)
@@ -100,7 +104,10 @@ class RayProcess:
             self._log.put(str(error).encode())
             self._end(-signal.SIGKILL)
         except Exception as error:  # such as an actor that cannot be made: the node lacks something
-            self._log.put(str(error).encode())
+            reason = start_failure(str(error))
+            self._log.put(reason.encode())
+            if self._failed is not None:
+                self._messages.put(self._failed(reason))
             self._end(1)
 
     def _wait_for_place(self) -> str:

@@ -446,7 +446,7 @@ class EnginePool:
         return [slot for slot in self._slots if slot.spec.name == model]
 
     def _apply(self, slot: EngineSlot, event: model_state.LifeEvent) -> None:
-        before, shown = slot.life, self.status[slot.spec.name].life.state
+        before, shown, about = slot.life, self.status[slot.spec.name].life.state, _about(slot)
         life, actions = model_state.step(before, event, now=time.monotonic(), policy=slot.spec.policy)
         if life.state is ModelState.UNLOADED:
             slot.node = None
@@ -456,9 +456,9 @@ class EnginePool:
         if life.state is not before.state:
             slot.download = None
             level = logging.DEBUG if _tries_again(before, life) else logging.INFO
-            logger.log(level, "model %s", life.state.value, extra={"was": before.state.value, **_about(slot)})
+            logger.log(level, "model %s", life.state.value, extra={"was": before.state.value, **about})
         if life.last_error and life.last_error != before.last_error:
-            logger.error("the model is not loaded: %s", life.last_error, extra=_about(slot))
+            logger.error("the model is not loaded: %s", life.last_error, extra=about)
         if life is not before:
             self._update_status()
         changed = slot.spec.name == self._default and self.status[slot.spec.name].life.state is not shown
@@ -559,7 +559,7 @@ class EnginePool:
             case Failed(id=None, kind="memory"):
                 self._lacks_memory(slot, self._free_mb(slot) or 0)
             case Failed(id=None):
-                self._apply(slot, model_state.LoadFailed(message.message))
+                self._apply(slot, model_state.LoadFailed(_on_node(slot, message.message)))
             case Failed():
                 return self._failed(slot, message)
         return None
@@ -631,7 +631,8 @@ class EnginePool:
         for items in innocent[::-1]:
             self._put_back(slot, items)
         loading = slot.life.state is not ModelState.READY
-        self._apply(slot, model_state.LoadFailed(message) if loading else model_state.Died(message))
+        cause = _on_node(slot, message)
+        self._apply(slot, model_state.LoadFailed(cause) if loading else model_state.Died(cause))
         return BatchLost(suspects, message, killed=reason == "killed")
 
 
@@ -660,6 +661,10 @@ def _about(slot: EngineSlot) -> dict[str, Any]:
     if slot.node is not None:
         return {**about, "node": slot.node}
     return about if slot.gpu is None else {**about, "gpu": slot.gpu}
+
+
+def _on_node(slot: EngineSlot, message: str) -> str:
+    return message if slot.node is None else f"node {slot.node}: {message}"
 
 
 def _jobs(items: Sequence[WorkItem]) -> dict[str, Any]:

@@ -115,6 +115,18 @@ def test_two_gpus_share_one_jobs_chunks(tmp_path: Path) -> None:
         assert [type for type, _ in it.announced] == ["model_loading", "model_ready"]
 
 
+@pytest.mark.parametrize(
+    ("load", "said"),
+    [("model", "ordered to fail with model"), ("crash", "the engine ended with signal SIGSEGV")],
+)
+def test_a_load_that_fails_names_the_node(tmp_path: Path, load: str, said: str) -> None:
+    with bench(tmp_path, options={"gpus": [], "engines": 1}, node="10.0.0.7", load=[load]) as it:
+        it.runner.load()
+
+        until(lambda: it.runner.model.life.last_error)
+        assert it.runner.model.life.last_error == f"node 10.0.0.7: {said}"
+
+
 @pytest.mark.parametrize("fault", ["crash", "hang", "memory", "input", "device", "nonsense"])
 def test_batches_that_waited_behind_a_bad_one_are_decoded(tmp_path: Path, fault: str) -> None:
     options = {"in_flight": 3, "batch_size": 2, "limits": EngineLimits(chunk_s=0.5)}

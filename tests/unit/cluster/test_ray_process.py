@@ -134,10 +134,11 @@ def test_a_node_that_does_not_answer_is_lost() -> None:
 def test_an_actor_that_cannot_be_made_is_no_kill() -> None:
     node = Node()
     node.begin_error = ModuleNotFoundError("No module named 'obstore'")
-    heard = Heard(node)
+    heard = Heard(node, failed=lambda reason: b"failed: " + reason.encode())
 
     heard.wait()
 
+    assert heard.messages == [b"failed: No module named 'obstore'"]
     assert heard.returncode == 1
 
 
