@@ -181,6 +181,7 @@ class Job:
             turns=tuple(turns),
             quality=self.quality,
             recording=PurePath(self.filename or self.id).stem,
+            warnings=tuple(self.warnings or ()),
         )
 
     @property

@@ -82,7 +82,7 @@ class Transcript:
     """The text of one recording. `language` is ISO 639-1, `duration` the file's seconds.
 
     `quality`: how far it can be trusted, as JSON values (`quality.job_quality`); None: not known. `speakers` and
-    `turns`: who speaks, and when; empty if that was not asked for. `recording`: its name.
+    `turns`: who speaks, and when; empty if that was not asked for. `recording`: its name. `warnings`: those of its job.
     """
 
     language: str | None
@@ -93,6 +93,7 @@ class Transcript:
     speakers: tuple[Speaker, ...] = ()
     turns: tuple[Turn, ...] = ()
     recording: str = "recording"
+    warnings: tuple[Mapping[str, Any], ...] = ()
 
     def name_of(self, speaker: str) -> str:
         """The name of the speaker with this id."""

@@ -16,6 +16,9 @@ from scrivano.text.shape import Shape
 
 __all__ = ["delta", "diarized_segment", "done", "media_type", "render_body", "segment_event"]
 
+# The speaker of a segment where nobody knows who speaks: OpenAI's clients expect a text.
+UNKNOWN_SPEAKER = "unknown"
+
 # The logarithm of 0 does not exist.
 MIN_PROBABILITY = 1e-10
 
@@ -75,20 +78,28 @@ def _diarized(request: OpenAIRequest, transcript: Transcript) -> dict[str, Any]:
         "text": transcript.text,
         "segments": [diarized_segment(transcript, index) for index in range(len(transcript.segments))],
         "usage": _usage(transcript),
+        **_warnings(transcript),
     }
+
+
+def _warnings(transcript: Transcript) -> dict[str, Any]:
+    """The field `warnings`, left out if there are none. OpenAI does not have it."""
+    return {"warnings": [dict(one) for one in transcript.warnings]} if transcript.warnings else {}
 
 
 def diarized_segment(transcript: Transcript, index: int) -> dict[str, Any]:
     """A segment with its speaker, as a part of the body or as an event. As at OpenAI, a speaker without a name is a
-    letter; a segment without a speaker (they could not be told apart) is A's."""
+    letter."""
     segment = transcript.segments[index]
     return segment_event(index, segment) | {"speaker": _label(transcript, segment.speaker)}
 
 
 def _label(transcript: Transcript, speaker: str | None) -> str:
     known = {one.id: (number, one.name) for number, one in enumerate(transcript.speakers)}
-    number, name = known.get(speaker or "", (0, ""))
-    return name if speaker and name and name != default_name(speaker) else _letters(number)
+    if speaker is None or speaker not in known:
+        return UNKNOWN_SPEAKER
+    number, name = known[speaker]
+    return name if name and name != default_name(speaker) else _letters(number)
 
 
 def _letters(number: int) -> str:

@@ -220,3 +220,13 @@ def test_diarized_json_has_letters_for_speakers_without_a_name() -> None:
         "usage": {"type": "duration", "seconds": 3},
     }
     assert TranscriptionDiarized.model_validate(document, strict=True).segments[1].speaker == "Ada"
+
+
+def test_diarized_json_says_that_the_speakers_are_not_known() -> None:
+    lost = {"code": "no_speakers", "message": "the speakers could not be told apart (it broke)", "at": None}
+    silent = tuple(replace(segment, speaker=None) for segment in TALK.segments)
+    document = body(replace(TALK, segments=silent, speakers=(), warnings=(lost,)), response_format="diarized_json")
+
+    assert {segment["speaker"] for segment in document["segments"]} == {"unknown"}
+    assert document["warnings"] == [lost]
+    assert TranscriptionDiarized.model_validate(document, strict=True).segments[0].speaker == "unknown"
