@@ -24,7 +24,7 @@ from scrivano.text.cue import Cue, milliseconds, printable, spaced
 from scrivano.text.shape import Shape
 from scrivano.text.subtitles import subtitles
 
-__all__ = ["FORMATS", "Format", "cues", "quality_of", "render", "rounded_seconds", "whisper_segment"]
+__all__ = ["FORMATS", "Format", "cues", "quality_of", "render", "rounded_seconds", "speaker_name_of", "whisper_segment"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +171,14 @@ def whisper_segment(index: int, segment: Segment) -> dict[str, Any]:
 
 
 def _segment(index: int, segment: Segment, transcript: Transcript) -> dict[str, Any]:
-    document = whisper_segment(index, segment) | _speaker(segment, transcript)
+    document = whisper_segment(index, segment) | speaker_name_of(segment, transcript)
     if segment.words:
-        document["words"] = [_word(word) | _speaker(word, transcript) for word in segment.words]
+        document["words"] = [_word(word) | speaker_name_of(word, transcript) for word in segment.words]
     return document
 
 
-def _speaker(spoken: Segment | Word, transcript: Transcript) -> dict[str, Any]:
+def speaker_name_of(spoken: Segment | Word, transcript: Transcript) -> dict[str, Any]:
+    """The field `speaker`, a name; empty if it is not known."""
     return {"speaker": transcript.name_of(spoken.speaker)} if spoken.speaker else {}
 
 

@@ -11,7 +11,7 @@ from scrivano.api.compat.openai_request import OpenAIRequest
 from scrivano.domain.languages import LANGUAGES
 from scrivano.domain.speakers import default_name
 from scrivano.domain.transcript import Segment, Transcript
-from scrivano.text.formats import quality_of, render, rounded_seconds, whisper_segment
+from scrivano.text.formats import quality_of, render, rounded_seconds, speaker_name_of, whisper_segment
 from scrivano.text.shape import Shape
 
 __all__ = ["delta", "diarized_segment", "done", "media_type", "render_body", "segment_event"]
@@ -54,7 +54,7 @@ def _json(request: OpenAIRequest, transcript: Transcript) -> dict[str, Any]:
     if request.segments or request.words:
         document["segments"] = _segments(transcript)
     if request.words:
-        document["words"] = _words(transcript.segments)
+        document["words"] = _words(transcript)
     return document | {"usage": _usage(transcript)}
 
 
@@ -67,7 +67,7 @@ def _verbose(request: OpenAIRequest, transcript: Transcript) -> dict[str, Any]:
         "segments": _segments(transcript),
     }
     if request.words:
-        document["words"] = _words(transcript.segments)
+        document["words"] = _words(transcript)
     return document | {"usage": _usage(transcript)} | quality_of(transcript)
 
 
@@ -142,14 +142,22 @@ def _usage(transcript: Transcript) -> dict[str, Any]:
 
 
 def _segments(transcript: Transcript) -> list[dict[str, Any]]:
-    return [whisper_segment(index, segment) for index, segment in enumerate(transcript.segments)]
+    return [
+        whisper_segment(index, segment) | speaker_name_of(segment, transcript)
+        for index, segment in enumerate(transcript.segments)
+    ]
 
 
-def _words(segments: Iterable[Segment]) -> list[dict[str, Any]]:
+def _words(transcript: Transcript) -> list[dict[str, Any]]:
     """Words without the space in front of them."""
     return [
-        {"word": word.text.strip(), "start": rounded_seconds(word.start), "end": rounded_seconds(word.end)}
-        for segment in segments
+        {
+            "word": word.text.strip(),
+            "start": rounded_seconds(word.start),
+            "end": rounded_seconds(word.end),
+            **speaker_name_of(word, transcript),
+        }
+        for segment in transcript.segments
         for word in segment.words
     ]
 

@@ -230,3 +230,14 @@ def test_diarized_json_says_that_the_speakers_are_not_known() -> None:
     assert {segment["speaker"] for segment in document["segments"]} == {"unknown"}
     assert document["warnings"] == [lost]
     assert TranscriptionDiarized.model_validate(document, strict=True).segments[0].speaker == "unknown"
+
+
+def test_verbose_json_has_the_speakers_of_segments_and_words() -> None:
+    word = Word(text="Is it?", start=0.0, end=1.0, probability=1.0, speaker="S2")
+    talk = replace(TALK, segments=(replace(TALK.segments[0], speaker="S2", words=(word,)), TALK.segments[1]))
+    form = {"response_format": ["verbose_json"], "timestamp_granularities[]": ["word", "segment"]}
+    document = json.loads(render_body(understood(form), talk))
+
+    assert [segment["speaker"] for segment in document["segments"]] == ["Ada", "Ada"]
+    assert [word["speaker"] for word in document["words"]] == ["Ada"]
+    assert "speaker" not in body(response_format="verbose_json")["segments"][0]
