@@ -116,11 +116,11 @@ def transcribe_all(
             if unfinished:
                 _await_model(client, messages)
             for file, job_id in jobs:
-                transcript = job_id and _follow(client, file, job_id, display)
-                if transcript:
+                text = job_id and _follow(client, file, job_id, options, display)
+                if text is not None:
                     display.pause()
-                    _write(transcript, file, options, display, labelled=len(files) > 1)
-                failed += not transcript
+                    _write(text, file, options, display, labelled=len(files) > 1)
+                failed += text is None
                 unfinished = [other for other in unfinished if other != job_id]
         finally:
             for job_id in unfinished:
@@ -249,7 +249,10 @@ def _model_text(status: ModelStatus) -> str:
     return f"model: {status.state}"
 
 
-def _follow(client: Client, file: Path, job_id: str, display: _ProgressDisplay) -> Transcript | None:
+def _follow(
+    client: Client, file: Path, job_id: str, options: TranscribeOptions, display: _ProgressDisplay
+) -> str | None:
+    """Show the progress of a job until it has ended. Returns its text; None: it failed."""
     try:
         for event in client.stream(job_id):
             if event.type == "progress":
@@ -258,18 +261,23 @@ def _follow(client: Client, file: Path, job_id: str, display: _ProgressDisplay) 
         display.percent(file, 100)  # The stream of a job that has already ended has no progress events.
         if transcript.quality is not None:
             display.step(file, quality_line(transcript.quality))
-        return transcript
+        return rendered(client, job_id, transcript, options)
     except ClientError as error:
         display.step(file, f"failed: {error}")
         return None
 
 
-def _write(
-    transcript: Transcript, file: Path, options: TranscribeOptions, display: _ProgressDisplay, *, labelled: bool
-) -> None:
+def rendered(client: Client, job_id: str, transcript: Transcript, options: TranscribeOptions) -> str:
+    """The transcript in the chosen format. Raises `ClientError`."""
+    if options.format == "rttm":  # a job has no turns, which only the server knows
+        return client.transcript_text(job_id, "rttm")
+    if options.format not in FORMATS:
+        return timed(transcript)
+    return render(transcript, options.format, shape_of(options.profile, {}))
+
+
+def _write(text: str, file: Path, options: TranscribeOptions, display: _ProgressDisplay, *, labelled: bool) -> None:
     """`labelled`: print the file's name above its text. Other formats have no place for a name."""
-    shape = shape_of(options.profile, {})
-    text = timed(transcript) if options.format not in FORMATS else render(transcript, options.format, shape)
     if options.output_dir is None:
         label = f"==> {file.name} <==\n" if labelled and options.format in ("txt", "timed") else ""
         print(label + text, end="", flush=True)

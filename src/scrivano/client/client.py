@@ -392,6 +392,13 @@ class Client:
         """Two versions word by word: `equal`, `substituted`, `deleted`, `inserted`, `difference`, and the `spans`."""
         return self._call(dict[str, Any], "GET", f"/jobs/{job_id}/versions/compare", params={"a": a, "b": b})
 
+    def transcript_text(self, job_id: str, format: str) -> str:
+        """The transcript as the server writes it, in one of its formats, such as `srt` or `rttm`."""
+        with _network_errors():
+            response = self._http.get(f"/jobs/{job_id}/transcript", params={"format": format})
+        _check(response)
+        return response.text
+
     def stream(self, job_id: str) -> Iterator[JobEvent]:
         """Yield events until the last one. After a dropped connection, the stream continues with the next event."""
         return self._events(job_id, None)

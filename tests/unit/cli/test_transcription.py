@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import httpx2
 import pytest
 
-from scrivano.cli.transcription import complete_url, same_model, timed
+from scrivano.cli.transcription import TranscribeOptions, complete_url, rendered, same_model, timed
+from scrivano.client import Client
 from scrivano.domain.transcript import Segment, Transcript
 
 
@@ -44,3 +46,20 @@ def test_an_address_without_a_scheme_is_a_server(address: str, url: str) -> None
 )
 def test_a_model_is_found_under_each_of_its_names(model: str | None, served: str, same: bool) -> None:
     assert same_model(model, served) is same
+
+
+def test_rttm_is_written_by_the_server_which_knows_the_turns() -> None:
+    turns = "SPEAKER talk 1 0.016 2.966 <NA> <NA> Speaker_1 <NA> <NA>\n"
+    asked: list[str] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(f"{request.url.path}?{request.url.query.decode()}")
+        return httpx2.Response(200, text=turns)
+
+    transcript = Transcript(language="en", duration=3.0, segments=(Segment(start=0.0, end=3.0, text="One."),))
+    with Client("http://a.example", transport=httpx2.MockTransport(answer)) as client:
+        text = rendered(client, "a", transcript, TranscribeOptions(format="txt"))
+        rttm = rendered(client, "a", transcript, TranscribeOptions(format="rttm"))
+
+    assert (text, rttm) == ("One.\n", turns)
+    assert asked == ["/jobs/a/transcript?format=rttm"]
