@@ -8,6 +8,7 @@ May import: domain, engines, files, processes, running.
 Modules, each may import only those below it:
 
     ray_children   starts children on nodes; the only module that imports Ray
+    ray_address    whether a cluster answers
     ray_options    what actors ask a cluster for
     ray_process    a child of a node as a process of the dispatcher
     node_child     a node's end: the child, and what it reads and writes

@@ -19,10 +19,11 @@ from ray.exceptions import RayActorError, RayError
 
 from scrivano import __version__
 from scrivano.cluster.node_child import Lines, NodeChild
+from scrivano.cluster.ray_address import check_listening, unusable
 from scrivano.cluster.ray_options import RayOptions
 from scrivano.cluster.ray_process import NodeLost, RayProcess
 from scrivano.cluster.start_failures import check_version
-from scrivano.domain.errors import StartError, StorageUnreachable
+from scrivano.domain.errors import StorageUnreachable
 from scrivano.processes.messages import Failed, Load, Placed, PreparationFailed, Queued, encoder, parser
 from scrivano.processes.voice_messages import FindVoices, NameSpeakers, VoiceRequest
 
@@ -45,10 +46,11 @@ IDLE_S = 5.0
 
 def connect(address: str) -> bool:
     """Join the cluster as its driver; returns whether it has GPUs now. Raises `StartError`."""
+    check_listening(address)
     try:
         ray.init(address=address, namespace="scrivano", log_to_driver=False, configure_logging=False)
     except (RayError, ConnectionError, RuntimeError, ValueError) as error:
-        raise StartError(f"RAY_ADDRESS is {address!r}, and cannot be used: {_line(error)}") from error
+        raise unusable(address, _line(error)) from error
     resources: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return bool(resources.get("GPU"))
 
