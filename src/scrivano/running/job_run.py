@@ -9,7 +9,7 @@ moment goes on in the next attempt.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -499,11 +499,16 @@ class JobRun:
         segments = join_sides(((chunk, text.segments) for chunk, text in texts), self._duration or 0.0)
         language, found, failure = spoken_most(segments) or self._language, self._speakers.found, self._speakers.failure
         if self._sides > 1:
-            found = sides_as_speakers([self._speech_of(side) for side in range(self._sides)], self._side_names)
+            found = self._speaking_sides({segment.speaker for segment in segments})
         elif found is not None:
             segments = with_speakers(segments, found.turns)
         warnings = speaker_warnings(self.job.decoding, failure)
         return [Publish(segments, language, self._duration or 0.0, quality(segments, texts), found, warnings)]
+
+    def _speaking_sides(self, heard: Collection[str | None]) -> Diarization:
+        """The sides with speech, or with text (`heard`: the speakers of the segments): a silent channel is nobody."""
+        found = sides_as_speakers([self._speech_of(side) for side in range(self._sides)], self._side_names)
+        return replace(found, speakers=tuple(one for one in found.speakers if one.seconds or one.id in heard))
 
     def _speech_of(self, side: int) -> list[tuple[float, float]]:
         """Where speech was detected on a side."""

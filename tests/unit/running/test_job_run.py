@@ -502,6 +502,18 @@ def test_each_side_of_a_recording_is_decoded_and_is_a_speaker() -> None:
     assert publish.quality["coverage"] == 1.0
 
 
+def test_a_silent_side_is_no_speaker() -> None:
+    run = JobRun(replace(JOB, language="en", options={"channels": "split"}), "base", [], DecodingOptions(), CODEC, 0.0)
+    run.start()
+    run.step(Probed(duration=4.0, sides=3), 0.0)
+    run.step(side_cut(0, 1, 0, 32_000), 0.0)
+    run.step(Prepared(duration=4.0, chunks=1), 0.0)
+
+    [publish] = of_kind(run.step(ChunkDecoded(0, said("Yes.")), 1.0), Publish)
+
+    assert [(one.id, one.seconds) for one in publish.speakers.speakers] == [("S2", 2.0)]
+
+
 @pytest.mark.parametrize(
     ("options", "default", "count", "use"),
     [
