@@ -42,13 +42,19 @@ class FormFields:
 
         Clients write arrays as `name[]` (openai-python), as `name`, as `name[0]`, and as one value with commas.
         """
-        return [item.strip() for value in self.sent(name) for item in value.split(",") if item.strip()]
+        return [item for item in self.places(name) if item]
+
+    def places(self, name: str) -> list[str]:
+        """The same where the place of a value matters: one that was left out is blank."""
+        return [item.strip() for value in self._all(name) for item in value.split(",")]
 
     def sent(self, name: str) -> list[str]:
-        """The same, not divided at commas."""
+        """All values of an array field, not divided at commas."""
+        return [value.strip() for value in self._all(name) if value.strip()]
+
+    def _all(self, name: str) -> list[str]:
         spelling = re.compile(re.escape(name) + r"(\[\d*\])?")
-        sent = [value for key, values in self.values.items() if spelling.fullmatch(key) for value in values]
-        return [value.strip() for value in sent if value.strip()]
+        return [value for key, values in self.values.items() if spelling.fullmatch(key) for value in values]
 
     def flag(self, name: str) -> bool | None:
         """None if the field is missing or blank. Raises `BadParameter` for any other word."""

@@ -126,17 +126,17 @@ def speaker_options(
 
 def parse_channels(fields: FormFields) -> dict[str, Any]:
     """The options about channels. Raises `BadParameter`."""
-    return channel_options(fields.text("channels"), fields.array("channel_names"))
+    return channel_options(fields.text("channels"), fields.places("channel_names"))
 
 
 def channel_options(use: str | None, names: Sequence[str]) -> dict[str, Any]:
-    """The same from parsed values."""
+    """The same from parsed values. A channel whose name is blank has none."""
     if use is not None and use.lower() not in list(ChannelUse):
         raise BadParameter("channels", f"channels must be 'auto', 'mix' or 'split', not '{use}'")
     if len(names) > MOST_SIDES or any(len(name) > LONGEST_NAME for name in names):
         message = f"channel_names can have {MOST_SIDES} names, separated by commas, of {LONGEST_NAME} characters"
         raise BadParameter("channel_names", message)
-    return {"channels": use and use.lower(), "channel_names": tuple(names) or None}
+    return {"channels": use and use.lower(), "channel_names": tuple(names) if any(names) else None}
 
 
 def _multilingual(fields: FormFields, language: str | None) -> bool | None:

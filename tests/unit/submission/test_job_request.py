@@ -72,6 +72,13 @@ def test_every_field_is_understood() -> None:
 
 
 @pytest.mark.parametrize(
+    ("sent", "names"), [(",customer", ("", "customer")), ("a,, b", ("a", "", "b")), ("", None), (" , ", None)]
+)
+def test_a_channel_may_have_no_name(sent: str, names: tuple[str, ...] | None) -> None:
+    assert parsed({"channel_names": sent}).options.channel_names == names
+
+
+@pytest.mark.parametrize(
     ("name", "model"), [("", None), ("whisper-1", None), ("gpt-4o-transcribe", None), (MODEL, None), ("tiny", "tiny")]
 )
 def test_the_default_model_has_many_names_and_another_has_its_own(name: str, model: str | None) -> None:

@@ -170,9 +170,7 @@ def _job_request(query: AsrQuery, filename: str | None) -> JobRequest:
             prompt=query.initial_prompt or None,
             word_timestamps=True if query.word_timestamps else None,
             vad=False if query.vad_filter is False else None,
-            **channel_options(
-                query.channels, [name.strip() for name in (query.channel_names or "").split(",") if name.strip()]
-            ),
+            **channel_options(query.channels, [name.strip() for name in (query.channel_names or "").split(",")]),
             **speaker_options(
                 query.enable_diarization if query.diarize is None else query.diarize,
                 query.num_speakers,
