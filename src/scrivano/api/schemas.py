@@ -427,6 +427,10 @@ class UploadResponse(ResponseModel):
 class VoiceResponse(ResponseModel):
     id: str = Field(examples=[EXAMPLE_JOB_ID])
     name: str = Field(examples=["Ada"])
+    owner: str | None = Field(
+        description="The id of the API key that it belongs to; null: it was enrolled without a key.",
+        examples=["0f1e2d3c4b5a"],
+    )
     created_at: UtcTime = Field(examples=["2026-01-31T12:00:00.000Z"])
 
 

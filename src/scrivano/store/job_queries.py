@@ -218,6 +218,11 @@ class JobQueries:
         with self._database.read() as db:
             return voices.of_owner(db, owner)
 
+    def all_voices(self) -> list[EnrolledVoice]:
+        """The voices of all API keys."""
+        with self._database.read() as db:
+            return voices.all_voices(db)
+
     def known_voices(self, job_id: str) -> list[NamedVoice]:
         """The voices that came with a job."""
         with self._database.read() as db:

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, insert, select, true
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, true
 
 from scrivano.domain.speakers import NamedVoice
 from scrivano.store.tables import known_voices, voices
 
-__all__ = ["EnrolledVoice", "add", "add_known", "count", "drop", "known_to", "of_owner"]
+__all__ = ["EnrolledVoice", "add", "add_known", "all_voices", "count", "drop", "known_to", "of_owner"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,16 @@ def add(db: Connection, voice: EnrolledVoice) -> None:
 
 def of_owner(db: Connection, owner: str | None) -> list[EnrolledVoice]:
     """In the order in which they were enrolled."""
-    rows = db.execute(select(*_COLUMNS).where(voices.c.owner == owner).order_by(voices.c.created_at, voices.c.id))
+    return _found(db, voices.c.owner == owner)
+
+
+def all_voices(db: Connection) -> list[EnrolledVoice]:
+    """Of all owners, also of keys that are no longer there, in the order in which they were enrolled."""
+    return _found(db, true())
+
+
+def _found(db: Connection, those: ColumnElement[bool]) -> list[EnrolledVoice]:
+    rows = db.execute(select(*_COLUMNS).where(those).order_by(voices.c.created_at, voices.c.id))
     return [EnrolledVoice(**row._asdict()) for row in rows]
 
 

@@ -509,6 +509,17 @@ def test_a_job_that_ends_without_speakers_has_none(store: JobStore, clock: Clock
     assert store.turns("a") == ()
 
 
+def test_the_voices_of_all_keys_can_be_listed_and_deleted(store: JobStore, clock: Clock) -> None:
+    for voice_id, owner in (("a", "key"), ("b", None), ("c", "revoked")):
+        store.add_voice(voice_id, owner, "Ada", b"centre")
+        clock.forward(1)
+
+    assert [(voice.id, voice.owner) for voice in store.all_voices()] == [("a", "key"), ("b", None), ("c", "revoked")]
+    assert [voice.id for voice in store.voices("key")] == ["a"]
+    store.delete_voice("c", None)
+    assert [voice.id for voice in store.all_voices()] == ["a", "b"]
+
+
 def test_voices_that_came_with_a_job_are_deleted_with_it(store: JobStore, database: Database, clock: Clock) -> None:
     voices = [NamedVoice(name="Eve", centre=b"e"), NamedVoice(name="Ada", centre=b"a")]
     add(store, new_job("a", clock), known_voices=voices)

@@ -46,8 +46,9 @@ async def enrol(body: BodyDep, enrolment: EnrolmentDep, caller: CallerDep) -> Re
 @router.get("/voices", summary="List the enrolled voices", response_model=VoiceListResponse)
 @router.requires(Scope.READ, Scope.SUBMIT)
 async def list_voices(store: StoreDep, caller: CallerDep) -> Response:
-    """Those of the API key of the request."""
-    voices = await run_sync(store.voices, caller.owner)
+    """Those of the API key of the request. An admin key sees those of all keys, also of keys that were revoked."""
+    all_keys = caller.sees is None
+    voices = await run_sync(store.all_voices) if all_keys else await run_sync(store.voices, caller.owner)
     return VoiceListResponse(voices=[_shown(voice) for voice in voices]).response()
 
 
@@ -62,4 +63,4 @@ async def delete_voice(
 
 
 def _shown(voice: EnrolledVoice) -> VoiceResponse:
-    return VoiceResponse(id=voice.id, name=voice.name, created_at=voice.created_at)
+    return VoiceResponse(id=voice.id, name=voice.name, owner=voice.owner, created_at=voice.created_at)
