@@ -15,6 +15,7 @@ ScrivanoError
 ├── KeyReused             an Idempotency-Key was used for another submission
 ├── TooLarge              the upload exceeds this server's limit
 ├── UploadNotFound        the upload does not exist, has expired, or was deleted
+├── UploadElsewhere       the bytes of the upload are at another server
 ├── UploadConflict        the client's offset is not the upload's
 ├── UploadTaken           a later request continues this upload
 ├── ChecksumMismatch      the received bytes do not match the client's checksum
@@ -102,6 +103,7 @@ __all__ = [
     "TooLarge",
     "TranscriptNotReady",
     "UploadConflict",
+    "UploadElsewhere",
     "UploadNotFound",
     "UploadStalled",
     "UploadStopped",
@@ -225,6 +227,16 @@ class UploadNotFound(ScrivanoError):
 
     def __init__(self, upload_id: str) -> None:
         super().__init__(f"upload {upload_id} not found: it was deleted or has expired; create a new upload")
+
+
+class UploadElsewhere(ScrivanoError):
+    code = "upload_elsewhere"
+
+    def __init__(self, upload_id: str) -> None:
+        super().__init__(
+            f"the bytes of upload {upload_id} are not at this server: send all its requests to the server where it"
+            " began (the balancer must keep them together); if that server is lost, create a new upload"
+        )
 
 
 class UploadConflict(ScrivanoError):

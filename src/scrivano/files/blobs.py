@@ -97,6 +97,9 @@ class Blobs(Recordings, Protocol):
         Raises `FileNotFoundError` if nothing has arrived and the offset is not 0, and `StorageFull`.
         """
 
+    def has_part(self, blob_id: str) -> bool:
+        """Whether bytes of a recording that arrives in several requests are here. Another server may have them."""
+
     def complete(self, blob_id: str, running_hash: RunningHash) -> Blob:
         """Store a recording that has arrived in several requests, and whose bytes are synced.
 

@@ -55,6 +55,9 @@ class FolderBlobs:
         part = part_of(self.path(blob_id))
         return PartWriter(part, self._disk_space.admit, offset_bytes, running_hash, self._fsync)
 
+    def has_part(self, blob_id: str) -> bool:
+        return part_of(self.path(blob_id)).exists()
+
     def complete(self, blob_id: str, running_hash: RunningHash) -> Blob:
         path = self.path(blob_id)
         part = part_of(path)

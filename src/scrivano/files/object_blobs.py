@@ -74,6 +74,9 @@ class ObjectBlobs:
     def extend(self, blob_id: str, offset_bytes: int, running_hash: RunningHash) -> PartWriter:
         return self._arriving.extend(blob_id, offset_bytes, running_hash)
 
+    def has_part(self, blob_id: str) -> bool:
+        return self._arriving.has_part(blob_id)
+
     def complete(self, blob_id: str, running_hash: RunningHash) -> Blob:
         part = part_of(self._arriving.path(blob_id))
         if not part.exists():  # it is stored already, and then the process was killed

@@ -313,7 +313,13 @@ def _submission(
         max_upload_bytes=settings.max_upload_bytes,
     )
     resumable_jobs = ResumableJobs(
-        uploads=ResumableUploads(data.uploads, data.blobs, data.now, timedelta(hours=settings.upload_expiry_hours)),
+        uploads=ResumableUploads(
+            data.uploads,
+            data.blobs,
+            data.now,
+            timedelta(hours=settings.upload_expiry_hours),
+            shared=data.database.shared,
+        ),
         admission=admission,
         intake=intake,
         runner=runner,

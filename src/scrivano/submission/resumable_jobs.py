@@ -65,9 +65,9 @@ class ResumableJobs:
     async def get_finished(self, upload_id: str, caller: Caller) -> PartialUpload:
         """As `get`, but an upload that is whole and not a job yet becomes one now.
 
-        Raises `UploadNotFound`, and what `start` does.
+        Raises `UploadNotFound`, `UploadElsewhere`, and what `start` does.
         """
-        return await self._finish(await self.get(upload_id, caller), caller)
+        return await self._finish(await self.uploads.get_here(upload_id, caller.sees), caller)
 
     async def receive(
         self, upload: PartialUpload, offset_bytes: int, body: RequestBody, checksum: Checksum | None, caller: Caller

@@ -16,7 +16,7 @@ from typing import Any
 
 from anyio.to_thread import run_sync
 
-from scrivano.domain.errors import ChecksumMismatch, UploadConflict, UploadNotFound
+from scrivano.domain.errors import ChecksumMismatch, UploadConflict, UploadElsewhere, UploadNotFound
 from scrivano.files.blob_writer import Blob, PartWriter, RunningHash
 from scrivano.files.blobs import Blobs
 from scrivano.store.uploads import PartialUpload, UploadStore
@@ -36,13 +36,23 @@ MAX_HASHES = 256
 
 
 class ResumableUploads:
-    """To be used on one event loop. `expiry`: how long an upload is stored after its last bytes."""
+    """To be used on one event loop. `expiry`: how long an upload is stored after its last bytes. `shared`: other
+    servers use the same database, and may have the bytes of an upload."""
 
-    def __init__(self, uploads: UploadStore, blobs: Blobs, now: Callable[[], datetime], expiry: timedelta) -> None:
+    def __init__(
+        self,
+        uploads: UploadStore,
+        blobs: Blobs,
+        now: Callable[[], datetime],
+        expiry: timedelta,
+        *,
+        shared: bool = False,
+    ) -> None:
         self._uploads = uploads
         self._blobs = blobs
         self._now = now
         self._expiry = expiry
+        self._shared = shared
         self._receiving: dict[str, _Receiving] = {}
         self._hashes: dict[str, RunningHash] = {}
         self._finishing: dict[str, asyncio.Task[str]] = {}
@@ -66,6 +76,16 @@ class ResumableUploads:
         """`owner`: only if the upload belongs to this API key. Raises `UploadNotFound`."""
         return await run_sync(partial(self._uploads.get, upload_id, owner=owner))
 
+    async def get_here(self, upload_id: str, owner: str | None = None) -> PartialUpload:
+        """As `get`, of an upload that this server can continue. Raises `UploadNotFound`, `UploadElsewhere`."""
+        upload = await self.get(upload_id, owner)
+        if upload.whole or not upload.offset_bytes or await run_sync(self._blobs.has_part, upload_id):
+            return upload
+        later = await self.get(upload_id, owner)  # its last bytes may have arrived meanwhile
+        if later.whole:
+            return later
+        raise self._missing(upload_id)
+
     async def pending(self) -> Sequence[PartialUpload]:
         """Uploads that are not a job yet, oldest first."""
         return await run_sync(self._uploads.pending)
@@ -83,8 +103,8 @@ class ResumableUploads:
 
         If the body is interrupted, the bytes that arrived count; with a `checksum`, all of the body counts or nothing.
         An earlier request that still sends (its connection may be dead) ends with `UploadTaken`. `on_long` is called
-        once, early, if this takes long. Raises `UploadNotFound`, `UploadConflict`, `UploadTaken`, `ChecksumMismatch`,
-        `TooLarge`, `StorageFull`.
+        once, early, if this takes long. Raises `UploadNotFound`, `UploadElsewhere`, `UploadConflict`, `UploadTaken`,
+        `ChecksumMismatch`, `TooLarge`, `StorageFull`.
         """
         upload = await self.get(upload_id)
         _check_offset(upload, offset_bytes)
@@ -101,7 +121,7 @@ class ResumableUploads:
                 await receiving.run(chunks, writer, on_long)
             return await self.get(upload_id)
         except FileNotFoundError as error:
-            raise UploadNotFound(upload_id) from error
+            raise self._missing(upload_id) from error
         finally:
             if self._receiving.get(upload_id) is receiving:
                 del self._receiving[upload_id]
@@ -109,13 +129,13 @@ class ResumableUploads:
     async def settle(self, upload: PartialUpload) -> Blob:
         """Store a whole upload, see `Blobs.complete`.
 
-        Raises `UploadNotFound`, `StorageFull`, `StorageUnreachable`.
+        Raises `UploadNotFound`, `UploadElsewhere`, `StorageFull`, `StorageUnreachable`.
         """
         running = self._hashes.pop(upload.id, None) or RunningHash()
         try:
             return await run_sync(self._blobs.complete, upload.id, running)
         except FileNotFoundError as error:
-            raise UploadNotFound(upload.id) from error
+            raise self._missing(upload.id) from error
 
     async def finish_once(self, upload_id: str, finish: Callable[[], Coroutine[Any, Any, str]]) -> str:
         """What `finish` returns. Calls for the same upload share one run of it, which no cancelled call ends."""
@@ -135,6 +155,10 @@ class ResumableUploads:
         upload = await run_sync(self._uploads.delete, upload_id)
         if upload.job_id is None:  # else the file is the job's
             await run_sync(self._blobs.delete, upload_id)
+
+    def _missing(self, upload_id: str) -> UploadNotFound | UploadElsewhere:
+        """The upload is known, but its bytes are not here."""
+        return UploadElsewhere(upload_id) if self._shared else UploadNotFound(upload_id)
 
     def _running_hash(self, upload: PartialUpload) -> RunningHash:
         """A copy: if the request fails, the stored one still belongs to the offset that counts."""

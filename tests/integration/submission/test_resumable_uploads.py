@@ -17,6 +17,7 @@ from scrivano.domain.errors import (
     ChecksumMismatch,
     TooLarge,
     UploadConflict,
+    UploadElsewhere,
     UploadNotFound,
     UploadTaken,
 )
@@ -224,3 +225,36 @@ def test_finishing_is_done_once_at_a_time(uploads: Uploads) -> None:
 
     run(test)
     assert len(calls) == 1
+
+
+def test_a_server_without_the_bytes_says_where_to_go_on(uploads: Uploads, tmp_path: Path, clock: Clock) -> None:
+    blobs = FolderBlobs(tmp_path / "other")
+    other = ResumableUploads(uploads.partials, blobs, clock, timedelta(hours=1), shared=True)
+
+    async def test() -> None:
+        await uploads.begin()
+        assert (await other.get_here("a")).offset_bytes == 0
+        await uploads.receive(0, pieces(0, MB))
+        with pytest.raises(UploadElsewhere):
+            await other.get_here("a")
+        with pytest.raises(UploadElsewhere):
+            await other.receive("a", MB, pieces(MB, 2 * MB), checksum=None, on_long=lambda: None)
+        whole = await uploads.receive(MB, pieces(MB, len(DATA)))
+        with pytest.raises(UploadElsewhere):
+            await other.settle(whole)
+        assert (await uploads.uploads.settle(whole)).size_bytes == len(DATA)
+
+    run(test)
+
+
+def test_without_other_servers_an_upload_without_its_file_is_gone(uploads: Uploads) -> None:
+    async def test() -> None:
+        await uploads.begin()
+        await uploads.receive(0, pieces(0, MB))
+        uploads.blobs.delete("a")
+        with pytest.raises(UploadNotFound):
+            await uploads.uploads.get_here("a")
+        with pytest.raises(UploadNotFound):
+            await uploads.receive(MB, pieces(MB, 2 * MB))
+
+    run(test)

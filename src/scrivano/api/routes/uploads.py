@@ -89,6 +89,7 @@ _ERROR_DESCRIPTIONS = {
     412: "The header Tus-Resumable names another version than this server's.",
     413: "Larger than MAX_UPLOAD_BYTES or Upload-Length.",
     415: f"The body is not {CONTENT_TYPE}.",
+    421: "The bytes of the upload are at another server.",
     423: "A later request has taken over this upload.",
     429: "MAX_QUEUE jobs are waiting.",
     460: "The body does not match Upload-Checksum and was discarded.",
@@ -147,7 +148,7 @@ async def options(resumable_jobs: ResumableJobsDep) -> Response:
                 X_Job_Id=_JOB,
             )
         },
-        **_errors(400, 404, 409, 412, 413, 415, 423, 429, 460, 500, 507),
+        **_errors(400, 404, 409, 412, 413, 415, 421, 423, 429, 460, 500, 507),
     },
     openapi_extra={"requestBody": {"content": {CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}}}},
 )
@@ -216,7 +217,7 @@ _UPLOAD_HEADERS = _headers(
     summary="The offset of an upload",
     response_class=Response,
     dependencies=[_VERSION],
-    responses={200: {"headers": _UPLOAD_HEADERS}, **_errors(400, 404, 412, 429, 500, 507)},
+    responses={200: {"headers": _UPLOAD_HEADERS}, **_errors(400, 404, 412, 421, 429, 500, 507)},
 )
 @router.requires(Scope.SUBMIT)
 async def look(upload_id: UploadId, resumable_jobs: ResumableJobsDep, caller: CallerDep) -> Response:
@@ -236,7 +237,7 @@ async def look(upload_id: UploadId, resumable_jobs: ResumableJobsDep, caller: Ca
     "/{upload_id}",
     summary="An upload, as JSON",
     response_model=UploadResponse,
-    responses=_errors(400, 404, 429, 500, 507),
+    responses=_errors(400, 404, 421, 429, 500, 507),
 )
 @router.requires(Scope.SUBMIT)
 async def show(upload_id: UploadId, resumable_jobs: ResumableJobsDep, caller: CallerDep) -> Response:
@@ -255,7 +256,7 @@ async def show(upload_id: UploadId, resumable_jobs: ResumableJobsDep, caller: Ca
 
 _PATCH_RESPONSES: dict[int | str, dict[str, Any]] = {
     204: {"headers": _headers(Upload_Offset="Bytes that are stored now.", Upload_Expires=_EXPIRES, X_Job_Id=_JOB)},
-    **_errors(400, 404, 409, 412, 413, 415, 423, 429, 460, 500, 507),
+    **_errors(400, 404, 409, 412, 413, 415, 421, 423, 429, 460, 500, 507),
 }
 
 
