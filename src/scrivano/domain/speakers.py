@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from scrivano.domain.errors import BadRequest
 
 __all__ = [
     "NO_SPEAKERS",
     "Diarization",
+    "MergedSpeaker",
     "NamedVoice",
+    "RememberedSpeaker",
     "Speaker",
     "SpeakerCount",
     "Turn",
@@ -64,6 +66,28 @@ class NamedVoice:
     centre: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergedSpeaker:
+    """A speaker as found, before people merged it. `now`: the id of who it is.
+
+    `centre`: its own voice; empty: a side.
+    """
+
+    now: str
+    centre: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RememberedSpeaker:
+    """A speaker of an earlier version. `id`: as found; `now`: who that is since people merged speakers; `name`: of
+    that one. `centre`: the voice of `id`; empty: a side."""
+
+    id: str
+    now: str
+    name: str
+    centre: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """A stretch of speech, in seconds of the file. `speaker`: an id. Turns of two speakers may overlap."""
@@ -75,11 +99,16 @@ class Turn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diarization:
-    """`turns` are ordered by time. `centres`: the voice of each speaker by id, as the speakers child made it."""
+    """`turns` are ordered by time. `centres`: the voice of each speaker by id, as the speakers child made it.
+
+    `merged_from`: by their first ids, those of whom several are one speaker now, this one included. Their voices find
+    them again in a later version.
+    """
 
     speakers: tuple[Speaker, ...]
     turns: tuple[Turn, ...]
     centres: Mapping[str, bytes]
+    merged_from: Mapping[str, MergedSpeaker] = field(default_factory=dict)
 
     def targets(self, merge: Mapping[str, str]) -> dict[str, str]:
         """For each speaker who is merged: the one who stays, also over several steps. Raises `BadRequest`."""
@@ -116,7 +145,16 @@ class Diarization:
             ),
             turns=turns,
             centres=centres,
+            merged_from=self._merged_from(targets),
         )
+
+    def merged_as_before(self, merges: Mapping[str, str]) -> Diarization:
+        """`merges`: who became whom in earlier versions. Of whom nobody is found here, nothing changes."""
+        present = {speaker.id: speaker for speaker in self.speakers}
+        again = {gone: kept for gone, kept in merges.items() if gone in present and gone != kept}
+        absent = {kept: present[gone].name for gone, kept in again.items() if kept not in present}
+        kept = tuple(Speaker(id=one, name=name, seconds=0.0) for one, name in absent.items())
+        return replace(self, speakers=(*self.speakers, *kept)).merged(again)
 
     def renamed(self, names: Mapping[str, str | None]) -> Diarization:
         """Raises `BadRequest`."""
@@ -130,6 +168,14 @@ class Diarization:
                 for speaker in self.speakers
             ),
         )
+
+    def _merged_from(self, targets: Mapping[str, str]) -> dict[str, MergedSpeaker]:
+        found = dict(self.merged_from)
+        known = {one.now for one in found.values()}
+        for speaker in sorted({*targets, *targets.values()} - known):
+            if speaker in self.centres or not self.centres:
+                found[speaker] = MergedSpeaker(now=speaker, centre=self.centres.get(speaker, b""))
+        return {first: replace(one, now=targets.get(one.now, one.now)) for first, one in found.items()}
 
     def _check(self, ids: Iterable[str]) -> None:
         known = [speaker.id for speaker in self.speakers]

@@ -46,7 +46,15 @@ from scrivano.running.speaker_run import (
 from scrivano.speakers.words import main_speakers, with_speakers
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.jobs import Decoded
-from scrivano.text.assembly import chunk_text, join_sides, judged, quality, segment_json, spoken_most
+from scrivano.text.assembly import (
+    chunk_text,
+    join_sides,
+    judged,
+    quality,
+    said_by_merged,
+    segment_json,
+    spoken_most,
+)
 
 __all__ = [
     "AllEnqueued",
@@ -269,11 +277,14 @@ class JobRun:
         speakers: bool = False,
         channels: ChannelUse = ChannelUse.AUTO,
         side_names: Mapping[str, str] | None = None,
+        merges: Mapping[str, str] | None = None,
+        side_merges: Mapping[str, str] | None = None,
     ) -> None:
         """`stored`: what earlier attempts left, in order. `now_s` is monotonic, here and in `step`.
 
         `speakers`: whether to tell them apart if the job does not say it; `channels` likewise. `side_names`: of the
-        speakers by id, where each side is one.
+        speakers by id, where each side is one. `merges`: which speakers people have merged in earlier versions, by id;
+        `side_merges` likewise, where each side is one.
         """
         self.job = job
         self.model = model
@@ -284,9 +295,10 @@ class JobRun:
         self._codec = codec
         self._chunks: dict[int, ChunkRun] = {}
         self._count = speaker_count(job.decoding, speakers)
-        self._speakers = SpeakerRun(self._count)
+        self._speakers = SpeakerRun(self._count, merges)
         self.channels = channel_use(job.decoding, channels, self._count)
         self._side_names = side_names or {}
+        self._side_merges = side_merges or {}
         self._sides = 1
         # None: more chunks may come.
         self.chunks_total: int | None = None
@@ -499,7 +511,9 @@ class JobRun:
         segments = join_sides(((chunk, text.segments) for chunk, text in texts), self._duration or 0.0)
         language, found, failure = spoken_most(segments) or self._language, self._speakers.found, self._speakers.failure
         if self._sides > 1:
-            found = self._speaking_sides({segment.speaker for segment in segments})
+            sides = self._speaking_sides({segment.speaker for segment in segments})
+            found = sides.merged_as_before(self._side_merges)
+            segments = said_by_merged(segments, {first: one.now for first, one in found.merged_from.items()})
         elif found is not None:
             segments = with_speakers(segments, found.turns)
         warnings = speaker_warnings(self.job.decoding, failure)

@@ -24,7 +24,7 @@ from scrivano.domain.errors import (
 )
 from scrivano.domain.job import Job, JobStatus, Priority
 from scrivano.domain.recording import ChannelUse
-from scrivano.domain.speakers import speaker_of_side
+from scrivano.domain.speakers import RememberedSpeaker, speaker_of_side
 from scrivano.files.blobs import LocalCopy, Recordings
 from scrivano.files.prepared import PreparedFiles
 from scrivano.processes import voice_messages
@@ -146,6 +146,7 @@ class JobRuns:
             self.close(job.id, keep_files=True)
         stored = self._store.chunks(job.id) if job.attempt > 1 else []
         options = self._options
+        merges, side_merges = (self._merges(job, sides=sides) for sides in (False, True))
         run = JobRun(
             job,
             model,
@@ -156,6 +157,8 @@ class JobRuns:
             speakers=options.speakers,
             channels=options.channels,
             side_names=self._side_names(job),
+            merges=merges,
+            side_merges=side_merges,
         )
         self._runs[job.id] = run
         self._pool.open_job(job.id, job.attempt)
@@ -380,16 +383,23 @@ class JobRuns:
         )
 
     def _known_speakers(self, job: Job) -> tuple[voice_messages.KnownVoice, ...]:
-        """The speakers of the job that this is a version of keep their ids and names. Voices that came with the job are
-        looked for, and enrolled ones where that was asked for."""
-        earlier = [] if job.version_of is None else self._store.known_speakers(job.version_of)
+        """The speakers of the job that this is a version of keep their ids and names, those who were merged each by
+        the own voice. Voices that came with the job are looked for, and enrolled ones where that was asked for."""
+        earlier = self._remembered(job, sides=False)
         sent = self._store.known_voices(job.recording_id) if job.decoding.known_speakers else []
         enrolled = self._store.voices(job.owner) if self._options.voices and job.decoding.voices else []
         return (
-            *(voice_messages.KnownVoice(id=one.id, name=one.name, centre=centre) for one, centre in earlier),
+            *(voice_messages.KnownVoice(id=one.id, name=one.name, centre=one.centre) for one in earlier),
             *(voice_messages.KnownVoice(name=one.name, centre=one.centre) for one in sent),
             *(voice_messages.KnownVoice(name=one.name, centre=one.centre) for one in enrolled),
         )
+
+    def _remembered(self, job: Job, *, sides: bool) -> list[RememberedSpeaker]:
+        return [] if job.version_of is None else self._store.remembered_speakers(job.version_of, sides=sides)
+
+    def _merges(self, job: Job, *, sides: bool) -> dict[str, str]:
+        """Which speakers people have merged in earlier versions."""
+        return {one.id: one.now for one in self._remembered(job, sides=sides) if one.id != one.now}
 
     def _side_names(self, job: Job) -> dict[str, str]:
         """Who speaks on each side, by id: as the job says, or the server; names that people gave come first."""

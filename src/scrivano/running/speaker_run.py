@@ -126,8 +126,10 @@ class SpeakerRun:
     `count` None: the job wants no speakers.
     """
 
-    def __init__(self, count: SpeakerCount | None) -> None:
+    def __init__(self, count: SpeakerCount | None, merges: Mapping[str, str] | None = None) -> None:
+        """`merges`: which speakers people have merged in earlier versions, by id."""
         self._count = count
+        self._merges = merges or {}
         # The first sample of each chunk's stretch, of those cut so far; the last one has no end yet.
         self._starts: list[int] = []
         self._end: int | None = None
@@ -188,11 +190,11 @@ class SpeakerRun:
                 self._voices[index] = voices
                 return [StoreVoices(index, voices), *self._name(), *self._guess()]
             case SpeakersFound(speakers, turns):
-                self.found = self.guess = _diarization(speakers, turns)
+                self.found = self.guess = _diarization(speakers, turns).merged_as_before(self._merges)
                 return []
             case SpeakersGuessed(speakers, turns):
                 self._guessing = False
-                self.guess = _diarization(speakers, turns)
+                self.guess = _diarization(speakers, turns).merged_as_before(self._merges)
                 return self._guess()
             case GuessLost():
                 self._guessing = False

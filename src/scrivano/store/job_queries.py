@@ -15,7 +15,7 @@ from scrivano.auth.keys import UNLIMITED, Limits
 from scrivano.domain.job import VOICE_SAMPLE, Job, JobStatus, Priority
 from scrivano.domain.job_event import JobEvent
 from scrivano.domain.recording import Waveform
-from scrivano.domain.speakers import NamedVoice, Speaker, Turn, default_name
+from scrivano.domain.speakers import NamedVoice, RememberedSpeaker, Speaker, Turn, default_name
 from scrivano.store import chunk_rows, diarizations, job_rows, quotas, search, versions, voices
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.database import Database
@@ -213,6 +213,15 @@ class JobQueries:
         speakers = [Speaker(**one) for one in stored or ()]
         return [(speaker, centres[speaker.id]) for speaker in speakers if speaker.id in centres]
 
+    def remembered_speakers(self, job_id: str, *, sides: bool) -> list[RememberedSpeaker]:
+        """The speakers of all versions of a job, each as in the newest version that has it.
+
+        `sides`: of the versions whose sides are the speakers; else of the others.
+        """
+        with self._database.read() as db:
+            rows = versions.with_speakers(db, job_id, sides=sides)
+        return diarizations.remembered((row.speakers, row.centres) for row in rows)
+
     def voices(self, owner: str | None) -> list[EnrolledVoice]:
         """The voices that were enrolled with an API key; None: without one."""
         with self._database.read() as db:
@@ -229,12 +238,12 @@ class JobQueries:
             return voices.known_to(db, job_id)
 
     def side_names(self, job_id: str) -> dict[str, str]:
-        """The names that people gave to the speakers of a job whose sides are its speakers, by id."""
+        """The names that people gave to the speakers of a job, by id, in its newest version whose sides are the
+        speakers."""
         with self._database.read() as db:
-            row = db.execute(select(jobs.c.speakers, jobs.c.audio).where(jobs.c.id == job_id)).one_or_none()
-        if row is None or (row.audio or {}).get("sides", 1) < 2:
-            return {}
-        return {one["id"]: one["name"] for one in row.speakers or () if one["name"] != default_name(one["id"])}
+            rows = versions.with_speakers(db, job_id, sides=True)
+        speakers = rows[0].speakers if rows else ()
+        return {one["id"]: one["name"] for one in speakers if one["name"] != default_name(one["id"])}
 
 
 def _parts(ids: Sequence[str]) -> list[Sequence[str]]:

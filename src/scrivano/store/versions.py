@@ -10,13 +10,14 @@ The functions run within a transaction of `store.jobs`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Row,
     and_,
     bindparam,
     delete,
@@ -32,6 +33,7 @@ from sqlalchemy import (
 from scrivano.domain.errors import JobUnfinished, VersionNotFound, VersionOfJob
 from scrivano.domain.job import Job, JobStatus
 from scrivano.store import diarizations
+from scrivano.store.tables import diarizations as diarizations_table
 from scrivano.store.tables import jobs, results
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "promote",
     "purge",
     "with_same_transcript",
+    "with_speakers",
 ]
 
 _JOB = [jobs.c[name] for name in Job.__dataclass_fields__]
@@ -113,6 +116,21 @@ def promote(db: Connection, version: Job) -> bool:
         db.execute(update(results).where(results.c.job_id == version.version_of).values(segments=segments))
         diarizations.copy(db, version.id, str(version.version_of))
     return newest
+
+
+def with_speakers(db: Connection, job_id: str, *, sides: bool) -> Sequence[Row[Any, Any, Any]]:
+    """`speakers` and `centres` of the versions of a job that are done and have speakers, newest first.
+
+    `sides`: of those whose sides are the speakers; else of the others.
+    """
+    query = (
+        select(jobs.c.speakers, jobs.c.audio, diarizations_table.c.centres)
+        .join(diarizations_table, diarizations_table.c.job_id == jobs.c.id)
+        .where(jobs.c.version_of == job_id, jobs.c.status == JobStatus.DONE)
+        .order_by(jobs.c.version.desc())
+    )
+    rows = db.execute(query).all()
+    return [row for row in rows if row.speakers and ((row.audio or {}).get("sides", 1) > 1) == sides]
 
 
 def with_same_transcript(db: Connection, job: Job) -> list[str]:

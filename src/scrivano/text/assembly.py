@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ __all__ = [
     "join_sides",
     "judged",
     "quality",
+    "said_by_merged",
     "segment_json",
     "segments_json",
     "spoken_most",
@@ -61,6 +62,11 @@ def chunk_text(chunk: Chunk, segments: Iterable[Segment], repaired: Iterable[Spa
 
 def _said_by(segment: Segment, speaker: str) -> Segment:
     return replace(segment, speaker=speaker, words=tuple(replace(word, speaker=speaker) for word in segment.words))
+
+
+def said_by_merged(segments: Sequence[Segment], merges: Mapping[str, str]) -> tuple[Segment, ...]:
+    """The segments, in which some speakers have become others."""
+    return tuple(_said_by(one, merges.get(one.speaker, one.speaker)) if one.speaker else one for one in segments)
 
 
 def judged(chunk: Chunk, text: ChunkText) -> ChunkText:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +23,7 @@ from scrivano.domain.errors import (
     VersionOfJob,
 )
 from scrivano.domain.job import Job, JobStatus, Task
+from scrivano.domain.speakers import Diarization, Speaker, Turn
 from scrivano.store.database import Database
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
@@ -197,3 +200,53 @@ def test_a_failed_job_can_be_tried_again_with_other_options(store: JobStore, clo
     job = store.retry("b", changes={"language": None, "task": Task.TRANSLATE, "options": {"beam_size": 1}})
 
     assert (job.status, job.language, job.task, job.options) == ("queued", None, Task.TRANSLATE, {"beam_size": 1})
+
+
+# Speakers
+
+VECTORS = {"S1": array("f", [1, 0]).tobytes(), "S2": array("f", [0, 1]).tobytes()}
+TWO = Diarization(
+    speakers=(Speaker(id="S1", name="Speaker 1", seconds=2.0), Speaker(id="S2", name="Speaker 2", seconds=1.0)),
+    turns=(Turn(0.0, 2.0, "S1"), Turn(2.5, 3.5, "S2")),
+    centres=VECTORS,
+)
+
+
+def finish_with(store: JobStore, job_id: str, found: Diarization | None, sides: int = 1) -> None:
+    job = store.claim(job_id, 60)
+    assert job is not None
+    store.plan_complete(job_id, job.attempt, chunks_total=0, duration_secs=7.0, audio={"sides": sides})
+    assert store.publish_done(job_id, job.attempt, b"[]", language="en", duration_secs=7.0, speakers=found)
+
+
+def test_merged_speakers_are_remembered_through_versions_without_speakers(store: JobStore, clock: Clock) -> None:
+    add(store, new_job("a", clock))
+    finish_with(store, "a", TWO)
+    store.change_speakers("a", names={"S1": "Ada"}, merge={"S2": "S1"})
+    version(store)
+    finish_with(store, "a-v2", None)
+    version(store)
+    finish_with(store, "a-v3", replace(TWO, centres={}), sides=2)
+    store.change_speakers("a", names={"S1": "agent"}, merge={"S2": "S1"})
+    version(store)
+    finish_with(store, "a-v4", None)
+
+    found = store.remembered_speakers("a", sides=False)
+    assert sorted((one.id, one.now, one.name, one.centre) for one in found) == [
+        ("S1", "S1", "Ada", VECTORS["S1"]),
+        ("S2", "S1", "Ada", VECTORS["S2"]),
+    ]
+    assert [(one.id, one.now) for one in store.remembered_speakers("a", sides=True)] == [("S1", "S1"), ("S2", "S1")]
+    assert store.side_names("a") == {"S1": "agent"}
+
+
+def test_a_speaker_is_remembered_as_in_the_newest_version_that_has_it(store: JobStore, clock: Clock) -> None:
+    add(store, new_job("a", clock))
+    finish_with(store, "a", TWO)
+    version(store)
+    [first, _] = TWO.speakers
+    one = Diarization(speakers=(first,), turns=TWO.turns[:1], centres={"S1": VECTORS["S2"]})
+    finish_with(store, "a-v2", one)
+
+    found = store.remembered_speakers("a", sides=False)
+    assert [(one.id, one.centre) for one in found] == [("S1", VECTORS["S2"]), ("S2", VECTORS["S2"])]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from array import array
+from dataclasses import replace
 
 import pytest
 
@@ -64,6 +65,21 @@ def test_speakers_who_are_the_same_person_become_one() -> None:
     assert list(array("f", merged.centres["S1"])) == pytest.approx([0.9487, 0.3162], abs=1e-4)
     assert merged.centres["S2"] == FOUND.centres["S2"]
     assert "S3" not in merged.centres
+
+
+def test_who_was_merged_is_merged_again_by_the_first_ids() -> None:
+    merged = FOUND.merged({"S3": "S1"})
+    assert {first: (one.now, one.centre) for first, one in merged.merged_from.items()} == {
+        "S1": ("S1", FOUND.centres["S1"]),
+        "S3": ("S1", FOUND.centres["S3"]),
+    }
+    again = merged.merged({"S1": "S2"})
+    assert {first: one.now for first, one in again.merged_from.items()} == {"S1": "S2", "S2": "S2", "S3": "S2"}
+
+    merges = {"S3": "S1", "S7": "S2"}
+    assert FOUND.merged_as_before(merges) == merged
+    alone = replace(FOUND, speakers=FOUND.speakers[1:], turns=FOUND.turns[1:]).merged_as_before(merges)
+    assert [(one.id, one.seconds) for one in alone.speakers] == [("S2", 4.0), ("S1", 2.0)], "S1 said nothing else"
 
 
 def test_a_chain_of_merges_ends_at_the_one_who_stays() -> None:

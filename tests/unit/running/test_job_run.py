@@ -514,6 +514,22 @@ def test_a_silent_side_is_no_speaker() -> None:
     assert [(one.id, one.seconds) for one in publish.speakers.speakers] == [("S2", 2.0)]
 
 
+def test_sides_that_were_merged_are_one_speaker_again() -> None:
+    job = replace(JOB, language="en", options={"channels": "split"})
+    run = JobRun(job, "base", [], DecodingOptions(), CODEC, 0.0, side_merges={"S2": "S1"})
+    run.start()
+    run.step(Probed(duration=4.0, sides=2), 0.0)
+    run.step(side_cut(0, 1, 0, 32_000), 0.0)
+    run.step(side_cut(1, 0, 16_000, 48_000), 0.0)
+    run.step(Prepared(duration=4.0, chunks=2), 0.0)
+    run.step(ChunkDecoded(0, said("Yes.")), 1.0)
+    [publish] = of_kind(run.step(ChunkDecoded(1, said("No.")), 2.0), Publish)
+
+    assert [one.speaker for one in publish.segments] == ["S1", "S1"]
+    assert [(one.id, one.seconds) for one in publish.speakers.speakers] == [("S1", 3.0)]
+    assert {first: one.now for first, one in publish.speakers.merged_from.items()} == {"S1": "S1", "S2": "S1"}
+
+
 @pytest.mark.parametrize(
     ("options", "default", "count", "use"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -81,6 +82,21 @@ def test_the_speakers_are_named_once_all_voices_are_known() -> None:
     )
     assert run.found.turns[1] == Turn(12.0, 20.0, "S2")
     assert run.found.centres == {"S1": b"one", "S2": b"two"}
+
+
+def test_speakers_who_were_merged_are_one_again() -> None:
+    run = SpeakerRun(ANY, {"S2": "S1"})
+    run.cut(chunk(0))
+    [find] = run.complete(LENGTH_S)
+    run.step(found(find))
+    vectors = (b"\0\0\x80\x3f\0\0\0\0", b"\0\0\0\0\0\0\x80\x3f")
+    speakers = tuple(replace(one, centre=vector) for one, vector in zip(TWO.speakers, vectors, strict=True))
+    run.step(SpeakersFound(speakers, TWO.turns))
+
+    assert run.found is not None
+    assert [one.id for one in run.found.speakers] == ["S1"]
+    assert {turn.speaker for turn in run.found.turns} == {"S1"}
+    assert {first: one.centre for first, one in run.found.merged_from.items()} == {"S1": vectors[0], "S2": vectors[1]}
 
 
 def heard(run: SpeakerRun, index: int) -> list[SpeakerCommand]:
