@@ -307,7 +307,8 @@ def test_compose_s_cluster_sets_only_variables_that_exist() -> None:
         if key != "caddy":
             assert set(service.get("environment", {})) <= SETTINGS | OF_A_CLUSTER, name
         for file in service.get("env_file", []):
-            assert f"{Path(file).name}.example" in examples, name
+            path = file if isinstance(file, str) else file["path"]
+            assert f"{Path(path).name}.example" in examples, name
         if "extends" in service:
             assert service["extends"]["service"] in files[service["extends"]["file"]]["services"]
         for volume in service.get("volumes", []):
@@ -316,7 +317,7 @@ def test_compose_s_cluster_sets_only_variables_that_exist() -> None:
                 source in files[name].get("volumes", {}) or source.startswith("$") or (CLUSTER_FILES / source).exists()
             )
     assert "env/database.env" not in files["ray.yaml"]["services"]["ray"]["env_file"]
-    assert "env/ray.env" not in files["head.yaml"]["services"]["server"]["env_file"]
+    assert "env/ray.env" not in files["ray-server.yaml"]["services"]["server"]["env_file"]
 
 
 def test_examples_of_variables_name_ones_that_exist() -> None:
@@ -561,6 +562,15 @@ def test_the_launch_daemon_s_folders_are_made_by_its_first_lines() -> None:
         assert re.search(rf"mkdir -p .*{re.escape(folder)}", steps), folder
     assert f"{daemon['ProgramArguments'][0].removesuffix('/bin/scrivano')}/bin/pip install" in steps
     assert f"/Users/{daemon['UserName']}" in steps
+
+
+@pytest.mark.parametrize("name", ["scrivano-ray.service", "scrivano-dispatcher.service"])
+def test_the_units_of_a_cluster_are_documented_and_set_only_what_exists(name: str) -> None:
+    text = (ROOT / "deploy" / "systemd" / name).read_text()
+
+    assert set(re.findall(r"^Environment=(\w+)=", text, re.MULTILINE)) <= SETTINGS
+    assert "Restart=always" in text
+    assert name in (ROOT / "docs" / "cluster-deploy.md").read_text()
 
 
 @pytest.mark.parametrize("name", ["scrivano-cuda.conf", "scrivano-keys.conf", "scrivano-watch.conf"])
