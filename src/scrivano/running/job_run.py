@@ -516,7 +516,7 @@ class JobRun:
             segments = said_by_merged(segments, {first: one.now for first, one in found.merged_from.items()})
         elif found is not None:
             segments = with_speakers(segments, found.turns)
-        warnings = speaker_warnings(self.job.decoding, failure)
+        warnings = speaker_warnings(self.job.decoding, failure, by_side=self._sides > 1)
         return [Publish(segments, language, self._duration or 0.0, quality(segments, texts), found, warnings)]
 
     def _speaking_sides(self, heard: Collection[str | None]) -> Diarization:
@@ -649,9 +649,18 @@ def channel_use(options: JobOptions, default: ChannelUse, count: SpeakerCount | 
     return ChannelUse.MIX if mixes else use
 
 
-def speaker_warnings(options: JobOptions, failure: str | None) -> tuple[RecordingWarning, ...]:
-    """`failure`: why the speakers could not be told apart; None: they were, or nobody asked for them."""
+def speaker_warnings(
+    options: JobOptions, failure: str | None, *, by_side: bool = False
+) -> tuple[RecordingWarning, ...]:
+    """`failure`: why the speakers could not be told apart; None: they were, or nobody asked for them. `by_side`: each
+    channel or track is one."""
     warnings = []
+    if by_side and options.voices:
+        message = (
+            "no enrolled voices were looked for, because each channel is a speaker; send channel_names for their names,"
+            " or channels=mix to find voices"
+        )
+        warnings.append(RecordingWarning(code="voices_not_used", message=message))
     if unheard := _unheard(options):
         names = ", ".join(unheard)
         message = f"the server failed to find the voice in the sample of {names}; send the request again for the name"

@@ -502,6 +502,16 @@ def test_each_side_of_a_recording_is_decoded_and_is_a_speaker() -> None:
     assert publish.quality["coverage"] == 1.0
 
 
+def test_voices_are_not_looked_for_on_sides() -> None:
+    options = JobOptions(speakers=True, voices=True)
+
+    [warning] = speaker_warnings(options, None, by_side=True)
+
+    assert (warning.code, "channels=mix" in warning.message) == ("voices_not_used", True)
+    assert speaker_warnings(options, None) == ()
+    assert speaker_warnings(JobOptions(speakers=True), None, by_side=True) == ()
+
+
 def test_a_silent_side_is_no_speaker() -> None:
     run = JobRun(replace(JOB, language="en", options={"channels": "split"}), "base", [], DecodingOptions(), CODEC, 0.0)
     run.start()

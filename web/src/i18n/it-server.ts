@@ -24,6 +24,8 @@ export const itServer: Readonly<Record<string, string>> = {
   no_sound: "La traccia audio è vuota: non contiene alcun suono.",
   not_split: "I canali non sono stati divisi: ce n’è uno solo, o hanno tutti lo stesso suono.",
   no_speakers: "Non è stato possibile distinguere chi parla: la trascrizione è comunque completa.",
+  known_speakers_not_heard: "La voce di un campione non è stata trovata: la trascrizione è completa, ma senza quel nome.",
+  voices_not_used: "Le voci registrate non sono state cercate, perché ogni canale è già una persona.",
   clipped: "La registrazione è troppo forte: i picchi sono tagliati.",
   samples_scaled: "I valori del file erano fuori scala e sono stati adattati.",
 };

@@ -186,10 +186,8 @@ function optionsOf(choices: Choices) {
 }
 
 function namesIn(text: string): string[] {
-  return text
-    .split(",")
-    .map((name) => name.trim())
-    .filter(Boolean);
+  const names = text.split(",").map((name) => name.trim());
+  return names.some(Boolean) ? names : [];
 }
 
 function change(id: number, fields: Partial<Upload>): void {
