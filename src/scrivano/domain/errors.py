@@ -35,6 +35,7 @@ ScrivanoError
 ├── AudioGone             the job's recording is no longer stored
 ├── WaveformNotReady      the job's recording was not drawn
 ├── ModelNotReady         the model is not loaded; says when to retry
+│   └── NoDispatcher      a caller has waited long enough for a dispatcher; says when to retry
 ├── QueueFull             too many jobs are waiting; says when to retry
 ├── JobFailed             a synchronous call's job ended without a transcript
 │   └── JobCancelled
@@ -62,6 +63,7 @@ from collections.abc import Sequence
 from scrivano.domain.wording import counted
 
 __all__ = [
+    "NO_DISPATCHER",
     "AddressRefused",
     "AudioGone",
     "BadParameter",
@@ -88,6 +90,7 @@ __all__ = [
     "ModelNotReady",
     "ModelUnavailable",
     "MultipartError",
+    "NoDispatcher",
     "NoKey",
     "NoSpeakers",
     "NotAllowed",
@@ -390,6 +393,9 @@ class WaveformNotReady(ScrivanoError):
         super().__init__(f"there is no waveform of job {job_id}: its recording has not been read yet, or cannot be")
 
 
+NO_DISPATCHER = "no dispatcher runs: start one with `scrivano dispatcher`"
+
+
 class ModelNotReady(ScrivanoError):
     """`state` is the state of the model; `retry_after_secs`: whole seconds; `last_error`: why its last load failed."""
 
@@ -400,6 +406,14 @@ class ModelNotReady(ScrivanoError):
         self.state = state
         self.last_error = last_error
         self.retry_after_secs = retry_after_secs
+
+
+class NoDispatcher(ModelNotReady):
+    """A caller has waited long enough for a dispatcher."""
+
+    def __init__(self, waited_s: float) -> None:
+        super().__init__("unloaded", 30, NO_DISPATCHER)
+        self.args = (f"{NO_DISPATCHER} (none has run for {waited_s:.0f} s); the job stays queued",)
 
 
 class QueueFull(ScrivanoError):

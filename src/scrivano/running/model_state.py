@@ -51,6 +51,7 @@ class Life:
     other programs can take the memory, and a broken load is not tried in a tight loop.
     `unload_pending`: unload as soon as no batch is in the engine. `last_error`: why the last load failed.
     `lacking_since`: since when it has waited for memory, loads that failed in between included; None: it does not.
+    `unserved_since`: since when no dispatcher has run that could load it; None: one runs, or none is needed.
     `queued`: it waits for a place in a cluster, with its engine started, and not for memory.
     """
 
@@ -65,6 +66,7 @@ class Life:
     failures: int = 0
     last_error: str | None = None
     lacking_since: float | None = None
+    unserved_since: float | None = None
     queued: bool = False
 
 

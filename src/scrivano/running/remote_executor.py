@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
-from scrivano.domain.errors import DatabaseUnreachable, JobNotFound, StorageFull, WriteConflict
+from scrivano.domain.errors import NO_DISPATCHER, DatabaseUnreachable, JobNotFound, StorageFull, WriteConflict
 from scrivano.domain.job import Job
 from scrivano.files.blobs import Recordings
 from scrivano.running import model_state
@@ -30,8 +30,6 @@ POLL_S = 2.0
 
 # The same load is not asked for again so soon.
 LOAD_AGAIN_S = 2.0
-
-NO_DISPATCHER = "no dispatcher runs: start one with `scrivano dispatcher`"
 
 EVENTS = {
     ModelState.UNLOADED: "model_unloaded",
@@ -73,7 +71,7 @@ class RemoteExecutor:
         self._stopping = False
         self._load_asked_at: dict[str | None, float] = {}
         self.alive = True
-        self.models: Mapping[str, ModelStatus] = dict.fromkeys(models, _nobody())
+        self.models: Mapping[str, ModelStatus] = dict.fromkeys(models, _nobody(time.monotonic()))
 
     @property
     def model(self) -> ModelStatus:
@@ -152,7 +150,10 @@ class RemoteExecutor:
             for name in self._names
         }
         before = self.model.life.state
-        self.models = {name: joined(statuses) if statuses else _nobody() for name, statuses in found.items()}
+        self.models = {
+            name: joined(statuses) if statuses else _nobody(self.models[name].life.unserved_since or now)
+            for name, statuses in found.items()
+        }
         life = self.model.life
         if life.state is not before:
             self._publish(EVENTS[life.state], model_state.payload(EVENTS[life.state], life, now=now))
@@ -166,5 +167,5 @@ class RemoteExecutor:
         self._blobs.delete(job_id)
 
 
-def _nobody() -> ModelStatus:
-    return ModelStatus(Life(last_error=NO_DISPATCHER))
+def _nobody(since: float) -> ModelStatus:
+    return ModelStatus(Life(last_error=NO_DISPATCHER, unserved_since=since))

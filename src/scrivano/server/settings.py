@@ -304,8 +304,8 @@ class Settings(BaseModel):
         300,
         ge=0,
         description="A call that waits for its transcript (`/v1`, `/asr`, `/inference`, Wyoming) gets the error"
-        " 503 with the reason after its model has waited this long for GPU memory; its job stays queued. 0: it waits as"
-        " long as it takes.",
+        " 503 with the reason after its model has waited this long for GPU memory, or for a dispatcher where one is"
+        " needed; its job stays queued. 0: it waits as long as it takes.",
     )
     unload_grace_secs: float = Field(
         10,

@@ -22,6 +22,7 @@ from scrivano.domain.errors import (
     JobTerminal,
     ModelLacksMemory,
     ModelUnavailable,
+    NoDispatcher,
     RecordingRefused,
     ScrivanoError,
     ServerStopping,
@@ -59,7 +60,7 @@ NO_AUDIO = Language("en", 0.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiter:
-    """`gpu_wait_s`: a call waits so long for a model that lacks GPU memory; None: as long as it takes.
+    """`gpu_wait_s`: a call waits so long for a model that lacks GPU memory or a dispatcher; None: as long as it takes.
 
     `check_interval_s`: no wake-up says that the runner has ended, so waiting calls check it this often.
     """
@@ -147,8 +148,9 @@ class Waiter:
         """Whether it makes sense to wait for work of this model (None: the default one) in this process.
 
         `since`: when the caller began to wait, monotonic. Raises `ServerStopping`; `WorkerGone`; `ModelUnavailable` if
-        the model could not be loaded several times, `ModelLacksMemory` if it has waited for GPU memory for too long:
-        its jobs stay queued, but a caller needs to know the reason instead of waiting for ever.
+        the model could not be loaded several times, `ModelLacksMemory` if it has waited for GPU memory for too long,
+        `NoDispatcher` if none has run for so long: its jobs stay queued, but a caller needs to know
+        the reason instead of waiting for ever.
         """
         if self.wake_ups.stopping:
             raise ServerStopping
@@ -157,7 +159,14 @@ class Waiter:
         life = self._model_life(model)
         if life.state is ModelState.UNLOADED and life.failures >= MAX_FAILED_LOADS:
             raise ModelUnavailable(f"the model cannot be loaded; the job waits for it: {life.last_error}")
-        if self.gpu_wait_s is None or life.lacking_since is None:
+        if self.gpu_wait_s is None:
+            return
+        if (
+            life.unserved_since is not None
+            and (waited_s := time.monotonic() - max(since, life.unserved_since)) >= self.gpu_wait_s
+        ):
+            raise NoDispatcher(waited_s)
+        if life.lacking_since is None:
             return
         waited_s = time.monotonic() - max(since, life.lacking_since)
         if waited_s >= self.gpu_wait_s:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from typing import Any, cast
 import pytest
 from served import until
 
+from scrivano.api.errors import http_status, problem_of
+from scrivano.domain.errors import NoDispatcher
 from scrivano.domain.job import Job, JobStatus, Task
 from scrivano.files.folder_blobs import FolderBlobs
 from scrivano.running.engine_pool import EngineStatus, ModelStatus
@@ -23,6 +26,8 @@ from scrivano.store.dispatchers import DispatcherStore
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Outbox
 from scrivano.store.sqlite import SqliteDatabase
+from scrivano.store.wake_ups import WakeUps
+from scrivano.submission.waiter import Waiter
 
 READY = ModelStatus(
     Life(state=ModelState.READY, loaded_at=datetime(2026, 1, 31, tzinfo=UTC)),
@@ -123,3 +128,24 @@ def test_the_recording_of_a_job_that_was_cancelled_before_it_ran_is_deleted(benc
         bench.server.cancel(job_id)
 
     until(lambda: list(bench.blobs.stored()) == ["waiting"])
+
+
+def test_a_call_does_not_wait_for_a_dispatcher_for_ever(bench: Bench) -> None:
+    job = Job(id="a", status=JobStatus.QUEUED, task=Task.TRANSCRIBE, created_at=now())
+    bench.store.add_job(job, audio_sha256="ab" * 32, audio_bytes=9)
+    calls = Waiter(store=bench.store, runner=bench.server, wake_ups=WakeUps(), gpu_wait_s=0.2, check_interval_s=0.05)
+
+    with pytest.raises(NoDispatcher, match=r"no dispatcher runs: .*the job stays queued") as refused:
+        asyncio.run(calls.transcript("a"))
+
+    assert http_status(refused.value) == 503
+    assert problem_of(refused.value).headers["X-Job-Id"] == "a"
+    assert bench.store.get_job("a").status is JobStatus.QUEUED
+
+
+def test_a_call_waits_where_a_dispatcher_runs(bench: Bench) -> None:
+    with bench.dispatcher():
+        until(lambda: len(bench.dispatchers.reports()) == 1)
+        bench.state()
+        until(lambda: bench.server.model.life.unserved_since is None)
+    until(lambda: bench.state() is ModelState.UNLOADED and bench.server.model.life.unserved_since is not None)
