@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 
 from scrivano import __version__
 from scrivano.api.compat import openai, whisper_asr, whisper_cpp
-from scrivano.api.errors import Problem, error_response, problem_of
+from scrivano.api.errors import Problem, error_response, invalid_request, problem_of
 from scrivano.api.event_schemas import add_events
 from scrivano.api.middleware.authorization import Authorization
 from scrivano.api.middleware.blank_parameters import BlankParameters
@@ -221,9 +221,7 @@ def _scrivano_error(request: Request, error: Exception) -> Response:
 
 def _invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    reasons = "; ".join(f"{'.'.join(map(str, item['loc'][1:]))}: {item['msg']}" for item in error.errors())
-    param = str(error.errors()[0]["loc"][-1])
-    return _error_response(request, Problem(status=400, message=reasons, code="invalid_value", param=param))
+    return _error_response(request, invalid_request(error.errors()))
 
 
 def _http_error(request: Request, error: Exception) -> Response:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from fastapi.responses import Response
 
@@ -63,6 +64,7 @@ __all__ = [
     "Problem",
     "error_response",
     "http_status",
+    "invalid_request",
     "openai_error",
     "problem_of",
 ]
@@ -183,6 +185,31 @@ def problem_of(error: ScrivanoError) -> Problem:
         headers=headers,
         plain_body=plain_body,
     )
+
+
+def invalid_request(errors: Sequence[Mapping[str, Any]]) -> Problem:
+    """`errors`: Pydantic's, with places such as `("body", "names", "S1")`; that of invalid JSON ends in a position."""
+    first = errors[0]
+    param = "body" if first["type"] == "json_invalid" else str(first["loc"][-1])
+    reasons = "; ".join(map(_reason, errors))
+    return Problem(status=400, message=reasons, code="invalid_value", param=param)
+
+
+def _reason(error: Mapping[str, Any]) -> str:
+    place, *path = error["loc"]
+    if error["type"] == "json_invalid":
+        at = f" at character {path[0]}" if path else ""
+        return f"the body is no valid JSON ({error.get('ctx', {}).get('error', error['msg'])}{at})"
+    if not path and error["type"] in _NO_OBJECT:
+        return f"the {place} must be a JSON object"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if not path and error["type"] == "value_error":  # a rule about the whole body, which names its fields
+        return message
+    return f"{'.'.join(map(str, path)) or place}: {message}"
+
+
+# Pydantic's types of an error about a value that is no object.
+_NO_OBJECT = ("model_type", "model_attributes_type", "dict_type")
 
 
 def _challenge(error: NoKey | NotAllowed) -> str:

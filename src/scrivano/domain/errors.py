@@ -332,7 +332,8 @@ class NoSpeakers(ScrivanoError):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(
-            f"job {job_id} has no speakers: they are known when a job that was submitted with speakers=true is done"
+            f"job {job_id} has no speakers: a job has them when it is done, if it was submitted with speakers=true,"
+            " somebody speaks in it, and they could be told apart (see its warnings)"
         )
 
 

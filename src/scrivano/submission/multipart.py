@@ -149,7 +149,7 @@ class FormParser:
         if name in self._long_fields:
             self._long_values[name] += 1
             if self._long_values[name] > MAX_LONG_VALUES:
-                raise MultipartError(f"multipart error: more than {MAX_LONG_VALUES} values of '{name}'")
+                raise MultipartError(f"more than {MAX_LONG_VALUES} values of '{name}': send {MAX_LONG_VALUES} at most")
         return self._long_fields.get(name)
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
-from scrivano.api.errors import Problem, error_response, problem_of
+from scrivano.api.errors import Problem, error_response, invalid_request, problem_of
 from scrivano.api.routing import ErrorFormat
 from scrivano.domain.errors import (
     BadParameter,
@@ -66,3 +67,35 @@ def test_who_is_to_come_back_is_told_when_and_who_has_a_job_which() -> None:
     assert problem_of(QueueFull(3, 30)).headers == {"Retry-After": "30"}
     assert problem_of(ModelNotReady("loading", 10)).headers == {"Retry-After": "10"}
     assert problem_of(JobFailed("a", "internal", "no")).headers == {"X-Job-Id": "a"}
+
+
+@pytest.mark.parametrize(
+    ("error", "says", "param"),
+    [
+        (
+            {
+                "type": "json_invalid",
+                "loc": ("body", 3),
+                "msg": "JSON decode error",
+                "ctx": {"error": "Expecting value"},
+            },
+            "the body is no valid JSON (Expecting value at character 3)",
+            "body",
+        ),
+        (
+            {"type": "model_attributes_type", "loc": ("body",), "msg": "Input should be a valid dictionary or object"},
+            "the body must be a JSON object",
+            "body",
+        ),
+        ({"type": "value_error", "loc": ("body",), "msg": "Value error, send a or b"}, "send a or b", "body"),
+        ({"type": "value_error", "loc": ("body", "a"), "msg": "Value error, too long"}, "a: too long", "a"),
+        ({"type": "missing", "loc": ("body",), "msg": "Field required"}, "body: Field required", "body"),
+        (
+            {"type": "string_type", "loc": ("body", "names", "S1"), "msg": "Input should be a valid string"},
+            "names.S1: Input should be a valid string",
+            "S1",
+        ),
+    ],
+)
+def test_an_invalid_request_is_explained_in_plain_words(error: dict[str, Any], says: str, param: str) -> None:
+    assert invalid_request([error]) == Problem(status=400, message=says, code="invalid_value", param=param)
