@@ -210,7 +210,17 @@ def test_the_doctor_checks_this_machine(tmp_path: Path) -> None:
     done = run("doctor", DATA_DIR=str(tmp_path / "data"), WHISPER_MODEL="nano")
 
     assert done.returncode == 0, done.stdout
-    for check in ("Scrivano", "processor", "libraries", "GPU", "model", "data folder", "test"):
+    for check in (
+        "Scrivano",
+        "processor",
+        "libraries",
+        "GPU",
+        "model",
+        "data folder",
+        "database",
+        "recordings",
+        "test",
+    ):
         assert f"ok    {check}: " in done.stdout
 
 

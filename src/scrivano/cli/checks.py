@@ -29,6 +29,7 @@ from scrivano.files.disk_space import DiskSpace
 from scrivano.server.blob_storage import open_blobs
 from scrivano.server.settings import Settings
 from scrivano.server.start_checks import count_cuda_devices
+from scrivano.server.stores import check_database
 
 __all__ = ["run_checks"]
 
@@ -61,6 +62,7 @@ def _checks(model: str) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "GPU", _gpu
     yield "model", _model
     yield "data folder", _data_folder
+    yield "database", lambda: check_database(Settings.load())
     yield "recordings", _recordings
     yield "test", lambda: _test_transcription(model)
 

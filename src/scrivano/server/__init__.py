@@ -23,4 +23,4 @@ Modules, each may import only those below it:
     settings     every setting: flags, environment, file
 """
 
-__all__ = ["banner", "blob_storage", "devices", "dispatcher", "run", "settings", "start_checks"]
+__all__ = ["banner", "blob_storage", "devices", "dispatcher", "run", "settings", "start_checks", "stores"]

@@ -21,7 +21,7 @@ from scrivano.store.uploads import UploadStore
 from scrivano.store.wake_ups import DELIVERIES, WakeUps
 from scrivano.telemetry.events import Emit, JobEnded
 
-__all__ = ["Stores", "open_stores"]
+__all__ = ["Stores", "check_database", "open_stores"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,13 @@ class Stores:
     jobs: JobStore
     dispatchers: DispatcherStore | None
     notices: Callable[[Executor, Callable[[], None]], Notices] | None
+
+
+def check_database(settings: Settings) -> str:
+    """Where jobs are kept; connects to a PostgreSQL, and changes nothing. Raises `StartError`."""
+    if settings.database_url is None:
+        return "in the data folder"
+    return PostgresDatabase.check(settings.database_url.get_secret_value())
 
 
 def open_stores(

@@ -60,6 +60,9 @@ def connect_options() -> dict[str, Any]:
     }
 
 
+_STANDBY = "DATABASE_URL leads to a standby, which cannot be written to"
+
+
 class PostgresDatabase:
     """Implements `Database`. `clock` is set to the time of the database server."""
 
@@ -79,19 +82,7 @@ class PostgresDatabase:
 
         Raises `StartError` if the database cannot be used, or was written by a later version of Scrivano.
         """
-        name = sa.make_url(url).render_as_string(hide_password=True)
-        try:
-            engine = sa.create_engine(
-                sa.make_url(url).set(drivername="postgresql+psycopg"),
-                connect_args=connect_options(),
-                pool_size=POOL,
-                max_overflow=MORE,
-                pool_timeout=POOL_TIMEOUT_S,
-                # A connection that ended while it was idle, as at a restart of PostgreSQL, is replaced.
-                pool_pre_ping=True,
-            )
-        except ModuleNotFoundError as error:
-            raise StartError("DATABASE_URL needs psycopg: pip install 'scrivano[postgres]'") from error
+        engine, name = _engine(url)
         try:
             with engine.begin() as db:
                 _check_server(db)
@@ -105,6 +96,27 @@ class PostgresDatabase:
         except BaseException:
             engine.dispose()
             raise
+
+    @staticmethod
+    def check(url: str, schema: Path = migrations.FOLDER) -> str:
+        """Connect, and change nothing. Returns the URL and versions as text. Raises `StartError` as `open` does."""
+        engine, name = _engine(url)
+        try:
+            with engine.connect() as db:
+                _check_server(db)
+                if db.scalar(sa.select(sa.func.pg_is_in_recovery())):
+                    raise StartError(_STANDBY)
+                current = migrations.current_revision(db)
+                _refuse_unknown(name, current, migrations.revisions(schema))
+                if not db.scalar(sa.text("SELECT has_schema_privilege(current_schema(), 'CREATE')")):
+                    raise StartError(f"the user may not create tables in {name}: make it the owner of the database")
+                version = ".".join(map(str, db.dialect.server_version_info or ()))
+                tables = "no tables yet" if current is None else f"tables {current}"
+                return f"{name}: PostgreSQL {version}, {tables}"
+        except sa.exc.DBAPIError as error:
+            raise StartError(f"cannot use the database {name}: {error.orig}".rstrip()) from error
+        finally:
+            engine.dispose()
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -138,7 +150,7 @@ class PostgresDatabase:
                 standby = db.scalar(sa.select(sa.func.pg_is_in_recovery()))
         except (DatabaseUnreachable, StorageFull):
             return "PostgreSQL cannot be written to: the server's log says why"
-        return "DATABASE_URL leads to a standby, which cannot be written to" if standby else None
+        return _STANDBY if standby else None
 
     @contextmanager
     def listen(self, channel: str) -> Iterator[Any]:
@@ -204,6 +216,23 @@ def _translated() -> Iterator[None]:
             logger.warning("the database cannot be used: %s", reason)
             raise DatabaseUnreachable(reason) from error
         raise
+
+
+def _engine(url: str) -> tuple[sa.Engine, str]:
+    """Not yet connected. The URL without its password is for messages. Raises `StartError`."""
+    try:
+        engine = sa.create_engine(
+            sa.make_url(url).set(drivername="postgresql+psycopg"),
+            connect_args=connect_options(),
+            pool_size=POOL,
+            max_overflow=MORE,
+            pool_timeout=POOL_TIMEOUT_S,
+            # A connection that ended while it was idle, as at a restart of PostgreSQL, is replaced.
+            pool_pre_ping=True,
+        )
+    except ModuleNotFoundError as error:
+        raise StartError("DATABASE_URL needs psycopg: pip install 'scrivano[postgres]'") from error
+    return engine, sa.make_url(url).render_as_string(hide_password=True)
 
 
 def _check_server(db: sa.Connection) -> None:
