@@ -517,6 +517,8 @@ class JobRun:
         elif found is not None:
             segments = with_speakers(segments, found.turns)
         warnings = speaker_warnings(self.job.decoding, failure, by_side=self._sides > 1)
+        if self._sides == 1 and found is not None:
+            warnings += fewer_speakers(found, self._count)
         return [Publish(segments, language, self._duration or 0.0, quality(segments, texts), found, warnings)]
 
     def _speaking_sides(self, heard: Collection[str | None]) -> Diarization:
@@ -647,6 +649,16 @@ def channel_use(options: JobOptions, default: ChannelUse, count: SpeakerCount | 
     by_voice = bool(options.known_speakers)
     mixes = options.detects_language or (use is ChannelUse.AUTO and (count is None or by_voice))
     return ChannelUse.MIX if mixes else use
+
+
+def fewer_speakers(found: Diarization, count: SpeakerCount | None) -> tuple[RecordingWarning, ...]:
+    """A warning, if the job asks for more. None without speech; speakers whom people have merged count as several."""
+    told_apart = len({speaker.id for speaker in found.speakers} | {*found.merged_from})
+    wanted = 0 if count is None else count.exactly or count.least
+    if not 0 < told_apart < wanted:
+        return ()
+    message = f"fewer speakers were told apart than asked for: {told_apart} of {wanted}"
+    return (RecordingWarning(code="fewer_speakers", message=message),)
 
 
 def speaker_warnings(

@@ -119,7 +119,8 @@ class _Tree:
         return self._after(sum(merge.cosine >= THRESHOLD for merge in self.merges))
 
     def with_speakers(self, wanted: int) -> Owners:
-        """The coarsest cut with so many speakers; near it, if no cut has so many."""
+        """The coarsest cut with so many speakers; near it, if no cut has so many. Never more than there are groups."""
+        wanted = min(wanted, len(self.groups))
         finest = min(len(self.groups), 4 * wanted + 12)
         owners = self._after(len(self.merges))
         for groups in range(wanted, finest + 1):

@@ -16,7 +16,7 @@ from scrivano.domain.coverage import Span
 from scrivano.domain.decoding import ChunkResult, DecodingOptions
 from scrivano.domain.job import DETECT_LANGUAGE, VOICE_SAMPLE, Job, JobOptions, JobStatus, Task
 from scrivano.domain.recording import AudioTrack, ChannelUse, RecordingWarning
-from scrivano.domain.speakers import SpeakerCount
+from scrivano.domain.speakers import NO_SPEAKERS, Diarization, Speaker, SpeakerCount
 from scrivano.domain.transcript import Segment
 from scrivano.processes.messages import ChunkCut, Described, PreparationFailed, Prepared, Probed, pairs_of
 from scrivano.processes.voice_messages import NamedSpeaker
@@ -45,6 +45,7 @@ from scrivano.running.job_run import (
     StorePlan,
     channel_use,
     decoding_options,
+    fewer_speakers,
     speaker_warnings,
 )
 from scrivano.running.language import Detection, JobLanguage
@@ -467,6 +468,15 @@ def test_speakers_that_are_known_before_the_text_are_told_at_once() -> None:
     assert isinstance(guess, StoreGuess)
     assert guess.segments == []
     assert isinstance(run.step(ChunkDecoded(0, said("Yes.")), 3.0)[-1], Publish)
+
+
+def test_fewer_speakers_than_asked_for_are_a_warning() -> None:
+    one = Diarization(speakers=(Speaker(id="S1", name="Ada", seconds=2.0),), turns=(), centres={})
+
+    assert [warning.code for warning in fewer_speakers(one, SpeakerCount(exactly=2))] == ["fewer_speakers"]
+    assert [warning.message[-6:] for warning in fewer_speakers(one, SpeakerCount(least=3))] == ["1 of 3"]
+    assert fewer_speakers(one, SpeakerCount(exactly=1)) == fewer_speakers(one, None) == ()
+    assert fewer_speakers(NO_SPEAKERS, SpeakerCount(exactly=2)) == ()
 
 
 # Sides -------------------------------------------------------------------------------------------------------------

@@ -53,6 +53,13 @@ def test_a_known_number_of_speakers_is_found() -> None:
     assert len(found(talk, SpeakerCount(exactly=3))) == 3
 
 
+@pytest.mark.parametrize("count", [SpeakerCount(exactly=50), SpeakerCount(least=50)])
+def test_of_more_speakers_than_can_be_told_apart_all_are_found(count: SpeakerCount) -> None:
+    talk = [dialogue([0, 1, 2] * 3)]
+
+    assert {*found(talk)} == {*found(talk, count)} == {0, 1, 2}
+
+
 def test_the_order_of_the_work_changes_nothing() -> None:
     talk = [dialogue([0, 1, 2, 1], start_s=20.0 * place) for place in range(4)]
 

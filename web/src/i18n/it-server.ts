@@ -23,6 +23,7 @@ export const itServer: Readonly<Record<string, string>> = {
   quiet: "La registrazione è molto bassa ed è stata amplificata.",
   no_sound: "La traccia audio è vuota: non contiene alcun suono.",
   not_split: "I canali non sono stati divisi: ce n’è uno solo, o hanno tutti lo stesso suono.",
+  fewer_speakers: "Le voci distinte sono meno di quelle richieste.",
   no_speakers: "Non è stato possibile distinguere chi parla: la trascrizione è comunque completa.",
   known_speakers_not_heard: "La voce di un campione non è stata trovata: la trascrizione è completa, ma senza quel nome.",
   voices_not_used: "Le voci registrate non sono state cercate, perché ogni canale è già una persona.",
