@@ -26,6 +26,8 @@ _PRAGMAS = (
     "PRAGMA synchronous = FULL",
     "PRAGMA fullfsync = ON",
     "PRAGMA foreign_keys = ON",
+    # What is deleted is overwritten: there are voices of people among it.
+    "PRAGMA secure_delete = ON",
 )
 _BUSY_TIMEOUT_S = 10.0
 # The disk is full; a quota or a limit on file sizes; no space for the WAL's index.

@@ -217,3 +217,20 @@ def test_one_attempt_wins_the_claim(store: JobStore, clock: Clock) -> None:
         claims = list(threads.map(lambda n: store.claim("a", 600), range(16)))
 
     assert [job.attempt for job in claims if job] == [1]
+
+
+# Deleted
+
+
+def test_what_is_deleted_is_not_in_the_file(path: Path, clock: Clock) -> None:
+    """Vectors of voices are biometric data."""
+    vectors = [bytes([number]) * 768 for number in range(1, 13)]
+    with opened(path, clock) as store:
+        for number, vector in enumerate(vectors):
+            store.add_voice(f"{number}", None, "Ada", vector)
+        for number in range(len(vectors)):
+            store.delete_voice(f"{number}", None)
+
+    assert not path.with_name(f"{path.name}-wal").exists()
+    data = path.read_bytes()
+    assert not [vector for vector in vectors if vector[:48] in data]
