@@ -7,6 +7,8 @@ Arguments: a folder that exists longer than the process, and a JSON object of or
 very slow, nonsense, few, other id, no fields, not a number, out of range, backwards, input, memory, device.
 `languages`: languages and their probabilities, by a chunk's first sample; for other chunks, certainly English.
 `poison`: pieces, as [start, end], that make the process crash.
+`nodes`: on which node each start is, in turn; the last one repeats. Batches crash on the node that the file "bad node"
+names.
 `secs`: the seconds that it reports for each chunk.
 """
 
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 TURN = threading.Lock()
+NODE: list[str] = []
 
 
 def order(folder: Path, name: str, orders: list[str]) -> str:
@@ -82,6 +85,9 @@ def misbehave(what: str, id: int | None) -> None:
 def handle(message: dict[str, Any], folder: Path, orders: dict[str, Any]) -> None:
     if message["type"] == "load":
         (folder / "load messages").open("a").write(json.dumps(message) + "\n")
+        if "nodes" in orders:
+            NODE.append(order(folder, "places", orders["nodes"]))
+            send(type="placed", node=NODE[-1])
         what = order(folder, "loads", orders.get("load", ["ok"]))
         if "node" in orders:
             send(type="placed", node=orders["node"])
@@ -95,6 +101,7 @@ def handle(message: dict[str, Any], folder: Path, orders: dict[str, Any]) -> Non
     elif message["type"] == "decode":
         poison = orders.get("poison", [])
         poisoned = any(piece in poison for chunk in message["chunks"] for piece in chunk["pieces"])
+        poisoned = poisoned or ((folder / "bad node").exists() and [(folder / "bad node").read_text()] == NODE)
         with TURN:
             what = "crash" if poisoned else order(folder, "decodes", orders.get("decode", ["ok"]))
             (folder / "processes").open("a").write(f"{os.getpid()}\n")

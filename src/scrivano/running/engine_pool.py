@@ -242,6 +242,8 @@ class EnginePool:
         self._slots = [self._slot(spec, gpu, deliver) for spec in options.models for gpu in gpus]
         # The attempt of each job whose chunks may be here: chunks of others are not put back.
         self._attempts: dict[str, int] = {}
+        # Chunks that may have ended an engine, by job and index, and the node on which it was.
+        self._ended_on: dict[tuple[str, int], str] = {}
         self._urgent_expected_until = 0.0
         self.status: Mapping[str, ModelStatus] = {}
         self._update_status()
@@ -285,6 +287,7 @@ class EnginePool:
     def remove_job(self, job_id: str) -> None:
         """Forget its waiting chunks; those in an engine are decoded in vain. Unknown ids are fine."""
         self._attempts.pop(job_id, None)
+        self._ended_on = {chunk: node for chunk, node in self._ended_on.items() if chunk[0] != job_id}
         for scheduler in self._schedulers.values():
             scheduler.remove(job_id)
 
@@ -319,12 +322,22 @@ class EnginePool:
         if not items:
             return []
         slot.suspects = items[0].alone
+        if slot.suspects and self._belongs_elsewhere(slot, items[0]):
+            slot.suspects = False
+            scheduler.put_back(items)
+            return []
         if slot.suspects and slot.process.urgent_batch:  # it waits until it is alone in the engine
             scheduler.put_back(items)
             return []
         if scheduler.is_urgent(items):
             self._expect_urgent_work()
         return items
+
+    def _belongs_elsewhere(self, slot: EngineSlot, item: WorkItem) -> bool:
+        """Whether the engine of another node is to try this: it may have been the node that ended the first one."""
+        node = self._ended_on.get((item.job_id, item.index))
+        others = (other for other in self._slots_of(slot.spec.name) if other.ready)
+        return node is not None and node == slot.node and any(other.node not in (None, node) for other in others)
 
     def _next_finishing(self, slot: EngineSlot, scheduler: Scheduler) -> list[WorkItem]:
         """Chunks of jobs that end before the unload that waits for them."""
@@ -628,6 +641,8 @@ class EnginePool:
         suspects = (*answered, *working)
         logger.error("%s", message, extra={**_about(slot), **_jobs(suspects)})
         self._emit(EngineLost(slot.spec.name, reason))
+        if slot.node is not None:
+            self._ended_on |= {(item.job_id, item.index): slot.node for item in suspects if self.is_open(item)}
         for items in innocent[::-1]:
             self._put_back(slot, items)
         loading = slot.life.state is not ModelState.READY

@@ -255,3 +255,15 @@ def test_chunks_whose_audio_cannot_be_read_now_are_given_out_again(tmp_path: Pat
         assert it.ended(job_id).status is JobStatus.DONE
         assert it.texts(job_id) == TEXTS
         assert len(set((tmp_path / "processes").read_text().split())) == 1
+
+
+def test_a_node_on_which_every_engine_crashes_fails_no_job_while_another_one_is_ready(tmp_path: Path) -> None:
+    options = {"engines": 2, "batch_size": 1}
+    with bench(tmp_path, options=options, decode=["slow"], nodes=["good", "bad"]) as it:
+        before = it.submit(MANY)
+        until(lambda: [engine.state for engine in it.runner.model.engines] == [ModelState.READY] * 2)
+        (tmp_path / "bad node").write_text("bad")
+        jobs = [before, *(it.submit(MANY[:10]) for _ in range(4))]
+
+        assert {it.ended(job).status for job in jobs} == {JobStatus.DONE}
+        assert len((tmp_path / "places").read_bytes()) > 2
