@@ -40,6 +40,7 @@ class RemotePrepared(PreparedFiles):
         super().__init__(root, disk_space)
         self._audio = audio
 
-    def delete(self, job_id: str, attempts: int | None = None) -> None:
-        super().delete(job_id, attempts)
-        self._audio.delete(job_id)
+    def delete(self, job_id: str, attempts: int, *, sides: bool = True) -> None:
+        """Later attempts are not touched: another dispatcher may be at them, if this one was frozen or cut off."""
+        super().delete(job_id, attempts, sides=sides)
+        self._audio.delete(job_id, attempts)

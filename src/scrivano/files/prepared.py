@@ -31,9 +31,10 @@ class PreparedFiles:
         """The path of a file in which the voices of a job's chunks go to the speakers child; `guess`: those so far."""
         return self.audio_path(job_id, attempt).with_suffix(".guess" if guess else ".voices")
 
-    def delete(self, job_id: str, attempts: int | None = None) -> None:
-        """Delete the files of every attempt. `attempts`: their number, if known; then no folder is listed."""
-        if attempts is None:
+    def delete(self, job_id: str, attempts: int, *, sides: bool = True) -> None:
+        """Delete the files of all attempts, of which there were so many. `sides`: each may have several files of audio;
+        without them no folder is listed."""
+        if sides:
             paths = list(self._folder.glob(f"{checked_id(job_id)}.*.*"))
         else:
             audio = [self.audio_path(job_id, attempt) for attempt in range(1, attempts + 1)]

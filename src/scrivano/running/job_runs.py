@@ -179,7 +179,7 @@ class JobRuns:
         self._full_disks.pop(job_id, None)
         self._unreachable.pop(job_id, None)
         if run is not None:
-            self._prepared.delete(job_id, None if run.may_split else run.job.attempt)
+            self._prepared.delete(job_id, run.job.attempt, sides=run.may_split)
         if self._upload_is_spent(job_id, run, status):
             self._blobs.delete(job_id)
 
@@ -566,13 +566,13 @@ class JobRuns:
     def _end_attempt(self, run: JobRun) -> None:
         self.close(run.job.id, keep_files=True)
         with suppress(OSError):
-            self._prepared.delete(run.job.id)  # it is made again, and may be what filled the disk
+            self._prepared.delete(run.job.id, run.job.attempt)  # it is made again, and may be what filled the disk
 
     def _delete_prepared_of_ended(self, writes: Sequence[tuple[JobRun, Write]]) -> None:
         for run, write in writes:
             if isinstance(write, Publish | Fail):
                 with suppress(OSError):
-                    self._prepared.delete(run.job.id)
+                    self._prepared.delete(run.job.id, run.job.attempt)
 
     # A job's end -----------------------------------------------------------------------------------------------
 

@@ -49,12 +49,49 @@ def test_what_is_not_there_is_not_found(audio: AudioObjects) -> None:
         audio.get("one", "1.chunk.0.0")
 
 
+def test_objects_of_later_attempts_stay(audio: AudioObjects) -> None:
+    """Another dispatcher may be at them."""
+    for name in ("1.chunk.0.0", "2.block.0.0", "10.chunk.0.0"):
+        audio.put("one", name, name.encode())
+
+    audio.delete("one", 2)
+    audio.put("other", "1.chunk.0.0", b"")
+    audio.delete("other", 1)
+
+    until(lambda: set(audio.stored()) == {"one"})
+    assert audio.get("one", "10.chunk.0.0") == b"10.chunk.0.0"
+    for name in ("1.chunk.0.0", "2.block.0.0"):
+        with pytest.raises(FileNotFoundError):
+            audio.get("one", name)
+    audio.delete("one", 10)
+    until(lambda: set(audio.stored()) == set())
+
+
 class Down(FolderAudio):
-    def remove(self, job_id: str) -> None:
-        raise StorageUnreachable("it is down")
+    """`up`: whether it is, after all."""
+
+    up = False
+
+    def remove(self, job_id: str, attempts: int | None) -> None:
+        if not self.up:
+            raise StorageUnreachable("it is down")
+        super().remove(job_id, attempts)
 
 
-def test_what_cannot_be_deleted_now_is_left_to_a_sweep(tmp_path: Path) -> None:
+def test_what_cannot_be_deleted_now_is_deleted_when_the_storage_is_back(tmp_path: Path) -> None:
+    place = Down(tmp_path)
+    with closing(AudioObjects(place, retry_s=0.01)) as audio:
+        for job_id in ("one", "two"):
+            audio.put(job_id, "1.chunk.0.0", b"1")
+            audio.delete(job_id, 1)
+        audio.put("one", "2.chunk.0.0", b"2")
+        place.up = True
+
+        until(lambda: set(audio.stored()) == {"one"})
+        assert audio.get("one", "2.chunk.0.0") == b"2"
+
+
+def test_at_the_end_what_cannot_be_deleted_is_left_to_a_sweep(tmp_path: Path) -> None:
     with closing(AudioObjects(Down(tmp_path))) as audio:
         audio.put("one", "part", b"1")
         audio.delete("one")

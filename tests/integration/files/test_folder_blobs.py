@@ -77,8 +77,8 @@ def test_folders_are_for_this_user_only(tmp_path: Path) -> None:
         assert stat.S_IMODE((tmp_path / "new" / "data" / name).stat().st_mode) == 0o700
 
 
-@pytest.mark.parametrize("attempts", [None, 2])
-def test_only_the_prepared_files_of_the_job_are_deleted(tmp_path: Path, attempts: int | None) -> None:
+@pytest.mark.parametrize("sides", [True, False])
+def test_only_the_prepared_files_of_the_job_are_deleted(tmp_path: Path, sides: bool) -> None:
     prepared = PreparedFiles(tmp_path)
     for job_id in ("a", "a-b"):
         for attempt in (1, 2):
@@ -86,7 +86,7 @@ def test_only_the_prepared_files_of_the_job_are_deleted(tmp_path: Path, attempts
     prepared.voices_path("a", 1).touch()
 
     for _ in range(2):
-        prepared.delete("a", attempts)
+        prepared.delete("a", 2, sides=sides)
 
     assert files(tmp_path) == {"prepared/a-b.1.pcm", "prepared/a-b.2.pcm"}
     assert (prepared.sweep(), files(tmp_path)) == (2, set())
