@@ -7,7 +7,9 @@ EARLIER_MODEL=/models/ggml-large-v3.bin
 if [ "${1:-}" = health ]; then
   exec python3 -c '
 import os, urllib.request
-urllib.request.urlopen("http://localhost:%s/readyz" % (os.environ.get("PORT") or 8080), timeout=4)'
+listen = os.environ.get("DISPATCHER_LISTEN")
+url = "http://%s/health" % listen if listen else "http://localhost:%s/readyz" % (os.environ.get("PORT") or 8080)
+urllib.request.urlopen(url, timeout=4)'
 fi
 if [ -z "${WHISPER_MODEL_PATH:-}${WHISPER_MODEL:-}" ] && [ -f "$EARLIER_MODEL" ]; then
   export WHISPER_MODEL_PATH="$EARLIER_MODEL"

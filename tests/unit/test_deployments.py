@@ -212,6 +212,36 @@ def test_the_chart_s_cluster_gives_each_part_what_it_needs_and_no_more() -> None
         assert {one["name"] for one in container["volumeMounts"]} == {one["name"] for one in pod["spec"]["volumes"]}
 
 
+def test_the_probes_of_the_chart_s_dispatchers_are_routes_at_the_port_where_they_listen() -> None:
+    monitored = {**CLUSTER, "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}}
+    documents = rendered(monitored)
+    [dispatcher] = [
+        one for one in documents if one["metadata"]["name"].endswith("-dispatcher") and one["kind"] == "Deployment"
+    ]
+    template = dispatcher["spec"]["template"]
+    [container] = template["spec"]["containers"]
+    [port] = container["ports"]
+    listens = next(one["value"] for one in container["env"] if one["name"] == "DISPATCHER_LISTEN")
+    probes = [container[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")]
+    monitor = next(one["spec"] for one in documents if one["kind"] == "PodMonitor")
+    policy = next(
+        one["spec"]
+        for one in documents
+        if one["metadata"]["name"] == "release-name-scrivano-dispatcher" and one["kind"] == "NetworkPolicy"
+    )
+
+    assert Settings.load(environ={"DISPATCHER_LISTEN": listens}).dispatcher_listen == ("::", port["containerPort"])
+    assert [probe["path"] for probe in probes] == ["/livez", "/livez", "/health"]
+    assert {probe["port"] for probe in probes} == {port["name"]}
+    assert (monitor["podMetricsEndpoints"][0]["port"], policy["ingress"]) == (
+        port["name"],
+        [{"ports": [{"port": port["name"]}]}],
+    )
+    for selector in (monitor["selector"], policy["podSelector"]):
+        assert selector["matchLabels"].items() <= template["metadata"]["labels"].items()
+    assert "PodMonitor" not in {one["kind"] for one in rendered(CLUSTER)}
+
+
 def test_the_chart_s_gpu_nodes_start_from_none_and_nothing_runs_on_the_head() -> None:
     ray = next(one for one in rendered(CLUSTER) if one["kind"] == "RayCluster")["spec"]
     cpu, gpu = ray["workerGroupSpecs"]

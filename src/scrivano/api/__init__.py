@@ -6,6 +6,7 @@ webhooks.
 Modules, each may import only those below it:
 
     app               the application: routes, middleware in order, error responses
+    dispatcher_app    the application of a dispatcher: probes and metrics
     openapi           complete the OpenAPI document from what routes declare
     compat            other servers' protocols
     routes            the native interface
@@ -15,6 +16,7 @@ Modules, each may import only those below it:
     middleware        authorization, limits of bodies, telemetry, security headers
     event_schemas     events and webhooks for the OpenAPI document
     documentation     request bodies, examples and error descriptions of the OpenAPI document
+    checks            the checks of probes
     errors            errors as responses
     routing           what a route declares: scopes, error format, size of its body
     schemas           the JSON bodies of responses
@@ -23,4 +25,4 @@ Modules, each may import only those below it:
     sse               Server-Sent Events
 """
 
-__all__ = ["app", "long_calls", "middleware", "schemas", "services"]
+__all__ = ["app", "dispatcher_app", "long_calls", "middleware", "schemas", "services"]

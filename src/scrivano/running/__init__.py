@@ -26,6 +26,7 @@ Modules, each may import only those below it:
     scheduler        which chunks form the next batch (pure)
     ageing           which priority class has the turn (pure)
     language         the language of a job and of each chunk (pure)
+    workload         what a runner has in hand (pure)
     model_state      when a model loads, waits for memory, and unloads (pure)
     model_event_log  the events of the model, for those who follow them
 """

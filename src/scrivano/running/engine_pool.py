@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -296,6 +297,10 @@ class EnginePool:
         limit = 2 * sum(slot.batch_limit for slot in self._slots_of(model))
         return self._schedulers[model].count() > limit
 
+    def count_waiting(self) -> dict[str, int]:
+        """Of each model, the chunks that no engine has."""
+        return {model: scheduler.count() for model, scheduler in self._schedulers.items()}
+
     def is_open(self, item: WorkItem) -> bool:
         """Whether the attempt that the chunk belongs to still runs."""
         return self._attempts.get(item.job_id) == item.attempt
@@ -395,6 +400,10 @@ class EnginePool:
 
     def ready_models(self) -> list[str]:
         return list(dict.fromkeys(slot.spec.name for slot in self._slots if slot.ready))
+
+    def count_engines(self) -> Counter[tuple[str, ModelState]]:
+        """Of each model and state, without engines that are not there."""
+        return Counter((slot.spec.name, slot.life.state) for slot in _used(self._slots))
 
     @property
     def loading(self) -> bool:

@@ -78,6 +78,11 @@ class MediaPool:
         self._host_child: Child[MediaMessage] | None = None
         self._working: set[Child[MediaMessage]] = set()
 
+    @property
+    def at_work(self) -> int:
+        """How many children are."""
+        return len(self._working)
+
     def warm(self) -> None:
         """Open the host; does nothing if it is open."""
         if not self._open:

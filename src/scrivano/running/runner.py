@@ -33,6 +33,7 @@ from scrivano.running.media_process import MediaLimits, MediaPool
 from scrivano.running.recording_fetches import Fetched, RecordingFetches
 from scrivano.running.shared_queue import SharedQueue
 from scrivano.running.voice_process import VoicePool
+from scrivano.running.workload import Workload
 from scrivano.store.jobs import JobStore
 from scrivano.telemetry.events import Emit, JobStarted, ignore
 
@@ -48,6 +49,9 @@ SUSPENDED_S = 5.0
 
 # After the database could not be used.
 UNREACHABLE_S = 1.0
+
+# What the runner has in hand is counted at most this often: that takes time for each of its jobs.
+WORKLOAD_S = 1.0
 
 # A runner that has not finished a turn for so long waits for something that does not come.
 STUCK_S = 300.0
@@ -73,7 +77,7 @@ class Runner:
 
     A fault that does not belong to one job ends the thread for good: its memory is no longer to be trusted, while
     everything that was acknowledged is in the store. The runner is then `broken`, and `on_broken` is called on the
-    ending thread.
+    ending thread. `workload`: what it has in hand, as of a second or two ago.
     """
 
     def __init__(
@@ -95,6 +99,7 @@ class Runner:
         self._emit = emit
         self._now = now
         self._turned_at = time.monotonic()
+        self._counted_at = -math.inf
         self._store = store
         self._disk_space = prepared.disk_space
         self._options = options
@@ -125,6 +130,7 @@ class Runner:
             options.jobs,
             emit,
         )
+        self.workload = Workload()
 
     # For other threads -----------------------------------------------------------------------------------------
 
@@ -270,6 +276,7 @@ class Runner:
 
     def _turn(self) -> None:
         self._turned_at = time.monotonic()
+        self._count_workload(self._turned_at)
         self._handle_inbox(min(self._pool.next_deadline_s(self._turned_at), POLL_INTERVAL_S))
         self._check_deadlines()
         self._jobs.commit()
@@ -301,6 +308,19 @@ class Runner:
         if (outcome := self._voices.tick()) is not None:
             self._jobs.voices_returned(outcome)
         self._jobs.renew_leases()
+
+    def _count_workload(self, now_s: float) -> None:
+        """Other threads read the result, which never changes."""
+        if now_s - self._counted_at < WORKLOAD_S:
+            return
+        self._counted_at = now_s
+        self.workload = Workload(
+            jobs=len(self._jobs),
+            engines=self._pool.count_engines(),
+            waiting_chunks=self._pool.count_waiting(),
+            media_children=self._media.at_work,
+            speakers_children=int(self._voices.at_work),
+        )
 
     def _engine_sent(self, news: Received[EngineMessage] | Exited[EngineMessage]) -> None:
         if (outcome := self._pool.received(news)) is not None:

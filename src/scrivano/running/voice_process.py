@@ -71,6 +71,11 @@ class VoicePool:
         # Monotonic: when the request is late, or the idle child ends.
         self._until = 0.0
 
+    @property
+    def at_work(self) -> bool:
+        """Whether the child is."""
+        return self._task is not None
+
     def add(self, task: VoiceTask) -> None:
         waiting = self._waiting.setdefault(task.job_id, deque())
         if task.guess:

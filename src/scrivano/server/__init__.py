@@ -18,6 +18,7 @@ Modules, each may import only those below it:
     gauges       the metrics that are read at each scrape
     devices      which device and models follow from the settings and the machine
     sockets      listening sockets
+    http_thread  an HTTP server beside what a process does
     http_server  uvicorn, with protection against slow clients and an orderly shutdown
     request_parser  an HTTP parser that ignores `Upgrade`
     settings     every setting: flags, environment, file

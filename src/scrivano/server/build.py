@@ -71,7 +71,7 @@ from scrivano.submission.retries import Retries
 from scrivano.submission.submissions import Submissions
 from scrivano.submission.voice_samples import VoiceSamples
 from scrivano.submission.waiter import Waiter
-from scrivano.telemetry.events import Emit, TelemetryEvent
+from scrivano.telemetry.events import Emit, emit_to
 from scrivano.telemetry.history import History
 from scrivano.telemetry.metrics import Metrics
 from scrivano.telemetry.traces import Tracing
@@ -165,7 +165,7 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
     check_start(settings, memory)
     metrics, history = Metrics(), History(_now)
     listeners = [metrics.emit, history.emit]
-    emit = _emit_to(listeners if traces is None else [*listeners, traces.emit])
+    emit = emit_to(listeners if traces is None else [*listeners, traces.emit])
     wake_ups = WakeUps()
     data = _open_data_dir(settings, wake_ups, emit, cleanup)
     keys = KeyRing(settings.api_keys_file) if settings.api_keys_file is not None else None
@@ -421,19 +421,6 @@ def _needed_recordings(settings: Settings, data: _Data, among: Collection[str] |
     """The ids of all recordings that belong to a job or an unfinished upload. `among`: as in `with_audio`."""
     pending = {upload.id for upload in data.uploads.pending()}
     return data.jobs.with_audio(ended=settings.keep_audio, among=among) | pending
-
-
-def _emit_to(listeners: Sequence[Emit]) -> Emit:
-    """An `Emit` that calls each of these. A fault in telemetry must not stop the work that is measured."""
-
-    def emit(event: TelemetryEvent) -> None:
-        try:
-            for listener in listeners:
-                listener(event)
-        except Exception:
-            logger.exception("a telemetry event was lost: %s", type(event).__name__)
-
-    return emit
 
 
 def _now() -> datetime:

@@ -1,4 +1,4 @@
-"""A dispatcher: runs the jobs of a shared database on the nodes of a Ray cluster. It has no HTTP.
+"""A dispatcher: runs the jobs of a shared database on the nodes of a Ray cluster. Its HTTP is for probes and metrics.
 
 It is the same runner as that of a server, with children that are started elsewhere. If it dies, its leases run out, and
 another dispatcher goes on with its jobs.
@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import FrameType
 
+from starlette.types import ASGIApp
+
+from scrivano.api.dispatcher_app import create_dispatcher_app
 from scrivano.cluster.node_child import NodeOptions
 from scrivano.cluster.ray_options import RayOptions
 from scrivano.domain.errors import ScrivanoError, StartError
@@ -27,10 +31,16 @@ from scrivano.running.model_exchange import ModelExchange
 from scrivano.running.runner import Runner
 from scrivano.server.blob_storage import open_blobs
 from scrivano.server.devices import Device, choose_cluster_device, runner_options, served_models
+from scrivano.server.gauges import runner_gauges
+from scrivano.server.http_server import ConnectionLimits
+from scrivano.server.http_thread import HttpThread
 from scrivano.server.settings import Settings
+from scrivano.server.sockets import bind_all, host_and_port
 from scrivano.server.start_checks import check_sharing
 from scrivano.server.stores import open_stores
 from scrivano.store.wake_ups import WakeUps
+from scrivano.telemetry.events import emit_to
+from scrivano.telemetry.metrics import Metrics
 
 __all__ = ["MODULES", "dispatch"]
 
@@ -44,6 +54,9 @@ SWEEP_S = 1800.0
 
 # Another dispatcher may have the model ready.
 OTHERS_WAIT_S = 1.0
+
+# Connections to DISPATCHER_LISTEN: of a supervisor, of Prometheus, of a person.
+CONNECTIONS = 64
 
 # The programs of the three kinds of children.
 MODULES = {"media": "scrivano.media.child", "engine": "scrivano.engines.worker", "speakers": "scrivano.speakers.child"}
@@ -64,6 +77,7 @@ def dispatch(settings: Settings, modules: Mapping[str, str] = MODULES) -> None:
     with ExitStack() as cleanup:
         lock = DataDirLock(settings.data_dir, since=datetime.now(UTC))
         cleanup.callback(lock.release)
+        listeners = _bind(settings, cleanup)
         memory = NvmlReader()
         cleanup.callback(memory.close)
         models = served_models(settings, memory)
@@ -75,7 +89,9 @@ def dispatch(settings: Settings, modules: Mapping[str, str] = MODULES) -> None:
         blobs, audio = open_blobs(settings, disk_space), open_audio(url)
         cleanup.callback(blobs.close)
         cleanup.callback(audio.close)
-        stores = open_stores(settings, WakeUps(), lambda event: None, disk_space.release, cleanup, sends_webhooks=False)
+        metrics = Metrics()
+        emit = emit_to([metrics.emit])
+        stores = open_stores(settings, WakeUps(), emit, disk_space.release, cleanup, sends_webhooks=False)
         assert stores.dispatchers is not None
         assert stores.notices is not None
         prepared = files_of_jobs.RemotePrepared(settings.data_dir, audio, disk_space)
@@ -96,12 +112,18 @@ def dispatch(settings: Settings, modules: Mapping[str, str] = MODULES) -> None:
             lambda type, data: None,
             stores.now,
             replace(runner_options(settings, device, models), others_wait_s=OTHERS_WAIT_S),
+            emit,
             on_broken=broken,
         )
+        metrics.add(runner_gauges(runner, settings.data_dir))
         exchange = ModelExchange(stores.dispatchers, runner)
         notices = stores.notices(runner, exchange.wake)
         for part in (runner, notices, exchange):
             part.start()
+        app = create_dispatcher_app(
+            metrics, runner, stores.database, stopping=lambda: stop.is_set() and not failed.is_set()
+        )
+        _answer_probes(settings, app, listeners, cleanup)
         logger.info("dispatching", extra={"models": list(models), "engines": device.engines, "device": device.name})
         try:
             _sweep_until(stop, Orphans(audio, lambda: {job.id for job in stores.jobs.unfinished()}, guarded=False))
@@ -123,6 +145,31 @@ def _check(settings: Settings) -> str:
     check_sharing(settings)
     assert settings.blob_url is not None
     return settings.blob_url
+
+
+def _bind(settings: Settings, cleanup: ExitStack) -> Sequence[socket.socket]:
+    """Where probes will be answered, if anywhere. Raises `StartError`."""
+    if settings.dispatcher_listen is None:
+        return ()
+    host, port = settings.dispatcher_listen
+    return bind_all(host, port, cleanup, "DISPATCHER_LISTEN")
+
+
+def _answer_probes(settings: Settings, app: ASGIApp, listeners: Sequence[socket.socket], cleanup: ExitStack) -> None:
+    """Until `cleanup`, so that they hear of a dispatcher that is stopping."""
+    if not listeners:
+        return
+    limits = ConnectionLimits(
+        connections=CONNECTIONS,
+        head_s=settings.header_timeout_secs,
+        keep_alive_s=settings.http_keep_alive_secs,
+        drain_interval_s=settings.upload_idle_secs,
+        drain_bytes_per_s=settings.upload_min_bytes_per_sec,
+    )
+    http = HttpThread(app, listeners, limits)
+    http.start()
+    cleanup.callback(http.stop)
+    logger.info("answering probes", extra={"url": f"http://{host_and_port(listeners[0])}"})
 
 
 def _ray_options(settings: Settings, blob_url: str, device: Device, modules: Mapping[str, str]) -> RayOptions:

@@ -26,7 +26,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from scrivano.server.request_parser import RequestParser
 
-__all__ = ["BACKLOG", "MAX_HEAD_BYTES", "ConnectionLimits", "HttpServer"]
+__all__ = ["BACKLOG", "MAX_HEAD_BYTES", "SHUTDOWN_S", "ConnectionLimits", "HttpServer"]
 
 logger = logging.getLogger(__name__)
 

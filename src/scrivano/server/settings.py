@@ -152,10 +152,21 @@ def _blob_url(value: object) -> object:
     return value
 
 
+def _listen(value: object) -> object:
+    """Parse `host:port`; an IPv6 address is in brackets."""
+    if not isinstance(value, str):
+        return value
+    found = _LISTEN.fullmatch(value.strip())
+    if found is None or int(found["port"]) > 65535:
+        raise ValueError("no address and port")
+    return found["ipv6"] or found["host"], int(found["port"])
+
+
 # Pages of this machine, on any port.
 LOOPBACK = "loopback"
 
 _ORIGIN = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>\[[0-9a-f:.]+\]|[^/?#@:*\s]+)(?P<port>:\d+)?")
+_LISTEN = re.compile(r"(\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\[\]:,\s]+)):(?P<port>\d{1,5})", re.ASCII)
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 Names = tuple[Annotated[str, Field(min_length=1)], ...]
@@ -169,6 +180,7 @@ Origins = NewType("Origins", tuple[str, ...])
 Ancestors = NewType("Ancestors", tuple[str, ...])
 Proxies = NewType("Proxies", str)
 DatabaseUrl = NewType("DatabaseUrl", SecretStr)
+Listen = NewType("Listen", tuple[str, int])
 Networks = tuple[IPv4Network | IPv6Network, ...]
 BlobUrl = NewType("BlobUrl", str)
 
@@ -293,6 +305,11 @@ class Settings(BaseModel):
     node_dir: Path | None = Field(
         None,
         description="For a dispatcher: a folder on each Ray node for what is temporary. Unset: in the system's own.",
+    )
+    dispatcher_listen: Annotated[Listen | None, BeforeValidator(_listen)] = Field(
+        None,
+        description="For a dispatcher: where it answers `/metrics`, `/health` and `/livez`, without API keys; port 0:"
+        " any free one. Unset: nowhere.",
     )
     idle_timeout_secs: float = Field(
         300, ge=0, description="Time without work after which the model is unloaded; 0: never."
@@ -515,6 +532,7 @@ _NOUNS: Mapping[Any, str] = {
     Proxies: "addresses and networks like 10.0.0.0/8, separated by commas, or *",
     DatabaseUrl: "a URL like postgresql://user:password@host/name",
     BlobUrl: "s3://bucket/prefix or file:///folder",
+    Listen: "an address and a port like 127.0.0.1:9464 or [::1]:9464",
     Networks: "networks like 10.0.0.0/8 and fd00::/8, separated by commas, or none",
 }
 

@@ -28,17 +28,17 @@ ANY, ANY_IPV4 = "::", "0.0.0.0"
 NO_IPV6 = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
-def bind_all(hosts: str, port: int, cleanup: ExitStack) -> list[socket.socket]:
+def bind_all(hosts: str, port: int, cleanup: ExitStack, setting: str = "PORT or --port") -> list[socket.socket]:
     """Listening sockets for all hosts, which are separated by commas; all have the same port, also if `port` is 0.
 
     `localhost` is both loopback addresses, and `::` all addresses of both families. On a machine without IPv6 they are
-    the addresses that it has. Raises `StartError`.
+    the addresses that it has. Raises `StartError`, which says how to change `setting`.
     """
     names = [name.strip() for name in hosts.split(",") if name.strip()]
     listeners: list[socket.socket] = []
     for host in dict.fromkeys(address for name in names for address in _addresses(name)):
         try:
-            listener = bind(host, port, both_families=ANY_IPV4 not in names)
+            listener = bind(host, port, setting, both_families=ANY_IPV4 not in names)
         except StartError as error:
             optional = (host == LOOPBACKS[1] and host not in names) or (host == ANY and ANY_IPV4 in names)
             if optional and _lacks_ipv6(error):
@@ -111,7 +111,8 @@ def host_and_port(listener: socket.socket) -> str:
 
 
 def _host_setting(setting: str) -> str:
-    return "WYOMING_HOST or SCRIVANO_HOST" if setting == "WYOMING_PORT" else "SCRIVANO_HOST or --host"
+    others = {"WYOMING_PORT": "WYOMING_HOST or SCRIVANO_HOST", "DISPATCHER_LISTEN": "DISPATCHER_LISTEN"}
+    return others.get(setting, "SCRIVANO_HOST or --host")
 
 
 def _reason(error: OSError, setting: str) -> str:

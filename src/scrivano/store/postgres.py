@@ -149,7 +149,7 @@ class PostgresDatabase:
             with self.write() as db:
                 standby = db.scalar(sa.select(sa.func.pg_is_in_recovery()))
         except (DatabaseUnreachable, StorageFull):
-            return "PostgreSQL cannot be written to: the server's log says why"
+            return "PostgreSQL cannot be written to: the log says why"
         return _STANDBY if standby else None
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Telemetry events: what the server has just done, for metrics and traces. Pure data.
+"""Telemetry events: what the server has just done, for metrics and traces.
 
 The code that does the work calls an `Emit` with an event. It does not know the metrics library or the tracer.
 All durations are wall-clock seconds and end at the moment of the call.
@@ -6,6 +6,7 @@ All durations are wall-clock seconds and end at the moment of the call.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -28,8 +29,11 @@ __all__ = [
     "TelemetryEvent",
     "Uploaded",
     "WebhookCalled",
+    "emit_to",
     "ignore",
 ]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,3 +168,16 @@ Emit = Callable[[TelemetryEvent], None]
 
 def ignore(event: TelemetryEvent) -> None:
     """An `Emit` that does nothing."""
+
+
+def emit_to(listeners: Sequence[Emit]) -> Emit:
+    """An `Emit` that calls each of these. A fault in telemetry must not stop the work that is measured."""
+
+    def emit(event: TelemetryEvent) -> None:
+        try:
+            for listener in listeners:
+                listener(event)
+        except Exception:
+            logger.exception("a telemetry event was lost: %s", type(event).__name__)
+
+    return emit

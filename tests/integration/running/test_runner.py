@@ -495,3 +495,17 @@ def test_a_job_whose_recording_is_gone_fails_at_once(tmp_path: Path) -> None:
 
         job = it.ended(job_id)
         assert (job.status, job.error_code) == (JobStatus.FAILED, "audio_gone")
+
+
+def test_a_runner_says_what_it_has_in_hand(tmp_path: Path) -> None:
+    with bench(tmp_path, options={"batch_size": 1}, decode=["ok", "hang"]) as it:
+        job_id = it.submit()
+
+        work = until(lambda: it.runner.workload if it.runner.workload.waiting_chunks.get("usual") else None)
+
+        assert work is not None
+        assert (work.jobs, work.waiting_chunks, work.speakers_children) == (1, {"usual": 1}, 0)
+        assert work.engines == {("usual", ModelState.READY): 1}
+        it.store.cancel(job_id)
+        it.runner.cancel(job_id)
+        until(lambda: (it.runner.workload.jobs, it.runner.workload.media_children) == (0, 0))

@@ -63,6 +63,11 @@ def test_a_host_of_another_machine_is_named() -> None:
         bind_all("127.0.0.1,192.0.2.1", 0, cleanup)
 
 
+def test_the_error_names_the_setting_that_is_wrong() -> None:
+    with ExitStack() as cleanup, pytest.raises(StartError, match=r"set DISPATCHER_LISTEN to one of its own"):
+        bind_all("192.0.2.1", 0, cleanup, "DISPATCHER_LISTEN")
+
+
 # Without IPv6
 
 COMPILER = shutil.which("gcc") or shutil.which("cc")

@@ -212,3 +212,21 @@ def test_a_database_url_is_of_postgres_and_never_shown() -> None:
     with pytest.raises(StartError, match="must be a URL like postgresql://") as refused:
         Settings.load(environ={"DATABASE_URL": "mysql://user:hidden@host/name"})
     assert "hidden" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "listens"),
+    [
+        ("127.0.0.1:9464", ("127.0.0.1", 9464)),
+        ("localhost:0", ("localhost", 0)),
+        ("[::]:9464", ("::", 9464)),
+        ("[::1]:65535", ("::1", 65535)),
+    ],
+)
+def test_a_dispatcher_listens_at_an_address_and_a_port(text: str, listens: tuple[str, int]) -> None:
+    assert Settings.load(environ={"DISPATCHER_LISTEN": text}).dispatcher_listen == listens
+
+
+@pytest.mark.parametrize("text", ["9464", ":9464", "127.0.0.1", "::1:9464", "127.0.0.1:65536", "a,b:1", "http://a:1"])
+def test_an_address_without_a_port_is_refused_with_an_example(text: str) -> None:
+    assert "127.0.0.1:9464" in message_for({"DISPATCHER_LISTEN": text})

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from fastapi import Request, Response
 
+from scrivano.api.checks import OK, check_runner, checks_response
 from scrivano.api.documentation import METRICS_EXAMPLE
 from scrivano.api.routing import Router
 from scrivano.api.schemas import ChecksResponse, FailedChecksResponse, HealthResponse
@@ -22,14 +21,9 @@ from scrivano.api.services import (
 from scrivano.auth.keys import Scope
 from scrivano.domain.errors import StorageFull, StorageUnreachable
 from scrivano.files.blobs import Blobs
-from scrivano.running.executor import Executor
-from scrivano.store.wake_ups import WakeUps
 
 router = Router(tag="health")
 
-OK = "ok"
-RUNNER_ENDED = "the runner has failed, and the server stops; the log has the error: start the server again"
-RUNNER_STUCK = "the runner has made no progress for minutes: restart the server; no job is lost by that"
 STOPPING = "the server is stopping"
 
 
@@ -61,7 +55,7 @@ async def livez(runner: RunnerDep, wake_ups: WakeUpsDep) -> Response:
 
     Does not read the disk, so that a slow one does not cause a restart.
     """
-    return _checks_response({"loop": OK, "runner": _check_runner(runner, wake_ups)})
+    return checks_response({"loop": OK, "runner": check_runner(runner, stopping=wake_ups.stopping)})
 
 
 @router.get(
@@ -75,9 +69,9 @@ def readyz(runner: RunnerDep, wake_ups: WakeUpsDep, database: DatabaseDep, blobs
     """For a load balancer: the runner is alive, the database and the folder of uploads can be written to, the disk has
     space for uploads, the server is not stopping. The state of the model does not matter: a submission loads it.
     """
-    return _checks_response(
+    return checks_response(
         {
-            "runner": _check_runner(runner, wake_ups),
+            "runner": check_runner(runner, stopping=wake_ups.stopping),
             "store": database.fault() or OK,
             "uploads": blobs.fault() or OK,
             "disk": _check_disk(blobs),
@@ -99,12 +93,6 @@ def metrics(request: Request, metrics: MetricsDep) -> Response:
     return Response(body, headers={"Content-Type": content_type})
 
 
-def _check_runner(runner: Executor, wake_ups: WakeUps) -> str:
-    if not runner.alive and not wake_ups.stopping:
-        return RUNNER_ENDED
-    return RUNNER_STUCK if runner.stuck else OK
-
-
 def _check_disk(blobs: Blobs) -> str:
     try:
         blobs.admit()
@@ -115,10 +103,3 @@ def _check_disk(blobs: Blobs) -> str:
     except OSError as error:
         return f"the free space of DATA_DIR cannot be read ({error.strerror})"
     return OK
-
-
-def _checks_response(checks: Mapping[str, str]) -> Response:
-    failures = [result for result in checks.values() if result != OK]
-    if failures:
-        return FailedChecksResponse(error="; ".join(failures), checks=dict(checks)).response(503)
-    return ChecksResponse(status=OK, checks=dict(checks)).response()
