@@ -116,7 +116,8 @@ class Torture:
         self._count = 0
         self._folder = stack.enter_context(temporary_folder())
         self._postgres = stack.enter_context(private_postgres(self._folder / "postgres"))
-        self._storage = stack.enter_context(private_s3()) if plan.s3 else self._shared_folder()
+        self._s3 = stack.enter_context(private_s3()) if plan.s3 else None
+        self._storage = self._shared_folder() if self._s3 is None else self._s3.settings
         self._ray_stack = stack.enter_context(ExitStack())
         self._ray = self._new_ray()
         self._scrivano = stack.enter_context(Scrivano(self._folder, self._postgres.url, self._storage, self._ray))
@@ -207,13 +208,9 @@ class Torture:
     @contextmanager
     def _storage_gone(self) -> Iterator[None]:
         """An S3 server that does not answer, or a folder that is not mounted."""
-        if self._plan.s3:
-            pid = next(pid for pid in tree(os.getpid()) if "moto.server" in _command(pid))
-            os.kill(pid, signal.SIGSTOP)
-            try:
+        if self._s3 is not None:
+            with self._s3.program.frozen():
                 yield
-            finally:
-                os.kill(pid, signal.SIGCONT)
         else:
             folder = self._folder / "recordings"
             folder.rename(self._folder / "gone")

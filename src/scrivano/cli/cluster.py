@@ -115,11 +115,12 @@ def _running(say: _Steps) -> Iterator[_System]:
         scrivano = stack.enter_context(Scrivano(folder, database_url, storage, nodes))
         threads = str(max(1, (os.cpu_count() or 2) // 2))
         engines = {"CLUSTER_ENGINES": "2", "ENGINE_CPUS": str(ENGINE_CPUS), "CPU_THREADS": threads, "BATCH_SIZE": "2"}
-        dispatcher = scrivano.dispatcher("dispatcher", **engines)
+        dispatcher = scrivano.dispatcher("dispatcher", DISPATCHER_LISTEN="127.0.0.1:0", **engines)
         servers = [scrivano.server(name) for name in ("server 1", "server 2")]
         urls = [str(server.wait_for("listening")["url"]) for server in servers]
         dispatcher.wait_for("dispatching")
-        say(f"a dispatcher and two servers run: {' and '.join(urls)}")
+        probes = dispatcher.wait_for("answering probes")["url"]
+        say(f"a dispatcher and two servers run: {' and '.join(urls)}; the dispatcher's metrics: {probes}/metrics")
         yield _System(say, folder, scrivano, [stack.enter_context(Client(url)) for url in urls])
 
 
@@ -127,7 +128,7 @@ def _storage(folder: Path, stack: ExitStack, say: _Steps) -> Mapping[str, str]:
     from scrivano.cli.local_cluster import private_s3
 
     if find_spec("moto") is not None and find_spec("obstore") is not None:
-        storage = stack.enter_context(private_s3())
+        storage = stack.enter_context(private_s3()).settings
         say("an S3 server runs (moto)")
         return storage
     (folder / "recordings").mkdir()

@@ -28,6 +28,7 @@ from typing import TypeVar
 from scrivano.domain.errors import StartError
 
 __all__ = [
+    "S3",
     "Postgres",
     "Program",
     "RayNodes",
@@ -104,6 +105,16 @@ class Program:
 
         return wait_until(find, f"{self.name} did not start", timeout_s)
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It and all that it has started do not go on meanwhile."""
+        pids = tree(self.process.pid)
+        _signal(pids, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            _signal(pids, signal.SIGCONT)
+
     def stop(self) -> None:
         """With SIGTERM, and if that does not help, kill it."""
         if self.process.poll() is None:
@@ -168,12 +179,8 @@ class RayNodes:
 
     @contextmanager
     def frozen(self, name: str) -> Iterator[None]:
-        pids = tree(self.nodes[name].process.pid)
-        _signal(pids, signal.SIGSTOP)
-        try:
+        with self.nodes[name].frozen():
             yield
-        finally:
-            _signal(pids, signal.SIGCONT)
 
     def _start(self, name: str, options: Sequence[str]) -> None:
         common = ["--block", f"--object-store-memory={OBJECT_STORE_BYTES}", "--disable-usage-stats"]
@@ -307,9 +314,17 @@ def private_postgres(folder: Path, *, durable: bool = False) -> Iterator[Postgre
         postgres.kill()
 
 
+@dataclass(frozen=True, slots=True)
+class S3:
+    """A running S3 server with a bucket. `settings`: of those who use it."""
+
+    settings: Mapping[str, str]
+    program: Program
+
+
 @contextmanager
-def private_s3() -> Iterator[Mapping[str, str]]:
-    """An S3 server with a bucket, as settings. It keeps objects in its memory. Needs moto, which is for development."""
+def private_s3() -> Iterator[S3]:
+    """It keeps objects in its memory. Needs moto, which is for development."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     credentials = {
@@ -330,7 +345,7 @@ def private_s3() -> Iterator[Mapping[str, str]]:
             return False
 
         wait_until(made, "the S3 server did not start")
-        yield {"AWS_ENDPOINT_URL": url, "BLOB_URL": "s3://recordings/demo", **credentials}
+        yield S3({"AWS_ENDPOINT_URL": url, "BLOB_URL": "s3://recordings/demo", **credentials}, program)
     finally:
         program.stop()
 

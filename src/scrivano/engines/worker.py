@@ -243,7 +243,7 @@ def serve(worker: Worker, requests: Requests) -> None:
         pass
 
 
-def main() -> None:
+def main(open_engine: OpenEngine = open_engine) -> None:
     # First: the allocator's settings count only before the first thread, and the libraries read theirs when imported.
     cpu = cpu_info()
     tuned = tune_allocator(os.environ.get("ENGINE_MALLOC", "tuned"))
