@@ -9,6 +9,7 @@ from pathlib import Path
 
 from scrivano.backup.archive import DATABASE
 from scrivano.domain.errors import StartError
+from scrivano.domain.wording import counted
 from scrivano.files.data_dir_lock import DataDirLock
 from scrivano.store.copying import copy_store
 from scrivano.store.postgres import PostgresDatabase
@@ -21,7 +22,7 @@ def move_store(data_dir: Path, url: str, *, back: bool, now: Callable[[], dateti
     """Copy all jobs from the data folder to the database of the URL; `back`: from there to the data folder.
 
     Returns how many rows each table has. What is copied from stays as it is. Raises `StartError`: a server uses the
-    data folder, there is nothing to copy, or there are jobs already where it goes.
+    data folder or the database, there is nothing to copy, or there are jobs already where it goes.
     """
     path = data_dir / DATABASE
     if not back and not path.is_file():
@@ -30,6 +31,11 @@ def move_store(data_dir: Path, url: str, *, back: bool, now: Callable[[], dateti
         cleanup.callback(DataDirLock(data_dir, since=now()).release)
         shared = PostgresDatabase.open(url)
         cleanup.callback(shared.close)
+        if running := shared.count_listeners():
+            raise StartError(
+                f"the PostgreSQL database is in use by {counted(running, 'process')}: stop all servers and"
+                " dispatchers, then try again"
+            )
         file = SqliteDatabase.open(path)
         cleanup.callback(file.close)
         return copy_store(shared, file) if back else copy_store(file, shared)

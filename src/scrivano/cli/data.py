@@ -125,6 +125,10 @@ def migrate_store(
         counts = move_store(settings.data_dir, settings.database_url.get_secret_value(), back=back, now=_now)
     jobs, events = counted(counts["jobs"], "job"), counted(counts["events"], "event")
     print(f"copied {jobs}, {events} and {counted(counts['deliveries'], 'webhook delivery')}")
+    place = "the folder uploads of DATA_DIR" if back else "where BLOB_URL says"
+    stderr_console().print(
+        f"recordings were not copied: move them to {place} before a server starts", soft_wrap=True, markup=False
+    )
 
 
 def _settings(data_dir: Path | None) -> Settings:

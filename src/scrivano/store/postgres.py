@@ -165,6 +165,11 @@ class PostgresDatabase:
         finally:
             connection.close()
 
+    def count_listeners(self) -> int:
+        """How many servers and dispatchers run: each listens all the time."""
+        with self.read() as db:
+            return int(db.scalar(_LISTENERS) or 0)
+
     def set_clock(self) -> None:
         """Read the time of the database server. Raises `DatabaseUnreachable`."""
         with self.read() as db:
@@ -192,6 +197,10 @@ class DatabaseClock:
         return self._origin + timedelta(seconds=self._monotonic())
 
 
+_LISTENERS = sa.text(
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND application_name = 'scrivano' AND query LIKE 'LISTEN %'"
+)
 _LOCK = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(sa.bindparam("_name", type_=sa.Text), 0)))
 _TIME = sa.select(sa.func.clock_timestamp(type_=sa.DateTime(timezone=True)))
 

@@ -91,6 +91,14 @@ def test_a_folder_without_a_database_is_refused(tmp_path: Path, postgres_url: st
         move_store(tmp_path, postgres_url, back=False, now=clock)
 
 
+def test_a_database_that_a_server_uses_is_refused(tmp_path: Path, postgres_url: str, clock: Clock) -> None:
+    SqliteDatabase.open(make(tmp_path / "there")).close()
+    with closing(PostgresDatabase.open(postgres_url)) as server, server.listen("anything"):
+        for back in (False, True):
+            with pytest.raises(StartError, match="in use by 1 process: stop"):
+                move_store(tmp_path / "there", postgres_url, back=back, now=clock)
+
+
 def make(folder: Path) -> Path:
     folder.mkdir()
     return folder / "scrivano.db"
