@@ -276,7 +276,7 @@ def test_an_enrolled_voice_is_known_where_that_is_asked_for(tmp_path: Path, dial
 
         enrolled = enrol(sample, "Ada")
         assert enrolled.status_code == 201, enrolled.text
-        assert set(enrolled.json()) == {"id", "name", "created_at"}
+        assert set(enrolled.json()) == {"id", "name", "owner", "created_at"}
         assert server.http.get("/voices").json() == {"voices": [enrolled.json()]}
         assert server.http.get("/jobs").json()["jobs"] == [], "the sample is deleted"
         assert enrol(silence, "Eve").status_code == 400
