@@ -5,23 +5,18 @@ Whichever server ends or deletes a job empties the bucket and its own cache. The
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection
 from typing import Protocol
 
-from anyio.to_thread import run_sync
-
-from scrivano.domain.errors import ScrivanoError
+from scrivano.housekeeping.unneeded import Unneeded, sweep_forever
 
 __all__ = ["LocalCopies"]
 
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 30.0
-
-# A recording is here before the row of its job is.
 MARGIN_S = 30.0
 
 
@@ -44,25 +39,16 @@ class LocalCopies:
     ) -> None:
         self._blobs = blobs
         self._needed = needed
-        self._margin_s = margin_s
-        self._monotonic = monotonic
-        self._seen: dict[str, float] = {}
+        self._unneeded = Unneeded(margin_s, monotonic)
 
     async def run(self) -> None:
         """Sweep until cancelled."""
-        while True:
-            try:
-                await run_sync(self.sweep)
-            except (ScrivanoError, OSError) as error:
-                logger.warning("copies of recordings that ended could not be looked for: %s", error)
-            await asyncio.sleep(INTERVAL_S)
+        await sweep_forever(self.sweep, INTERVAL_S, "copies of recordings that no job needs")
 
     def sweep(self) -> int:
         """Returns how many were deleted: those that were not needed for `margin_s`. Raises what `needed` does."""
-        copies, now = self._blobs.copies(), self._monotonic()
-        unneeded = set(copies).difference(self._needed(copies)) if copies else set()
-        self._seen = {blob_id: self._seen.get(blob_id, now) for blob_id in unneeded}
-        due = [blob_id for blob_id, since in self._seen.items() if now - since >= self._margin_s]
+        copies = self._blobs.copies()
+        due = self._unneeded.due(set(copies).difference(self._needed(copies)) if copies else ())
         for blob_id in due:
             self._blobs.drop_copy(blob_id)
         if due:

@@ -5,15 +5,12 @@ A server that is killed between a recording and its row, or before a deletion, l
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
-from anyio.to_thread import run_sync
-
-from scrivano.domain.errors import ScrivanoError
+from scrivano.housekeeping.unneeded import Unneeded, sweep_forever
 
 __all__ = ["Orphans"]
 
@@ -22,7 +19,6 @@ logger = logging.getLogger(__name__)
 INTERVAL_S = 1800.0
 
 # A recording is stored before its row, and another server may be at that. One that has no row after so long gets none.
-# Counted from when it was first seen: the clocks of other machines do not matter.
 MARGIN_S = 3600.0
 
 # Kills leave single orphans. If there are more, and they are most of all recordings, another database uses the place.
@@ -54,25 +50,16 @@ class Orphans:
         self._guarded = guarded
         self._blobs = blobs
         self._needed = needed
-        self._margin_s = margin_s
-        self._monotonic = monotonic
-        self._seen: dict[str, float] = {}
+        self._unneeded = Unneeded(margin_s, monotonic)
 
     async def run(self) -> None:
         """Sweep until cancelled."""
-        while True:
-            try:
-                await run_sync(self.sweep)
-            except (ScrivanoError, OSError) as error:
-                logger.warning("recordings without a job could not be looked for: %s", error)
-            await asyncio.sleep(INTERVAL_S)
+        await sweep_forever(self.sweep, INTERVAL_S, "recordings without a job")
 
     def sweep(self) -> int:
         """Returns how many were deleted. Raises what `Blobs.stored` and `needed` do."""
         stored = set(self._blobs.stored())  # first: the row of a recording that is stored from here on is not missed
-        orphans, now = stored.difference(self._needed()), self._monotonic()
-        self._seen = {blob_id: self._seen.get(blob_id, now) for blob_id in orphans}
-        due = [blob_id for blob_id, since in self._seen.items() if now - since >= self._margin_s]
+        due = self._unneeded.due(stored.difference(self._needed()))
         if self._guarded and len(due) > TOO_MANY and len(due) > len(stored) / 2:
             logger.error(
                 "%d of %d recordings belong to no job of this database, and nothing is deleted: give each database a"
