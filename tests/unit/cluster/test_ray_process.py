@@ -15,9 +15,18 @@ from scrivano.processes.child import Child, Exited, Received
 
 
 class Node:
-    """Implements `NodeActor`. `answers`: of `read`, one after the other; then it is silent."""
+    """Implements `NodeActor`. `answers`: of `read`, one after the other; then it is silent, or with `lives` says that
+    there is nothing new.
+    """
 
-    def __init__(self, answers: Sequence[Lines | Exception] = (), *, place: Sequence[str | None] = ("here",)) -> None:
+    def __init__(
+        self,
+        answers: Sequence[Lines | Exception] = (),
+        *,
+        place: Sequence[str | None] = ("here",),
+        lives: bool = False,
+    ) -> None:
+        self.lives = lives
         self.answers = list(answers)
         self.places = list(place)
         self.written: list[tuple[bytes, bytes | None]] = []
@@ -38,7 +47,7 @@ class Node:
     def read(self, timeout_s: float) -> Lines | None:
         if not self.answers:
             threading.Event().wait(0.001)
-            return None
+            return lines() if self.lives else None
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -88,11 +97,11 @@ def test_lines_go_both_ways_until_the_child_ends() -> None:
 
 
 def test_requests_wait_for_the_place_of_the_child() -> None:
-    node = Node(place=(None, None, "over there"))
+    node = Node(place=(None, None, "over there"), lives=True)
     heard = Heard(node, queued=b"queued", placed=lambda name: b"placed " + name.encode())
     heard.child.send(b"x" * 1_000_000)  # more than a pipe holds
 
-    while not node.written:
+    while not (node.written and len(heard.messages) == 3):  # two threads, in any order
         assert not heard.exited.wait(0.01)
 
     assert heard.messages == [b"queued", b"queued", b"placed over there"]
