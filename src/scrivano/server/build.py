@@ -7,7 +7,7 @@ import secrets
 import socket
 import sys
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -171,16 +171,7 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
     keys = KeyRing(settings.api_keys_file) if settings.api_keys_file is not None else None
     # A server with keys has clients that are not trusted with the private network.
     address_policy = AddressPolicy.of(settings.allow_networks, private_by_default=keys is None)
-    webhook_secrets = [secret.get_secret_value() for secret in settings.webhook_secret or ()]
-    sender_options = SenderOptions(
-        now=data.now,
-        new_id=_new_id,
-        secrets=webhook_secrets,
-        emit=emit,
-        poll_s=SHARED_POLL_S if data.database.shared else 60.0,
-    )
-    transport = GuardedTransport(address_policy)
-    webhooks = WebhookSender(data.jobs, data.outbox, wake_ups, transport, job_json, sender_options)
+    webhooks = _webhooks(settings, data, wake_ups, GuardedTransport(address_policy), emit)
     model_log = ModelEventLog(lambda: wake_ups.fire(MODEL))
 
     def announce(type: str, event: Mapping[str, Any]) -> None:
@@ -215,13 +206,8 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
         read_gpu=lambda: memory.read(settings.cuda_device[0]),
         models=models,
     )
-    keep = None if settings.retention_hours is None else timedelta(hours=settings.retention_hours)
-    retention = Retention(data.jobs, data.outbox, data.uploads, data.blobs, keep, data.now)
     sampling = Sampling(history=history, store=data.jobs, runner=runner, memory=memory, gpu=settings.cuda_device[0])
-    tasks = [webhooks.run, retention.run, sampling.run, submission.resumable_jobs.run]
-    if settings.blob_url is not None:  # what else a server leaves in DATA_DIR goes at its next start
-        tasks.append(Orphans(data.blobs, lambda: _needed_recordings(settings, data)).run)
-        tasks.append(LocalCopies(data.blobs, partial(_needed_recordings, settings, data)).run)
+    tasks = [webhooks.run, sampling.run, submission.resumable_jobs.run, *_housekeeping(settings, data)]
     if settings.watch_folder is not None:
         tasks.append(_watching(settings, settings.watch_folder, submission, wake_ups).run)
     lifespan = Lifespan(
@@ -245,6 +231,19 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
         uploading=http_options.uploading,
         model=models.names[0],
     )
+
+
+def _webhooks(
+    settings: Settings, data: _Data, wake_ups: WakeUps, transport: GuardedTransport, emit: Emit
+) -> WebhookSender:
+    options = SenderOptions(
+        now=data.now,
+        new_id=_new_id,
+        secrets=[secret.get_secret_value() for secret in settings.webhook_secret or ()],
+        emit=emit,
+        poll_s=SHARED_POLL_S if data.database.shared else 60.0,
+    )
+    return WebhookSender(data.jobs, data.outbox, wake_ups, transport, job_json, options)
 
 
 def _executor(
@@ -352,6 +351,15 @@ def _enrolment(data: _Data, submission: _Submission) -> Enrolment:
         store=data.jobs,
         new_id=_new_id,
     )
+
+
+def _housekeeping(settings: Settings, data: _Data) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+    keep = None if settings.retention_hours is None else timedelta(hours=settings.retention_hours)
+    tasks = [Retention(data.jobs, data.outbox, data.uploads, data.blobs, keep, data.now).run]
+    if settings.blob_url is not None:  # what else a server leaves in DATA_DIR goes at its next start
+        needed = partial(_needed_recordings, settings, data)
+        tasks += [Orphans(data.blobs, needed).run, LocalCopies(data.blobs, needed).run]
+    return tasks
 
 
 def _watching(settings: Settings, folder: Path, submission: _Submission, wake_ups: WakeUps) -> Watching:

@@ -129,7 +129,7 @@ def test_a_load_that_fails_names_the_node(tmp_path: Path, load: str, said: str) 
 
 @pytest.mark.parametrize("fault", ["crash", "hang", "memory", "input", "device", "nonsense"])
 def test_batches_that_waited_behind_a_bad_one_are_decoded(tmp_path: Path, fault: str) -> None:
-    options = {"in_flight": 3, "batch_size": 2, "limits": EngineLimits(chunk_s=0.5)}
+    options = {"in_flight": 3, "batch_size": 2, "limits": EngineLimits(chunk_s=2)}
     with bench(tmp_path, options=options, decode=["ok", "ok", fault, "ok"]) as it:
         job = it.submit(MANY)
 
@@ -192,7 +192,7 @@ def test_a_call_of_many_chunks_takes_its_place_beside_in_short_batches(tmp_path:
 
 
 def test_what_hangs_beside_a_batch_is_found_out(tmp_path: Path) -> None:
-    options = {**BESIDE, "limits": EngineLimits(chunk_s=0.5)}
+    options = {**BESIDE, "limits": EngineLimits(chunk_s=2)}
     with bench(tmp_path, options=options, decode=["hang", "ok"]) as it:
         clip = it.submit([[0, SECOND]])  # an idle engine decodes it beside nothing
 
