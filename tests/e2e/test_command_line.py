@@ -66,6 +66,17 @@ def test_a_transcript_goes_to_standard_output(server: Served, format: str, begin
     assert f"{CLIP}: 100 %" in done.stderr
 
 
+def test_bounds_of_the_number_of_speakers_and_voices_reach_the_server(server: Served) -> None:
+    wrong = run("transcribe", str(DATA / CLIP), "--server", server.url, "--min-speakers", "3", "--max-speakers", "2")
+    right = run("transcribe", str(DATA / CLIP), "--server", server.url, "--max-speakers", "2", "--voices")
+
+    assert wrong.returncode == 1
+    assert "max_speakers" in wrong.stderr
+    assert right.returncode == 0, right.stderr
+    options = server.http.get("/jobs").json()["jobs"][0]["options"]
+    assert (options["max_speakers"], options["voices"]) == (2, True)
+
+
 def test_several_files_go_to_a_folder_and_a_bad_one_fails_alone(server: Served, tmp_path: Path) -> None:
     bad = tmp_path / "bad.mp3"
     bad.write_bytes(b"not a recording")

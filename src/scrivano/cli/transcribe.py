@@ -72,6 +72,15 @@ def transcribe(
     num_speakers: Annotated[
         int | None, typer.Option(min=1, max=50, help="How many speakers there are; implies --speakers.")
     ] = None,
+    min_speakers: Annotated[
+        int | None, typer.Option(min=1, max=50, help="How many there are at least; implies --speakers.")
+    ] = None,
+    max_speakers: Annotated[
+        int | None, typer.Option(min=1, max=50, help="How many there are at most; implies --speakers.")
+    ] = None,
+    voices: Annotated[
+        bool, typer.Option("--voices", help="Name speakers who sound like a voice that the server knows.")
+    ] = False,
     channels: Annotated[
         Channels | None,
         typer.Option(help="split: each channel is a speaker. mix: none is. auto: those of a call, with --speakers."),
@@ -118,6 +127,9 @@ def transcribe(
         hotwords=hotwords,
         speakers=speakers or None,
         num_speakers=num_speakers,
+        min_speakers=min_speakers,
+        max_speakers=max_speakers,
+        voices=voices or None,
         channels=None if channels is None else channels.value,
         channel_names=channel_names.split(",") if channel_names else (),
         profile=None if profile is None else profile.value,

@@ -24,11 +24,14 @@ from scrivano.text.shape import shape_of
 
 __all__ = ["TranscribeOptions", "find_server", "transcribe_all", "transcript_path"]
 
-# How often the state of the model is requested while it loads.
 # Stretches without words that the line about quality names.
 MOST_HOLES = 5
 
+# How often the state of the model is requested while it loads.
 POLL_S = 0.25
+
+# Options that `Client.submit` takes as further fields of `POST /jobs`.
+FURTHER_FIELDS = ("min_speakers", "max_speakers", "voices")
 
 # How long a running server may take to answer its health check before another server is started.
 HEALTH_TIMEOUT_S = 2.0
@@ -37,8 +40,8 @@ HEALTH_TIMEOUT_S = 2.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TranscribeOptions:
     """`format`: one of `FORMATS`, or `timed`: one line for each segment. `output_dir` None: standard output.
-    `profile`: limits of subtitles, one of `PROFILES`. `speakers`: tell them apart; `num_speakers`: how many.
-    `channels` and `channel_names`: as in `Client.submit`."""
+    `profile`: limits of subtitles, one of `PROFILES`. `speakers`: tell them apart; `num_speakers` and its bounds: how
+    many; `voices`: by the names of enrolled voices. `channels` and `channel_names`: as in `Client.submit`."""
 
     format: str
     task: str = "transcribe"
@@ -50,6 +53,9 @@ class TranscribeOptions:
     hotwords: str | None = None
     speakers: bool | None = None
     num_speakers: int | None = None
+    min_speakers: int | None = None
+    max_speakers: int | None = None
+    voices: bool | None = None
     channels: str | None = None
     channel_names: Sequence[str] = ()
     profile: str | None = None
@@ -212,6 +218,7 @@ def _submit(client: Client, file: Path, options: TranscribeOptions, display: _Pr
             hotwords=options.hotwords,
             speakers=options.speakers,
             num_speakers=options.num_speakers,
+            options={name: value for name in FURTHER_FIELDS if (value := getattr(options, name)) is not None},
             channels=options.channels,
             channel_names=options.channel_names,
             queue=True,
