@@ -516,7 +516,7 @@ class JobRun:
             segments = said_by_merged(segments, {first: one.now for first, one in found.merged_from.items()})
         elif found is not None:
             segments = with_speakers(segments, found.turns)
-        warnings = speaker_warnings(self.job.decoding, failure, by_side=self._sides > 1)
+        warnings = speaker_warnings(self.job.decoding, failure, sides=self._sides)
         if self._sides == 1 and found is not None:
             warnings += fewer_speakers(found, self._count)
         return [Publish(segments, language, self._duration or 0.0, quality(segments, texts), found, warnings)]
@@ -661,13 +661,17 @@ def fewer_speakers(found: Diarization, count: SpeakerCount | None) -> tuple[Reco
     return (RecordingWarning(code="fewer_speakers", message=message),)
 
 
-def speaker_warnings(
-    options: JobOptions, failure: str | None, *, by_side: bool = False
-) -> tuple[RecordingWarning, ...]:
-    """`failure`: why the speakers could not be told apart; None: they were, or nobody asked for them. `by_side`: each
-    channel or track is one."""
+def speaker_warnings(options: JobOptions, failure: str | None, *, sides: int = 1) -> tuple[RecordingWarning, ...]:
+    """`failure`: why the speakers could not be told apart; None: they were, or nobody asked for them. `sides`: if there
+    are several, each channel or track is a speaker."""
     warnings = []
-    if by_side and options.voices:
+    if sides > 1 and not _allows(options, sides):
+        message = (
+            f"the number of speakers had no effect, because each of {sides} channels is a speaker; send channels=mix to"
+            " have so many found"
+        )
+        warnings.append(RecordingWarning(code="num_speakers_not_used", message=message))
+    if sides > 1 and options.voices:
         message = (
             "no enrolled voices were looked for, because each channel is a speaker; send channel_names for their names,"
             " or channels=mix to find voices"
@@ -682,6 +686,12 @@ def speaker_warnings(
         message = f"the speakers could not be told apart ({failure}){without}"
         warnings.append(RecordingWarning(code="no_speakers", message=message[:LONGEST_MESSAGE]))
     return tuple(warnings)
+
+
+def _allows(options: JobOptions, speakers: int) -> bool:
+    """Whether so many are what the job asks for."""
+    least, most = options.min_speakers or 1, options.max_speakers or speakers
+    return speakers == options.num_speakers if options.num_speakers else least <= speakers <= most
 
 
 def _unheard(options: JobOptions) -> list[str]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 from scrivano.domain.errors import BadParameter, ModelNotFound
 from scrivano.domain.job import Job, Priority
 from scrivano.submission.form_fields import FormFields
-from scrivano.submission.job_request import JobRequest, parse_job_request
+from scrivano.submission.job_request import JobRequest, check_speaker_counts, parse_job_request
 from scrivano.submission.model_names import ServedModels
 
 __all__ = ["CHANGEABLE", "parse_changes"]
 
 # They exclude each other, so that one of them replaces all three.
 _LANGUAGE_FIELDS = ("language", "languages", "multilingual")
+
+_SPEAKER_BOUNDS = ("min_speakers", "max_speakers")
+_ASK_FOR_SPEAKERS = ("num_speakers", *_SPEAKER_BOUNDS, "voices")
 
 # For each other option: its stored value in a request.
 _OPTIONS: Mapping[str, Callable[[JobRequest], Any]] = {
@@ -53,6 +56,9 @@ def parse_changes(fields: FormFields, job: Job, models: ServedModels) -> dict[st
     _check_model(fields.text("model"), models)
     request = parse_job_request(fields, job.filename, models)
     options = {**job.options, **{name: value(request) for name, value in _OPTIONS.items() if name in named}}
+    if named & {"speakers", *_ASK_FOR_SPEAKERS}:
+        options.update(_speakers(options, named))
+        check_speaker_counts(options)
     # What was detected is detected again.
     changes: dict[str, Any] = {"language": job.requested_language}
     if named & {*_LANGUAGE_FIELDS}:
@@ -64,6 +70,22 @@ def parse_changes(fields: FormFields, job: Job, models: ServedModels) -> dict[st
     if "webhook_url" in named:
         changes["webhook_url"] = request.webhook_url
     return changes | {"options": {name: value for name, value in options.items() if value is not None}}
+
+
+def _speakers(options: Mapping[str, Any], named: Set[str]) -> dict[str, Any]:
+    """What the named options about speakers change in those that are not named and would contradict them."""
+    asking = {name for name in _ASK_FOR_SPEAKERS if name in named and options[name]}
+    if asking and "speakers" not in named:
+        changed: dict[str, Any] = {"speakers": True}
+    elif options.get("speakers") is False:
+        return dict.fromkeys(_ASK_FOR_SPEAKERS)
+    else:
+        changed = {}
+    if "num_speakers" in asking:
+        changed |= {name: None for name in _SPEAKER_BOUNDS if name not in named}
+    elif asking & {*_SPEAKER_BOUNDS} and "num_speakers" not in named:
+        changed["num_speakers"] = None
+    return changed
 
 
 def _check_model(name: str | None, models: ServedModels) -> None:

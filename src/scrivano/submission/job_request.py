@@ -21,6 +21,7 @@ __all__ = [
     "MAX_SPEAKERS",
     "JobRequest",
     "channel_options",
+    "check_speaker_counts",
     "language_detection",
     "parse_channels",
     "parse_job_request",
@@ -116,12 +117,22 @@ def speaker_options(
     wanted: bool | None, exactly: int | None, least: int | None, most: int | None, *, voices: bool | None = None
 ) -> dict[str, Any]:
     """The same from parsed values."""
+    counts = {"num_speakers": exactly, "min_speakers": least, "max_speakers": most}
+    check_speaker_counts(counts)
+    asking = [name for name, value in {**counts, "voices": voices}.items() if value]
+    if wanted is False and asking:
+        raise BadParameter("speakers", f"speakers=false contradicts {' and '.join(asking)}: leave out one or the other")
+    return {"speakers": True if wanted is None and asking else wanted, **counts, "voices": voices or None}
+
+
+def check_speaker_counts(options: Mapping[str, Any]) -> None:
+    """Raises `BadParameter` if the numbers of speakers in these options contradict each other."""
+    exactly, least, most = (options.get(name) for name in ("num_speakers", "min_speakers", "max_speakers"))
     if least is not None and most is not None and least > most:
         raise BadParameter("min_speakers", "min_speakers must not be more than max_speakers")
-    if wanted is None and any((exactly, least, most, voices)):
-        wanted = True
-    counts = {"num_speakers": exactly, "min_speakers": least, "max_speakers": most}
-    return {"speakers": wanted, **counts, "voices": voices or None}
+    if exactly is not None and not (least or exactly) <= exactly <= (most or exactly):
+        message = f"num_speakers={exactly} is not between min_speakers and max_speakers: leave these out"
+        raise BadParameter("num_speakers", message)
 
 
 def parse_channels(fields: FormFields) -> dict[str, Any]:

@@ -515,11 +515,25 @@ def test_each_side_of_a_recording_is_decoded_and_is_a_speaker() -> None:
 def test_voices_are_not_looked_for_on_sides() -> None:
     options = JobOptions(speakers=True, voices=True)
 
-    [warning] = speaker_warnings(options, None, by_side=True)
+    [warning] = speaker_warnings(options, None, sides=2)
 
     assert (warning.code, "channels=mix" in warning.message) == ("voices_not_used", True)
+
+
+@pytest.mark.parametrize(
+    ("options", "codes"),
+    [
+        (JobOptions(num_speakers=2), []),
+        (JobOptions(max_speakers=2), []),
+        (JobOptions(num_speakers=3), ["num_speakers_not_used"]),
+        (JobOptions(min_speakers=3), ["num_speakers_not_used"]),
+        (JobOptions(max_speakers=1), ["num_speakers_not_used"]),
+    ],
+)
+def test_a_number_of_speakers_that_the_sides_do_not_have_is_warned_of(options: JobOptions, codes: list[str]) -> None:
+    assert [warning.code for warning in speaker_warnings(options, None, sides=2)] == codes
     assert speaker_warnings(options, None) == ()
-    assert speaker_warnings(JobOptions(speakers=True), None, by_side=True) == ()
+    assert speaker_warnings(JobOptions(speakers=True), None, sides=2) == ()
 
 
 def test_a_silent_side_is_no_speaker() -> None:

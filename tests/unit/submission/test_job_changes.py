@@ -67,6 +67,27 @@ def test_the_fields_of_the_language_replace_each_other(
     assert changes(before, **fields) == {"language": language, "options": options}
 
 
+@pytest.mark.parametrize(
+    ("before", "fields", "after"),
+    [
+        ({"speakers": True, "num_speakers": 2, "voices": True}, {"speakers": "false"}, {"speakers": False}),
+        ({"speakers": False}, {"num_speakers": "2"}, {"speakers": True, "num_speakers": 2}),
+        ({"speakers": False}, {"voices": "false"}, {"speakers": False}),
+        ({"speakers": True, "num_speakers": 2}, {"max_speakers": "4"}, {"speakers": True, "max_speakers": 4}),
+        ({"speakers": True, "min_speakers": 3}, {"num_speakers": "2"}, {"speakers": True, "num_speakers": 2}),
+        ({"speakers": True, "num_speakers": 2}, {"num_speakers": ""}, {"speakers": True}),
+        ({"speakers": True, "num_speakers": 2}, {"beam_size": ""}, {"speakers": True, "num_speakers": 2}),
+    ],
+)
+def test_what_is_named_of_speakers_holds(before: dict[str, Any], fields: dict[str, str], after: dict[str, Any]) -> None:
+    assert changes(job(**before), **fields)["options"] == after
+
+
+def test_bounds_of_speakers_that_contradict_what_stays_are_refused() -> None:
+    with pytest.raises(BadRequest, match="min_speakers must not be more"):
+        changes(job(speakers=True, max_speakers=2), min_speakers="3")
+
+
 def test_task_and_webhook_are_columns_of_their_own() -> None:
     found = changes(job(), task="translate", webhook_url="http://x.test/")
 

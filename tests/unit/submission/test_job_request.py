@@ -159,3 +159,25 @@ def test_no_text_does_anything_else(fields: dict[str, str]) -> None:
         return
     assert options.beam_size is None or 1 <= options.beam_size <= 10
     assert options.temperature is None or 0 <= options.temperature <= 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"speakers": "false", "num_speakers": "2"}, "speakers=false contradicts num_speakers: leave out"),
+        ({"speakers": "false", "voices": "true"}, "speakers=false contradicts voices: leave out"),
+        ({"speakers": "no", "min_speakers": "2", "max_speakers": "3"}, "contradicts min_speakers and max_speakers"),
+        ({"min_speakers": "3", "max_speakers": "2"}, "min_speakers must not be more"),
+        ({"num_speakers": "4", "max_speakers": "3"}, "num_speakers=4 is not between"),
+        ({"num_speakers": "2", "min_speakers": "3"}, "num_speakers=2 is not between"),
+    ],
+)
+def test_speakers_that_contradict_each_other_are_refused(fields: dict[str, str], says: str) -> None:
+    with pytest.raises(BadRequest, match=says):
+        parsed(fields)
+
+
+def test_a_number_of_speakers_asks_for_them() -> None:
+    assert parsed({"num_speakers": "2", "min_speakers": "1"}).options.speakers is True
+    assert parsed({"voices": "true"}).options.speakers is True
+    assert parsed({"speakers": "false", "voices": "false"}).options.speakers is False

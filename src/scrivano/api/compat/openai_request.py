@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scrivano.api.compat import known_speakers
-from scrivano.api.compat.known_speakers import KnownSpeaker, known_speaker_options
+from scrivano.api.compat.known_speakers import NAMES, KnownSpeaker, known_speaker_options
 from scrivano.domain.errors import BadParameter
 from scrivano.domain.job import JobOptions
 from scrivano.domain.languages import parse_choice
@@ -77,8 +77,13 @@ def parse(fields: FormFields, models: ServedModels) -> OpenAIRequest:
 
 def _speakers(fields: FormFields, response_format: str, known: Sequence[KnownSpeaker]) -> dict[str, Any]:
     """`diarized_json`, OpenAI's model for it, and known speakers ask for speakers; so do this server's own fields."""
-    asked = response_format == "diarized_json" or (fields.text("model") or "").startswith(_DIARIZING)
-    return parse_speakers(fields) | ({"speakers": True} if asked else {}) | known_speaker_options(known)
+    diarizes = (fields.text("model") or "").startswith(_DIARIZING)
+    asked = {"speakers": True} if diarizes or response_format == "diarized_json" else {}
+    own, asked = parse_speakers(fields), asked | known_speaker_options(known)
+    if own["speakers"] is False and asked:
+        what = NAMES if known else "this model" if diarizes else "diarized_json"
+        raise BadParameter("speakers", f"speakers=false contradicts {what}: leave out one or the other")
+    return own | asked
 
 
 def _choices(fields: FormFields, name: str, allowed: Sequence[str]) -> set[str]:

@@ -89,7 +89,7 @@ async def asr(
 
     def job_request_of(form: Form) -> JobRequest:
         names.append(form.filename)
-        return _job_request(query, form.filename)
+        return job_request(query, form.filename)
 
     job_id = await submissions.submit_form(
         body,
@@ -160,8 +160,14 @@ async def status() -> Response:
     return VersionResponse(version=__version__).response()
 
 
-def _job_request(query: AsrQuery, filename: str | None) -> JobRequest:
-    """Raises `BadRequest`."""
+def job_request(query: AsrQuery, filename: str | None) -> JobRequest:
+    """Raises `BadRequest`.
+
+    Clients (Speakr) always send the numbers of speakers that their user has set, also with `diarize=false`.
+    """
+    diarize = query.enable_diarization if query.diarize is None else query.diarize
+    numbers = query.num_speakers, query.min_speakers, query.max_speakers
+    exactly, least, most = (None, None, None) if diarize is False else numbers
     return JobRequest(
         task=query.task,
         language=parse_language(query.language),
@@ -171,12 +177,7 @@ def _job_request(query: AsrQuery, filename: str | None) -> JobRequest:
             word_timestamps=True if query.word_timestamps else None,
             vad=False if query.vad_filter is False else None,
             **channel_options(query.channels, [name.strip() for name in (query.channel_names or "").split(",")]),
-            **speaker_options(
-                query.enable_diarization if query.diarize is None else query.diarize,
-                query.num_speakers,
-                query.min_speakers,
-                query.max_speakers,
-            ),
+            **speaker_options(diarize, exactly, least, most),
         ),
         priority=Priority.INTERACTIVE,
     )

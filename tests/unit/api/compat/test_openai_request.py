@@ -187,6 +187,10 @@ def test_openai_s_ways_to_ask_for_speakers(fields: dict[str, str]) -> None:
     assert asked(**fields).options.speakers
     assert asked().options.speakers is None
 
+    with pytest.raises(BadParameter, match="speakers=false contradicts") as caught:
+        asked(**fields, speakers="false")
+    assert caught.value.param == "speakers"
+
 
 TALK = Transcript(
     language="en",
