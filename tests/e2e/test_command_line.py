@@ -73,8 +73,9 @@ def test_bounds_of_the_number_of_speakers_and_voices_reach_the_server(server: Se
     assert wrong.returncode == 1
     assert "max_speakers" in wrong.stderr
     assert right.returncode == 0, right.stderr
-    options = server.http.get("/jobs").json()["jobs"][0]["options"]
-    assert (options["max_speakers"], options["voices"]) == (2, True)
+    newest = server.http.get("/jobs").json()["jobs"][0]["id"]
+    (version,) = server.http.get(f"/jobs/{newest}/versions").json()["versions"]
+    assert (version["options"]["max_speakers"], version["options"]["voices"]) == (2, True)
 
 
 def test_several_files_go_to_a_folder_and_a_bad_one_fails_alone(server: Served, tmp_path: Path) -> None:
