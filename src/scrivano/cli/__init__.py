@@ -1,6 +1,7 @@
 """The commands. `transcribe`, `doctor` and `demo` use the client, with a running server or a temporary one.
 
-May import: auth, backup, client, domain, engines, evaluation, files, server, submission, telemetry, text, watch.
+May import: auth, backup, client, cluster, domain, engines, evaluation, files, server, submission, telemetry, text,
+watch.
 
 Modules, each may import only those below it:
 

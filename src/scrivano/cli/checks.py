@@ -20,6 +20,7 @@ from scrivano import __version__
 from scrivano.cli.model_cache import HubError, cache_folder, download_bytes, is_downloaded
 from scrivano.cli.temporary_server import temporary_server
 from scrivano.client import Client
+from scrivano.cluster.ray_address import check_listening
 from scrivano.domain.errors import ScrivanoError
 from scrivano.domain.wording import counted
 from scrivano.engines.catalog import default_model
@@ -31,7 +32,7 @@ from scrivano.server.settings import Settings
 from scrivano.server.start_checks import count_cuda_devices
 from scrivano.server.stores import check_database
 
-__all__ = ["run_checks"]
+__all__ = ["check_ray", "run_checks"]
 
 LIBRARIES = ("ctranslate2", "faster-whisper", "av", "onnxruntime", "sqlalchemy", "fastapi", "uvicorn")
 
@@ -63,6 +64,8 @@ def _checks(model: str) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "model", _model
     yield "data folder", _data_folder
     yield "database", lambda: check_database(Settings.load())
+    if address := Settings.load().ray_address:
+        yield "Ray", lambda: check_ray(address)
     yield "recordings", _recordings
     yield "test", lambda: _test_transcription(model)
 
@@ -120,6 +123,13 @@ def _download(name: str) -> str:
             " space, or set HF_HOME to a folder on another disk"
         )
     return f"will be downloaded at its first load ({size_bytes / 1e6:.0f} MB; {free / 1e9:.1f} GB free)"
+
+
+def check_ray(address: str) -> str:
+    """Whether something listens there; the cluster itself is not asked, since Ray takes seconds for that."""
+    if check_listening(address, wait_s=0.0):
+        return f"something listens at {address}"
+    return f"{address}: not tried, since it names no host and port; `scrivano dispatcher` uses it"
 
 
 def _data_folder() -> str:

@@ -19,4 +19,4 @@ Modules, each may import only those below it:
     files_of_jobs  what the dispatcher has instead of local audio
 """
 
-__all__ = ["files_of_jobs", "node_child", "ray_children", "ray_options"]
+__all__ = ["files_of_jobs", "node_child", "ray_address", "ray_children", "ray_options"]

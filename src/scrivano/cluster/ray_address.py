@@ -16,16 +16,17 @@ TRY_S = 5.0
 RETRY_S = 0.5
 
 
-def check_listening(address: str, wait_s: float = WAIT_S) -> None:
-    """Raises `StartError`: nothing listens there. Addresses that are not `host:port` (such as `auto`) pass."""
+def check_listening(address: str, wait_s: float = WAIT_S) -> bool:
+    """Returns whether this was tried: addresses that are not `host:port` (such as `auto`) are not. Raises `StartError`:
+    nothing listens there."""
     host, colon, port = address.rpartition(":")
     if not colon or "/" in host or not port.isdecimal():
-        return
+        return False
     until = time.monotonic() + wait_s
     while True:
         try:
             socket.create_connection((host.strip("[]"), int(port)), timeout=TRY_S).close()
-            return
+            return True
         except (OSError, OverflowError) as error:
             if time.monotonic() >= until:
                 raise StartError(

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from scrivano.cli.checks import check_ray
 from scrivano.cluster.ray_address import check_listening, unusable
 from scrivano.domain.errors import StartError
 
@@ -24,12 +25,16 @@ def test_a_dead_address_is_named_with_what_to_check() -> None:
 
 def test_an_address_at_which_something_listens_passes() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        check_listening(f"127.0.0.1:{server.getsockname()[1]}", wait_s=0)
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+
+        assert check_listening(address, wait_s=0)
+        assert check_ray(address) == f"something listens at {address}"
 
 
 @pytest.mark.parametrize("address", ["auto", "local", "ray://head.example.org:10001"])
 def test_what_names_no_port_is_left_to_ray(address: str) -> None:
-    check_listening(address, wait_s=0)
+    assert not check_listening(address, wait_s=0)
+    assert "not tried" in check_ray(address)
 
 
 def test_a_cluster_that_refuses_is_told_with_its_token(monkeypatch: pytest.MonkeyPatch) -> None:
