@@ -335,7 +335,7 @@ def test_openais_client_names_speakers_by_samples(tmp_path: Path, dialogue: Path
         [job] = server.http.get("/jobs").json()["jobs"]
         assert [one["name"] for one in job["speakers"]] == ["Speaker 1", "Ada"]
 
-        for path, says in ((silence, "speech"), (brief, "1.0 s"), (long, "12.0 s"), (text, "cannot be used")):
+        for path, says in ((silence, "no speech"), (brief, "1.0 s"), (long, "12.0 s"), (text, "cannot be used")):
             with pytest.raises(openai.BadRequestError, match=says) as caught:
                 transcribe(known_speaker_names=["Ada"], known_speaker_references=[data_url(path)])
             assert caught.value.param == "known_speaker_references"

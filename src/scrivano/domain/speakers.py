@@ -20,6 +20,8 @@ __all__ = [
     "Turn",
     "clean_name",
     "default_name",
+    "likeness",
+    "mean_voice",
     "overlaps",
     "sides_as_speakers",
     "speaker_of_side",
@@ -134,7 +136,7 @@ class Diarization:
         for speaker in self.speakers:
             same = [one for one in weights if targets.get(one, one) == speaker.id and one in self.centres]
             if speaker.id not in targets and same:
-                centres[speaker.id] = _mean([(self.centres[one], weights[one]) for one in same])
+                centres[speaker.id] = mean_voice([(self.centres[one], weights[one]) for one in same])
         return Diarization(
             speakers=tuple(
                 replace(
@@ -225,13 +227,18 @@ def _joined(turns: Iterable[Turn]) -> tuple[Turn, ...]:
     return tuple(joined)
 
 
-def _mean(voices: Sequence[tuple[bytes, float]]) -> bytes:
+def mean_voice(voices: Sequence[tuple[bytes, float]]) -> bytes:
     """The weighted mean of vectors (32-bit floats), with length 1."""
     total = [0.0] * (len(voices[0][0]) // 4)
     for data, weight in voices:
         total = [one + weight * value for one, value in zip(total, array("f", data), strict=True)]
     length = math.hypot(*total) or 1.0
     return array("f", [one / length for one in total]).tobytes()
+
+
+def likeness(one: bytes, other: bytes) -> float:
+    """The cosine of two voices."""
+    return sum(a * b for a, b in zip(array("f", one), array("f", other), strict=True))
 
 
 def clean_name(name: str | None) -> str:

@@ -35,7 +35,8 @@ class Enrolment:
     async def enrol(self, body: RequestBody, caller: Caller) -> EnrolledVoice:
         """Take the form of `POST /voices`: `name`, and the sample as `audio`.
 
-        Raises what a submission and `VoiceSamples` do, and `BadParameter` if the sample has too little of a voice.
+        Raises what a submission and `VoiceSamples` do, and `BadParameter` if the sample has too little of a
+        voice, or several voices.
         """
         forms: list[Form] = []
 
@@ -50,6 +51,9 @@ class Enrolment:
         voice = await self.samples.voice_of(job_id)
         if voice.centre is None or voice.speech_s < LEAST_SPEECH_S:
             message = f"the sample has too little speech ({LEAST_SPEECH_S:g} s at least): send 5 to 30 s of one person"
+            raise BadParameter(AUDIO_FIELD, message)
+        if voice.several:
+            message = "more than one person speaks in the sample: send 5 to 30 s of one person alone"
             raise BadParameter(AUDIO_FIELD, message)
         name = _name(forms[-1].fields)
         return await run_sync(self.store.add_voice, self.new_id(), caller.owner, name, voice.centre)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from anyio.to_thread import run_sync
 
@@ -11,6 +12,7 @@ from scrivano.auth.keys import Caller
 from scrivano.domain.errors import JobFailed, RecordingRefused
 from scrivano.domain.job import LONGEST_SAMPLE_S, VOICE_SAMPLE, JobOptions, Priority, Task
 from scrivano.domain.recording import ChannelUse
+from scrivano.domain.speakers import Speaker, likeness, mean_voice
 from scrivano.store.jobs import JobStore
 from scrivano.submission.job_request import JobRequest
 from scrivano.submission.submissions import Submissions
@@ -19,18 +21,31 @@ from scrivano.submission.waiter import Waiter
 __all__ = ["SampledVoice", "VoiceSamples", "voice_sample"]
 
 
+# Two speakers of a sample are clearly two people if each speaks for so long, and the cosine of their voices is below
+# this. One voice, of which half came through a telephone or noise, may be told apart from itself: then the cosine is
+# 0.25 to 0.4, and that of different people mostly below 0.15 (docs/speakers.md).
+LEAST_S = 1.5
+OTHER_VOICE = 0.22
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampledVoice:
-    """`seconds` of the sample, and `speech_s` of them in which somebody speaks. `centre` None: nobody does."""
+    """`seconds` of the sample, and `speech_s` of them in which somebody speaks. `centre` None: nobody does.
+
+    `several`: two voices or more were told apart, and are clearly those of different people."""
 
     seconds: float
     speech_s: float
     centre: bytes | None
+    several: bool = False
 
 
-def voice_sample(filename: str | None, model: str | None = None) -> JobRequest:
-    """`model`: that of the job that it is for. Jobs start when their model is ready, though this one needs none."""
-    options = JobOptions(purpose=VOICE_SAMPLE, speakers=True, num_speakers=1, channels=ChannelUse.MIX.value)
+def voice_sample(filename: str | None, model: str | None = None, *, one_voice: bool = False) -> JobRequest:
+    """`model`: that of the job that it is for. Jobs start when their model is ready, though this one needs none.
+
+    `one_voice`: all voices are taken for one; else they are told apart."""
+    number = 1 if one_voice else None
+    options = JobOptions(purpose=VOICE_SAMPLE, speakers=True, num_speakers=number, channels=ChannelUse.MIX.value)
     return JobRequest(
         task=Task.TRANSCRIBE,
         language=None,
@@ -60,7 +75,7 @@ class VoiceSamples:
         async def whole() -> AsyncIterator[bytes]:
             yield audio
 
-        sample = voice_sample(None, model)
+        sample = voice_sample(None, model, one_voice=True)
         job_id = await self.submissions.submit_file(whole(), sample, caller, idempotency_key=self.new_id())
         return await self.voice_of(job_id)
 
@@ -89,5 +104,11 @@ class VoiceSamples:
         return SampledVoice(
             seconds=job.duration_secs or 0.0,
             speech_s=sum(speaker.seconds for speaker, _ in found),
-            centre=found[0][1] if found else None,
+            centre=mean_voice([(centre, speaker.seconds) for speaker, centre in found]) if found else None,
+            several=_are_several(found),
         )
+
+
+def _are_several(found: Sequence[tuple[Speaker, bytes]]) -> bool:
+    heard = [centre for speaker, centre in found if speaker.seconds >= LEAST_S]
+    return any(likeness(one, other) < OTHER_VOICE for one, other in combinations(heard, 2))

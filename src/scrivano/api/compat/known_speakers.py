@@ -82,12 +82,15 @@ def known_speaker_options(speakers: Sequence[KnownSpeaker], heard: Set[str] | No
 
 def check_sample(name: str, seconds: float, speech_s: float) -> None:
     """Raises `BadParameter` if the sample of this speaker cannot be used."""
+    advice = (
+        f"send {SHORTEST_S:g} to {LONGEST_S:g} s of this person alone, with {LEAST_SPEECH_S:g} s of speech at least"
+    )
+    if not speech_s:  # of a long silence, a shorter part is no better
+        raise BadParameter(REFERENCES, f"the sample of {name} has no speech: {advice}")
     if not SHORTEST_S - SLACK_S <= seconds <= LONGEST_S + SLACK_S:
-        advice = f"send {SHORTEST_S:g} to {LONGEST_S:g} s of this person alone"
         raise BadParameter(REFERENCES, f"the sample of {name} has {seconds:.1f} s: {advice}")
     if speech_s < LEAST_SPEECH_S:
-        message = f"the sample of {name} has {speech_s:.1f} s of speech: send {LEAST_SPEECH_S:g} s at least"
-        raise BadParameter(REFERENCES, message)
+        raise BadParameter(REFERENCES, f"the sample of {name} has {speech_s:.1f} s of speech: {advice}")
 
 
 def _name(text: str) -> str:

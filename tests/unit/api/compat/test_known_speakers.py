@@ -94,7 +94,8 @@ def test_samples_that_can_be_used(seconds: float, speech_s: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "speech_s", "says"), [(1.0, 1.0, "1.0 s"), (12.0, 9.0, "12.0 s"), (5.0, 0.5, "0.5 s of speech")]
+    ("seconds", "speech_s", "says"),
+    [(1.0, 1.0, "1.0 s"), (12.0, 9.0, "12.0 s"), (5.0, 0.5, "0.5 s of speech"), (20.0, 0.0, "no speech")],
 )
 def test_samples_that_cannot_be_used(seconds: float, speech_s: float, says: str) -> None:
     with pytest.raises(BadParameter, match=f"the sample of Ada has {says}"):
