@@ -33,7 +33,7 @@ def test_a_job_gets_its_speakers(tmp_path: Path) -> None:
         asked = requests(tmp_path)
         stretches = sorted((one["start"], one["end"]) for one in asked if one["type"] == "voices")
         assert stretches == [(0, 20 * SECOND), (20 * SECOND, 40 * SECOND), (40 * SECOND, 60 * SECOND)]
-        assert not list((tmp_path / "prepared").iterdir())
+        until(lambda: not list((tmp_path / "prepared").iterdir()))
         assert one.store.chunks(job.id) == []
 
 
