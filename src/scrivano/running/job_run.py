@@ -279,12 +279,13 @@ class JobRun:
         side_names: Mapping[str, str] | None = None,
         merges: Mapping[str, str] | None = None,
         side_merges: Mapping[str, str] | None = None,
+        keeps_voices: bool = True,
     ) -> None:
         """`stored`: what earlier attempts left, in order. `now_s` is monotonic, here and in `step`.
 
         `speakers`: whether to tell them apart if the job does not say it; `channels` likewise. `side_names`: of the
         speakers by id, where each side is one. `merges`: which speakers people have merged in earlier versions, by id;
-        `side_merges` likewise, where each side is one.
+        `side_merges` likewise, where each side is one. `keeps_voices`: whether voices can be enrolled.
         """
         self.job = job
         self.model = model
@@ -299,6 +300,7 @@ class JobRun:
         self.channels = channel_use(job.decoding, channels, self._count)
         self._side_names = side_names or {}
         self._side_merges = side_merges or {}
+        self._keeps_voices = keeps_voices
         self._sides = 1
         # None: more chunks may come.
         self.chunks_total: int | None = None
@@ -516,7 +518,8 @@ class JobRun:
             segments = said_by_merged(segments, {first: one.now for first, one in found.merged_from.items()})
         elif found is not None:
             segments = with_speakers(segments, found.turns)
-        warnings = speaker_warnings(self.job.decoding, failure, sides=self._sides)
+        options = self.job.decoding
+        warnings = speaker_warnings(options, failure, sides=self._sides, keeps_voices=self._keeps_voices)
         if self._sides == 1 and found is not None:
             warnings += fewer_speakers(found, self._count)
         return [Publish(segments, language, self._duration or 0.0, quality(segments, texts), found, warnings)]
@@ -661,7 +664,9 @@ def fewer_speakers(found: Diarization, count: SpeakerCount | None) -> tuple[Reco
     return (RecordingWarning(code="fewer_speakers", message=message),)
 
 
-def speaker_warnings(options: JobOptions, failure: str | None, *, sides: int = 1) -> tuple[RecordingWarning, ...]:
+def speaker_warnings(
+    options: JobOptions, failure: str | None, *, sides: int = 1, keeps_voices: bool = True
+) -> tuple[RecordingWarning, ...]:
     """`failure`: why the speakers could not be told apart; None: they were, or nobody asked for them. `sides`: if there
     are several, each channel or track is a speaker."""
     warnings = []
@@ -671,7 +676,10 @@ def speaker_warnings(options: JobOptions, failure: str | None, *, sides: int = 1
             " have so many found"
         )
         warnings.append(RecordingWarning(code="num_speakers_not_used", message=message))
-    if sides > 1 and options.voices:
+    if options.voices and not keeps_voices:
+        message = "no enrolled voices were looked for, because this server keeps none; its operator can set VOICES=true"
+        warnings.append(RecordingWarning(code="voices_not_used", message=message))
+    elif options.voices and sides > 1:
         message = (
             "no enrolled voices were looked for, because each channel is a speaker; send channel_names for their names,"
             " or channels=mix to find voices"

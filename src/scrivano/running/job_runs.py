@@ -66,7 +66,7 @@ class JobRunOptions:
     when its server has not renewed its lease for so long. `keep_audio`: done and cancelled jobs keep their upload,
     unless they say otherwise. `put_off_s`: after this time a job starts again that has met a full disk, or whose
     recording could not be read. `speakers`, `channels` and `channel_names`: of jobs that do not say it. `voices`:
-    whether there are enrolled ones."""
+    whether voices can be enrolled."""
 
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
     jobs_open: int = 16
@@ -159,6 +159,7 @@ class JobRuns:
             side_names=self._side_names(job),
             merges=merges,
             side_merges=side_merges,
+            keeps_voices=options.voices,
         )
         self._runs[job.id] = run
         self._pool.open_job(job.id, job.attempt)

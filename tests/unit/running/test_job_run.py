@@ -520,6 +520,14 @@ def test_voices_are_not_looked_for_on_sides() -> None:
     assert (warning.code, "channels=mix" in warning.message) == ("voices_not_used", True)
 
 
+@pytest.mark.parametrize("sides", [1, 2])
+def test_a_server_that_keeps_no_voices_says_so(sides: int) -> None:
+    [warning] = speaker_warnings(JobOptions(speakers=True, voices=True), None, sides=sides, keeps_voices=False)
+
+    assert (warning.code, "VOICES=true" in warning.message) == ("voices_not_used", True)
+    assert not speaker_warnings(JobOptions(speakers=True), None, keeps_voices=False)
+
+
 @pytest.mark.parametrize(
     ("options", "codes"),
     [

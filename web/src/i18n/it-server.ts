@@ -27,7 +27,7 @@ export const itServer: Readonly<Record<string, string>> = {
   no_speakers: "Non è stato possibile distinguere chi parla: la trascrizione è comunque completa.",
   known_speakers_not_heard: "La voce di un campione non è stata trovata: la trascrizione è completa, ma senza quel nome.",
   num_speakers_not_used: "Il numero di persone richiesto non è stato usato, perché ogni canale è già una persona.",
-  voices_not_used: "Le voci registrate non sono state cercate, perché ogni canale è già una persona.",
+  voices_not_used: "Le voci registrate non sono state cercate: ogni canale è già una persona, o il server non ne conserva.",
   clipped: "La registrazione è troppo forte: i picchi sono tagliati.",
   samples_scaled: "I valori del file erano fuori scala e sono stati adattati.",
 };
