@@ -9,6 +9,8 @@ export interface ServedModelStatus {
   model?: string | null;
   /** Only when ready: ISO 8601 in UTC. */
   loaded_at?: string | null;
+  /** What is missing; only while an engine waits for a place in a cluster, and not for memory. */
+  waiting_for?: string | null;
   /** Only while waiting for memory. */
   vram_needed_mb?: number | null;
   /** Only while waiting for memory. */

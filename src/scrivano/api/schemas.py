@@ -465,6 +465,9 @@ class ServedModelStatus(ResponseModel):
     state: ModelState
     model: str | None = Field(default=None, description="Its name.")
     loaded_at: UtcTime | None = Field(default=None, description="Only when ready.")
+    waiting_for: str | None = Field(
+        default=None, description="Only while an engine waits for a place in a cluster, and not for memory."
+    )
     vram_needed_mb: int | None = Field(default=None, description="Only while waiting for memory.")
     vram_free_mb: int | None = Field(default=None, description="Only while waiting for memory.")
     retry_in_secs: int | None = Field(default=None, description="Only while waiting for memory.")

@@ -26,6 +26,7 @@ def report_of(status: ModelStatus, *, now: float) -> dict[str, Any]:
         "vram_free_mb": life.vram_free_mb,
         "retry_in_s": max(0.0, round(life.retry_at - now, 1)) if life.state is ModelState.WAITING_FOR_GPU else 0.0,
         "lacking_s": None if life.lacking_since is None else round(now - life.lacking_since, 1),
+        "queued": life.queued,
         "failures": life.failures,
         "last_error": life.last_error,
         "download": status.download and dict(status.download),
@@ -43,6 +44,7 @@ def status_of(report: Mapping[str, Any], *, now: float, age_s: float) -> ModelSt
         vram_free_mb=report["vram_free_mb"],
         retry_at=now - age_s + report["retry_in_s"],
         lacking_since=None if lacking_s is None else now - age_s - lacking_s,
+        queued=report.get("queued", False),  # an older dispatcher does not say it
         failures=report["failures"],
         last_error=report["last_error"],
     )

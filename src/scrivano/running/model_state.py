@@ -25,6 +25,11 @@ from scrivano.domain.job import utc
 # While work waits, a load that failed is tried again after 1 s, 2 s, 4 s, …, at most this.
 MAX_BACKOFF_S = 600.0
 
+A_PLACE = (
+    "a node with room for an engine: none has free what it asks for (ENGINE_CPUS, ENGINE_GPUS, ENGINE_LABELS);"
+    " `ray status` on the head shows what is free"
+)
+
 
 class ModelState(StrEnum):
     UNLOADED = "unloaded"
@@ -211,9 +216,10 @@ def payload(type: str, life: Life, *, now: float) -> dict[str, Any]:
             return {"type": type}
 
 
-def waiting(life: Life, *, now: float) -> dict[str, int]:
-    """How much memory the model waits for, and for how long."""
+def waiting(life: Life, *, now: float) -> dict[str, Any]:
+    """How much memory the model waits for, and for how long; or that it waits for a place in a cluster."""
     return {
+        **({"waiting_for": A_PLACE} if life.queued else {}),
         "vram_needed_mb": life.vram_needed_mb,
         "vram_free_mb": life.vram_free_mb,
         "retry_in_secs": retry_in_secs(life, now=now) or 0,

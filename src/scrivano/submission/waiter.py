@@ -32,7 +32,7 @@ from scrivano.domain.job import JobStatus
 from scrivano.domain.job_event import JobEvent
 from scrivano.domain.transcript import Segment, Transcript, segment_from_dict
 from scrivano.running.executor import Executor
-from scrivano.running.model_state import Life, ModelState
+from scrivano.running.model_state import A_PLACE, Life, ModelState
 from scrivano.store.jobs import JobStore
 from scrivano.store.wake_ups import MODEL, WakeUps
 
@@ -148,7 +148,8 @@ class Waiter:
         """Whether it makes sense to wait for work of this model (None: the default one) in this process.
 
         `since`: when the caller began to wait, monotonic. Raises `ServerStopping`; `WorkerGone`; `ModelUnavailable` if
-        the model could not be loaded several times, `ModelLacksMemory` if it has waited for GPU memory for too long,
+        the model could not be loaded several times, `ModelLacksMemory` if it has waited for GPU memory, or for
+        a place in a cluster, for too long,
         `NoDispatcher` if none has run for so long: its jobs stay queued, but a caller needs to know
         the reason instead of waiting for ever.
         """
@@ -169,12 +170,15 @@ class Waiter:
         if life.lacking_since is None:
             return
         waited_s = time.monotonic() - max(since, life.lacking_since)
-        if waited_s >= self.gpu_wait_s:
-            raise ModelLacksMemory(
-                f"the model has waited {waited_s:.0f} s for GPU memory: it needs {life.vram_needed_mb} MB, and"
-                f" {life.vram_free_mb} MB are free; the job stays queued. End the program that uses the memory, or"
-                " choose a smaller model (WHISPER_MODEL)"
-            )
+        if waited_s < self.gpu_wait_s:
+            return
+        if life.queued:
+            raise ModelLacksMemory(f"the model has waited {waited_s:.0f} s for {A_PLACE}; the job stays queued")
+        raise ModelLacksMemory(
+            f"the model has waited {waited_s:.0f} s for GPU memory: it needs {life.vram_needed_mb} MB, and"
+            f" {life.vram_free_mb} MB are free; the job stays queued. End the program that uses the memory, or"
+            " choose a smaller model (WHISPER_MODEL)"
+        )
 
     def _model_life(self, model: str | None) -> Life:
         # A job may name a model that an earlier configuration served.

@@ -27,7 +27,8 @@ WAITING = ModelStatus(
 
 
 def test_a_state_is_the_same_at_a_server_with_another_clock() -> None:
-    for status in (READY, WAITING, ModelStatus(Life())):
+    queued = Life(state=ModelState.WAITING_FOR_GPU, lacking_since=70.0, queued=True)
+    for status in (READY, WAITING, ModelStatus(Life()), ModelStatus(queued)):
         report = json.loads(json.dumps(report_of(status, now=100.0)))
         there = status_of(report, now=5003.0, age_s=3.0)
 

@@ -34,6 +34,7 @@ export const en = {
   "model.loading": "Loading",
   "model.waiting_for_gpu": "Waiting for memory",
   "model.ready": "Ready",
+  "model.place": "No node has room for it",
   "model.missing": "{size} missing",
   "model.waiting": "Needs {needed} of GPU memory, {free} are free: {missing} are missing. Next attempt in {seconds} s.",
   "model.downloading": "Downloading",

@@ -35,6 +35,7 @@ export const it: Record<Key, string> = {
   "model.loading": "In caricamento",
   "model.waiting_for_gpu": "In attesa di memoria",
   "model.ready": "Pronto",
+  "model.place": "Nessun nodo ha posto",
   "model.missing": "mancano {size}",
   "model.waiting":
     "Servono {needed} di memoria della GPU, {free} sono liberi: ne mancano {missing}. Nuovo tentativo tra {seconds} s.",
