@@ -90,7 +90,7 @@ export interface ModelUnloadedEvent extends EventId {
 export interface ModelWaitingForGpuEvent extends EventId {
   type: "model_waiting_for_gpu";
   /** What is missing; only while an engine waits for a place in a cluster, and not for memory. */
-  waiting_for?: string | null;
+  missing?: string | null;
   vram_needed_mb: number;
   vram_free_mb: number;
   /** Seconds until the next attempt. */

@@ -117,6 +117,8 @@ export interface WaitingFor {
   state: ModelState;
   last_error?: string | null;
   retry_in_secs?: number | null;
+  /** Only while an engine waits for a place in a cluster, and not for memory. */
+  missing?: string | null;
 }
 
 /** A job without its segments, as in lists. Times are ISO 8601 in UTC. */

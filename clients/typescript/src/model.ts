@@ -10,7 +10,7 @@ export interface ServedModelStatus {
   /** Only when ready: ISO 8601 in UTC. */
   loaded_at?: string | null;
   /** What is missing; only while an engine waits for a place in a cluster, and not for memory. */
-  waiting_for?: string | null;
+  missing?: string | null;
   /** Only while waiting for memory. */
   vram_needed_mb?: number | null;
   /** Only while waiting for memory. */

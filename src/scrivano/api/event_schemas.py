@@ -106,7 +106,7 @@ class ModelUnloadedEvent(BaseModel):
 
 class ModelWaitingForGpuEvent(BaseModel):
     type: Literal["model_waiting_for_gpu"]
-    waiting_for: str | None = None
+    missing: str | None = None
     vram_needed_mb: int
     vram_free_mb: int
     retry_in_secs: int

@@ -311,6 +311,9 @@ class WaitingFor(BaseModel):
     retry_in_secs: int | None = Field(
         default=None, description="When the model is loaded; only if that is known.", examples=[42]
     )
+    missing: str | None = Field(
+        default=None, description="Only while an engine waits for a place in a cluster, and not for memory."
+    )
 
 
 class JobResponse(JobSummary):
@@ -465,7 +468,7 @@ class ServedModelStatus(ResponseModel):
     state: ModelState
     model: str | None = Field(default=None, description="Its name.")
     loaded_at: UtcTime | None = Field(default=None, description="Only when ready.")
-    waiting_for: str | None = Field(
+    missing: str | None = Field(
         default=None, description="Only while an engine waits for a place in a cluster, and not for memory."
     )
     vram_needed_mb: int | None = Field(default=None, description="Only while waiting for memory.")

@@ -251,7 +251,7 @@ def _model_text(status: ModelStatus) -> str:
         if not total:
             return f"model: downloading, {done / 1e6:.0f} MB"
         return f"model: downloading, {100 * done // total} % ({done / 1e6:.0f} of {total / 1e6:.0f} MB)"
-    if place := status.more.get("waiting_for"):
+    if place := status.more.get("missing"):
         return f"model: waiting for {place}"
     if status.state == "waiting_for_gpu":
         return f"model: waiting for GPU memory ({status.vram_needed_mb} MB needed, {status.vram_free_mb} MB free)"

@@ -219,7 +219,7 @@ def payload(type: str, life: Life, *, now: float) -> dict[str, Any]:
 def waiting(life: Life, *, now: float) -> dict[str, Any]:
     """How much memory the model waits for, and for how long; or that it waits for a place in a cluster."""
     return {
-        **({"waiting_for": A_PLACE} if life.queued else {}),
+        **({"missing": A_PLACE} if life.queued else {}),
         "vram_needed_mb": life.vram_needed_mb,
         "vram_free_mb": life.vram_free_mb,
         "retry_in_secs": retry_in_secs(life, now=now) or 0,

@@ -207,9 +207,9 @@ def test_an_engine_without_a_place_waits_and_is_not_started_again() -> None:
     assert waiting.state is ModelState.WAITING_FOR_GPU
     assert (waiting.vram_needed_mb, waiting.lacking_since, waiting.retry_at) == (4000, 1, 131)
     assert done == [Announce("model_loading"), StartEngine(), Announce("model_waiting_for_gpu")]
-    assert "ENGINE_CPUS" in payload("model_waiting_for_gpu", waiting, now=102)["waiting_for"]
+    assert "ENGINE_CPUS" in payload("model_waiting_for_gpu", waiting, now=102)["missing"]
     lacking, _ = live((0, Load()), (1, LacksMemory(4000, 512)))
-    assert "waiting_for" not in payload("model_waiting_for_gpu", lacking, now=2)
+    assert "missing" not in payload("model_waiting_for_gpu", lacking, now=2)
 
 
 def test_an_engine_that_has_a_place_loads() -> None:

@@ -192,7 +192,8 @@ function Running({ job, live }: { job: Job; live: LiveJob }) {
 
 function waitingText(waits: NonNullable<Job["waiting_for"]>, t: Translate): string {
   const when = waits.retry_in_secs != null ? ` ${t("job.waits.when", { time: span(waits.retry_in_secs) })}` : "";
-  return `${t("job.waits", { model: waits.model, state: t(`model.${waits.state}` as "model.loading") })}${when}`;
+  const state = waits.missing ? t("model.place") : t(`model.${waits.state}` as "model.loading");
+  return `${t("job.waits", { model: waits.model, state })}${when}`;
 }
 
 /** From the progress since the page saw the job first. */

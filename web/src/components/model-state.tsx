@@ -110,7 +110,7 @@ function ModelSummary({ status }: { status: Status }) {
 
 function detailOf(model: ServedModelStatus, status: Status, t: ReturnType<typeof useT>, locale: string): string {
   const state = t(`model.${model.state}`);
-  if (model.state === "waiting_for_gpu" && model.waiting_for) return t("model.place");
+  if (model.state === "waiting_for_gpu" && model.missing) return t("model.place");
   if (model.state === "waiting_for_gpu" && model.vram_needed_mb != null) {
     const missing = Math.max(0, model.vram_needed_mb - (model.vram_free_mb ?? 0));
     return t("model.missing", { size: memory(missing, locale) });
@@ -158,8 +158,8 @@ function OneModel({ model, load, unload }: { model: ServedModelStatus; load: () 
         </>
       )}
       {state === "loading" && !download && <Bar value={0} indeterminate label={t("model.loading")} />}
-      {state === "waiting_for_gpu" && model.waiting_for && <p className="hint">{t("model.place")}</p>}
-      {state === "waiting_for_gpu" && !model.waiting_for && model.vram_needed_mb != null && (
+      {state === "waiting_for_gpu" && model.missing && <p className="hint">{t("model.place")}</p>}
+      {state === "waiting_for_gpu" && !model.missing && model.vram_needed_mb != null && (
         <p className="hint">
           {t("model.waiting", {
             needed: memory(model.vram_needed_mb, locale),

@@ -33,7 +33,7 @@ from scrivano.domain.folding import search_terms
 from scrivano.domain.job import Job, JobStatus
 from scrivano.housekeeping.retention import forget
 from scrivano.running.executor import Executor
-from scrivano.running.model_state import ModelState, retry_in_secs
+from scrivano.running.model_state import A_PLACE, ModelState, retry_in_secs
 from scrivano.store.jobs import JobStore
 from scrivano.store.wake_ups import WakeUps
 from scrivano.submission.small_form import read_fields
@@ -169,6 +169,7 @@ def waiting_for(job: Job, runner: Executor) -> WaitingFor | None:
         state=life.state,
         last_error=life.last_error,
         retry_in_secs=retry_in_secs(life, now=time.monotonic()),
+        missing=A_PLACE if life.queued else None,
     )
 
 
