@@ -31,7 +31,7 @@ class Executor(Protocol):
 
     @property
     def shares_jobs(self) -> bool:
-        """Whether others may run the jobs of the store, too."""
+        """Whether others may run the jobs of the store, too, with models whose state is not known here."""
 
     @property
     def pids(self) -> Sequence[int]:

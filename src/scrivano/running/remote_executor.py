@@ -46,7 +46,8 @@ class RemoteExecutor:
     `JobRunOptions`.
     """
 
-    shares_jobs = True
+    # The models of all dispatchers are known.
+    shares_jobs = False
     stuck = False
     pids: Sequence[int] = ()
 

@@ -14,7 +14,8 @@ import pytest
 from served import until
 
 from scrivano.api.errors import http_status, problem_of
-from scrivano.domain.errors import NoDispatcher
+from scrivano.api.routes.jobs import waiting_for
+from scrivano.domain.errors import NO_DISPATCHER, NoDispatcher
 from scrivano.domain.job import Job, JobStatus, Task
 from scrivano.files.folder_blobs import FolderBlobs
 from scrivano.running.engine_pool import EngineStatus, ModelStatus
@@ -135,6 +136,8 @@ def test_a_call_does_not_wait_for_a_dispatcher_for_ever(bench: Bench) -> None:
     bench.store.add_job(job, audio_sha256="ab" * 32, audio_bytes=9)
     calls = Waiter(store=bench.store, runner=bench.server, wake_ups=WakeUps(), gpu_wait_s=0.2, check_interval_s=0.05)
 
+    waits = waiting_for(job, bench.server)
+    assert (waits and waits.state, waits and waits.last_error) == (ModelState.UNLOADED, NO_DISPATCHER)
     with pytest.raises(NoDispatcher, match=r"no dispatcher runs: .*the job stays queued") as refused:
         asyncio.run(calls.transcript("a"))
 
