@@ -8,7 +8,10 @@ from enum import IntEnum
 from typing import NoReturn
 
 import typer
+from rich import box
+from rich.cells import cell_len
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from scrivano.domain.errors import StartError
@@ -33,14 +36,20 @@ def stderr_console() -> Console:
     return Console(stderr=True, highlight=False)
 
 
-def print_table(table: Table) -> None:
-    """Nothing is cut: a narrow terminal breaks the lines of a cell; elsewhere each row is one line, however long."""
-    console = Console(highlight=False)
+def print_table(table: Table, console: Console | None = None) -> None:
+    """Nothing is cut. Elsewhere than on a terminal each row is one line, however long. On a terminal that is too narrow
+    a table has fewer lines around its cells, and cells break; those of columns with `no_wrap` stay whole."""
+    console = console or Console(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=WIDEST)
+        console = Console(highlight=False, width=WIDEST, file=console.file)
     for column in table.columns:
         column.overflow = "fold"
-    console.print(table)
+        if column.no_wrap:
+            column.min_width = max(cell_len(str(cell)) for cell in (column.header, *column.cells))
+    natural = Measurement.get(console, console.options.update_width(WIDEST), table).maximum
+    if table.box is not None and natural > console.width:
+        table.box, table.padding, table.show_edge = box.SIMPLE_HEAD, 0, False
+    console.print(table, crop=False)
 
 
 def fail(message: str, code: ExitCode = ExitCode.USAGE) -> NoReturn:

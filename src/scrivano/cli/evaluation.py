@@ -16,10 +16,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from scrivano.cli.chosen_server import chosen_server
+from scrivano.cli.console import print_table
 from scrivano.client import Client, ClientError
 from scrivano.domain.errors import StartError
 from scrivano.domain.wording import counted
@@ -31,7 +33,16 @@ from scrivano.evaluation.page import Shown, page, percent, verdict
 from scrivano.evaluation.results import Result, UnreadableResults, report_json, results_of
 from scrivano.evaluation.scoring import Score, Transcribed, score
 
-__all__ = ["Evaluation", "Outputs", "System", "evaluate_all", "load_recordings", "load_results", "systems_of"]
+__all__ = [
+    "Evaluation",
+    "Outputs",
+    "System",
+    "evaluate_all",
+    "load_recordings",
+    "load_results",
+    "print_tables",
+    "systems_of",
+]
 
 # Recordings that are sent ahead: enough for full batches, and few enough for servers that limit their queue.
 AHEAD = 16
@@ -156,7 +167,7 @@ def evaluate_all(
     ]
     compared = _compare(results, scores, evaluation.seed)
     console = Console()
-    _print(console, results, scores, compared)
+    print_tables(console, results, scores, compared)
     _write(outputs, evaluation, results, scores, compared, messages)
     return sum(one.error is not None for result in made for one in result.transcripts.values())
 
@@ -325,36 +336,46 @@ def _compare(results: Sequence[Result], scores: Sequence[Mapping[str, Score]], s
     return compared
 
 
-def _print(
+def print_tables(
     console: Console, results: Sequence[Result], scores: Sequence[Mapping[str, Score]], compared: Compared
 ) -> None:
     _print_errors(console, results, scores)
     _print_times(console, results, scores)
     for a, b, found in compared:
-        table = Table(title=f"{b}, compared with {a}", title_justify="left")
-        for head in ("language", "points", f"only {a} right", f"only {b} right", "verdict"):
-            table.add_column(head, justify="left" if head in ("language", "verdict") else "right")
+        table = _table(f"{b}, compared with {a}", ("language",), ("points",))
+        for head in (f"only {a} right", f"only {b} right"):
+            table.add_column(escape(head), justify="right")
+        table.add_column("verdict")
         for language, one in found.items():
             points = f"{100 * one.comparison.difference:+.2f}"
-            table.add_row(language, points, str(one.only_a), str(one.only_b), verdict(one, a, b))
+            table.add_row(language, points, str(one.only_a), str(one.only_b), escape(verdict(one, a, b)))
         if found:
             unit = next(iter(found.values())).unit
             table.caption = f"paired bootstrap over {unit}; 95 % confidence"
-        console.print(table)
+        print_table(table, console)
+
+
+def _table(title: str, texts: Sequence[str], figures: Sequence[str]) -> Table:
+    """`texts` may be broken into lines on a narrow terminal; `figures` stay whole."""
+    table = Table(title=escape(title), title_justify="left")
+    for head in texts:
+        table.add_column(head)
+    for head in figures:
+        table.add_column(head, justify="right", no_wrap=True)
+    return table
 
 
 def _print_errors(console: Console, results: Sequence[Result], scores: Sequence[Mapping[str, Score]]) -> None:
-    table = Table(title="Errors, after Whisper's normalizers", title_justify="left")
-    heads = ("system", "language", "files", "WER", "CER", "subst.", "del.", "ins.", "coverage", "holes", "RTFx")
-    for head in heads:
-        table.add_column(head, justify="left" if head in ("system", "language") else "right")
+    heads = ("WER", "CER", "subst.", "del.", "ins.", "coverage", "holes", "RTFx")
+    table = _table("Errors, after Whisper's normalizers", ("system", "language", "files"), heads)
     for result, of in zip(results, scores, strict=True):
         found = by_language(list(of.values()))
         for language, one in found.items() if len(found) > 1 else ():
-            table.add_row(result.name, language, *_cells(one), "")
+            table.add_row(escape(result.name), language, *_cells(one), "")
         [only] = found if len(found) == 1 else ["all"]
-        table.add_row(result.name, only, *_cells(figures(list(of.values()))), f"{result.rtfx:.1f}", end_section=True)
-    console.print(table)
+        cells = _cells(figures(list(of.values())))
+        table.add_row(escape(result.name), only, *cells, f"{result.rtfx:.1f}", end_section=True)
+    print_table(table, console)
 
 
 def _cells(found: Figures) -> list[str]:
@@ -368,13 +389,11 @@ def _print_times(console: Console, results: Sequence[Result], scores: Sequence[M
     kinds = list(dict.fromkeys(kind for _, times in found for kind in times))
     if not kinds:
         return
-    table = Table(title="Errors of times, in ms: median / 95th percentile", title_justify="left")
-    table.add_column("system")
-    for kind in kinds:
-        table.add_column(kind.replace("_", " "), justify="right")
+    heads = [kind.replace("_", " ") for kind in kinds]
+    table = _table("Errors of times, in ms: median / 95th percentile", ("system",), heads)
     for name, times in found:
-        table.add_row(name, *(_spread(times.get(kind)) for kind in kinds))
-    console.print(table)
+        table.add_row(escape(name), *(_spread(times.get(kind)) for kind in kinds))
+    print_table(table, console)
 
 
 def _spread(one: Spread | None) -> str:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+from io import StringIO
 
-from scrivano.cli.evaluation import System, parse_settings, systems_of
+import pytest
+from evaluation_support import scored
+from rich.console import Console
+
+from scrivano.cli.evaluation import System, parse_settings, print_tables, systems_of
+from scrivano.evaluation.page import percent
+from scrivano.evaluation.results import Result
 
 
 @pytest.mark.parametrize(
@@ -56,3 +62,21 @@ def test_without_options_the_usual_server_is_evaluated_unless_results_are_given(
 def test_settings_that_cannot_work_are_refused(servers: list[str], text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         systems_of([], servers, [text], with_results=False)
+
+
+@pytest.mark.parametrize(("width", "is_terminal"), [(80, True), (40, True), (80, False)])
+def test_figures_are_readable_whole_on_a_narrow_terminal_and_in_a_log(width: int, is_terminal: bool) -> None:
+    systems = [("large-v3-turbo, beam_size=1, prompt=[b]", "a b c d e"), ("base", "x y " * 400)]
+    scores = [{"a.wav": scored("a b c d f " * 90, heard)} for _, heard in systems]
+    results = [Result(name=name, seconds=1.0, transcripts={}) for name, _ in systems]
+    written = StringIO()
+
+    print_tables(Console(file=written, force_terminal=is_terminal, width=width, color_system=None), results, scores, [])
+
+    shown = written.getvalue()
+    rates = {percent(one["a.wav"].rate).removesuffix(" %") for one in scores}
+    heads = {"WER", "CER", "subst.", "del.", "ins.", "coverage", "holes", "RTFx"}
+    assert heads | rates <= set(shown.split())
+    assert "…" not in shown
+    assert max(map(len, shown.splitlines())) <= width or (width, is_terminal) != (80, True)
+    assert is_terminal or "large-v3-turbo, beam_size=1, prompt=[b]" in shown
