@@ -14,7 +14,7 @@ Modules, each may import only those below it:
     node_child     a node's end: the child, and what it reads and writes
     translation    messages of children, with the places of their audio exchanged
     audio_names    how parts of prepared audio are named (pure)
-    start_failures why a child cannot be started on a node (pure)
+    start_failures why a child cannot be started on a node, and which nodes are avoided
     node_folder    a folder for as long as a process runs
     files_of_jobs  what the dispatcher has instead of local audio
 """

@@ -22,7 +22,7 @@ from scrivano.cluster.node_child import Lines, NodeChild
 from scrivano.cluster.ray_address import check_listening, unusable
 from scrivano.cluster.ray_options import RayOptions
 from scrivano.cluster.ray_process import NodeLost, RayProcess
-from scrivano.cluster.start_failures import check_version
+from scrivano.cluster.start_failures import UnfitNodes, check_version
 from scrivano.domain.errors import StorageUnreachable
 from scrivano.processes.messages import Failed, Load, Placed, PreparationFailed, Queued, encoder, parser
 from scrivano.processes.voice_messages import FindVoices, NameSpeakers, VoiceRequest
@@ -66,42 +66,51 @@ class RayChildren:
     def __init__(self, options: RayOptions) -> None:
         self._options = options
         self._ends = Ends()
-        self.media = RayMedia(self._actors("media", 0, num_cpus=options.media_cpus), self._ends)
+        self._unfit = UnfitNodes()
+        self.media = RayMedia(self._actors("media", 0, num_cpus=options.media_cpus), self._ends, self._unfit)
         self._encode_queued: Callable[[Queued], bytes] = encoder(Queued)
         self._encode_placed: Callable[[Placed], bytes] = encoder(Placed)
         self._encode_failed: Callable[[Failed], bytes] = encoder(Failed)
 
     def engine(self, load: Load, needed_mb: int) -> RayProcess:
         options = self._options
-        labels = {"label_selector": dict(options.engine_labels)} if options.engine_labels else {}
         create = self._actors(
             "engine",
             needed_mb,
             num_cpus=options.engine_cpus,
             num_gpus=options.engine_gpus,
             scheduling_strategy="SPREAD",
-            **labels,
+            labels=options.engine_labels,
         )
         return RayProcess(
             Actor(create, self._ends.start),
             queued=self._encode_queued(Queued()),
             placed=lambda node: self._encode_placed(Placed(node=node)),
             failed=lambda reason: self._encode_failed(Failed(id=None, kind="model", message=reason)),
+            unfit=self._unfit,
         )
 
     def speakers(self) -> RayProcess:
         create = self._actors("speakers", 0, num_cpus=self._options.media_cpus)
-        return RayProcess(Actor(create, self._ends.start), attach=Spools().read)
+        return RayProcess(Actor(create, self._ends.start), attach=Spools().read, unfit=self._unfit)
 
     def close(self) -> None:
         self.media.close()
         self._ends.wait()
 
-    def _actors(self, kind: Any, needed_mb: int, **resources: Any) -> Callable[[], Any]:
+    def _actors(
+        self, kind: Any, needed_mb: int, *, labels: Mapping[str, str] | None = None, **resources: Any
+    ) -> Callable[[], Any]:
         """Creates actors. An actor is never restarted by Ray: the runner knows what is to be done again."""
         node = replace(self._options.node, kind=kind, needed_mb=needed_mb, gpu=bool(resources.get("num_gpus")))
-        remote = ray.remote(RayNodeChild).options(max_restarts=0, max_concurrency=CALLS, **resources)
-        return lambda: remote.remote(__version__, pickle.dumps(node))
+        remote = ray.remote(RayNodeChild)
+        asked = {"max_restarts": 0, "max_concurrency": CALLS, **resources}
+
+        def create() -> Any:
+            place = self._unfit.placing(labels or {}, ray.nodes)
+            return remote.options(**asked, **place).remote(__version__, pickle.dumps(node))
+
+        return create
 
 
 class RayNodeChild(NodeChild):
@@ -123,8 +132,9 @@ class RayNodeChild(NodeChild):
 class RayMedia:
     """Implements `MediaHost`. An actor that has prepared a recording is used again: a new one takes a second."""
 
-    def __init__(self, create: Callable[[], Any], ends: Ends) -> None:
+    def __init__(self, create: Callable[[], Any], ends: Ends, unfit: UnfitNodes) -> None:
         self._create = create
+        self._unfit = unfit
         self._ends = ends
         self._lock = threading.Lock()
         self._idle: list[Any] = []
@@ -139,7 +149,7 @@ class RayMedia:
         with self._lock:
             handle = self._idle.pop() if self._idle else None
         actor = Actor(self._create, self._ends.start, handle, self._keep)
-        return RayProcess(actor, queued=self._encode(Queued()), failed=self._failed)
+        return RayProcess(actor, queued=self._encode(Queued()), failed=self._failed, unfit=self._unfit)
 
     def close(self) -> None:
         self._open = False

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import IO, Any, Protocol, cast
 
 from scrivano.cluster.node_child import Lines
-from scrivano.cluster.start_failures import start_failure
+from scrivano.cluster.start_failures import UnfitNodes, failed_node, start_failure
 
 __all__ = ["NodeActor", "NodeLost", "RayProcess"]
 
@@ -55,7 +55,7 @@ class NodeActor(Protocol):
 class RayProcess:
     """`queued`: a line for a child that waits for a place, in its place; `placed`: one for a child that runs now; None:
     none; `failed`: one for a child that cannot be started, with the reason. `attach` returns what belongs to a request,
-    if anything. `silence_s`: a node that is silent so long is lost.
+    if anything. `silence_s`: a node that is silent so long is lost. `unfit`: gets the node if it cannot start a child.
     """
 
     pid = None
@@ -69,7 +69,9 @@ class RayProcess:
         failed: Callable[[str], bytes] | None = None,
         attach: Callable[[bytes], bytes | None] = lambda line: None,
         silence_s: float = SILENCE_S,
+        unfit: UnfitNodes | None = None,
     ) -> None:
+        self._unfit = unfit
         self._silence_s = silence_s
         self._actor = actor
         self._queued = queued
@@ -105,6 +107,8 @@ class RayProcess:
             self._end(-signal.SIGKILL)
         except Exception as error:  # such as an actor that cannot be made: the node lacks something
             reason = start_failure(str(error))
+            if self._unfit is not None and (unfit := failed_node(str(error))) is not None:
+                self._unfit.add(unfit)
             self._log.put(reason.encode())
             if self._failed is not None:
                 self._messages.put(self._failed(reason))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scrivano.cluster.start_failures import check_version, start_failure
+from scrivano.cluster.start_failures import AVOID_S, UnfitNodes, check_version, failed_node, start_failure
 from scrivano.domain.errors import StartError
 
 TRACEBACK = """The actor died because of an error raised in its creation
@@ -37,3 +37,29 @@ def test_of_a_traceback_the_node_and_the_reason_are_told() -> None:
 
 def test_what_names_no_node_is_told_in_one_line() -> None:
     assert start_failure("there is\nno room  for it") == "there is no room for it"
+
+
+NODES = [
+    {"NodeID": "aa", "NodeManagerAddress": "10.0.0.7"},
+    {"NodeID": "bb", "NodeManagerAddress": "10.0.0.8"},
+]
+
+
+def test_a_node_that_cannot_start_a_child_is_avoided_for_a_while() -> None:
+    now = [0.0]
+    unfit = UnfitNodes(lambda: now[0])
+    gpu = {"ray.io/accelerator-type": "L4"}
+    assert unfit.placing({}, lambda: NODES) == {}
+
+    unfit.add(failed_node(TRACEBACK.format("OSError: no room")) or "")
+
+    assert unfit.placing({}, lambda: NODES) == {
+        "label_selector": {"ray.io/node-id": "!in(aa)"},
+        "fallback_strategy": [{"label_selector": {}}],
+    }, "the node is used if no other has room"
+    assert unfit.placing(gpu, lambda: NODES)["fallback_strategy"] == [{"label_selector": gpu}]
+    assert unfit.placing(gpu, lambda: NODES)["label_selector"] == {**gpu, "ray.io/node-id": "!in(aa)"}
+    assert unfit.placing({}, lambda: NODES[1:]) == {}, "the node is gone"
+    now[0] = AVOID_S
+    assert unfit.placing(gpu, lambda: NODES) == {"label_selector": gpu}
+    assert failed_node("there is no room for it") is None
