@@ -26,8 +26,8 @@ __all__ = ["Stores", "check_database", "open_stores"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stores:
-    """`now`: the time; of the database server, if several servers share it. `dispatchers` and `notices`, which connect an
-    executor, and what hears about models, with the other servers: None if there are none.
+    """`now`: the time; of the database server, if several servers share it. `dispatchers` and `notices`, which connect
+    an executor, and what hears about models, with the other servers: None if there are none.
     """
 
     database: Database
