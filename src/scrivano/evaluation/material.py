@@ -68,9 +68,9 @@ def _recording(
             continue
         known = language or reference.language or _language_of(candidate, path)
         return Recording(name, path, reference, known or (_language_in(path.name) if in_name else None))
-    if not candidates:
-        endings = ", ".join(path.with_suffix(ending).name for ending in ENDINGS)
-        warn(f"{name} is left out: there is no reference beside it ({endings})")
+    endings = ", ".join(path.with_suffix(ending).name for ending in ENDINGS)
+    missing = "no reference beside it can be used" if candidates else "there is no reference beside it"
+    warn(f"{name} is left out: {missing} ({endings})")
     return None
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from scrivano.domain.errors import BadRequest
@@ -17,6 +19,9 @@ __all__ = ["ENDINGS", "Reference", "UnreadableReference", "parse_reference"]
 
 # The endings of references. Of several beside a recording, the first is used: those with the most times come first.
 ENDINGS = (".json", ".vtt", ".srt", ".txt")
+
+
+_SILENT = "an empty .txt says that nobody speaks"
 
 
 class UnreadableReference(Exception):
@@ -43,7 +48,7 @@ def parse_reference(ending: str, data: bytes) -> Reference:
         case ".json":
             return _json(text)
         case ".srt" | ".vtt":
-            return Reference(tuple(_cues(text)), timed=True)
+            return _subtitles(text)
         case _:
             return Reference((Segment(start=0, end=0, text=" ".join(text.split())),), timed=False)
 
@@ -59,22 +64,34 @@ def _decoded(data: bytes) -> str:
 # Subtitles
 
 
-_TIMES = re.compile(
-    r"^\s*(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})\s*-->\s*(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})", re.MULTILINE
-)
+_TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3})\d*)?"
+_TIMES = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?!\S)")
 _TAG = re.compile(r"<[^>\n]*>|\{\\[^}\n]*\}")
 
 
+def _subtitles(text: str) -> Reference:
+    cues = tuple(_cues(text))
+    if not cues:
+        raise UnreadableReference(
+            f"it has no subtitles: a line such as 00:00:01,000 --> 00:00:02,500, then text; {_SILENT}"
+        )
+    return Reference(cues, timed=True)
+
+
 def _cues(text: str) -> Iterator[Segment]:
-    """The cues of SubRip or WebVTT: a line with times, then text until a blank line."""
-    for block in re.split(r"\n[ \t]*\n", text.replace("\r\n", "\n").replace("\r", "\n")):
-        if (times := _TIMES.search(block)) is None:
-            continue
-        start, end = _seconds(times.groups()[:4]), _seconds(times.groups()[4:])
-        lines = block[times.end() :].partition("\n")[2]  # the rest of the line with times has settings of the cue
-        words = html.unescape(_TAG.sub("", lines)).split()
+    """The cues of SubRip or WebVTT: a line with times, then text until a blank line, or until the number and times of
+    the next cue in files that have lost their blank lines."""
+    lines = text.splitlines()
+    times = [(row, found) for row, line in enumerate(lines) if (found := _TIMES.match(line))]
+    ends = [*(row for row, _ in times), len(lines)][1:]
+    for (row, found), end in zip(times, ends, strict=True):
+        said = list(takewhile(str.strip, lines[row + 1 : end]))
+        if end < len(lines) and row + 1 + len(said) == end and said and said[-1].strip().isdecimal():
+            said.pop()
+        words = html.unescape(_TAG.sub("", "\n".join(said))).split()
+        start, stop = _seconds(found.groups()[:4]), _seconds(found.groups()[4:])
         if words:
-            yield Segment(start=start, end=max(start, end), text=" ".join(words))
+            yield Segment(start=start, end=max(start, stop), text=" ".join(words))
 
 
 def _seconds(parts: Sequence[str | None]) -> float:
@@ -95,7 +112,7 @@ def _json(text: str) -> Reference:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UnreadableReference(
             f"it is no transcript in JSON ({type(error).__name__}: {error}); it may be that of Scrivano or Whisper, or"
-            ' a list such as [{"start": 0.0, "end": 1.5, "text": "…"}]'
+            f' a list such as [{{"start": 0.0, "end": 1.5, "text": "…"}}]; {_SILENT}'
         ) from error
 
 
@@ -106,41 +123,54 @@ def _of_object(found: Mapping[str, Any]) -> Reference:
             {"start": c["offsets"]["from"] / 1000, "end": c["offsets"]["to"] / 1000, "text": c["text"]} for c in cues
         ]
         return _of_list(rows, language)
-    segments = found.get("segments")
-    if segments is None and isinstance(found.get("words"), list):
-        return _of_list(found["words"], language)
+    segments, words = found.get("segments"), found.get("words")
+    if segments == [] and found.get("status") == "done" and "text" not in found:  # a job of Scrivano without speech
+        return Reference((), timed=False, language=language)
+    if not segments and not (segments is None and words):
+        return Reference((Segment(start=0, end=0, text=_text(found)),), timed=False, language=language)
     if segments is None:
-        return Reference((Segment(start=0, end=0, text=str(found["text"]).strip()),), timed=False, language=language)
+        return _of_list(words, language)
     reference = _of_list(segments, language)
     # OpenAI's verbose_json has the words of all segments beside them.
-    top = found.get("words") or ()
+    top = words or ()
     return _with_words(reference, top) if top and not any(one.words for one in reference.segments) else reference
 
 
-def _of_list(rows: Sequence[Mapping[str, Any]], language: str | None) -> Reference:
-    if not isinstance(rows, list):
-        raise TypeError("neither an object nor a list")
+def _of_list(rows: Any, language: str | None) -> Reference:
+    if not isinstance(rows, list) or not rows:
+        raise TypeError("neither an object nor a list with segments")
     timed = all(_has_times(row) for row in rows)
     segments = [_segment(row, timed) for row in rows]
-    return Reference(tuple(one for one in segments if one.text), timed=timed and bool(rows), language=language)
+    return Reference(tuple(one for one in segments if one.text), timed=timed, language=language)
 
 
 def _segment(row: Mapping[str, Any], timed: bool) -> Segment:
-    text = str(row["text"] if "text" in row else row["word"]).strip()
     start, end = (float(row["start"]), float(row["end"])) if timed else (0.0, 0.0)
     words = row.get("words") or ()
     # WhisperX leaves out the times of some words; then only the segment's are used.
     known = tuple(map(_word, words)) if timed and words and all(map(_has_times, words)) else ()
-    return Segment(start=start, end=end, text=text, words=known)
+    return Segment(start=start, end=max(start, end), text=_text(row), words=known)
 
 
 def _word(row: Mapping[str, Any]) -> Word:
-    text = str(row["word"] if "word" in row else row["text"])
-    return Word(text=text, start=float(row["start"]), end=float(row["end"]), probability=1.0)
+    start, end = float(row["start"]), float(row["end"])
+    return Word(text=_string(row, "word", "text"), start=start, end=max(start, end), probability=1.0)
+
+
+def _text(row: Mapping[str, Any]) -> str:
+    return _string(row, "text", "word").strip()
+
+
+def _string(row: Mapping[str, Any], *names: str) -> str:
+    """The first of these fields that there is."""
+    [name, *_] = [name for name in names if name in row] or [names[0]]
+    if not isinstance(row[name], str):
+        raise TypeError(f"`{name}` is no text")
+    return str(row[name])
 
 
 def _has_times(row: Mapping[str, Any]) -> bool:
-    return isinstance(row.get("start"), int | float) and isinstance(row.get("end"), int | float)
+    return all(isinstance(row.get(name), int | float) and math.isfinite(row[name]) for name in ("start", "end"))
 
 
 def _with_words(reference: Reference, rows: Sequence[Mapping[str, Any]]) -> Reference:

@@ -46,6 +46,24 @@ def test_what_is_no_transcript_is_left_for_the_next_reference(tmp_path: Path) ->
     assert "a.json is not used as a reference" in warnings[0]
 
 
+@pytest.mark.parametrize(("name", "content"), [("a.srt", "no subtitles"), ("a.json", "[]")])
+def test_a_reference_without_any_text_is_left_for_the_next_one(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    (tmp_path / "a.wav").touch()
+    (alone, before), (found, warnings) = find(tmp_path), find(tmp_path, "a.txt")
+
+    assert alone == {}
+    assert before[1] == "a.wav is left out: no reference beside it can be used (a.json, a.vtt, a.srt, a.txt)"
+    assert found["a.wav"].reference.text == "text of a.txt"
+    assert [text.split(":")[0] for text in warnings] == [f"{name} is not used as a reference"]
+
+
+def test_an_empty_text_says_that_nobody_speaks(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").touch()
+
+    assert find(tmp_path, "a.wav")[0]["a.wav"].reference.text == ""
+
+
 def test_a_recording_without_a_reference_is_named(tmp_path: Path) -> None:
     found, warnings = find(tmp_path, "a.wav", "other.txt")
 

@@ -91,7 +91,12 @@ def test_json_without_times(content: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "17", '"text"', "{}", '[{"start": 0}]', '{"segments": [1]}', '{"segments": 5}']
+    "content",
+    [
+        *("", "{", "17", '"text"', "{}", '[{"start": 0}]', '{"segments": [1]}', '{"segments": 5}'),
+        *("[]", '{"segments": []}', '{"segments": [], "status": "queued"}', '{"transcription": []}', '{"words": []}'),
+        *('{"text": null}', '[{"start": 0, "end": 1, "text": null}]', '{"segments": [], "text": 5}'),
+    ],
 )
 def test_other_json_is_refused_with_an_example(content: str) -> None:
     with pytest.raises(UnreadableReference, match=r'\[\{"start": 0.0, "end": 1.5'):
@@ -124,3 +129,43 @@ def test_plain_text_has_no_times() -> None:
     reference = read(".txt", "Hello\n  there.\n")
 
     assert reference == Reference((Segment(start=0, end=0, text="Hello there."),), timed=False)
+
+
+@pytest.mark.parametrize(("ending", "content"), [(".txt", ""), (".json", {"segments": [], "text": ""})])
+def test_who_says_nothing_says_so(ending: str, content: Any) -> None:
+    assert read(ending, content).text == ""
+
+
+def test_a_job_that_found_no_speech_is_a_reference() -> None:
+    assert read(".json", {"id": "a", "status": "done", "segments": []}).segments == ()
+
+
+@pytest.mark.parametrize("more", [{"segments": []}, {"segments": None}, {"words": []}])
+def test_text_without_segments_is_the_reference(more: dict[str, Any]) -> None:
+    assert read(".json", {"text": "hi there", **more}).text == "hi there"
+
+
+@pytest.mark.parametrize("ending", [".srt", ".vtt"])
+@pytest.mark.parametrize("content", ["", "no subtitles", "WEBVTT\n", "1\n00:00:00,500 --> 00:00:01,500\n\n"])
+def test_subtitles_without_any_text_are_refused(ending: str, content: str) -> None:
+    with pytest.raises(UnreadableReference, match=r"an empty \.txt says that nobody speaks"):
+        read(ending, content)
+
+
+def test_subtitles_that_have_lost_their_blank_lines() -> None:
+    assert timed(read(".srt", SRT.replace("\r\n\r\n", "\r\n"))) == HELLO
+
+
+def test_a_number_that_somebody_says_is_no_number_of_a_cue() -> None:
+    assert read(".srt", "1\n00:00:00 --> 00:00:01\nRoom\n7\n\n2\n00:00:01 --> 00:00:02\n8\n").text == "Room 7 8"
+
+
+@pytest.mark.parametrize("time", ["NaN", "Infinity", "1e999"])
+def test_times_that_are_no_times_are_not_used(time: str) -> None:
+    reference = read(".json", f'[{{"start": {time}, "end": 1, "text": "Hello"}}]')
+
+    assert (reference.timed, reference.text) == (False, "Hello")
+
+
+def test_no_segment_ends_before_it_starts() -> None:
+    assert timed(read(".json", [{"start": 5, "end": 1, "text": "Hello"}])) == [(5.0, 5.0, "Hello")]
