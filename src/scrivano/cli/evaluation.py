@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from itertools import product
 from pathlib import Path
 from urllib.parse import quote
@@ -22,7 +23,7 @@ from rich.table import Table
 
 from scrivano.cli.chosen_server import chosen_server
 from scrivano.cli.console import print_table
-from scrivano.client import Client, ClientError
+from scrivano.client import Client, ClientError, StatusError
 from scrivano.domain.errors import StartError
 from scrivano.domain.wording import counted
 from scrivano.evaluation.differences import Difference, difference, differences_by_language
@@ -197,7 +198,7 @@ def _transcribe(evaluation: Evaluation, system: System, systems: Sequence[System
         try:
             served = str(client.health().get("model"))
             model = system.model if system.server is not None else None
-            _load(client, model, messages)
+            load_model(client, model, messages)
         except ClientError as error:
             raise StartError(f"the server at {url} cannot be used: {error}") from error
         name = _name(system, systems, served)
@@ -226,13 +227,20 @@ def _server(system: System) -> AbstractContextManager[str]:
     return chosen_server(system.server, system.model if system.server is None else None, system.env)
 
 
-def _load(client: Client, model: str | None, messages: Console) -> None:
-    """Wait until the model is ready, so that its load does not count. Raises `StartError`, `ClientError`."""
+def load_model(client: Client, model: str | None, messages: Console) -> None:
+    """Wait until the model is ready, so that its load does not count; with a key that may not load models, the first
+    job loads it. Raises `StartError`, `ClientError`."""
     last_text = ""
-    client.load(model)
+    try:
+        client.load(model)
+    except StatusError as error:
+        if error.status != HTTPStatus.FORBIDDEN:
+            raise
+        messages.print("the API key may not load models: RTFx includes the load, if it is not loaded", markup=False)
+        return
     while (status := client.model_status()) and (state := _state(status.more, status.state, model)) != "ready":
-        if (error := status.more.get("last_error")) and state == "unloaded":
-            raise StartError(f"the model cannot be loaded: {error}")
+        if (reason := status.more.get("last_error")) and state == "unloaded":
+            raise StartError(f"the model cannot be loaded: {reason}")
         if (text := f"model: {state}") != last_text:
             messages.print(text, markup=False)
             last_text = text

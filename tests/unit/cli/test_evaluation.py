@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from io import StringIO
 
+import httpx2
 import pytest
 from evaluation_support import scored
 from rich.console import Console
 
-from scrivano.cli.evaluation import System, parse_settings, print_tables, systems_of
+from scrivano.cli.evaluation import System, load_model, parse_settings, print_tables, systems_of
+from scrivano.client import Client, StatusError
 from scrivano.evaluation.page import percent
 from scrivano.evaluation.results import Result
 
@@ -80,3 +82,23 @@ def test_figures_are_readable_whole_on_a_narrow_terminal_and_in_a_log(width: int
     assert "…" not in shown
     assert max(map(len, shown.splitlines())) <= width or (width, is_terminal) != (80, True)
     assert is_terminal or "large-v3-turbo, beam_size=1, prompt=[b]" in shown
+
+
+def refusing(status: int) -> Client:
+    """Of a server that refuses each request."""
+    return Client(
+        "http://scrivano", transport=httpx2.MockTransport(lambda _: httpx2.Response(status, json={"error": "no"}))
+    )
+
+
+def test_a_key_that_may_not_load_models_leaves_it_to_the_first_job() -> None:
+    written = StringIO()
+
+    load_model(refusing(403), "small", Console(file=written))
+
+    assert "the API key may not load models" in written.getvalue()
+
+
+def test_a_model_that_cannot_be_loaded_is_an_error() -> None:
+    with pytest.raises(StatusError):
+        load_model(refusing(404), "other", Console(file=StringIO()))
