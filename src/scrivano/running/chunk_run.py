@@ -10,18 +10,37 @@ from scrivano.domain.coverage import Span
 from scrivano.domain.transcript import Segment
 from scrivano.processes.messages import encoder, parser
 from scrivano.running.language import Detection
-from scrivano.text.assembly import ChunkText
+from scrivano.text.assembly import ChunkText, chunk_text
 
 __all__ = ["ChunkRun", "ResultCodec", "StoredResult"]
 
 
 @dataclass(slots=True)
 class ChunkRun:
-    """`crashes`: engines that died over it. `text`: its clean text in file time; None: not decoded."""
+    """`crashes`: engines that died over it. `text`: its clean text in file time; None: not decoded, or not known yet.
+
+    The text depends on where speech was detected, which is not stored. So of a chunk from the store there is only the
+    `result`, until the recording is prepared again and the chunk is cut.
+    """
 
     chunk: Chunk
     crashes: int = 0
+    result: StoredResult | None = None
     text: ChunkText | None = None
+
+    @property
+    def decoded(self) -> bool:
+        return self.result is not None or self.text is not None
+
+    def cut_as(self, chunk: Chunk) -> None:
+        """`chunk`: this one, with its speech."""
+        self.chunk = chunk
+        if self.result is not None:
+            self.decoded_as(self.result)
+            self.result = None
+
+    def decoded_as(self, result: StoredResult) -> None:
+        self.text = chunk_text(self.chunk, result.segments, result.repaired)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

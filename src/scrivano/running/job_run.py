@@ -47,9 +47,7 @@ from scrivano.speakers.words import main_speakers, with_speakers
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.jobs import Decoded
 from scrivano.text.assembly import (
-    chunk_text,
     join_sides,
-    judged,
     quality,
     said_by_merged,
     segment_json,
@@ -315,8 +313,9 @@ class JobRun:
         # Chunks that wait for a language to be known: before they are decoded, or to see whether it was the right one.
         self._waiting: set[int] = set()
         self._all_enqueued = False
-        # The text of this many chunks, with this many segments, is in the event log.
-        self._told_chunks = self._told_segments = 0
+        # The text of this many chunks, with this many segments, is in the event log. That of the first `_recalled` ones
+        # is there from earlier attempts; it is counted when it is known again.
+        self._told_chunks = self._told_segments = self._recalled = 0
         self._cut = self._done = 0
         self._cut_s = self._done_s = 0.0
         self._progress_at = -math.inf
@@ -405,17 +404,20 @@ class JobRun:
     # Chunks ----------------------------------------------------------------------------------------------------
 
     def _recall(self, stored: Sequence[StoredChunk]) -> None:
-        """Take in what earlier attempts decoded. Up to the first chunk that they lacked, its text is in the log."""
+        """Take in what earlier attempts decoded. Up to the first chunk that they lacked, its text is in the log.
+
+        Its text is made when the media child sends the chunk again.
+        """
         for row in stored:
             run = self._chunks[row.chunk.index] = ChunkRun(row.chunk, row.crashes)
             self._speakers.recall(row.chunk.index, row.voices)
             if row.result is None:
                 continue
             with suppress(ValueError):  # another version stored it in a form of its own: the chunk is decoded again
-                result = self._codec.parse(row.result)
-                run.text = chunk_text(row.chunk, result.segments, result.repaired)
-                self._languages.recall(row.chunk.index, result.language, result.detected)
-        self._tell()
+                run.result = self._codec.parse(row.result)
+                self._languages.recall(row.chunk.index, run.result.language, run.result.detected)
+        while self._is_decoded(self._recalled):
+            self._recalled += 1
 
     def _add(self, chunk: Chunk) -> list[Command]:
         if chunk.index < self._cut:  # the media child was started again
@@ -427,8 +429,9 @@ class JobRun:
             if known is not None:
                 self._forget_from(chunk.index)
             known = self._chunks[chunk.index] = ChunkRun(chunk)
-        known.chunk = chunk  # with its speech, which is not stored
-        known.text = known.text and judged(chunk, known.text)
+        known.cut_as(chunk)
+        if chunk.index < self._recalled:
+            self._tell()  # counts what is in the log, and returns nothing
         self._cut += 1
         self._cut_s += chunk.seconds
         self._waiting.add(chunk.index)
@@ -464,10 +467,10 @@ class JobRun:
         language = self._languages.record(index, result, run.chunk.seconds)
         spoken = language if self._languages.multilingual else None
         segments = tuple(replace(one, language=spoken) for one in result.segments) if spoken else result.segments
-        run.text = chunk_text(run.chunk, segments, result.repaired)
-        self._waiting.add(index)
         detected = self._languages.detections.get(index)
         stored = StoredResult(language=language, segments=segments, detected=detected, repaired=result.repaired)
+        run.decoded_as(stored)
+        self._waiting.add(index)
         return self._proceed(self._with_probabilities(self._record(index, stored, now_s), result))
 
     def _with_probabilities(self, record: Decoded, result: ChunkResult) -> Decoded:
@@ -589,7 +592,8 @@ class JobRun:
         """The data of `segment` events that are due: the text up to the first chunk that is not final."""
         due: list[dict[str, Any]] = []
         while (segments := self._final_text(self._told_chunks)) is not None:
-            due += [segment_json(self._told_segments + n, one) for n, one in enumerate(self._with_guess(segments))]
+            if self._told_chunks >= self._recalled:
+                due += [segment_json(self._told_segments + n, one) for n, one in enumerate(self._with_guess(segments))]
             self._told_segments += len(segments)
             self._told_chunks += 1
         return due
@@ -607,10 +611,13 @@ class JobRun:
         return StoreGuess(guess, main_speakers([segment for text in told for segment in text], guess.turns))
 
     def _final_text(self, index: int) -> tuple[Segment, ...] | None:
+        text = self._chunks[index].text if self._is_decoded(index) else None
+        return None if text is None else text.segments
+
+    def _is_decoded(self, index: int) -> bool:
+        """Whether a chunk was decoded in its final language."""
         run = self._chunks.get(index)
-        if run is None or run.text is None or not self._languages.is_final(index):
-            return None
-        return run.text.segments
+        return run is not None and run.decoded and self._languages.is_final(index)
 
     def _progress_due(self, now_s: float) -> dict[str, int] | None:
         """The data of a `progress` event; None if the last one is too recent."""

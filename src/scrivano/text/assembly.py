@@ -22,7 +22,6 @@ __all__ = [
     "chunk_text",
     "join_chunks",
     "join_sides",
-    "judged",
     "quality",
     "said_by_merged",
     "segment_json",
@@ -57,7 +56,7 @@ def chunk_text(chunk: Chunk, segments: Iterable[Segment], repaired: Iterable[Spa
     if chunk.side is not None:
         cleaned = tuple(_said_by(segment, speaker_of_side(chunk.side)) for segment in cleaned)
     text = ChunkText(segments=cleaned, repaired=spans_in_file(chunk, repaired), loops_cut=loops)
-    return judged(chunk, text)
+    return _judged(chunk, text)
 
 
 def _said_by(segment: Segment, speaker: str) -> Segment:
@@ -69,8 +68,8 @@ def said_by_merged(segments: Sequence[Segment], merges: Mapping[str, str]) -> tu
     return tuple(_said_by(one, merges.get(one.speaker, one.speaker)) if one.speaker else one for one in segments)
 
 
-def judged(chunk: Chunk, text: ChunkText) -> ChunkText:
-    """The text with what follows from the speech in the chunk, which may be known only later."""
+def _judged(chunk: Chunk, text: ChunkText) -> ChunkText:
+    """The text with what follows from the speech in the chunk."""
     speech = None if chunk.speech is None else chunk.speech_spans
     segments = tuple(
         replace(

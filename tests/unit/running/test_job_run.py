@@ -66,7 +66,13 @@ def chunk(index: int) -> Chunk:
 
 
 def cut(index: int) -> ChunkCut:
-    return ChunkCut(index=index, pieces=pairs_of(chunk(index).pieces))
+    """There is speech in its first two seconds."""
+    return ChunkCut(
+        index=index, pieces=pairs_of(chunk(index).pieces), speech=((index * SAMPLES, index * SAMPLES + 32_000),)
+    )
+
+
+MADE_UP = Segment(start=4.0, end=5.0, text="Thanks for watching!", no_speech_prob=0.5)
 
 
 def said(text: str, language: str = "en", probabilities: Mapping[str, float] | None = None) -> ChunkResult:
@@ -137,10 +143,21 @@ NOTHING_SAID: Mapping[str, Any] = {
 }
 
 
-def test_the_quality_of_a_job_survives_a_restart() -> None:
-    """What was repaired is stored with the chunk; the speech is known when the recording is prepared again."""
-    spoken = replace(cut(0), speech=((0, SAMPLES),))
-    result = replace(said("Yes."), repaired=(Span(1.0, 3.0),))
+def test_the_text_of_a_job_and_its_quality_survive_a_restart() -> None:
+    """What was repaired is stored with the chunk; the speech is known when the recording is prepared again.
+
+    Without it, what the engine made up where nobody spoke would come back.
+    """
+    spoken = replace(cut(0), speech=((0, 40_000),))
+    result = ChunkResult(
+        language="en",
+        language_probability=1.0,
+        segments=(
+            Segment(start=0.0, end=1.0, text="Yes.", avg_logprob=-0.2),
+            Segment(start=3.0, end=5.0, text="10.5 nm", avg_logprob=-2.4),
+        ),
+        repaired=(Span(1.0, 2.5),),
+    )
 
     def finished(run: JobRun, messages: Sequence[job_run.Message]) -> Publish:
         commands = [command for message in messages for command in run.step(message, 1.0)]
@@ -153,7 +170,8 @@ def test_the_quality_of_a_job_survives_a_restart() -> None:
     again = started(replace(job, attempt=2), [StoredChunk(chunk(0), row, 0)])
     resumed = finished(again, [spoken, Prepared(duration=6.25, chunks=1)])
 
-    assert whole.quality == resumed.quality
+    assert whole == resumed
+    assert [one.text for one in whole.segments] == ["Yes."]
     assert whole.quality["repaired"] == 1
     assert whole.quality["coverage"] < 1
 
@@ -280,6 +298,7 @@ class World:
         self.job = replace(JOB, options=options)
         self.rows: dict[int, StoredChunk] = {}
         self.told: list[str] = []
+        self.told_indexes: list[int] = []
         self.published: list[Publish] = []
         self.languages: dict[int, str] = {}
         self.restart()
@@ -326,7 +345,8 @@ class World:
     def _result(self, index: int, asked: str | None) -> ChunkResult:
         language = asked or max(self.heard[index], key=self.heard[index].__getitem__)
         text = "" if "fr" in self.heard[index] else f"{index} {language}"
-        return said(text, language, {} if asked else self.heard[index])
+        result = said(text, language, {} if asked else self.heard[index])
+        return replace(result, segments=(*result.segments, MADE_UP)) if text else result
 
     def _obey(self, commands: Sequence[Command]) -> None:
         for command in commands:
@@ -335,6 +355,7 @@ class World:
                     self.rows[one.index] = StoredChunk(one, None, 0)
                 case Decoded():
                     self.told += [segment["text"] for segment in command.segments]
+                    self.told_indexes += [segment["index"] for segment in command.segments]
                     self.job = replace(self.job, language=self.job.language or command.language)
                     if command.index is not None and command.result is not None:
                         self.rows[command.index] = replace(self.rows[command.index], result=command.result)
@@ -362,7 +383,8 @@ probabilities = st.sampled_from(
 def test_whatever_happens_a_job_is_published_once_with_the_text_that_was_told(
     heard: list[dict[str, float]], options: dict[str, Any], steps: list[str], data: st.DataObject
 ) -> None:
-    """`fr` stands for noise. Each chunk ends up in its language, whatever was decoded first or lost in between."""
+    """`fr` stands for noise. Each chunk ends up in its language, whatever was decoded first or lost in between, and
+    what the engine makes up where no speech was detected stays out."""
     expected = JobLanguage(None, multilingual="multilingual" in options)
     for index, one in enumerate(heard):
         expected.detect(index, Detection(one, SAMPLES / 16_000 if "fr" not in one else 0.0))
@@ -392,6 +414,7 @@ def test_whatever_happens_a_job_is_published_once_with_the_text_that_was_told(
     texts = [f"{index} {expected.of(index)}" for index, one in enumerate(heard) if "fr" not in one]
     assert [[segment.text for segment in publish.segments] for publish in world.published] == [texts]
     assert world.told == texts
+    assert world.told_indexes == list(range(len(texts)))
     assert world.job.language == (expected.choice and expected.choice.language)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scrivano.domain.chunk import SAMPLE_RATE, Chunk, Piece
 from scrivano.domain.coverage import Span
 from scrivano.domain.transcript import Segment, Word
-from scrivano.text.assembly import chunk_text, join_chunks, judged, quality, segment_json, segments_json, spoken_most
+from scrivano.text.assembly import chunk_text, join_chunks, quality, segment_json, segments_json, spoken_most
 from scrivano.text.cleanup import clean
 
 SAID = st.tuples(
@@ -106,16 +106,6 @@ def test_loops_are_counted_before_they_are_cut() -> None:
 
     assert text.loops_cut == 1
     assert [list(one.doubts) for one in text.segments] == [["repeats"]]
-
-
-def test_speech_that_becomes_known_later_gives_the_same() -> None:
-    unknown = Chunk(0, SPEECH)
-    said = [segment(0, 4, ["One", " two", " three", " four."])]
-
-    text = chunk_text(unknown, said)
-
-    assert text.bare == ()
-    assert judged(CHUNK, text) == chunk_text(CHUNK, said)
 
 
 @given(st.lists(SAID, max_size=6), st.lists(st.booleans(), min_size=40, max_size=40))
