@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path, PurePath
 
@@ -17,7 +18,6 @@ __all__ = ["Folder", "sidecar_names"]
 
 JOURNAL = ".scrivano-watch.json"
 ERROR = ".error"
-TEMPORARY = ".scrivano-part"
 READ_BYTES = 1024 * 1024
 
 
@@ -75,7 +75,7 @@ class Folder:
     def write(self, name: str, text: str) -> None:
         """Replace a file in one step: who looks sees the earlier file, or all of the new one. Raises `OSError`."""
         path = self.path(name)
-        temporary = path.with_name(f".{path.name}{TEMPORARY}")
+        temporary = path.with_name(temporary_name(path.name))
         try:
             with temporary.open("w", encoding="utf-8", newline="") as file:
                 file.write(text)
@@ -86,6 +86,14 @@ class Folder:
             with suppress(OSError):
                 temporary.unlink()
             raise
+
+    def check_place(self, names: Iterable[str]) -> None:
+        """Find out, without a trace, whether files with these names can be written. Raises `OSError` if not."""
+        for name in names:
+            self.exists(name)  # Raises for a name that is too long.
+            folder = self.path(name).parent
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, "this user may not write to the folder", str(folder))
 
     def delete(self, name: str) -> None:
         self.path(name).unlink(missing_ok=True)
@@ -104,3 +112,8 @@ def sidecar_names(name: str, extensions: Collection[str], others: Collection[str
 
 def error_name(name: str) -> str:
     return f"{name}{ERROR}"
+
+
+def temporary_name(name: str) -> str:
+    """The same for a file each time, so that what a killed process left is replaced. It does not grow with the name."""
+    return f".scrivano-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}.part"

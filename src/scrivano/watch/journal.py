@@ -37,7 +37,7 @@ class Entry:
 
 
 class Journal:
-    """The entries by the recordings' names, relative to the folder. `changed`: since `to_json` was last called."""
+    """The entries by the recordings' names, relative to the folder. `changed`: since it was last stored."""
 
     def __init__(self, entries: Mapping[str, Entry] | None = None) -> None:
         self._entries = dict(entries or {})
@@ -68,7 +68,6 @@ class Journal:
         return {other: entry for other, entry in self._entries.items() if entry.sha256 == sha256 and other != name}
 
     def to_json(self) -> str:
-        self.changed = False
         return json.dumps({"format": FORMAT, "recordings": {n: asdict(e) for n, e in self._entries.items()}}, indent=1)
 
     @classmethod

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from scrivano.domain.errors import ServerStopping
@@ -27,6 +28,10 @@ IN_FLIGHT = 4
 EMPTY = "the file is empty"
 
 Report = Callable[[str, str], None]
+
+
+class UnusableFolder(Exception):
+    """Nothing can be done in the folder. The message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +71,14 @@ class Watcher:
         self._now_s = now_s
         self._settling = Settling(options.settle_s)
         self._journal: Journal | None = None
-        self._unreadable: set[str] = set()
+        self._troubled: set[str] = set()
         self._trouble = ""
 
     def poll(self) -> bool:
         """Do what can be done now. Returns whether all recordings have been dealt with."""
         try:
             idle = self._poll()
-        except (OSError, TryLater) as error:
+        except (OSError, TryLater, UnusableFolder) as error:
             self._report_trouble(str(error))
             return False
         except ServerStopping:
@@ -83,40 +88,61 @@ class Watcher:
 
     @property
     def failed(self) -> list[str]:
-        """The recordings that could not be transcribed."""
-        return sorted({*(self._journal.failed() if self._journal is not None else ()), *self._unreadable})
+        """The recordings that could not be transcribed, or whose transcripts could not be written."""
+        return sorted({*(self._journal.failed() if self._journal is not None else ()), *self._troubled})
 
     def _poll(self) -> bool:
         files = self._folder.scan()
         journal = self._journal or Journal.from_json(self._folder.read(JOURNAL) or "")
         self._journal = journal
+        self._troubled &= files.keys()
         try:
             self._collect(journal, files)
+            self._save(journal)  # If this fails, nothing more is submitted.
             settled = self._settling.settled(files, self._now_s())
             for name in settled:
-                if self._stopping() or len(journal.submitted()) >= IN_FLIGHT:
+                if self._stopping() or self._in_flight(journal) >= IN_FLIGHT:
                     break
-                self._try(journal, files, name)
+                if not self._under_way(journal, files, name):
+                    self._try(name, partial(self._consider, journal, files, name))
             journal.drop_missing(files)
             return len(settled) == len(files) and all(self._dealt_with(journal, files, name) for name in settled)
         finally:
-            if journal.changed:
-                self._folder.write(JOURNAL, journal.to_json())
+            self._save(journal)
+
+    def _save(self, journal: Journal) -> None:
+        """Raises `UnusableFolder`: without a journal, a restart would submit every recording again."""
+        if not journal.changed:
+            return
+        try:
+            self._folder.write(JOURNAL, journal.to_json())
+        except OSError as error:
+            raise UnusableFolder(f"{JOURNAL} cannot be written ({error})") from error
+        journal.changed = False
+
+    def _in_flight(self, journal: Journal) -> int:
+        """Recordings whose jobs have not ended: those of the others wait only for a place for their transcripts."""
+        return len(journal.submitted().keys() - self._troubled)
+
+    def _under_way(self, journal: Journal, files: Mapping[str, Stamp], name: str) -> bool:
+        entry = journal.get(name)
+        return entry is not None and entry.stamp == files[name] and entry.state is State.SUBMITTED
 
     def _dealt_with(self, journal: Journal, files: Mapping[str, Stamp], name: str) -> bool:
         entry = journal.get(name)
         ended = entry is not None and entry.stamp == files[name] and entry.state is not State.SUBMITTED
-        return ended or name in self._unreadable
+        return ended or name in self._troubled
 
-    def _try(self, journal: Journal, files: Mapping[str, Stamp], name: str) -> None:
-        """A recording that cannot be read does not keep the others waiting. It is tried again at the next poll."""
+    def _try(self, name: str, step: Callable[[], None]) -> None:
+        """A recording that cannot be read, or whose transcript cannot be written, does not keep the others waiting.
+        It is tried again at the next poll."""
         try:
-            self._consider(journal, files, name)
-            self._unreadable.discard(name)
+            step()
+            self._troubled.discard(name)
         except OSError as error:
-            if name not in self._unreadable:
+            if name not in self._troubled:
                 self._report(name, f"cannot be read, or its transcript not be written ({error})")
-            self._unreadable.add(name)
+            self._troubled.add(name)
 
     def _consider(self, journal: Journal, files: Mapping[str, Stamp], name: str) -> None:
         """Submit a recording that has settled, unless its transcript is there or on its way."""
@@ -125,6 +151,8 @@ class Watcher:
             if entry.state is State.FAILED and not self._folder.exists(error_name(name)):
                 self._submit(journal, files, name, replace(entry, attempt=entry.attempt + 1))
             return
+        # Before hours of work, not after them.
+        self._folder.check_place([*self._sidecars(files, name).values(), error_name(name)])
         sha256 = self._folder.sha256(name)
         if self._folder.stamp(name) != stamp:
             return  # It changed while it was read.
@@ -147,14 +175,16 @@ class Watcher:
     def _share(self, journal: Journal, files: Mapping[str, Stamp], name: str, entry: Entry) -> bool:
         """Use the transcript of a recording with the same content. Returns whether there is or will be one."""
         twins = journal.twins(entry.sha256, name)
-        if any(twin.state is State.SUBMITTED for twin in twins.values()):
+        if any(twin.state is State.SUBMITTED and other not in self._troubled for other, twin in twins.items()):
             return True
         for other, twin in twins.items():
+            if twin.state is not State.DONE:
+                continue
             texts = {
                 extension: self._folder.read(sidecar) for extension, sidecar in self._sidecars(files, other).items()
             }
             whole = {extension: text for extension, text in texts.items() if text is not None}
-            if twin.state is State.DONE and len(whole) == len(texts):
+            if len(whole) == len(texts):
                 self._finish(journal, files, name, entry, whole)
                 self._report(name, f"has the same content as {other}")
                 return True
@@ -172,26 +202,28 @@ class Watcher:
             self._fail(journal, name, entry, submitted.reason)
             return
         journal.put(name, replace(entry, state=State.SUBMITTED, job_id=submitted))
-        self._folder.write(JOURNAL, journal.to_json())
+        self._save(journal)
         self._report(name, f"submitted as job {submitted}")
 
     def _collect(self, journal: Journal, files: Mapping[str, Stamp]) -> None:
         """Write what has become of the jobs. A recording that is not there now keeps its job."""
         for name, entry in journal.submitted().items():
-            if name not in files or entry.job_id is None:
-                continue
-            outcome = self._transcriber.outcome(entry.job_id)
-            if isinstance(outcome, Done):
-                shape = shape_of(self._options.profile, {})
-                texts = {
-                    extension: render(outcome.transcript, format, shape)
-                    for extension, format in self._options.extensions.items()
-                }
-                self._finish(journal, files, name, entry, texts)
-            elif isinstance(outcome, Failed):
-                self._fail(journal, name, entry, outcome.reason)
-            elif isinstance(outcome, Gone):
-                self._submit(journal, files, name, replace(entry, attempt=entry.attempt + 1))
+            if name in files and entry.job_id is not None:
+                self._try(name, partial(self._follow, journal, files, name, entry, entry.job_id))
+
+    def _follow(self, journal: Journal, files: Mapping[str, Stamp], name: str, entry: Entry, job_id: str) -> None:
+        outcome = self._transcriber.outcome(job_id)
+        if isinstance(outcome, Done):
+            shape = shape_of(self._options.profile, {})
+            texts = {
+                extension: render(outcome.transcript, format, shape)
+                for extension, format in self._options.extensions.items()
+            }
+            self._finish(journal, files, name, entry, texts)
+        elif isinstance(outcome, Failed):
+            self._fail(journal, name, entry, outcome.reason)
+        elif isinstance(outcome, Gone):
+            self._submit(journal, files, name, replace(entry, attempt=entry.attempt + 1))
 
     def _finish(
         self, journal: Journal, files: Mapping[str, Stamp], name: str, entry: Entry, texts: Mapping[str, str]

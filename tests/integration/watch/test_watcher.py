@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from scrivano.domain.transcript import Segment, Transcript
+from scrivano.watch.folder import temporary_name
 from scrivano.watch.transcriber import Done, Failed, Gone, Outcome, TryLater
 from scrivano.watch.watcher import Watcher, WatchOptions
 
@@ -284,3 +285,71 @@ def test_an_empty_file_fails_once_it_has_stopped_growing_and_is_taken_when_it_gr
     assert watched.look()
     assert "a.mp3.error" not in watched.names()
     assert "a.srt" in watched.names()
+
+
+def test_a_transcript_that_cannot_be_written_does_not_keep_the_others_waiting(watched: Watched) -> None:
+    for n in range(6):
+        (watched.root / f"a{n}.mp3").write_bytes(b"sound %d" % n)
+    (watched.root / "noise.mp3").write_bytes(b"noise")
+    watched.look()
+    for n in range(4):
+        (watched.root / f"a{n}.srt").mkdir()  # in the place of a transcript
+    (watched.root / "noise.mp3.error").mkdir()
+    watched.transcriber.outcomes = {b"sound %d" % n: done() for n in range(6)} | {b"noise": Failed("no recording")}
+    for _ in range(3):
+        idle = watched.look()
+
+    assert idle
+    assert watched.watcher.failed == ["a0.mp3", "a1.mp3", "a2.mp3", "a3.mp3", "noise.mp3"]
+    assert {"a4.srt", "a5.srt"} <= set(watched.names())
+    assert len([line for line in watched.said if line.startswith("a0.mp3: cannot")]) == 1, "said once"
+
+    (watched.root / "a0.srt").rmdir()
+    (watched.root / "a1.mp3").unlink()
+    watched.look()
+    assert "a0.srt" in watched.names()
+    assert watched.watcher.failed == ["a2.mp3", "a3.mp3", "noise.mp3"]
+
+
+def test_a_copy_does_not_wait_for_a_recording_whose_transcript_cannot_be_written(watched: Watched) -> None:
+    (watched.root / "a.mp3").write_bytes(b"sound")
+    watched.look()
+    (watched.root / "a.srt").mkdir()
+    watched.transcriber.outcomes[b"sound"] = done()
+    shutil.copy(watched.root / "a.mp3", watched.root / "copy.mp3")
+    watched.look()
+    watched.look()
+
+    assert "copy.srt" in watched.names()
+    assert len(set(watched.transcriber.keys)) == 1, "the same job"
+
+
+def test_long_names_get_transcripts_as_far_as_their_files_can_have_names(watched: Watched) -> None:
+    fits, too_long = f"{'n' * 245}.mp3", f"{'n' * 246}.mp3"  # with `.error`: 255 and 256 bytes
+    for name in ("a.mp3", fits, too_long):
+        (watched.root / name).write_bytes(name.encode())
+        watched.transcriber.outcomes[name.encode()] = done()
+    watched.look()
+    assert watched.look()
+
+    assert {"a.srt", f"{'n' * 245}.srt"} <= set(watched.names())
+    assert watched.watcher.failed == [too_long]
+    assert too_long.encode() not in watched.transcriber.jobs.values(), "not transcribed in vain"
+
+
+def test_without_a_journal_nothing_more_is_submitted(watched: Watched) -> None:
+    (watched.root / "a.mp3").write_bytes(b"sound")
+    (watched.root / "b.mp3").write_bytes(b"other sound")
+    watched.watcher.poll()
+    temporary = watched.root / temporary_name(".scrivano-watch.json")
+    temporary.mkdir()  # so that the journal cannot be written
+    watched.look()
+    watched.look()
+    assert len(watched.transcriber.keys) <= 1
+    assert [line for line in watched.said if line.startswith(": .scrivano-watch.json cannot be written")]
+
+    temporary.rmdir()
+    watched.transcriber.outcomes = {b"sound": done(), b"other sound": done()}
+    watched.look()
+    assert watched.look()
+    assert len(watched.transcriber.keys) == 2

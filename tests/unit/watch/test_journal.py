@@ -15,7 +15,7 @@ def test_a_journal_is_restored_as_it_was() -> None:
 
     restored = Journal.from_json(journal.to_json())
 
-    assert not journal.changed
+    assert not restored.changed
     assert restored.get("ä/a.mp3") == ENTRY
     assert restored.submitted() == {"ä/a.mp3": ENTRY}
     assert restored.twins("ab", "b.mp3") == {"ä/a.mp3": ENTRY}
