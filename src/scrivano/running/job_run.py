@@ -47,6 +47,7 @@ from scrivano.speakers.words import main_speakers, with_speakers
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.jobs import Decoded
 from scrivano.text.assembly import (
+    chunk_text,
     join_sides,
     quality,
     said_by_merged,
@@ -464,7 +465,9 @@ class JobRun:
 
     def _decoded(self, index: int, result: ChunkResult, now_s: float) -> list[Command]:
         run = self._chunks[index]
-        language = self._languages.record(index, result, run.chunk.seconds)
+        # The clean text: what the model made up where nobody spoke has no vote on the language.
+        text = chunk_text(run.chunk, result.segments).segments
+        language = self._languages.record(index, result, run.chunk.seconds if text else 0.0)
         spoken = language if self._languages.multilingual else None
         segments = tuple(replace(one, language=spoken) for one in result.segments) if spoken else result.segments
         detected = self._languages.detections.get(index)
@@ -484,7 +487,7 @@ class JobRun:
     def _record(self, index: int | None, stored: StoredResult | None, now_s: float | None) -> Decoded:
         """What the store is to know after a chunk, or the plan, has become known."""
         self._finish_chunks()
-        choice = self._languages.choice if self._language is None else None
+        choice = self._choice_to_tell()
         if choice is not None:
             self._language = choice.language
         segments = self._tell()
@@ -501,6 +504,12 @@ class JobRun:
             progress=None if now_s is None else self._progress_due(now_s),
             detected=None if choice is None else _detected(choice, GUESSED_AT_MOST if self._guessed else 1.0),
         )
+
+    def _choice_to_tell(self) -> Choice | None:
+        """The language, when it becomes known. Only who asks for a language gets one that is guessed without words."""
+        choice = self._languages.choice if self._language is None else None
+        guessed = choice is not None and choice.guessed
+        return None if guessed and not self.job.decoding.detects_language else choice
 
     def _proceed(self, record: Decoded) -> list[Command]:
         commands: list[Command] = []

@@ -7,7 +7,7 @@ resumed, or whose batches were different, gets the same languages.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from scrivano.domain.decoding import ChunkResult
@@ -45,11 +45,15 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """`probability`: 0 to 1; 1 if the language was given. `probabilities`: of the likeliest languages, if detected."""
+    """`probability`: 0 to 1; 1 if the language was given. `probabilities`: of the likeliest languages, if detected.
+
+    `guessed`: no chunk has words. Chunks need some language to be decoded in, but a recording without words has none.
+    """
 
     language: str
     probability: float
     probabilities: Mapping[str, float] = field(default_factory=dict, compare=False)
+    guessed: bool = False
 
 
 def vote(first: Iterable[Detection], *, complete: bool) -> Choice | None:
@@ -67,7 +71,9 @@ def vote(first: Iterable[Detection], *, complete: bool) -> Choice | None:
             certain = choice.probability >= CERTAIN and sum(voter.seconds for voter in voters) >= CERTAIN_S
             if certain or len(voters) == VOTERS:
                 return choice
-    return _weigh(voters or detections) if complete and detections else None
+    if not complete or not detections:
+        return None
+    return _weigh(voters) if voters else replace(_weigh(detections), guessed=True)
 
 
 def _weigh(detections: Sequence[Detection]) -> Choice:
@@ -158,11 +164,11 @@ class JobLanguage:
         return self._requested[index]
 
     def record(self, index: int, result: ChunkResult, seconds: float) -> str:
-        """Take in what an engine returned for a chunk of so many seconds; returns the language of its text."""
+        """Take in what an engine returned for a chunk; returns the language of its text. `seconds`: see `Detection`."""
         requested = self._requested.pop(index, None)
         if requested is None:
             found = result.language_probabilities or {result.language: result.language_probability}
-            self.detect(index, Detection(found, seconds if result.segments else 0.0))
+            self.detect(index, Detection(found, seconds))
         language = self._decoded_in[index] = requested or result.language
         return language
 

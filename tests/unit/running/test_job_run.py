@@ -415,7 +415,24 @@ def test_whatever_happens_a_job_is_published_once_with_the_text_that_was_told(
     assert [[segment.text for segment in publish.segments] for publish in world.published] == [texts]
     assert world.told == texts
     assert world.told_indexes == list(range(len(texts)))
-    assert world.job.language == (expected.choice and expected.choice.language)
+    assert world.job.language == (expected.choice.language if texts and expected.choice else None)
+
+
+def test_a_recording_without_words_has_no_language_unless_it_was_told() -> None:
+    """What the detector took for speech is noise. The engine's text for it is one that models make up."""
+    for job, language in ((JOB, None), (replace(JOB, language="it"), "it")):
+        run = started(job)
+        run.step(replace(cut(0), speech=()), 0.0)
+        run.step(Prepared(duration=6.25, chunks=1), 0.0)
+        made_up = said("Thank you.", "cy", {"cy": 0.4, "en": 0.1})
+        made_up = replace(made_up, segments=tuple(replace(one, no_speech_prob=0.9) for one in made_up.segments))
+
+        asked = run.request(0, "p").language
+        commands = run.step(ChunkDecoded(0, made_up if asked is None else replace(made_up, language=asked)), 1.0)
+
+        [publish] = of_kind(commands, Publish)
+        assert (publish.segments, publish.language) == ((), language)
+        assert [one.detected for one in of_kind(commands, Decoded)] == [None]
 
 
 def test_a_recording_without_speech_has_a_guessed_language_for_who_asks_for_nothing_else() -> None:

@@ -64,7 +64,7 @@ def test_three_chunks_with_words_are_enough() -> None:
 
 def test_where_nobody_speaks_all_chunks_vote() -> None:
     assert vote([SILENT, SILENT], complete=False) is None
-    assert vote([SILENT, SILENT], complete=True) == Choice("ja", 0.9)
+    assert vote([SILENT, SILENT], complete=True) == Choice("ja", 0.9, guessed=True)
     assert vote([], complete=True) is None
 
 
