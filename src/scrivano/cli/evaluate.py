@@ -67,7 +67,7 @@ def evaluate(
         stored = [result for path in results or [] for result in load_results(path)]
         outputs = Outputs(json=json, html=html, embed_audio=embed_audio)
         outputs.check()
-    except (BadRequest, StartError, ValueError, OSError) as error:
+    except (BadRequest, StartError, ValueError) as error:
         fail(str(error))
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
@@ -80,4 +80,6 @@ def evaluate(
         failed = evaluate_all(evaluation, systems, stored, outputs, stderr)
     except StartError as error:
         fail(str(error), ExitCode.NO_SERVER)
+    except OSError as error:
+        fail(str(error), ExitCode.FAILED)
     raise typer.Exit(ExitCode.FAILED if failed else ExitCode.OK)

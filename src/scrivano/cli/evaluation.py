@@ -91,8 +91,20 @@ class Outputs:
     def check(self) -> None:
         """Fail now, not after hours of work. Raises ValueError."""
         for path in (self.json, self.html):
-            if path is not None and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
-                raise ValueError(f"cannot write {path}: there is no such folder, or it is not writable")
+            if path is not None and (reason := _unwritable(path)):
+                raise ValueError(f"cannot write {path}: {reason}")
+        if self.json and self.html and self.json.resolve() == self.html.resolve():
+            raise ValueError(f"--json and --html need a file each, not both {self.json}")
+
+
+def _unwritable(path: Path) -> str | None:
+    if path.is_dir():
+        return "it is a folder"
+    if path.exists():
+        return None if os.access(path, os.W_OK) else "the file is not writable"
+    if not path.parent.is_dir():
+        return "there is no such folder"
+    return None if os.access(path.parent, os.W_OK) else "its folder is not writable"
 
 
 # Systems
@@ -141,19 +153,22 @@ def load_recordings(paths: Sequence[Path], language: str | None, in_name: bool, 
 
 
 def load_results(path: Path) -> list[Result]:
-    """Raises ValueError, OSError."""
+    """Raises ValueError."""
     try:
         return results_of(path.read_text(encoding="utf-8"))
     except (UnreadableResults, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: {error}") from error
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
 
 
 def evaluate_all(
     evaluation: Evaluation, systems: Sequence[System], stored: Sequence[Result], outputs: Outputs, messages: Console
 ) -> int:
-    """Transcribe with each system, print the tables and write the reports. Returns how many recordings failed.
+    """Transcribe with each system, print the tables and write the reports. Returns how many recordings failed, also in
+    stored results.
 
-    Raises `StartError` if a server or model cannot be used.
+    Raises `StartError` if a server or model cannot be used, OSError if a report cannot be written.
     """
     made = [_transcribe(evaluation, system, systems, messages) for system in systems]
     results = _named([*stored, *made])
@@ -170,7 +185,7 @@ def evaluate_all(
     console = Console()
     print_tables(console, results, scores, compared)
     _write(outputs, evaluation, results, scores, compared, messages)
-    return sum(one.error is not None for result in made for one in result.transcripts.values())
+    return sum(one.transcribed.error is not None for of in scores for one in of.values())
 
 
 def _named(results: Sequence[Result]) -> list[Result]:

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from io import StringIO
+from pathlib import Path
 
 import httpx2
 import pytest
-from evaluation_support import scored
+from evaluation_support import recording, scored, spoken
 from rich.console import Console
 
-from scrivano.cli.evaluation import System, load_model, parse_settings, print_tables, systems_of
+from scrivano.cli.evaluation import (
+    Evaluation,
+    Outputs,
+    System,
+    evaluate_all,
+    load_model,
+    load_results,
+    parse_settings,
+    print_tables,
+    systems_of,
+)
 from scrivano.client import Client, StatusError
+from scrivano.evaluation.normalizers import load_normalizers
 from scrivano.evaluation.page import percent
 from scrivano.evaluation.results import Result
+from scrivano.evaluation.scoring import Transcribed
 
 
 @pytest.mark.parametrize(
@@ -102,3 +115,39 @@ def test_a_key_that_may_not_load_models_leaves_it_to_the_first_job() -> None:
 def test_a_model_that_cannot_be_loaded_is_an_error() -> None:
     with pytest.raises(StatusError):
         load_model(refusing(404), "other", Console(file=StringIO()))
+
+
+@pytest.mark.parametrize(
+    ("json", "html", "message"),
+    [
+        (Path("folder"), None, "cannot write folder: it is a folder"),
+        (None, Path("folder"), "cannot write folder: it is a folder"),
+        (Path("nowhere/a.json"), None, "cannot write nowhere/a.json: there is no such folder"),
+        (Path("a"), Path("folder/../a"), "a file each"),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, json: Path | None, html: Path | None, message: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ValueError, match=message):
+        Outputs(json=json, html=html, embed_audio=False).check()
+
+
+def test_results_that_are_a_folder_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"cannot read {tmp_path}: "):
+        load_results(tmp_path)
+
+
+def test_a_recording_that_failed_in_stored_results_counts(tmp_path: Path) -> None:
+    evaluation = Evaluation(
+        recordings=[recording([spoken("a b")])], normalizers=load_normalizers(), detect=False, seed=1
+    )
+    stored = [
+        Result(name="old", seconds=1.0, transcripts={"a.wav": Transcribed(error="x"), "b.wav": Transcribed(error="y")})
+    ]
+    outputs = Outputs(json=None, html=None, embed_audio=False)
+
+    assert evaluate_all(evaluation, [], stored, outputs, Console(file=StringIO())) == 1
