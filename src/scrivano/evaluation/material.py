@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def find_recordings(
     what is left out.
     """
     found: dict[str, Recording] = {}
-    for root, path in _audio_files(paths):
+    for root, path in _once(_audio_files(paths, warn)):
         name = str(path.relative_to(root)) if path != root else path.name
         name = name if name not in found else str(path)
         if (recording := _recording(name, path, language, in_name, warn)) is not None:
@@ -46,14 +46,29 @@ def find_recordings(
     return list(found.values())
 
 
-def _audio_files(paths: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
+def _audio_files(paths: Sequence[Path], warn: Callable[[str], object]) -> Iterator[tuple[Path, Path]]:
+    """With the folder in which each is, or itself if it was named. The shell names references, too: `recordings/*`."""
     for root in paths:
-        if root.is_file():
+        if root.is_dir():
+            for path in sorted(root.rglob("*")):
+                if path.suffix.lower() in RECORDING_ENDINGS and path.is_file() and not path.name.startswith("."):
+                    yield root, path
+        elif root.suffix.lower() in RECORDING_ENDINGS:
             yield root, root
-            continue
-        for path in sorted(root.rglob("*")):
-            if path.suffix.lower() in RECORDING_ENDINGS and path.is_file() and not path.name.startswith("."):
-                yield root, path
+        elif root.suffix.lower() not in ENDINGS:
+            if reference_paths(root):
+                yield root, root
+            else:
+                warn(f"{root.name} is left out: it is neither a recording nor a reference ({', '.join(ENDINGS)})")
+
+
+def _once(files: Iterable[tuple[Path, Path]]) -> Iterator[tuple[Path, Path]]:
+    """Each file once, also if it was named twice or is in two of the folders."""
+    seen: set[Path] = set()
+    for root, path in files:
+        if (real := path.resolve()) not in seen:
+            seen.add(real)
+            yield root, path
 
 
 def _recording(

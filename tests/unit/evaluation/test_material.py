@@ -102,3 +102,22 @@ def test_files_may_be_named_themselves(tmp_path: Path) -> None:
     [found] = find_recordings([tmp_path / "a.strange"], language=None, in_name=False, warn=print)
 
     assert (found.name, found.reference.text) == ("a.strange", "text of a.txt")
+
+
+def test_what_the_shell_names_is_sorted_out(tmp_path: Path) -> None:
+    find(tmp_path, "a.wav", "a.txt", "b.strange", "b.json", "notes.md", "x/c.wav", "x/c.srt")
+    (tmp_path / "x/c.srt").write_text("00:00:00,000 --> 00:00:01,000\nwords\n")
+    warnings: list[str] = []
+
+    found = find_recordings(sorted(tmp_path.iterdir()), language=None, in_name=False, warn=warnings.append)
+
+    assert [one.name for one in found] == ["a.wav", "b.strange", "c.wav"]
+    assert warnings == ["notes.md is left out: it is neither a recording nor a reference (.json, .vtt, .srt, .txt)"]
+
+
+def test_a_recording_that_is_named_several_times_counts_once(tmp_path: Path) -> None:
+    find(tmp_path, "x/a.wav", "x/a.txt")
+    (tmp_path / "link").symlink_to(tmp_path / "x")
+    paths = [tmp_path / "x" / "a.wav", tmp_path, tmp_path / "x", tmp_path / "link", tmp_path]
+
+    assert [one.name for one in find_recordings(paths, language=None, in_name=False, warn=print)] == ["a.wav"]
