@@ -27,10 +27,10 @@ from scrivano.client import Client, ClientError, StatusError
 from scrivano.domain.errors import StartError
 from scrivano.domain.wording import counted
 from scrivano.evaluation.differences import Difference, difference, differences_by_language
-from scrivano.evaluation.figures import Figures, Spread, by_language, figures
+from scrivano.evaluation.figures import Figures, by_language, figures
 from scrivano.evaluation.material import Recording, find_recordings
 from scrivano.evaluation.normalizers import Normalizers
-from scrivano.evaluation.page import Shown, page, percent, verdict
+from scrivano.evaluation.page import Shown, page, percent, spread, verdict
 from scrivano.evaluation.results import Result, UnreadableResults, report_json, results_of
 from scrivano.evaluation.scoring import Score, Transcribed, score
 
@@ -415,12 +415,8 @@ def _print_times(console: Console, results: Sequence[Result], scores: Sequence[M
     heads = [kind.replace("_", " ") for kind in kinds]
     table = _table("Errors of times, in ms: median / 95th percentile", ("system",), heads)
     for name, times in found:
-        table.add_row(escape(name), *(_spread(times.get(kind)) for kind in kinds))
+        table.add_row(escape(name), *(spread(times.get(kind)) for kind in kinds))
     print_table(table, console)
-
-
-def _spread(one: Spread | None) -> str:
-    return "" if one is None else f"{1000 * one.median:.0f} / {1000 * one.p95:.0f}"
 
 
 def _write(

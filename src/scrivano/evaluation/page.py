@@ -17,10 +17,10 @@ from itertools import groupby
 from scrivano.comparison.alignment import Kind, Step
 from scrivano.comparison.tokens import Token, plain
 from scrivano.evaluation.differences import Difference
-from scrivano.evaluation.figures import Figures, by_language, figures
+from scrivano.evaluation.figures import Figures, Spread, by_language, figures
 from scrivano.evaluation.scoring import HOLE_WORDS, Score
 
-__all__ = ["Shown", "page", "percent", "verdict"]
+__all__ = ["Shown", "page", "percent", "spread", "verdict"]
 
 
 # Seconds that are played for missing words at the start or the end of a recording.
@@ -77,6 +77,11 @@ def percent(rate: float | None) -> str:
     return "" if rate is None else f"{100 * rate:.2f} %"
 
 
+def spread(found: Spread | None) -> str:
+    """Median and 95th percentile in ms."""
+    return "" if found is None else f"{1000 * found.median:.0f} / {1000 * found.p95:.0f}"
+
+
 def verdict(found: Difference, a: str, b: str) -> str:
     """What the difference means, in a sentence. `a` and `b`: the names of the systems."""
     result = found.comparison
@@ -103,6 +108,7 @@ def _summary(systems: Sequence[Shown], compared: Sequence[tuple[str, str, Mappin
         for number, (language, found) in enumerate(rows):
             yield _row(system.name, language, found, f"{system.rtfx:.1f}" if number == 0 else "")
     yield "</tbody></table></div>"
+    yield from _times_table(systems)
     if compared:
         yield '<div class="scroll"><table><thead><tr><th class="text">compared</th><th>language</th><th>difference</th>'
         yield '<th>only first right</th><th>only second right</th><th class="text">verdict</th></tr></thead><tbody>'
@@ -120,6 +126,19 @@ def _summary(systems: Sequence[Shown], compared: Sequence[tuple[str, str, Mappin
         "of the first; the interval has 95 % confidence (paired bootstrap). <del>Wrong</del> <ins>heard</ins> · "
         '<del class="miss">missing</del> · <ins>inserted</ins>. Click a word to hear it.</p>'
     )
+
+
+def _times_table(systems: Sequence[Shown]) -> Iterator[str]:
+    found = [(system.name, figures(list(system.scores.values())).times) for system in systems]
+    kinds = list(dict.fromkeys(kind for _, times in found for kind in times))
+    if kinds:
+        heads = "".join(f"<th>{kind.replace('_', ' ')}</th>" for kind in kinds)
+        yield '<div class="scroll"><table><caption>Errors of times, in ms: median / 95th percentile</caption>'
+        yield f'<thead><tr><th class="text">system</th>{heads}</tr></thead><tbody>'
+        for name, times in found:
+            cells = "".join(f"<td>{spread(times.get(kind))}</td>" for kind in kinds)
+            yield f"<tr><td>{escape(name)}</td>{cells}</tr>"
+        yield "</tbody></table></div>"
 
 
 def _row(name: str, language: str, found: Figures, speed: str) -> str:

@@ -82,3 +82,9 @@ def test_a_verdict_is_a_sentence() -> None:
     assert verdict(few, "A", "B") == "too little speech to compare A and B"
     assert verdict(difference([(same, same)], 1), "A", "B").startswith("no more than chance")
     assert verdict(difference([(same, worse)], 1), "A", "B").startswith("A is better, by more than chance (+50.00")
+
+
+def test_errors_of_times_are_shown_if_the_reference_has_times() -> None:
+    assert "<th>word starts</th>" in shown(scored("one two", "one two"))
+    assert "<td>system 0</td><td>0 / 0</td>" in shown(scored("one two", "one two"))
+    assert "Errors of times" not in shown(scored("one two", "one two", timed=False))
