@@ -66,10 +66,10 @@ class Folder:
         return self.path(name).exists()
 
     def read(self, name: str) -> str | None:
-        """None: there is no such file. Raises `OSError`."""
+        """None: there is no such file, or another program wrote it in its own encoding. Raises `OSError`."""
         try:
             return self.path(name).read_text(encoding="utf-8")
-        except FileNotFoundError:
+        except (FileNotFoundError, UnicodeDecodeError):
             return None
 
     def write(self, name: str, text: str) -> None:

@@ -173,18 +173,21 @@ class Watcher:
         return State.FAILED if self._folder.exists(error_name(name)) else None
 
     def _share(self, journal: Journal, files: Mapping[str, Stamp], name: str, entry: Entry) -> bool:
-        """Use the transcript of a recording with the same content. Returns whether there is or will be one."""
+        """Use what was written for a recording with the same content. Returns whether there is or will be something.
+
+        What a person wrote beside that recording is no transcript.
+        """
         twins = journal.twins(entry.sha256, name)
         if any(twin.state is State.SUBMITTED and other not in self._troubled for other, twin in twins.items()):
             return True
         for other, twin in twins.items():
             if twin.state is not State.DONE:
                 continue
-            texts = {
-                extension: self._folder.read(sidecar) for extension, sidecar in self._sidecars(files, other).items()
-            }
+            sidecars = self._sidecars(files, other)
+            written = {extension: sidecar for extension, sidecar in sidecars.items() if sidecar in twin.sidecars}
+            texts = {extension: self._folder.read(sidecar) for extension, sidecar in written.items()}
             whole = {extension: text for extension, text in texts.items() if text is not None}
-            if len(whole) == len(texts):
+            if len(whole) == len(sidecars):
                 self._finish(journal, files, name, entry, whole)
                 self._report(name, f"has the same content as {other}")
                 return True

@@ -119,14 +119,15 @@ def test_a_restart_follows_the_job_that_was_submitted(watched: Watched) -> None:
     assert "a.srt" in watched.names()
 
 
-def test_without_its_journal_a_folder_shows_what_is_done(watched: Watched) -> None:
+@pytest.mark.parametrize("damaged", [b"{ damaged", b"\xff\xfe{ not UTF-8"])
+def test_without_its_journal_a_folder_shows_what_is_done(watched: Watched, damaged: bytes) -> None:
     watched.transcriber.outcomes = {b"sound": done(), b"noise": Failed("no speech codec")}
     (watched.root / "a.mp3").write_bytes(b"sound")
     (watched.root / "b.mp3").write_bytes(b"noise")
     watched.look()
     assert watched.look()
     before = watched.names()
-    (watched.root / ".scrivano-watch.json").write_text("{ damaged")
+    (watched.root / ".scrivano-watch.json").write_bytes(damaged)
 
     watched.restart()
     assert watched.look()
@@ -353,3 +354,32 @@ def test_without_a_journal_nothing_more_is_submitted(watched: Watched) -> None:
     watched.look()
     assert watched.look()
     assert len(watched.transcriber.keys) == 2
+
+
+@pytest.mark.parametrize("notes", ["my notes", "meine Übersicht"])
+def test_a_copy_does_not_get_what_a_person_wrote_beside_the_first_recording(watched: Watched, notes: str) -> None:
+    watched.transcriber.outcomes[b"sound"] = done()
+    (watched.root / "a.mp3").write_bytes(b"sound")
+    (watched.root / "a.txt").write_bytes(notes.encode("latin-1"))
+    watched.look()
+    watched.look()
+    shutil.copy(watched.root / "a.mp3", watched.root / "copy.mp3")
+    watched.look()
+    assert watched.look()
+
+    assert (watched.root / "copy.txt").read_text() == f"{TEXT}\n"
+    assert (watched.root / "a.txt").read_bytes() == notes.encode("latin-1")
+    assert len(set(watched.transcriber.keys)) == 1, "the same job"
+
+
+def test_a_transcript_that_was_saved_in_another_encoding_is_not_copied(watched: Watched) -> None:
+    watched.transcriber.outcomes[b"sound"] = done()
+    (watched.root / "a.mp3").write_bytes(b"sound")
+    watched.look()
+    watched.look()
+    (watched.root / "a.txt").write_bytes("Bär".encode("latin-1"))
+    shutil.copy(watched.root / "a.mp3", watched.root / "copy.mp3")
+    watched.look()
+    assert watched.look()
+
+    assert (watched.root / "copy.txt").read_text() == f"{TEXT}\n"
