@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
@@ -29,7 +30,10 @@ class Folder:
         self._stopping = stopping
 
     def scan(self) -> dict[str, Stamp]:
-        """The recordings in the folder and its subfolders; hidden ones are left out. Raises `OSError`."""
+        """The recordings in the folder and its subfolders; hidden ones are left out. Raises `OSError`.
+
+        Regular files only, and links to them: to open a pipe would wait for whoever writes to it.
+        """
         os.listdir(self.root)  # `os.walk` says nothing of a folder that is gone.
         found = {}
         for folder, subfolders, files in os.walk(self.root):
@@ -39,7 +43,8 @@ class Folder:
                     path = Path(folder) / name
                     with suppress(OSError):  # It has been moved away in the meantime.
                         status = path.stat()
-                        found[path.relative_to(self.root).as_posix()] = Stamp(status.st_size, status.st_mtime_ns)
+                        if stat.S_ISREG(status.st_mode):
+                            found[path.relative_to(self.root).as_posix()] = Stamp(status.st_size, status.st_mtime_ns)
         return found
 
     def path(self, name: str) -> Path:

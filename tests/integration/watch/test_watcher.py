@@ -383,3 +383,15 @@ def test_a_transcript_that_was_saved_in_another_encoding_is_not_copied(watched: 
     assert watched.look()
 
     assert (watched.root / "copy.txt").read_text() == f"{TEXT}\n"
+
+
+def test_a_pipe_is_no_recording_and_a_link_to_one_is(watched: Watched) -> None:
+    os.mkfifo(watched.root / "pipe.mp3")
+    (watched.root / "link-to-pipe.mp3").symlink_to("pipe.mp3")
+    (watched.root.parent / "elsewhere.mp3").write_bytes(b"sound")
+    (watched.root / "a.mp3").symlink_to("../elsewhere.mp3")
+    watched.transcriber.outcomes[b"sound"] = done()
+    watched.look()
+    assert watched.look()
+
+    assert watched.names() == [".scrivano-watch.json", "a.json", "a.mp3", "a.srt", "a.txt"]
