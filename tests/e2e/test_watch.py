@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from served import CATALOG, DATA, served, start, until
 
 CLIP = "en-exact-0.flac"
@@ -86,3 +87,20 @@ def test_a_folder_that_is_not_there_is_said_so(tmp_path: Path) -> None:
 
     assert (process.returncode, "WATCH_FOLDER is" in said) == (2, True)
     assert (command.returncode, "is not a folder" in told) == (2, True)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems refuse such names")
+def test_recordings_whose_names_are_not_utf_8_are_transcribed(tmp_path: Path) -> None:
+    folder, recording, shown = tmp_path / "in", os.fsdecode(b"\xff\xfe.flac"), "��.flac"
+    folder.mkdir()
+    shutil.copy(DATA / CLIP, folder / recording)
+    env = {"WATCH_FOLDER": str(folder), "WATCH_FORMATS": "txt", "WATCH_SETTLE_SECS": "0.3"}
+    with served(tmp_path / "data", **env) as server:
+        until(lambda: (folder / recording).with_suffix(".txt").exists())
+        command = [sys.executable, "-m", "scrivano", "transcribe", str(folder / recording), str(DATA / CLIP)]
+        done = subprocess.run([*command, "--server", server.url], capture_output=True, text=True)
+        jobs = server.http.get("/jobs").json()["jobs"]
+
+    assert done.returncode == 0, done.stderr
+    assert f"==> {shown} <==" in done.stdout
+    assert [job["filename"] for job in jobs] == [CLIP, shown, shown]

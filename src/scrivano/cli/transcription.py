@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from scrivano.client import Client, ClientError, ModelStatus
 from scrivano.domain.errors import ModelNotFound, StartError
+from scrivano.domain.file_names import valid_name
 from scrivano.domain.transcript import Segment, Transcript
 from scrivano.files.data_dir_lock import DataDirLock
 from scrivano.server.settings import Settings
@@ -161,7 +162,7 @@ class _LineDisplay:
         self._last: dict[Path, int] = {}
 
     def step(self, file: Path, text: str) -> None:
-        self._console.print(f"{file.name}: {text}", markup=False, soft_wrap=True)
+        self._console.print(valid_name(f"{file.name}: {text}"), markup=False, soft_wrap=True)
 
     def percent(self, file: Path, percent: int) -> None:
         if percent != self._last.get(file):
@@ -179,11 +180,11 @@ class _BarDisplay:
         self._tasks: dict[Path, Any] = {}
 
     def step(self, file: Path, text: str) -> None:
-        self._console.print(f"{file.name}: {text}", markup=False, soft_wrap=True)
+        self._console.print(valid_name(f"{file.name}: {text}"), markup=False, soft_wrap=True)
 
     def percent(self, file: Path, percent: int) -> None:
         if file not in self._tasks:
-            self._tasks[file] = self._progress.add_task(file.name, total=100)
+            self._tasks[file] = self._progress.add_task(valid_name(file.name), total=100)
         self._progress.update(self._tasks[file], completed=percent)
 
     def pause(self) -> None:
@@ -288,7 +289,7 @@ def rendered(client: Client, job_id: str, transcript: Transcript, options: Trans
 def _write(text: str, file: Path, options: TranscribeOptions, display: _ProgressDisplay, *, labelled: bool) -> None:
     """`labelled`: print the file's name above its text. Other formats have no place for a name."""
     if options.output_dir is None:
-        label = f"==> {file.name} <==\n" if labelled and options.format in ("txt", "timed") else ""
+        label = f"==> {valid_name(file.name)} <==\n" if labelled and options.format in ("txt", "timed") else ""
         print(label + text, end="", flush=True)
         return
     path = transcript_path(options.output_dir, file, options.format)

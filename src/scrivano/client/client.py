@@ -26,6 +26,7 @@ import httpx2
 
 from scrivano.client.sse import frames
 from scrivano.domain.errors import ScrivanoError
+from scrivano.domain.file_names import valid_name
 from scrivano.domain.speakers import Speaker
 from scrivano.domain.transcript import Segment, Transcript, segment_from_dict
 
@@ -316,7 +317,7 @@ class Client:
         data = {name: value for name, value in form.items() if value is not None}
         with _opened(file) as source:
             headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
-            upload = _Upload(source, filename or _name(file), data, headers)
+            upload = _Upload(source, valid_name(filename or _name(file)), data, headers)
             deadline = time.monotonic() + (model_timeout_s if wait_for_model and upload.repeatable else 0.0)
             return self._submit(upload, deadline)
 
@@ -350,7 +351,7 @@ class Client:
         keeps no voices.
         """
         with _opened(sample) as source:
-            files = {"audio": (_name(sample), source)}
+            files = {"audio": (valid_name(_name(sample)), source)}
             return self._call(_voice, "POST", "/voices", data={"name": name}, files=files)
 
     def delete_voice(self, voice_id: str) -> None:

@@ -17,6 +17,7 @@ Modules, each may import only those below it:
     languages   the languages that Whisper knows
     errors      every exception of the server
     file_endings  the endings of recordings
+    file_names    the names of files as text
     wording     numbers of things in messages, and names that were meant
 """
 
@@ -26,6 +27,7 @@ __all__ = [
     "decoding",
     "errors",
     "file_endings",
+    "file_names",
     "folding",
     "job",
     "job_event",

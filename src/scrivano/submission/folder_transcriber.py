@@ -16,6 +16,7 @@ from scrivano.domain.errors import (
     ServerStopping,
     TooLarge,
 )
+from scrivano.domain.file_names import valid_name
 from scrivano.domain.job import JobStatus, Task
 from scrivano.submission.job_request import JobRequest
 from scrivano.submission.submissions import Submissions
@@ -58,7 +59,7 @@ class FolderTranscriber:
             return Failed(str(error))
 
     async def _submit(self, recording: Path, key: str) -> str:
-        request = JobRequest(task=Task.TRANSCRIBE, language=None, filename=recording.name)
+        request = JobRequest(task=Task.TRANSCRIBE, language=None, filename=valid_name(recording.name))
         return await self._submissions.submit_file(self._chunks(recording), request, idempotency_key=key)
 
     async def _chunks(self, recording: Path) -> AsyncIterator[bytes]:

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from scrivano.domain.errors import ServerStopping
+from scrivano.domain.file_names import valid_name
 from scrivano.text.formats import FORMATS, render
 from scrivano.text.shape import shape_of
 from scrivano.watch.folder import JOURNAL, Folder, error_name, sidecar_names
@@ -66,7 +67,7 @@ class Watcher:
         self._folder = Folder(root, stopping)
         self._transcriber = transcriber
         self._options = options
-        self._report = report
+        self._tell = report
         self._stopping = stopping
         self._now_s = now_s
         self._settling = Settling(options.settle_s)
@@ -248,6 +249,9 @@ class Watcher:
 
     def _sidecars(self, files: Mapping[str, Stamp], name: str) -> dict[str, str]:
         return sidecar_names(name, self._options.extensions, files.keys())
+
+    def _report(self, name: str, text: str) -> None:
+        self._tell(valid_name(name), valid_name(text))
 
     def _report_trouble(self, trouble: str) -> None:
         """Once for each kind of trouble, not at each poll."""

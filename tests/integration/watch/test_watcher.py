@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -395,3 +396,20 @@ def test_a_pipe_is_no_recording_and_a_link_to_one_is(watched: Watched) -> None:
     assert watched.look()
 
     assert watched.names() == [".scrivano-watch.json", "a.json", "a.mp3", "a.srt", "a.txt"]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems refuse such names")
+def test_a_name_that_is_not_utf_8_is_kept_for_the_transcripts_and_shown_with_replacements(watched: Watched) -> None:
+    name = os.fsdecode(b"\xff\xfe.mp3")
+    (watched.root / name).write_bytes(b"sound")
+    (watched.root / os.fsdecode(b"\xff.wav")).write_bytes(b"noise")
+    watched.transcriber.outcomes = {b"sound": done(), b"noise": Failed("no recording")}
+    watched.look()
+    assert watched.look()
+    watched.restart()
+    assert watched.look()
+
+    found = {os.fsencode(path.name) for path in watched.root.iterdir()}
+    assert {b"\xff\xfe.srt", b"\xff\xfe.txt", b"\xff\xfe.json", b"\xff.wav.error"} <= found
+    assert len(watched.transcriber.keys) == 2, "the journal remembers them"
+    assert "��.mp3: wrote ��.srt, ��.txt, ��.json" in watched.said

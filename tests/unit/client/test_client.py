@@ -141,6 +141,14 @@ def test_a_file_is_submitted_with_its_options(tmp_path: Path) -> None:
     assert b'filename="talk.mp3"' in server.bodies[0]
 
 
+def test_a_file_name_that_is_not_utf_8_is_sent_with_replacement_characters() -> None:
+    server = Server(answer(ACCEPTED, 202))
+
+    assert server.client().submit(io.BytesIO(b"sound"), filename="\udcff\udcfe.flac") == "j1"
+
+    assert "��.flac".encode() in server.bodies[0]
+
+
 def test_several_languages_are_sent_as_one_field() -> None:
     server = Server(answer(ACCEPTED, 202))
 
