@@ -152,6 +152,7 @@ def bench(
         now,
         replace(defaults, **changes),
     )
+    runner.take_up()
     runner.start()
     try:
         yield Bench(store, blobs, runner, folder, memory, announced)

@@ -9,11 +9,12 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from served import CATALOG, DATA, Served, served, start, text_of, until, word_er
 
 import scrivano
 from scrivano.engines.catalog import NANO_FOLDER
+from scrivano.store.sqlite import SqliteDatabase
 
 CLIP = "en-exact-0.flac"
 BUNDLED = json.loads((Path(scrivano.__file__).parent / "nano" / "recording.json").read_text())
@@ -418,6 +420,25 @@ def test_a_start_that_fails_says_why_in_one_line(tmp_path: Path, env: dict[str, 
 
     assert (done.returncode, done.stdout) == (2, "")
     assert reason in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("damaged", ["jobs", "jobs_by_status"])
+def test_a_damaged_database_ends_the_start_with_one_line(tmp_path: Path, damaged: str) -> None:
+    """Opening it reads no page of jobs; the first reads of what a killed server has left do."""
+    database = tmp_path / "scrivano.db"
+    SqliteDatabase.open(database).close()
+    with closing(sqlite3.connect(database)) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", [damaged]).fetchone()
+    with database.open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"\xff" * 4096)
+
+    done = run("serve", "--port", "0", "--model", "nano", DATA_DIR=str(tmp_path))
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"cannot use the database {database}: " in done.stderr
+    assert "`scrivano restore --force FILE`" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

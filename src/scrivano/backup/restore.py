@@ -43,7 +43,7 @@ def restore(
         new = database.with_name(DATABASE + SUFFIX)
         try:
             manifest = _extract_all(file, FolderBlobs(data_dir), new, blob_url)
-            check_snapshot(new)
+            check_snapshot(new, f"the database in {file}")
             sync_folder(data_dir / "uploads", sync)
             discard_wal(database)
             new.replace(database)

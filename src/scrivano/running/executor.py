@@ -12,7 +12,10 @@ __all__ = ["Executor"]
 
 
 class Executor(Protocol):
-    """Methods are thread-safe and return at once, except `start` and `stop`."""
+    """Methods are thread-safe and return at once, except `take_up`, `start` and `stop`."""
+
+    def take_up(self) -> None:
+        """Read which jobs an earlier process has left. Before `start`."""
 
     def start(self) -> None: ...
 

@@ -78,6 +78,9 @@ class RemoteExecutor:
     def model(self) -> ModelStatus:
         return self.models[self._names[0]]
 
+    def take_up(self) -> None:
+        """The dispatchers do."""
+
     def start(self) -> None:
         with suppress(DatabaseUnreachable):
             self._refresh()

@@ -134,8 +134,8 @@ class Runner:
 
     # For other threads -----------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Take up the jobs that an earlier process left, and start the thread.
+    def take_up(self) -> None:
+        """Queue the jobs that an earlier process left.
 
         With a shared database, other servers may have their leases: they are claimed like all others.
         """
@@ -143,6 +143,8 @@ class Runner:
             self._store.release_leases()
             for job in self._store.unfinished():
                 self._queue.add(job)
+
+    def start(self) -> None:
         self._alive = True
         self._thread.start()
 

@@ -20,6 +20,7 @@ from scrivano.server.build import BuildOptions, ChildCommands, build
 from scrivano.server.http_server import ConnectionLimits, HttpServer
 from scrivano.server.settings import Settings
 from scrivano.server.sockets import bind_all, bind_wyoming
+from scrivano.server.stores import start_errors
 from scrivano.telemetry.traces import tracing
 
 __all__ = ["run"]
@@ -62,7 +63,9 @@ def run(
             traces=tracing(os.environ),
             on_runner_failed=runner_failed.set,
         )
-        parts = build(settings, options, cleanup)
+        with start_errors(settings):
+            parts = build(settings, options, cleanup)
+            parts.runner.take_up()
         cleanup.callback(logger.info, "stopped")
         host, port = listeners[0].getsockname()[:2]
         lock.announce(host=host, port=port)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from scrivano.domain.job import Job, JobStatus
 from scrivano.running.executor import Executor
@@ -17,11 +18,12 @@ from scrivano.store.notices import NoticeHandlers, Notices, OutgoingNotices
 from scrivano.store.outbox import Outbox
 from scrivano.store.postgres import PostgresDatabase
 from scrivano.store.sqlite import SqliteDatabase
+from scrivano.store.sqlite import start_errors as sqlite_start_errors
 from scrivano.store.uploads import UploadStore
 from scrivano.store.wake_ups import DELIVERIES, WakeUps
 from scrivano.telemetry.events import Emit, JobEnded
 
-__all__ = ["Stores", "check_database", "open_stores"]
+__all__ = ["Stores", "check_database", "open_stores", "start_errors"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +42,15 @@ class Stores:
 
 
 def check_database(settings: Settings) -> str:
-    """Where jobs are kept; connects to a PostgreSQL, and changes nothing. Raises `StartError`."""
+    """Where jobs are kept, and its state; changes nothing. Raises `StartError`."""
     if settings.database_url is None:
-        return "in the data folder"
+        return SqliteDatabase.check(_database_file(settings))
     return PostgresDatabase.check(settings.database_url.get_secret_value())
+
+
+def start_errors(settings: Settings) -> AbstractContextManager[None]:
+    """For what reads the database before the server listens: raises `StartError` if the file is damaged."""
+    return nullcontext() if settings.database_url is not None else sqlite_start_errors(_database_file(settings))
 
 
 def open_stores(
@@ -62,7 +69,7 @@ def open_stores(
     if settings.database_url is not None:
         url = settings.database_url.get_secret_value()
         return _open_postgres(url, wake_ups, emit, cleanup, sends_webhooks=sends_webhooks)
-    database = SqliteDatabase.open(settings.data_dir / "scrivano.db", on_full=on_full)
+    database = SqliteDatabase.open(_database_file(settings), on_full=on_full)
     cleanup.callback(database.close)
     outbox = Outbox(database, _now, on_delivery=lambda: wake_ups.fire(DELIVERIES))
 
@@ -122,6 +129,10 @@ def _open_postgres(url: str, wake_ups: WakeUps, emit: Emit, cleanup: ExitStack, 
         dispatchers=DispatcherStore(database, now, outgoing.models),
         notices=notices,
     )
+
+
+def _database_file(settings: Settings) -> Path:
+    return settings.data_dir / "scrivano.db"
 
 
 def _now() -> datetime:

@@ -45,31 +45,32 @@ def take_snapshot(database: Path, copy: Path, *, live: bool) -> Snapshot:
     try:
         with closing(_connect(database, mode)) as source, closing(sqlite3.connect(copy)) as target:
             source.backup(target)
-        return check_snapshot(copy)
+        return check_snapshot(copy, f"the database {database}")
     except sqlite3.Error as error:
         raise StartError(f"cannot read the database {database} ({error})") from error
 
 
-def check_snapshot(path: Path) -> Snapshot:
-    """What a copied database contains. Raises `StartError` if it is damaged, or of a later version."""
+def check_snapshot(path: Path, name: str) -> Snapshot:
+    """What a copied database contains. Raises `StartError`, which calls it `name`, if it is damaged, or of a later
+    version."""
     try:
         with closing(_connect(path, "rw")) as db:
             (state,) = db.execute("PRAGMA quick_check(1)").fetchone()
             if state != "ok":
-                raise StartError(f"the database {path} is damaged ({state})")
+                raise StartError(f"{name} is damaged ({state.splitlines()[-1]}): restore an earlier backup")
             db.execute("PRAGMA journal_mode = DELETE")  # One file, without the WAL's.
-            return _read(path, db)
+            return _read(path, name, db)
     except sqlite3.Error as error:
-        raise StartError(f"the database {path} cannot be read ({error})") from error
+        raise StartError(f"{name} is damaged ({error}): restore an earlier backup") from error
 
 
-def _read(path: Path, db: sqlite3.Connection) -> Snapshot:
+def _read(path: Path, name: str, db: sqlite3.Connection) -> Snapshot:
     (revision,) = db.execute("SELECT version_num FROM alembic_version").fetchone()
     known = migrations.revisions()
     if revision not in known:
         raise StartError(
-            f"the database is of a later version of Scrivano (schema {revision}; this version knows {known[-1]}):"
-            " use that version"
+            f"{name} is of a later version of Scrivano (schema {revision}; this version knows {known[-1]}): use that"
+            " version"
         )
     jobs = _jobs(db)
     keeps = {name for name, status in jobs if status not in (JobStatus.DONE, JobStatus.CANCELLED)}

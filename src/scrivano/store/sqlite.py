@@ -19,7 +19,7 @@ from sqlalchemy import event
 from scrivano.domain.errors import StartError, StorageFull
 from scrivano.store import migrations
 
-__all__ = ["SqliteDatabase", "discard_wal"]
+__all__ = ["SqliteDatabase", "discard_wal", "start_errors"]
 
 _PRAGMAS = (
     # With FULL a commit survives a power cut, with NORMAL it may not. On macOS only fullfsync reaches the disk.
@@ -32,6 +32,9 @@ _PRAGMAS = (
 _BUSY_TIMEOUT_S = 10.0
 # The disk is full; a quota or a limit on file sizes; no space for the WAL's index.
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
+# Damaged pages; no database at all; tables or columns that are missing.
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+_RESTORE = "put back a backup with `scrivano restore --force FILE`"
 
 
 class SqliteDatabase:
@@ -72,15 +75,29 @@ class SqliteDatabase:
         # A transaction takes the write lock at its start, so it cannot fail to get the lock when half done.
         event.listen(writer, "begin", lambda db: db.exec_driver_sql("BEGIN IMMEDIATE"))
         try:
-            _migrate(writer, path, schema)
-            return cls(path, writer, _readers(path), on_full)
-        except sa.exc.DatabaseError as error:
-            writer.dispose()
-            why = "the disk is full: free some space" if _is_full(error) else error.orig
-            raise StartError(f"cannot use the database {path}: {why}") from error
+            with start_errors(path):
+                _migrate(writer, path, schema)
+                return cls(path, writer, _readers(path), on_full)
         except BaseException:
             writer.dispose()
             raise
+
+    @staticmethod
+    def check(path: Path, schema: Path = migrations.FOLDER) -> str:
+        """Read the whole file, and change nothing; a server may have it open. Returns its state as text.
+
+        Raises `StartError`: `open` would refuse it, or its pages are damaged.
+        """
+        if not path.exists():
+            return f"{path}: none yet; the server creates it"
+        if not _index_of_wal(path).exists() and _has_wal(path):  # SQLite would write to the folder.
+            return f"{path}: not read, since the server that wrote it was killed; the next one reads it"
+        reader = sa.create_engine("sqlite://", creator=lambda: _connect_unchanged(path), poolclass=sa.NullPool)
+        with start_errors(path), reader.connect() as db:
+            current = migrations.current_revision(db)
+            _refuse_unknown(path, current, migrations.revisions(schema))
+            check_pages(path, db.exec_driver_sql("PRAGMA quick_check(1)").scalar())
+        return f"{path}: intact, {'no tables yet' if current is None else f'tables {current}'}"
 
     def read(self) -> sa.Connection:
         return self._readers.connect()
@@ -139,6 +156,31 @@ def discard_wal(path: Path) -> None:
 
 
 @contextmanager
+def start_errors(path: Path) -> Iterator[None]:
+    """Raise `StartError` in place of what SQLite says about the database at `path` while a server starts."""
+    try:
+        yield
+    except StorageFull as error:
+        raise StartError(str(error)) from error
+    except sa.exc.DatabaseError as error:
+        raise StartError(f"cannot use the database {path}: {_reason(error)}") from error
+
+
+def _reason(error: sa.exc.DatabaseError) -> str:
+    if _is_full(error):
+        return "the disk is full: free some space"
+    code = getattr(error.orig, "sqlite_errorcode", None) or sqlite3.SQLITE_OK
+    # The lowest byte of an extended code is the code that it extends.
+    return f"{error.orig}: {_RESTORE}" if code & 0xFF in _DAMAGED else str(error.orig)
+
+
+def check_pages(path: Path, state: str) -> None:
+    """`state`: what `quick_check` says. Raises `StartError` if it is not good."""
+    if state != "ok":
+        raise StartError(f"the database {path} is damaged ({state.splitlines()[-1]}): {_RESTORE}")
+
+
+@contextmanager
 def _disk_errors() -> Iterator[None]:
     """Raise `StorageFull` in place of the errors by which SQLite says that the disk is full."""
     try:
@@ -177,6 +219,20 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
+
+
+def _connect_unchanged(path: Path) -> sqlite3.Connection:
+    """Read only. With `ro` alone SQLite creates a WAL and its index where there are none, and leaves them."""
+    return _connect(path, "ro" if _index_of_wal(path).exists() else "ro&immutable=1")
+
+
+def _index_of_wal(path: Path) -> Path:
+    return path.with_name(f"{path.name}-shm")
+
+
+def _has_wal(path: Path) -> bool:
+    wal = path.with_name(f"{path.name}-wal")
+    return wal.exists() and wal.stat().st_size > 0
 
 
 def _connect_writer(path: Path) -> sqlite3.Connection:
