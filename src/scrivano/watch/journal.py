@@ -37,11 +37,15 @@ class Entry:
 
 
 class Journal:
-    """The entries by the recordings' names, relative to the folder. `changed`: since it was last stored."""
+    """The entries by the recordings' names, relative to the folder. `changed`: since it was last stored.
 
-    def __init__(self, entries: Mapping[str, Entry] | None = None) -> None:
+    `id`: part of the keys of its jobs. With another journal, recordings get other jobs.
+    """
+
+    def __init__(self, id: str, entries: Mapping[str, Entry] | None = None, *, changed: bool = True) -> None:
+        self.id = id
         self._entries = dict(entries or {})
-        self.changed = False
+        self.changed = changed
 
     def get(self, name: str) -> Entry | None:
         return self._entries.get(name)
@@ -68,18 +72,20 @@ class Journal:
         return {other: entry for other, entry in self._entries.items() if entry.sha256 == sha256 and other != name}
 
     def to_json(self) -> str:
-        return json.dumps({"format": FORMAT, "recordings": {n: asdict(e) for n, e in self._entries.items()}}, indent=1)
+        entries = {name: asdict(entry) for name, entry in self._entries.items()}
+        return json.dumps({"format": FORMAT, "id": self.id, "recordings": entries}, indent=1)
 
     @classmethod
-    def from_json(cls, text: str) -> Journal:
-        """A journal that cannot be read is an empty one: it only saves work."""
+    def from_json(cls, text: str, new_id: str) -> Journal:
+        """A journal that cannot be read is a new one: it only saves work. `new_id`: for a journal that has none."""
         try:
             data = json.loads(text)
             if data["format"] != FORMAT:
-                return cls()
-            return cls({name: _entry(values) for name, values in data["recordings"].items()})
+                return cls(new_id)
+            entries = {name: _entry(values) for name, values in data["recordings"].items()}
+            return cls(str(data["id"]), entries, changed=False) if "id" in data else cls(new_id, entries)
         except (ValueError, TypeError, KeyError, AttributeError):
-            return cls()
+            return cls(new_id)
 
 
 def _entry(values: Mapping[str, Any]) -> Entry:

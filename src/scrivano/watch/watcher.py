@@ -5,6 +5,7 @@ Each step may be repeated: a restart, at any moment, does no work twice and lose
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -63,6 +64,7 @@ class Watcher:
         *,
         stopping: Callable[[], bool] = lambda: False,
         now_s: Callable[[], float] = time.monotonic,
+        new_id: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self._folder = Folder(root, stopping)
         self._transcriber = transcriber
@@ -70,8 +72,10 @@ class Watcher:
         self._tell = report
         self._stopping = stopping
         self._now_s = now_s
+        self._new_id = new_id
         self._settling = Settling(options.settle_s)
         self._journal: Journal | None = None
+        self._stored = False
         self._troubled: set[str] = set()
         self._trouble = ""
 
@@ -94,12 +98,13 @@ class Watcher:
 
     def _poll(self) -> bool:
         files = self._folder.scan()
-        journal = self._journal or Journal.from_json(self._folder.read(JOURNAL) or "")
-        self._journal = journal
+        if not files and self._journal is None:
+            return True  # The share may be away: its journal may come with it.
+        journal = self._journal = self._current_journal(files)
         self._troubled &= files.keys()
         try:
             self._collect(journal, files)
-            self._save(journal)  # If this fails, nothing more is submitted.
+            self._save(journal)  # Before its id is in the key of a job. If this fails, nothing more is submitted.
             settled = self._settling.settled(files, self._now_s())
             for name in settled:
                 if self._stopping() or self._in_flight(journal) >= IN_FLIGHT:
@@ -111,6 +116,14 @@ class Watcher:
         finally:
             self._save(journal)
 
+    def _current_journal(self, files: Mapping[str, Stamp]) -> Journal:
+        """The journal in the folder. One that was deleted is begun anew, unless the share is away."""
+        if self._journal is not None and (not files or not self._stored or self._folder.exists(JOURNAL)):
+            return self._journal
+        journal = Journal.from_json(self._folder.read(JOURNAL) or "", self._new_id())
+        self._stored = not journal.changed
+        return journal
+
     def _save(self, journal: Journal) -> None:
         """Raises `UnusableFolder`: without a journal, a restart would submit every recording again."""
         if not journal.changed:
@@ -119,7 +132,7 @@ class Watcher:
             self._folder.write(JOURNAL, journal.to_json())
         except OSError as error:
             raise UnusableFolder(f"{JOURNAL} cannot be written ({error})") from error
-        journal.changed = False
+        journal.changed, self._stored = False, True
 
     def _in_flight(self, journal: Journal) -> int:
         """Recordings whose jobs have not ended: those of the others wait only for a place for their transcripts."""
@@ -200,7 +213,8 @@ class Watcher:
         if not entry.stamp.size_bytes:  # Some programs create a file long before they write to it: it may change yet.
             self._fail(journal, name, entry, EMPTY)
             return
-        key = f"watch-{entry.sha256}-{entry.attempt}-{self._options.key}"
+        # A restart between here and the journal gets the same job.
+        key = f"watch-{journal.id}-{entry.sha256}-{entry.attempt}-{self._options.key}"
         submitted = self._transcriber.submit(self._folder.path(name), key)
         if isinstance(submitted, Failed):
             self._fail(journal, name, entry, submitted.reason)

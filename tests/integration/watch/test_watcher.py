@@ -413,3 +413,59 @@ def test_a_name_that_is_not_utf_8_is_kept_for_the_transcripts_and_shown_with_rep
     assert {b"\xff\xfe.srt", b"\xff\xfe.txt", b"\xff\xfe.json", b"\xff.wav.error"} <= found
     assert len(watched.transcriber.keys) == 2, "the journal remembers them"
     assert "��.mp3: wrote ��.srt, ��.txt, ��.json" in watched.said
+
+
+def test_a_submission_that_the_journal_missed_is_not_repeated(watched: Watched) -> None:
+    recording, journal = watched.root / "a.mp3", watched.root / ".scrivano-watch.json"
+    (watched.root / "b.mp3").write_bytes(b"other sound")
+    watched.look()
+    recording.write_bytes(b"sound")
+    watched.watcher.poll()
+    before = journal.read_bytes()
+    watched.look()
+    journal.write_bytes(before)  # as if the watcher had been killed between the submission and the journal
+    watched.restart()
+    watched.look()
+
+    assert len(watched.transcriber.keys) == 3
+    assert len(set(watched.transcriber.keys)) == 2, "the same job"
+
+
+@pytest.mark.parametrize("restart", [True, False])
+@pytest.mark.parametrize("outcome", [done("Wrong."), Failed("no memory")])
+def test_without_transcript_and_journal_a_recording_is_transcribed_again(
+    watched: Watched, outcome: Outcome, restart: bool
+) -> None:
+    watched.transcriber.outcomes[b"sound"] = outcome
+    (watched.root / "a.mp3").write_bytes(b"sound")
+    watched.look()
+    assert watched.look()
+    for path in watched.root.iterdir():
+        if path.name != "a.mp3":
+            path.unlink()
+    watched.transcriber.outcomes[b"sound"] = done()
+    if restart:
+        watched.restart()
+    watched.look()
+    assert watched.look()
+
+    assert len(set(watched.transcriber.keys)) == 2
+    assert (watched.root / "a.txt").read_text() == f"{TEXT}\n"
+
+
+def test_a_share_that_is_away_at_the_start_brings_its_journal_with_it(watched: Watched) -> None:
+    (watched.root / "a.mp3").write_bytes(b"sound")
+    watched.look()
+    away = watched.root.with_name("away")
+    watched.root.rename(away)
+    watched.root.mkdir()  # the mount point without its share
+    watched.restart()
+    watched.look()
+    assert watched.names() == []
+    watched.root.rmdir()
+    away.rename(watched.root)
+    watched.transcriber.outcomes[b"sound"] = done()
+    watched.look()
+    assert watched.look()
+
+    assert len(watched.transcriber.keys) == 1

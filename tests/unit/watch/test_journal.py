@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from scrivano.watch.journal import Entry, Journal, State
@@ -9,13 +11,14 @@ ENTRY = Entry(stamp=Stamp(5, 6), sha256="ab", state=State.SUBMITTED, job_id="j",
 
 
 def test_a_journal_is_restored_as_it_was() -> None:
-    journal = Journal()
+    journal = Journal("7f", changed=False)
+    assert not journal.changed
     journal.put("ä/a.mp3", ENTRY)
     assert journal.changed
 
-    restored = Journal.from_json(journal.to_json())
+    restored = Journal.from_json(journal.to_json(), "new")
 
-    assert not restored.changed
+    assert (restored.id, restored.changed) == ("7f", False)
     assert restored.get("ä/a.mp3") == ENTRY
     assert restored.submitted() == {"ä/a.mp3": ENTRY}
     assert restored.twins("ab", "b.mp3") == {"ä/a.mp3": ENTRY}
@@ -25,12 +28,23 @@ def test_a_journal_is_restored_as_it_was() -> None:
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", '{"format": 2, "recordings": {}}', '{"format": 1, "recordings": {"a": {}}}']
 )
-def test_a_journal_that_cannot_be_read_is_empty(text: str) -> None:
-    assert Journal.from_json(text).submitted() == {}
+def test_a_journal_that_cannot_be_read_is_a_new_one(text: str) -> None:
+    journal = Journal.from_json(text, "new")
+
+    assert (journal.id, journal.changed, journal.submitted()) == ("new", True, {})
+
+
+def test_a_journal_without_an_id_keeps_its_entries_and_gets_one() -> None:
+    data = json.loads(Journal("7f", {"a": ENTRY}).to_json())
+    del data["id"]
+
+    journal = Journal.from_json(json.dumps(data), "new")
+
+    assert (journal.id, journal.changed, journal.get("a")) == ("new", True, ENTRY)
 
 
 def test_recordings_that_are_gone_are_forgotten_but_not_all_at_once() -> None:
-    journal = Journal({"a": ENTRY, "b": ENTRY})
+    journal = Journal("7f", {"a": ENTRY, "b": ENTRY})
 
     journal.drop_missing([])
     assert journal.get("a") == journal.get("b") == ENTRY
