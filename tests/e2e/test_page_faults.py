@@ -221,7 +221,7 @@ def publish(store: JobStore, clock: Clock, job_id: str, segments: list[dict[str,
     add(store, new_job(job_id, clock, **fields))
     store.claim(job_id, 60)
     text = " ".join(segment["text"] for segment in segments)
-    quality = {"coverage": 0.9, "uncovered": [HOLE], "repaired": 0, "loops_cut": 0, "doubtful": []}
+    quality = {"coverage": 0.9, "uncovered": [HOLE], "repaired": 2, "loops_cut": 0, "doubtful": []}
     store.publish_done(
         job_id,
         1,
@@ -229,7 +229,7 @@ def publish(store: JobStore, clock: Clock, job_id: str, segments: list[dict[str,
         language="en",
         duration_secs=4 * 3600.0,
         text=text,
-        quality={**quality, "word_probability": None},
+        quality={**quality, "word_probability": 0.9307},
     )
 
 
@@ -253,6 +253,8 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             }
             for n in range(4000)
         ]
+        doubtful = ["guessed", "too_fast"]
+        segments[3]["quality"] = {"word_probability": 0.31, "doubtful": doubtful, "repaired": False}
         publish(store, clock, "long", segments, filename="four hours.mp3")
     with served(folder, KEEP_AUDIO="true") as server:
         yield server
@@ -320,6 +322,34 @@ def test_speech_without_text_is_shown_where_it_is(browser: Browser, full: Served
         rows = page.locator(".segments [role=listitem]")
         expect(rows.nth(1)).to_contain_text("14 s of speech without text")
         expect(rows.nth(0)).to_contain_text("word0")
+        opened.refused.clear()
+
+
+@pytest.mark.parametrize(
+    ("locale", "line", "reasons"),
+    [
+        (
+            "en-GB",
+            "Speech with text: 90 % · Certainty of the words: 93 % · Gaps filled at a second attempt: 2 · "
+            "Doubtful segments: 1",
+            "Doubtful: the model was unsure of the words, nobody speaks so fast",
+        ),
+        (
+            "it-IT",
+            "Parlato con testo: 90 % · Certezza delle parole: 93 % · Vuoti colmati al secondo tentativo: 2 · "
+            "Segmenti dubbi: 1",
+            "Dubbio: il modello non era sicuro delle parole, nessuno parla così in fretta",
+        ),
+    ],
+)
+def test_how_far_the_text_can_be_trusted_is_shown(
+    browser: Browser, full: Served, locale: str, line: str, reasons: str
+) -> None:
+    with window(browser, full.url, locale=locale) as opened:
+        opened.page.goto(f"{full.url}/#/jobs/long")
+
+        expect(opened.page.get_by_text(line)).to_be_visible()
+        expect(opened.page.locator("[data-position='3']").get_by_text(reasons)).to_be_visible()
         opened.refused.clear()
 
 

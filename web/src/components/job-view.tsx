@@ -1,6 +1,6 @@
 /** One job: its recording to hear, its transcript to read, to correct and to take away. */
 
-import { isTerminal, type Job } from "@scrivano/client";
+import { isTerminal, type Job, type Segment } from "@scrivano/client";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { type Translate, useLocale, useServerText, useT } from "../i18n";
 import { clock, fullMoment, languageName, span, speed } from "../lib/format";
@@ -117,6 +117,7 @@ function Loaded({ job, live, playback }: { job: Job; live: LiveJob; playback: Pl
       {(job.status !== "failed" || job.duration_secs != null) && <Player job={job} playback={playback} />}
       {!ended && <Running job={job} live={live} />}
       <Notes job={job} playback={playback} />
+      <Quality job={job} segments={live.segments} />
       <Speakers job={job} onChanged={live.reload} />
       <Transcript job={job} segments={live.segments} playback={playback} onChanged={live.setSegment} />
       {downloading && <DownloadDialog job={job} onClose={() => setDownloading(false)} />}
@@ -242,4 +243,24 @@ function Notes({ job, playback }: { job: Job; playback: Playback }) {
       )}
     </ul>
   );
+}
+
+/** How far the text can be trusted, in one line. */
+function Quality({ job, segments }: { job: Job; segments: readonly Segment[] }) {
+  const t = useT();
+  const { locale } = useLocale();
+  const quality = job.quality;
+  if (!quality || segments.length === 0) return null;
+  // Rounded down: 100 % means all.
+  const percent = (share: number) => (Math.floor(1000 * share + 1e-6) / 10).toLocaleString(locale);
+  const { coverage, word_probability: certainty } = quality;
+  const doubtful = segments.filter((segment) => segment.quality?.doubtful.length).length;
+  const parts = [
+    coverage == null ? t("quality.undetected") : t("quality.coverage", { percent: percent(coverage) }),
+    certainty != null && t("quality.certainty", { percent: percent(certainty) }),
+    quality.repaired > 0 && t("quality.repaired", { count: String(quality.repaired) }),
+    quality.loops_cut > 0 && t("quality.loops", { count: String(quality.loops_cut) }),
+    doubtful > 0 && t("quality.doubtful", { count: String(doubtful) }),
+  ];
+  return <p className="quality" title={t("quality")}>{parts.filter(Boolean).join(" · ")}</p>;
 }

@@ -8,7 +8,7 @@ import { clock, span } from "../lib/format";
 import type { Playback } from "../lib/playback";
 import { client, messageOf } from "../lib/server";
 import { useSelected } from "../lib/store";
-import { CheckIcon, EditIcon, FollowIcon, UndoIcon } from "./icons";
+import { CheckIcon, EditIcon, FollowIcon, UndoIcon, WarningIcon } from "./icons";
 import { Button, Empty, tell } from "./ui";
 
 // Below this a word is marked as doubtful.
@@ -142,8 +142,9 @@ const LINE_CHARS = 72;
 
 function estimate(item: Item | undefined, segments: readonly Segment[]): number {
   if (item?.kind !== "segment") return 48;
-  const chars = segments[item.position]?.text.length ?? 0;
-  return 18 + 31 * Math.max(1, Math.ceil(chars / LINE_CHARS));
+  const segment = segments[item.position];
+  const chars = segment?.text.length ?? 0;
+  return 18 + 31 * Math.max(1, Math.ceil(chars / LINE_CHARS)) + (segment?.quality?.doubtful.length ? 24 : 0);
 }
 
 /** The name to show above a segment: where the speaker changes. */
@@ -158,10 +159,13 @@ interface Doubt {
   start: number;
 }
 
+/** Doubtful words, and doubtful segments that have none. */
 function doubtfulPlaces(segments: readonly Segment[]): Doubt[] {
-  return segments.flatMap((segment, position) =>
-    segment.words.filter((word) => word.probability < DOUBTFUL).map((word) => ({ position, start: word.start })),
-  );
+  return segments.flatMap((segment, position) => {
+    const words = segment.words.filter((word) => word.probability < DOUBTFUL);
+    const places = words.length === 0 && segment.quality?.doubtful.length ? [segment] : words;
+    return places.map(({ start }) => ({ position, start }));
+  });
 }
 
 function nextDoubt(
@@ -304,6 +308,7 @@ const SegmentRow = memo(
           ) : (
             <Words segment={segment} word={word} marked={marked} playback={playback} />
           )}
+          {marked && !editing && <Reasons doubts={segment.quality?.doubtful ?? []} />}
         </div>
         {marked && !editing && (
           <div className="segment-actions">
@@ -329,6 +334,26 @@ const SegmentRow = memo(
     before.marked === after.marked &&
     before.playback === after.playback,
 );
+
+/** Why a segment is doubtful. */
+function Reasons({ doubts }: { doubts: readonly string[] }) {
+  const t = useT();
+  if (doubts.length === 0) return null;
+  const reasons = doubts.map((doubt) => (isReason(doubt) ? t(`doubt.${doubt}`) : doubt)).join(", ");
+  return (
+    <p className="doubt-reasons">
+      <WarningIcon size={14} />
+      {t("doubt", { reasons })}
+    </p>
+  );
+}
+
+const REASONS = ["repeats", "improbable", "guessed", "too_fast", "no_speech"] as const;
+
+/** Servers of later versions may have more. */
+function isReason(doubt: string): doubt is (typeof REASONS)[number] {
+  return (REASONS as readonly string[]).includes(doubt);
+}
 
 function Words({ segment, word, marked, playback }: { segment: Segment; word: number; marked: boolean; playback: Playback }) {
   const t = useT();
