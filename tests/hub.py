@@ -35,6 +35,8 @@ class Hub(ThreadingHTTPServer):
         self.limit = limit
         self.requests: list[tuple[str, int]] = []
         self.wrong: set[str] = set()  # Files whose first byte arrives wrong.
+        self.portal: set[str] = set()  # Beginnings of paths that a login page answers, and JSON of another program.
+        self.other_json: set[str] = set()
         self.claimed_bytes: dict[str, int] = {}  # Sizes in the listing, in place of the true ones.
 
     @property
@@ -48,7 +50,11 @@ class HubHandler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.split("?")[0]
-        if path.startswith(f"/api/models/{REPOSITORY}/tree/"):
+        if path.startswith(tuple(self.server.portal)):
+            self._send(b"<!doctype html><title>Log in</title>", "text/html")
+        elif path.startswith(tuple(self.server.other_json)):
+            self._json([1])
+        elif path.startswith(f"/api/models/{REPOSITORY}/tree/"):
             self._json([_listed(name, data) for name, data in FILES.items()])
         elif re.fullmatch(rf"/api/models/{REPOSITORY}(/revision/.*)?", path):
             siblings = [_sibling(name, data, self.server.claimed_bytes.get(name)) for name, data in FILES.items()]
@@ -87,9 +93,11 @@ class HubHandler(BaseHTTPRequestHandler):
         self.close_connection = limit is not None
 
     def _json(self, body: Any) -> None:
-        data = json.dumps(body).encode()
+        self._send(json.dumps(body).encode(), "application/json")
+
+    def _send(self, data: bytes, content_type: str) -> None:
         self.send_response(200)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         if self.command == "GET":

@@ -110,7 +110,9 @@ def test_a_full_disk_is_known_before_the_download(tmp_path: Path) -> None:
 
 def test_the_models_of_a_list_are_pulled_and_one_that_is_missing_fails_alone(tmp_path: Path) -> None:
     wanted = tmp_path / "models.txt"
-    wanted.write_text(f"# for the machine in the basement\n\nsomeone/nothing\n{REPOSITORY}  # speaks English\nnano\n")
+    wanted.write_text(
+        f"\ufeff# for the machine in the basement\n\nsomeone/nothing\n{REPOSITORY}  # speaks English\nnano\n"
+    )
     with hub() as server:
         done = models(environment(tmp_path / "hf", server.url), "pull", "--all", str(wanted))
 
@@ -118,6 +120,27 @@ def test_the_models_of_a_list_are_pulled_and_one_that_is_missing_fails_alone(tmp
     assert "someone/nothing: http://127.0.0.1" in done.stderr
     assert f"{REPOSITORY}: downloaded, 14 MB" in done.stdout
     assert "nano: part of this package" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("portal", "other_json", "reason"),
+    [
+        ("/api/", None, "does not answer as a hub does"),
+        (None, f"/api/models/{REPOSITORY}", "does not answer as a hub does"),
+        (None, f"/api/models/{REPOSITORY}/tree", "the download broke off"),
+        (f"/{REPOSITORY}/resolve", None, "the download of model.bin broke off"),
+    ],
+)
+def test_what_is_no_hub_is_said_in_one_line_and_the_other_models_are_tried(
+    tmp_path: Path, portal: str | None, other_json: str | None, reason: str
+) -> None:
+    with hub() as server:
+        server.portal, server.other_json = ({path} if path else set() for path in (portal, other_json))
+        done = models(environment(tmp_path, server.url), "pull", REPOSITORY, "nano")
+
+    said = [line for line in done.stderr.splitlines() if " % of " not in line]
+    assert (done.returncode, len(said), reason in done.stderr) == (1, 1, True), done.stderr
+    assert done.stdout == "nano: part of this package\n"
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,15 @@ import shutil
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scrivano.engines.catalog import FILES, find_model
 
+if TYPE_CHECKING:
+    from huggingface_hub import ModelInfo
+
 __all__ = [
+    "NO_HUB",
     "CachedModel",
     "HubError",
     "HubFile",
@@ -25,6 +30,7 @@ __all__ = [
     "hub_folders",
     "hub_model",
     "is_downloaded",
+    "one_line",
     "remove_cached",
     "repository_folder",
 ]
@@ -35,6 +41,10 @@ READ_BYTES = 1024 * 1024
 
 # The hub's cache names a file by its hash: SHA-256 for large files, Git's SHA-1 for small ones.
 SHA256_DIGITS, SHA1_DIGITS = 64, 40
+
+
+# What the hub's library raises over an answer that is not a hub's: a page of a captive portal, or other JSON.
+NO_HUB = (ValueError, TypeError, KeyError, AttributeError)
 
 
 class HubError(Exception):
@@ -95,16 +105,30 @@ def hub_model(name: str) -> HubModel:
 
     repository = find_model(name).repository or ""
     try:
-        info = HfApi().model_info(repository, files_metadata=True, timeout=HUB_S)
+        model = _model(repository, HfApi().model_info(repository, files_metadata=True, timeout=HUB_S))
     except (HfHubHTTPError, OfflineModeIsEnabled, httpx2.HTTPError, OSError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise HubError(f"{constants.ENDPOINT} does not have it or cannot be reached ({reason})") from error
+        raise HubError(f"{constants.ENDPOINT} does not have it or cannot be reached ({one_line(error)})") from error
+    except (*NO_HUB, httpx2.InvalidURL) as error:
+        raise HubError(
+            f"{constants.ENDPOINT} does not answer as a hub does ({one_line(error)}): a login page of this network, or"
+            " HF_ENDPOINT is something else"
+        ) from error
+    if "model.bin" not in {file.name for file in model.files}:
+        raise HubError(f"{constants.ENDPOINT} has no CTranslate2 Whisper model (model.bin) in {repository}")
+    return model
+
+
+def _model(repository: str, info: ModelInfo) -> HubModel:
     wanted = [file for file in info.siblings or [] if any(fnmatch(file.rfilename, pattern) for pattern in FILES)]
     files = (
-        HubFile(name=file.rfilename, size_bytes=file.size or 0, sha256=file.lfs.sha256 if file.lfs else None)
+        HubFile(name=file.rfilename, size_bytes=int(file.size or 0), sha256=file.lfs.sha256 if file.lfs else None)
         for file in wanted
     )
     return HubModel(repository=repository, commit=info.sha or "main", files=tuple(files))
+
+
+def one_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def cache_folder() -> Path:

@@ -15,7 +15,15 @@ from typing import Any
 
 import httpx2
 
-from scrivano.cli.model_cache import HubError, HubFile, HubModel, damaged_files, repository_folder
+from scrivano.cli.model_cache import (
+    NO_HUB,
+    HubError,
+    HubFile,
+    HubModel,
+    damaged_files,
+    one_line,
+    repository_folder,
+)
 from scrivano.engines.catalog import FILES
 from scrivano.engines.model_path import missing_files
 from scrivano.files.disk_space import free_bytes
@@ -87,8 +95,10 @@ def _small_files_and_links(model: HubModel) -> Path:
 
     try:
         folder = huggingface_hub.snapshot_download(model.repository, allow_patterns=list(FILES), tqdm_class=Silent)
-    except (HfHubHTTPError, httpx2.HTTPError, OSError, ValueError) as error:
-        raise HubError(f"the download broke off ({error}): run the command again, and it continues") from error
+    except (HfHubHTTPError, httpx2.HTTPError, OSError, *NO_HUB) as error:
+        raise HubError(
+            f"the download broke off ({one_line(error)}): run the command again, and it continues"
+        ) from error
     if damaged := remove_damaged(Path(folder)):
         raise HubError(f"{', '.join(damaged)} arrived with wrong bytes and was deleted; run the command again")
     return Path(folder)
@@ -114,14 +124,16 @@ def _fetch(model: HubModel, file: HubFile, on_bytes: OnBytes) -> None:
 def _receive(model: HubModel, file: HubFile, output: Any, on_bytes: OnBytes) -> None:
     failures = 0
     while (present := output.tell()) < file.size_bytes:
+        reason: Exception = EOFError(f"{model.repository} has {file.size_bytes} bytes of it, and fewer arrive")
         try:
             _request(model, file, output, on_bytes)
-        except (httpx2.HTTPError, OSError) as error:
-            failures = 0 if output.tell() > present else failures + 1
-            if isinstance(error, httpx2.HTTPStatusError) or failures >= ATTEMPTS:
-                raise HubError(
-                    f"the download of {file.name} broke off ({_reason(error)}): run the command again, and it continues"
-                ) from error
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+            reason = error
+        failures = 0 if output.tell() > present else failures + 1
+        if isinstance(reason, httpx2.HTTPStatusError) or failures >= ATTEMPTS:
+            raise HubError(
+                f"the download of {file.name} broke off ({one_line(reason)}): run the command again, and it continues"
+            ) from reason
 
 
 def _request(model: HubModel, file: HubFile, output: Any, on_bytes: OnBytes) -> None:
@@ -176,7 +188,3 @@ def _existing(folder: Path) -> Path:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -88,7 +88,7 @@ def pull(names: Names = None, list_file: ListFile = None) -> None:
         for name in _chosen(names or [], list_file):
             try:
                 _pull(name)
-            except HubError as error:
+            except (HubError, OSError) as error:
                 failed = True
                 stderr_console().print(f"{name}: {error}", markup=False, soft_wrap=True)
     raise typer.Exit(ExitCode.FAILED if failed else ExitCode.OK)
@@ -175,7 +175,7 @@ def _chosen(names: Sequence[str], list_file: Path | None) -> list[str]:
 def _listed(file: Path) -> list[str]:
     """The names in a file, one a line. What is behind # is a comment; empty lines are left out."""
     try:
-        lines = [line.partition("#")[0].strip() for line in file.read_text(encoding="utf-8").splitlines()]
+        lines = [line.partition("#")[0].strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, ValueError) as error:
         fail(f"cannot read the list of models {file} ({error})")
     return [line for line in lines if line]
