@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -270,7 +271,7 @@ def _follow(
         transcript = client.wait(job_id).transcript
         display.percent(file, 100)  # The stream of a job that has already ended has no progress events.
         if transcript.quality is not None:
-            display.step(file, quality_line(transcript.quality))
+            display.step(file, quality_line(transcript.quality, with_text=bool(transcript.text)))
         return rendered(client, job_id, transcript, options)
     except ClientError as error:
         display.step(file, f"failed: {error}")
@@ -302,13 +303,21 @@ def transcript_path(folder: Path, recording: Path, format: str) -> Path:
     return folder / f"{recording.stem}.{FORMATS[format].extension}"
 
 
-def quality_line(quality: Mapping[str, Any]) -> str:
-    """How far a transcript can be trusted, in one line."""
-    coverage = quality["coverage"]
-    said = ["no speech" if coverage is None else f"{100 * coverage:.1f} % of the speech has words"]
+def quality_line(quality: Mapping[str, Any], *, with_text: bool) -> str:
+    """How far a transcript can be trusted, in one line. `with_text`: it has some."""
+    coverage, certainty = quality["coverage"], quality["word_probability"]
+    said = [
+        f"{_percent(coverage)} of the speech has words"
+        if coverage is not None
+        else "text, but no speech was detected"
+        if with_text
+        else "no speech"
+    ]
     holes = [f"{_clock(hole['start'])}-{_clock(hole['end'])}" for hole in quality["uncovered"]]
     if holes:
         said.append(f"none at {', '.join(holes[:MOST_HOLES])}{', …' if len(holes) > MOST_HOLES else ''}")
+    if certainty is not None:
+        said.append(f"words certain by {_percent(certainty)}")
     counts = {
         "stretches decoded again": quality["repaired"],
         "loops cut": quality["loops_cut"],
@@ -316,6 +325,11 @@ def quality_line(quality: Mapping[str, Any]) -> str:
     }
     said += [f"{name}: {count}" for name, count in counts.items() if count]
     return "quality: " + "; ".join(said)
+
+
+def _percent(share: float) -> str:
+    """Rounded down: 100 % means all."""
+    return f"{math.floor(1000 * share + 1e-6) / 10:.1f} %"
 
 
 def _clock(seconds: float) -> str:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from scrivano.cli.transcription import TranscribeOptions, complete_url, rendered, same_model, timed
+from scrivano.cli.transcription import TranscribeOptions, complete_url, quality_line, rendered, same_model, timed
 from scrivano.client import Client
 from scrivano.domain.transcript import Segment, Transcript
 
@@ -63,3 +63,20 @@ def test_rttm_is_written_by_the_server_which_knows_the_turns() -> None:
 
     assert (text, rttm) == ("One.\n", turns)
     assert asked == ["/jobs/a/transcript?format=rttm"]
+
+
+@pytest.mark.parametrize(
+    ("coverage", "certainty", "with_text", "line"),
+    [
+        (0.99996, 0.9307, True, "quality: 99.9 % of the speech has words; words certain by 93.0 %"),
+        (1.0, None, True, "quality: 100.0 % of the speech has words"),
+        (None, 0.5, True, "quality: text, but no speech was detected; words certain by 50.0 %"),
+        (None, None, False, "quality: no speech"),
+    ],
+)
+def test_how_far_a_transcript_can_be_trusted_is_said_in_a_line(
+    coverage: float | None, certainty: float | None, with_text: bool, line: str
+) -> None:
+    quality = {"coverage": coverage, "word_probability": certainty, "uncovered": [], "doubtful": []}
+
+    assert quality_line({**quality, "repaired": 0, "loops_cut": 0}, with_text=with_text) == line
