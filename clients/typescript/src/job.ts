@@ -99,7 +99,7 @@ export interface JobWarning {
 export interface JobQuality {
   /** Share of the seconds of detected speech that have words, 0 to 1; null without speech. */
   coverage: number | null;
-  /** Speech of a second or more without words. */
+  /** Speech without words: a second or more, or less far from any word. */
   uncovered: { start: number; end: number }[];
   /** Stretches of speech that got words when they were decoded again. */
   repaired: number;

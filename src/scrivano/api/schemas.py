@@ -134,7 +134,9 @@ class JobQuality(BaseModel):
         description="Share of the seconds of detected speech that have words, 0 to 1; null without speech.",
         examples=[0.9912],
     )
-    uncovered: list[UncoveredSpeech] = Field(description="Speech of a second or more without words.")
+    uncovered: list[UncoveredSpeech] = Field(
+        description="Speech without words: a second or more, or less far from any word."
+    )
     repaired: int = Field(description="Stretches of speech that got words when they were decoded again.", examples=[1])
     loops_cut: int = Field(description="Repetitions of the model that were cut out of the text.", examples=[0])
     doubtful: list[DoubtfulSegment] = Field(description="Segments whose text may be wrong.")

@@ -31,6 +31,10 @@ __all__ = [
 # Speech without words for less than this may be a breath, a hesitation, or the error of two times.
 LEAST_HOLE_S = 1.0
 
+# So far from every word, speech of this length is none of these. Without any words, none is too short to count.
+ALONE_S = 1.0
+LEAST_ALONE_S = 0.3
+
 # How long a word may take: so much, and so much for each letter. Slow dictation has 6 letters a second.
 WORD_S = 0.35
 LETTER_S = 0.12
@@ -42,8 +46,8 @@ LETTERS_OF_CHARACTER = 3
 # The error of a word's times: nine of ten words start within this (`docs/accuracy.md`).
 SLACK_S = 0.3
 
-# Speech has 10 to 16 letters a second. Text with fewer than this leaves something out, or is said very slowly.
-USUAL_LETTERS = 8
+# Speech has 10 to 16 letters a second. Text with fewer than this leaves something out, or is said slowly.
+USUAL_LETTERS = 10
 
 _UNSPACED = re.compile(f"[{UNSPACED}]")
 
@@ -128,26 +132,33 @@ def holes(speech: Sequence[Span], words: Sequence[Word], *, least: float = LEAST
 
     A hole may have pauses in it. Its ends are speech.
     """
-    return [Span(hole.start, hole.end) for hole in holes_among(uncovered(speech, words), words, least=least)]
+    found = _holes(uncovered(speech, words), _edges(words))
+    return [Span(hole.start, hole.end) for hole in found if hole.speech_s >= least]
 
 
-def holes_among(parts: Sequence[Span], words: Iterable[Word], *, least: float = LEAST_HOLE_S) -> list[Hole]:
-    """The holes that `parts`, speech that no word reaches, make among all `words`."""
-    runs = ((run, seconds_of(run)) for run in _runs(parts, words))
-    return [Hole(run[0].start, run[-1].end, seconds) for run, seconds in runs if seconds >= least]
+def holes_among(parts: Sequence[Span], words: Iterable[Word]) -> list[Hole]:
+    """The holes that `parts`, speech that no word reaches, make among all `words`: those that are long, or alone."""
+    edges = _edges(words)
+    return [hole for hole in _holes(parts, edges) if hole.speech_s >= LEAST_HOLE_S or _is_alone(hole, edges)]
+
+
+def _is_alone(hole: Hole, edges: Sequence[float]) -> bool:
+    near = bisect_left(edges, hole.end + ALONE_S) - bisect_right(edges, hole.start - ALONE_S)
+    return not edges or (hole.speech_s >= LEAST_ALONE_S and near <= 0)
 
 
 def _reaches(word: Word) -> Iterator[Span]:
     """The time that a word can account for.
 
-    An alignment gives all of a hole to one word. Whether that word is said before or behind the hole is not known.
+    An alignment gives all of a hole to one word. Whether that word is said before or behind the hole is not known, so
+    half of its time is counted at either end.
     """
     longest = WORD_S + LETTER_S * letters(word.text)
-    if word.end - word.start <= 2 * longest:
+    if word.end - word.start <= longest:
         yield Span(word.start - SLACK_S, word.end + SLACK_S)
     else:
-        yield Span(word.start - SLACK_S, word.start + longest)
-        yield Span(word.end - longest, word.end + SLACK_S)
+        yield Span(word.start - SLACK_S, word.start + longest / 2)
+        yield Span(word.end - longest / 2, word.end + SLACK_S)
 
 
 def _joined(spans: Iterable[Span]) -> list[Span]:
@@ -161,14 +172,22 @@ def _joined(spans: Iterable[Span]) -> list[Span]:
     return joined
 
 
-def _runs(parts: Iterable[Span], words: Iterable[Word]) -> Iterator[list[Span]]:
+def _edges(words: Iterable[Word]) -> list[float]:
+    """Where words start and end, ascending."""
+    return sorted(time for word in words for time in (word.start, word.end))
+
+
+def _holes(parts: Iterable[Span], edges: Sequence[float]) -> Iterator[Hole]:
     """The parts in groups: between the parts of a group no word starts or ends."""
-    edges = sorted(time for word in words for time in (word.start, word.end))
     run: list[Span] = []
     for part in parts:
         if run and bisect_left(edges, run[-1].end) < bisect_right(edges, part.start):
-            yield run
+            yield _hole(run)
             run = []
         run.append(part)
     if run:
-        yield run
+        yield _hole(run)
+
+
+def _hole(run: Sequence[Span]) -> Hole:
+    return Hole(run[0].start, run[-1].end, seconds_of(run))

@@ -12,6 +12,7 @@ Modules, each may import only those below it:
     window_loop     decodes chunks window by window, with any adapter
     adapter         the Adapter protocol and its values
     repair          which stretches to decode again, and what becomes of both texts (pure)
+    unsaid          segments without word times around speech that they leave out (pure)
     onsets          words next to a pause (pure)
     pauses          pauses in audio, by its loudness (pure)
     words           words with times from an alignment (pure)

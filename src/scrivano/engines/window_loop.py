@@ -14,7 +14,7 @@ from typing import Generic
 import numpy as np
 
 from scrivano.domain.chunk import SAMPLE_RATE
-from scrivano.domain.coverage import LEAST_HOLE_S, USUAL_LETTERS, Span, between, holes, letters, seconds_of, words_of
+from scrivano.domain.coverage import USUAL_LETTERS, WORD_S, Span, between, holes, letters, seconds_of, words_of
 from scrivano.domain.decoding import ChunkResult, DecodingOptions
 from scrivano.domain.errors import EngineError, ModelUnavailable
 from scrivano.domain.transcript import Segment
@@ -40,6 +40,7 @@ from scrivano.engines.failures import classify
 from scrivano.engines.onsets import without_pauses
 from scrivano.engines.pauses import pauses
 from scrivano.engines.repair import ATTEMPTS, Attempt, is_better, plan, spliced, trusted
+from scrivano.engines.unsaid import without_words
 from scrivano.engines.words import TimedText, place_words, timed_segments
 
 __all__ = ["WindowLoop"]
@@ -137,7 +138,7 @@ class _BatchRun(Generic[A, E]):
 
     def _exact(self, chunk: AudioChunk, segments: Sequence[Segment]) -> tuple[Segment, ...]:
         if not self._options.word_timestamps:
-            return tuple(replace(segment, words=()) for segment in segments)
+            return without_words(segments, holes(chunk.speech, words_of(segments)))
         return without_pauses(segments, pauses(chunk.audio))
 
     def _decoded(self, windows: Sequence[Window[A]]) -> Stretches:
@@ -303,10 +304,13 @@ class _BatchRun(Generic[A, E]):
         return {i: text for i, text in texts.items() if self._is_thin(text)}
 
     def _is_thin(self, text: WindowText[A]) -> bool:
-        audio = text.window.audio
-        spoken = between(self._batch[text.window.chunk].speech, audio.start, audio.start + audio.seconds)
-        said = letters(" ".join(self._plain(one) for one in text.spoken))
-        return said < USUAL_LETTERS * (seconds_of(spoken) - LEAST_HOLE_S)
+        """Whether a segment has too little text for the speech in its time."""
+        speech, offset = self._batch[text.window.chunk].speech, text.window.audio.start
+        return any(
+            letters(self._plain(one)) < USUAL_LETTERS * (seconds_of(within) - WORD_S)
+            for one in text.spoken
+            if (within := between(speech, offset + one.start, offset + one.end))
+        )
 
     def _text(self, window: Window[A], decoding: Decoding) -> WindowText[A]:
         split = Split(spoken=())

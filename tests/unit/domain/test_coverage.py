@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scrivano.domain.coverage import Span, between, holes, letters, seconds_of, uncovered, words_of
+from scrivano.domain.coverage import Hole, Span, between, holes, holes_among, letters, seconds_of, uncovered, words_of
 from scrivano.domain.transcript import Segment, Word
 
 
@@ -38,6 +38,29 @@ def test_a_word_that_an_alignment_drew_over_a_hole_covers_its_ends_only() -> Non
 
     assert 6.7 < hole.start < 8.0
     assert 14.0 < hole.end < 16.1
+
+
+def test_a_word_covers_no_more_than_its_letters_take() -> None:
+    """One of ten letters over 3 s, though it is said in less than one."""
+    words = [said("cette", 0.2, 0.6), said(" conférence,", 0.6, 3.65), said(" appuyez", 4.8, 5.3)]
+
+    assert len(holes([Span(0.2, 5.3)], words)) == 1
+
+
+def test_speech_far_from_every_word_counts_however_short() -> None:
+    words = [said("yes", 0.0, 0.4), said(" no", 6.0, 6.3)]
+    short = Span(3.0, 3.4)
+
+    assert holes_among([short], words) == [Hole(3.0, 3.4, short.seconds)]
+    assert holes_among([short], [*words, said(" well", 3.6, 4.0)]) == []
+    assert len(holes_among([Span(0.3, 0.5)], [])) == 1, "the only speech of a clip"
+
+
+@pytest.mark.parametrize(("letters", "found"), [(100, 1), (200, 0)])
+def test_a_segment_without_word_times_is_judged_by_its_letters(letters: int, found: int) -> None:
+    words = words_of([Segment(start=8.5, end=30.8, text="a" * letters)])
+
+    assert len(holes([Span(8.5, 30.8)], words)) == found
 
 
 def test_the_time_stamps_of_a_segment_without_word_times_prove_nothing() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from scrivano.domain.coverage import Span
+from scrivano.domain.coverage import Span, holes, words_of
 from scrivano.domain.decoding import ChunkResult, DecodingOptions
 from scrivano.domain.errors import EngineError, EngineInput, EngineMemory, ModelUnavailable
 from scrivano.engines.adapter import Hypothesis, Sample, Window, WindowText
@@ -507,6 +507,23 @@ def test_a_chunk_without_known_speech_is_decoded_once() -> None:
     decode(adapter, replace(speech(5.6), speech=()), options=TIMED)
 
     assert len([entry for entry in adapter.log if "search" in entry]) == 1  # type: ignore[operator]
+
+
+def test_without_word_times_a_segment_does_not_hide_the_hole_in_it() -> None:
+    """The model draws one sentence over 16 s of speech that it leaves out. Nothing is repaired here."""
+    half = (len(SENTENCE) + 1) // 2
+    starts = [0.2 + 0.1 * n + (16.0 if n >= half else 0.0) for n in range(len(SENTENCE) + 1)]
+    times = TokenTimes(starts=tuple(starts), probabilities=(0.9,) * len(SENTENCE))
+    adapter = ScriptedAdapter(always(replace(heard(SENTENCE, end=25), times=times)), times={0: times})
+    options = replace(OPTIONS, repair_share=0.0)
+
+    [result] = decode(adapter, speech(seconds=25.0), options=options)
+
+    first, second = result.segments
+    assert (first.text + second.text, first.words, second.words) == (SENTENCE, (), ())
+    assert first.end < 6
+    assert second.start > 18
+    assert holes((Span(0.0, 25.0),), words_of(result.segments)) != []
 
 
 def test_repairs_take_no_more_than_their_share() -> None:
