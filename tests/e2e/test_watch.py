@@ -32,6 +32,8 @@ def test_recordings_are_transcribed_by_a_running_server_and_a_killed_watcher_goe
         with watch(folder, "--server", server.url) as first:
             shutil.copy(DATA / CLIP, folder / "a.flac")
             until(lambda: (folder / ".scrivano-watch.json").exists())
+            with watch(folder, "--server", server.url, "--once") as other:
+                told = other.communicate()[1]
             first.kill()
         shutil.copy(DATA / CLIP, folder / "copy.flac")
         (folder / "broken.mp3").write_bytes(b"not a recording")
@@ -39,6 +41,7 @@ def test_recordings_are_transcribed_by_a_running_server_and_a_killed_watcher_goe
             said = second.communicate()[1]
         jobs = server.http.get("/jobs").json()["jobs"]
 
+    assert (other.returncode, "another `scrivano watch` is at work" in told) == (2, True), told
     assert second.returncode == 1, said
     assert text(folder / "a.txt") == text(folder / "copy.txt") == CATALOG[CLIP]["text"]
     assert (folder / "a.srt").read_text().startswith("1\n00:00:0")

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from scrivano.client import Client, ClientError, JobFailed, NoSuchJob, StatusError
-from scrivano.watch.transcriber import Done, Failed, Gone, Outcome, TryLater
+from scrivano.watch.transcriber import Done, Failed, Gone, NoServer, Outcome, TryLater
 
 __all__ = ["RemoteTranscriber"]
 
 # The server refuses this recording or these options, now and later: no recording, a bad field, too large.
 REFUSED = frozenset({400, 413, 415, 422})
+
+# The server itself responds, and will take recordings again: its queue or its disk is full.
+BUSY = frozenset({429, 507})
 
 
 class RemoteTranscriber:
@@ -28,9 +31,9 @@ class RemoteTranscriber:
         except StatusError as error:
             if error.status in REFUSED:
                 return Failed(error.message)
-            raise TryLater(str(error)) from error
+            raise _later(error) from error
         except ClientError as error:
-            raise TryLater(str(error)) from error
+            raise _later(error) from error
 
     def outcome(self, job_id: str) -> Outcome | None:
         try:
@@ -43,4 +46,9 @@ class RemoteTranscriber:
         except NoSuchJob:
             return Gone()
         except ClientError as error:
-            raise TryLater(str(error)) from error
+            raise _later(error) from error
+
+
+def _later(error: ClientError) -> TryLater:
+    busy = isinstance(error, StatusError) and error.status in BUSY
+    return TryLater(str(error)) if busy else NoServer(str(error))

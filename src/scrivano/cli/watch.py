@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +18,11 @@ from scrivano.domain.errors import StartError
 if TYPE_CHECKING:
     from scrivano.watch.watcher import Watcher, WatchOptions
 
-__all__ = ["watch"]
+__all__ = ["watch", "watch_once"]
+
+# How long `--once` waits for a server that does not respond: longer than it takes to start again with a large
+# database, and short enough that the next run of cron finds the folder free.
+GIVE_UP_S = 300.0
 
 
 def watch(
@@ -46,9 +51,11 @@ def watch(
     """Transcribe the recordings of a folder as they arrive, and write the transcripts beside them.
 
     A recording that fails gets a file NAME.error with the reason; delete it to try again. Restarts lose nothing.
-    Exit codes: 0 stopped, or all done; 1 with --once, if a recording failed; 2 wrong usage; 3 no server.
+    Exit codes: 0 stopped, or all done; 1 with --once, if a recording failed or the folder cannot be used; 2 wrong
+    usage, or another command watches the folder; 3 no server, with --once also if it does not respond for 5 minutes.
     """
     from scrivano.cli.chosen_server import chosen_server
+    from scrivano.watch.lock import FolderInUse, folder_lock
     from scrivano.watch.watcher import WatchOptions
 
     if not folder.is_dir():
@@ -67,11 +74,13 @@ def watch(
     )
     _check_formats(options.formats)
     try:
-        with chosen_server(server, model) as url:
-            failed = _run(url, folder, options, request, api_key=api_key, poll_s=poll, once=once)
+        with folder_lock(folder), chosen_server(server, model) as url:
+            code = _run(url, folder, options, request, api_key=api_key, poll_s=poll, once=once)
+    except FolderInUse:
+        fail(f"another `scrivano watch` is at work in {folder}")
     except StartError as error:
         fail(str(error), ExitCode.NO_SERVER)
-    raise typer.Exit(ExitCode.FAILED if failed else ExitCode.OK)
+    raise typer.Exit(code)
 
 
 def _run(
@@ -83,8 +92,8 @@ def _run(
     api_key: str | None,
     poll_s: float,
     once: bool,
-) -> bool:
-    """Watch until a signal comes, or with `once` until nothing is left. Returns whether a recording failed."""
+) -> ExitCode:
+    """Watch until a signal comes, or with `once` until nothing is left."""
     from scrivano.cli.remote_transcriber import RemoteTranscriber
     from scrivano.client import Client
     from scrivano.watch.watcher import Watcher
@@ -100,15 +109,33 @@ def _run(
     with Client(url, api_key=api_key) as client:
         watcher = Watcher(folder, RemoteTranscriber(client, request), options, report, stopping=stop.is_set)
         report("", f"watching, with the server at {url}")
-        _watch(watcher, stop, poll_s, once=once)
-    return once and bool(watcher.failed)
+        code = watch_once(watcher, stop, poll_s) if once else _watch(watcher, stop, poll_s)
+        if code is ExitCode.NO_SERVER:
+            report("", f"the server has not responded for {GIVE_UP_S / 60:g} minutes; the next run goes on")
+    return code
 
 
-def _watch(watcher: Watcher, stop: threading.Event, poll_s: float, *, once: bool) -> None:
+def _watch(watcher: Watcher, stop: threading.Event, poll_s: float) -> ExitCode:
     while not stop.is_set():
-        if watcher.poll() and once:
-            return
+        watcher.poll()
         stop.wait(poll_s)
+    return ExitCode.OK
+
+
+def watch_once(watcher: Watcher, stop: threading.Event, poll_s: float, give_up_s: float = GIVE_UP_S) -> ExitCode:
+    """Watch until nothing is left, the folder cannot be used, or the server has not responded for `give_up_s`."""
+    silent_since_s = None
+    while not stop.is_set():
+        if watcher.poll():
+            break
+        if watcher.no_folder:
+            return ExitCode.FAILED
+        now_s = time.monotonic()
+        silent_since_s = silent_since_s or now_s if watcher.no_server else None
+        if silent_since_s is not None and now_s - silent_since_s >= give_up_s:
+            return ExitCode.NO_SERVER
+        stop.wait(poll_s)
+    return ExitCode.FAILED if watcher.failed else ExitCode.OK
 
 
 def _key(request: Mapping[str, object]) -> str:

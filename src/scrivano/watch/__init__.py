@@ -9,6 +9,7 @@ Modules, each may import only those below it:
     journal      what has become of each recording
     settling     which files have stopped growing (pure)
     transcriber  what the watcher needs of a server
+    lock         one command at a time watches a folder
 """
 
-__all__ = ["transcriber", "watcher"]
+__all__ = ["lock", "transcriber", "watcher"]

@@ -8,11 +8,15 @@ from typing import Protocol
 
 from scrivano.domain.transcript import Transcript
 
-__all__ = ["Done", "Failed", "Gone", "Outcome", "Transcriber", "TryLater"]
+__all__ = ["Done", "Failed", "Gone", "NoServer", "Outcome", "Transcriber", "TryLater"]
 
 
 class TryLater(Exception):
     """The server does not take a recording now, or does not respond. The message says why."""
+
+
+class NoServer(TryLater):
+    """The server does not respond, or not as a server that this watcher may use."""
 
 
 @dataclass(frozen=True, slots=True)

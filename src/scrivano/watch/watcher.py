@@ -19,7 +19,7 @@ from scrivano.text.shape import shape_of
 from scrivano.watch.folder import JOURNAL, Folder, error_name, sidecar_names
 from scrivano.watch.journal import Entry, Journal, State
 from scrivano.watch.settling import Settling, Stamp
-from scrivano.watch.transcriber import Done, Failed, Gone, Transcriber, TryLater
+from scrivano.watch.transcriber import Done, Failed, Gone, NoServer, Transcriber, TryLater
 
 __all__ = ["WatchOptions", "Watcher"]
 
@@ -34,6 +34,9 @@ Report = Callable[[str, str], None]
 
 class UnusableFolder(Exception):
     """Nothing can be done in the folder. The message says why."""
+
+
+Trouble = OSError | TryLater | UnusableFolder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,19 +80,30 @@ class Watcher:
         self._journal: Journal | None = None
         self._stored = False
         self._troubled: set[str] = set()
-        self._trouble = ""
+        self._trouble: Trouble | None = None
 
     def poll(self) -> bool:
         """Do what can be done now. Returns whether all recordings have been dealt with."""
+        idle, trouble = False, None
         try:
             idle = self._poll()
         except (OSError, TryLater, UnusableFolder) as error:
-            self._report_trouble(str(error))
-            return False
+            trouble = error
         except ServerStopping:
-            return False
-        self._report_trouble("")
+            pass
+        self._report_trouble(trouble)
+        self._trouble = trouble
         return idle
+
+    @property
+    def no_server(self) -> bool:
+        """Whether the last poll ended because the server did not respond."""
+        return isinstance(self._trouble, NoServer)
+
+    @property
+    def no_folder(self) -> bool:
+        """Whether the last poll ended because nothing could be done in the folder."""
+        return isinstance(self._trouble, OSError | UnusableFolder)
 
     @property
     def failed(self) -> list[str]:
@@ -267,8 +281,7 @@ class Watcher:
     def _report(self, name: str, text: str) -> None:
         self._tell(valid_name(name), valid_name(text))
 
-    def _report_trouble(self, trouble: str) -> None:
+    def _report_trouble(self, trouble: Trouble | None) -> None:
         """Once for each kind of trouble, not at each poll."""
-        if trouble and trouble != self._trouble:
-            self._report("", trouble)
-        self._trouble = trouble
+        if trouble is not None and str(trouble) != str(self._trouble):
+            self._report("", str(trouble))

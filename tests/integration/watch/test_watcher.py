@@ -6,14 +6,17 @@ import json
 import os
 import shutil
 import sys
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from scrivano.cli.console import ExitCode
+from scrivano.cli.watch import watch_once
 from scrivano.domain.transcript import Segment, Transcript
 from scrivano.watch.folder import temporary_name
-from scrivano.watch.transcriber import Done, Failed, Gone, Outcome, TryLater
+from scrivano.watch.transcriber import Done, Failed, Gone, NoServer, Outcome, TryLater
 from scrivano.watch.watcher import Watcher, WatchOptions
 
 TEXT = "Good morning."
@@ -297,7 +300,8 @@ def test_a_transcript_that_cannot_be_written_does_not_keep_the_others_waiting(wa
     for n in range(4):
         (watched.root / f"a{n}.srt").mkdir()  # in the place of a transcript
     (watched.root / "noise.mp3.error").mkdir()
-    watched.transcriber.outcomes = {b"sound %d" % n: done() for n in range(6)} | {b"noise": Failed("no recording")}
+    watched.transcriber.outcomes = {b"sound %d" % n: done() for n in range(6)}
+    watched.transcriber.outcomes[b"noise"] = Failed("no recording")
     for _ in range(3):
         idle = watched.look()
 
@@ -469,3 +473,54 @@ def test_a_share_that_is_away_at_the_start_brings_its_journal_with_it(watched: W
     assert watched.look()
 
     assert len(watched.transcriber.keys) == 1
+
+
+@dataclass
+class SlowTranscriber(FakeTranscriber):
+    """Raises each exception once before it has an outcome."""
+
+    errors: list[Exception] = field(default_factory=list)
+
+    def outcome(self, job_id: str) -> Outcome | None:
+        if self.errors:
+            raise self.errors.pop()
+        return super().outcome(job_id)
+
+
+@pytest.mark.parametrize(
+    ("errors", "code"),
+    [
+        ([TryLater("the queue is full")] * 3, ExitCode.OK),
+        ([NoServer("no response")], ExitCode.NO_SERVER),
+    ],
+)
+def test_once_ends_when_the_server_has_not_responded_for_too_long(
+    watched: Watched, errors: list[Exception], code: ExitCode
+) -> None:
+    watched.transcriber = SlowTranscriber(outcomes={b"sound": done()})
+    watched.restart()
+    (watched.root / "a.mp3").write_bytes(b"sound")
+    watched.look()
+    watched.transcriber.errors = list(errors)
+
+    assert watch_once(watched.watcher, threading.Event(), 0.0, give_up_s=0.0) is code
+
+
+def test_once_waits_for_a_server_that_starts_again(watched: Watched) -> None:
+    watched.transcriber = SlowTranscriber(outcomes={b"sound": done()})
+    watched.restart()
+    (watched.root / "a.mp3").write_bytes(b"sound")
+    watched.look()
+    watched.transcriber.errors = [NoServer("no response")] * 3
+
+    assert watch_once(watched.watcher, threading.Event(), 0.0) is ExitCode.OK
+
+
+def test_once_ends_when_a_recording_failed_or_the_folder_is_gone(watched: Watched) -> None:
+    watched.transcriber.outcomes[b"noise"] = Failed("no recording")
+    (watched.root / "a.mp3").write_bytes(b"noise")
+    watched.look()
+    assert watch_once(watched.watcher, threading.Event(), 0.0) is ExitCode.FAILED
+
+    shutil.rmtree(watched.root)
+    assert watch_once(watched.watcher, threading.Event(), 0.0) is ExitCode.FAILED
