@@ -10,7 +10,7 @@ import json
 import os
 import tarfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -21,6 +21,8 @@ __all__ = ["DATABASE", "Manifest", "Member", "check_name", "read_archive", "writ
 
 MANIFEST, DATABASE, UPLOADS = "manifest.json", "scrivano.db", "uploads/"
 FORMAT = 1
+
+READ_BYTES = 1024 * 1024
 
 COMPRESSED = (".tar.gz", ".tgz")
 
@@ -45,10 +47,10 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file in the archive. `recording` None: the database."""
+    """A file in the archive. `recording` None: the database. `content` raises `StartError`."""
 
     recording: str | None
-    content: IO[bytes]
+    content: Iterator[bytes]
     size_bytes: int
 
 
@@ -62,32 +64,46 @@ def check_name(file: Path) -> None:
 
 
 def write_archive(file: Path, manifest: Manifest, database: Path, recordings: Mapping[str, Path]) -> None:
-    """Write the archive under another name, and rename it when it is complete and on disk. For this user only.
+    """Write the archive under another name, and rename it when it is complete and on disk. For this user only. What
+    was written before an error is deleted: the disk may be full of it.
 
     Of each recording as many bytes are written as the manifest says: an unfinished upload may grow meanwhile.
     """
     part = file.with_name(f"{file.name}.part")
     fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "wb") as output:
-        with _opened(file, output) as tar:
-            text = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=1).encode()
-            _add(tar, MANIFEST, io.BytesIO(text), len(text))
-            with database.open("rb") as content:
-                _add(tar, DATABASE, content, manifest.database_bytes)
-            for name, size_bytes in manifest.recordings.items():
-                with recordings[name].open("rb") as content:
-                    _add(tar, UPLOADS + name, content, size_bytes)
-        output.flush()
-        os.fsync(output.fileno())
-    part.replace(file)
+    try:
+        with os.fdopen(fd, "wb") as output:
+            with _opened(file, output) as tar:
+                text = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=1).encode()
+                _add(tar, MANIFEST, io.BytesIO(text), len(text))
+                with database.open("rb") as content:
+                    _add(tar, DATABASE, content, manifest.database_bytes)
+                for name, size_bytes in manifest.recordings.items():
+                    with recordings[name].open("rb") as content:
+                        _add(tar, UPLOADS + name, content, size_bytes)
+            output.flush()
+            os.fsync(output.fileno())
+        part.replace(file)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager
 def read_archive(file: Path) -> Iterator[tuple[Manifest, Iterator[Member]]]:
     """The manifest, and the files in their order. Raises `StartError`, also while the files are read."""
+    with _read_errors(file):
+        tar = tarfile.open(file, mode="r|*")  # noqa: SIM115  # errors of the caller's block are not errors of the file
+    with closing(tar):
+        with _read_errors(file):
+            manifest = _manifest(file, tar)
+        yield manifest, _members(file, tar)
+
+
+@contextmanager
+def _read_errors(file: Path) -> Iterator[None]:
     try:
-        with tarfile.open(file, mode="r|*") as tar:
-            yield _manifest(file, tar), _members(file, tar)
+        yield
     except (tarfile.TarError, EOFError) as error:
         raise StartError(f"{file} is not a complete backup of Scrivano ({error})") from error
     except OSError as error:
@@ -121,9 +137,25 @@ def _manifest(file: Path, tar: tarfile.TarFile) -> Manifest:
 
 
 def _members(file: Path, tar: tarfile.TarFile) -> Iterator[Member]:
-    while (info := tar.next()) is not None:
+    while (info := _next(file, tar)) is not None:
         content = tar.extractfile(info) if info.isreg() else None
         known = info.name == DATABASE or info.name.startswith(UPLOADS)
         if content is None or not known:
             raise StartError(f"{file} is not a backup of Scrivano: it contains {info.name!r}")
-        yield Member(None if info.name == DATABASE else info.name.removeprefix(UPLOADS), content, info.size)
+        yield Member(
+            None if info.name == DATABASE else info.name.removeprefix(UPLOADS), _blocks(file, content), info.size
+        )
+
+
+def _next(file: Path, tar: tarfile.TarFile) -> tarfile.TarInfo | None:
+    with _read_errors(file):
+        return tar.next()
+
+
+def _blocks(file: Path, content: IO[bytes]) -> Iterator[bytes]:
+    while True:
+        with _read_errors(file):
+            data = content.read(READ_BYTES)
+        if not data:
+            return
+        yield data

@@ -7,7 +7,6 @@ leaves the data folder as it was, except for recordings that belong to no job, w
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -31,7 +30,8 @@ def restore(
     """Put a backup into a data folder that no server uses. `force`: also if it has a database, which is replaced.
 
     `blob_url`: where the server looks for recordings, None: in the data folder. Raises `StartError`: the folder is in
-    use or not empty, or the backup is damaged or has its recordings elsewhere; the folder is then as it was.
+    use or not empty, or the backup is damaged or has its recordings elsewhere; the folder is then as it was. Raises
+    `StorageFull`, `OSError`: the folder cannot be written to.
     """
     with locked_folder(data_dir, now):
         database = data_dir / DATABASE
@@ -85,8 +85,11 @@ def _extract(member: Member, blobs: FolderBlobs, new_database: Path) -> str:
         raise StartError(f"the backup contains a recording with the name {member.recording!r}")
     target = path.with_name(member.recording)
     written = target.with_name(target.name + SUFFIX)
-    _write(member, written)
-    written.replace(target)
+    try:
+        _write(member, written)
+        written.replace(target)
+    finally:
+        written.unlink(missing_ok=True)  # The disk may be full of it.
     return member.recording
 
 
@@ -94,7 +97,7 @@ def _write(member: Member, path: Path) -> None:
     path.unlink(missing_ok=True)
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(fd, "wb") as output:
-        shutil.copyfileobj(member.content, output)
+        output.writelines(member.content)
         output.flush()
         sync(output.fileno())
     if path.stat().st_size != member.size_bytes:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import unquote, urlsplit
 
@@ -147,10 +149,15 @@ def _settings(data_dir: Path | None) -> Settings:
 
 @contextmanager
 def _errors(written: Path, settings: Settings) -> Iterator[None]:
-    """Exits with a message. What root writes belongs to the server's user afterwards."""
+    """Exits with a message. What root writes belongs to the server's user afterwards.
+
+    A signal ends the command as an exception, so that it removes what it has begun.
+    """
     from scrivano.domain.errors import StorageFull, StorageUnreachable
     from scrivano.files.ownership import owned_like_folder
 
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _exit)
     with exit_on_start_error(), owned_like_folder(settings.data_dir, *_shared_folder(settings)):
         try:
             yield
@@ -158,6 +165,10 @@ def _errors(written: Path, settings: Settings) -> Iterator[None]:
             fail(str(error), ExitCode.FAILED)
         except OSError as error:
             fail(f"cannot write {written} ({error.strerror or error})", ExitCode.FAILED)
+
+
+def _exit(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 def _shared_folder(settings: Settings) -> Iterator[Path]:

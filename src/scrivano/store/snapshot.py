@@ -6,13 +6,15 @@ The copy may have an older schema: only columns that every revision has are read
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from scrivano.domain.errors import StartError
+from scrivano.domain.errors import StartError, StorageFull
 from scrivano.domain.job import JobStatus
 from scrivano.store import migrations
+from scrivano.store.sqlite import is_full
 
 __all__ = ["Snapshot", "check_snapshot", "take_snapshot"]
 
@@ -37,13 +39,13 @@ def take_snapshot(database: Path, copy: Path, *, live: bool) -> Snapshot:
     """Copy the database to `copy`, which is replaced. `live`: a server has it open.
 
     All pages are copied in one step, within one read transaction: the server goes on writing, and the copy has its
-    committed data of one moment. Raises `StartError` if the database cannot be read.
+    committed data of one moment. Raises `StartError` if the database cannot be read, `StorageFull`.
     """
     copy.unlink(missing_ok=True)
     # While a server has the database open, this connection must not checkpoint (see `database.Database`).
     mode = "ro" if live else "rw"
     try:
-        with closing(_connect(database, mode)) as source, closing(sqlite3.connect(copy)) as target:
+        with _full_disk(copy), closing(_connect(database, mode)) as source, closing(sqlite3.connect(copy)) as target:
             source.backup(target)
         return check_snapshot(copy, f"the database {database}")
     except sqlite3.Error as error:
@@ -52,9 +54,9 @@ def take_snapshot(database: Path, copy: Path, *, live: bool) -> Snapshot:
 
 def check_snapshot(path: Path, name: str) -> Snapshot:
     """What a copied database contains. Raises `StartError`, which calls it `name`, if it is damaged, or of a later
-    version."""
+    version; `StorageFull`."""
     try:
-        with closing(_connect(path, "rw")) as db:
+        with _full_disk(path), closing(_connect(path, "rw")) as db:
             (state,) = db.execute("PRAGMA quick_check(1)").fetchone()
             if state != "ok":
                 raise StartError(f"{name} is damaged ({state.splitlines()[-1]}): restore an earlier backup")
@@ -62,6 +64,16 @@ def check_snapshot(path: Path, name: str) -> Snapshot:
             return _read(path, name, db)
     except sqlite3.Error as error:
         raise StartError(f"{name} is damaged ({error}): restore an earlier backup") from error
+
+
+@contextmanager
+def _full_disk(copy: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        if not is_full(error):
+            raise
+        raise StorageFull(f"no space left in {copy.parent}: free some space and try again") from error
 
 
 def _read(path: Path, name: str, db: sqlite3.Connection) -> Snapshot:

@@ -19,7 +19,7 @@ from sqlalchemy import event
 from scrivano.domain.errors import StartError, StorageFull
 from scrivano.store import migrations
 
-__all__ = ["SqliteDatabase", "discard_wal", "start_errors"]
+__all__ = ["SqliteDatabase", "discard_wal", "is_full", "start_errors"]
 
 _PRAGMAS = (
     # With FULL a commit survives a power cut, with NORMAL it may not. On macOS only fullfsync reaches the disk.
@@ -96,7 +96,7 @@ class SqliteDatabase:
         with start_errors(path), reader.connect() as db:
             current = migrations.current_revision(db)
             _refuse_unknown(path, current, migrations.revisions(schema))
-            check_pages(path, db.exec_driver_sql("PRAGMA quick_check(1)").scalar())
+            _check_pages(path, str(db.exec_driver_sql("PRAGMA quick_check(1)").scalar()))
         return f"{path}: intact, {'no tables yet' if current is None else f'tables {current}'}"
 
     def read(self) -> sa.Connection:
@@ -167,14 +167,14 @@ def start_errors(path: Path) -> Iterator[None]:
 
 
 def _reason(error: sa.exc.DatabaseError) -> str:
-    if _is_full(error):
+    if is_full(error.orig):
         return "the disk is full: free some space"
     code = getattr(error.orig, "sqlite_errorcode", None) or sqlite3.SQLITE_OK
     # The lowest byte of an extended code is the code that it extends.
     return f"{error.orig}: {_RESTORE}" if code & 0xFF in _DAMAGED else str(error.orig)
 
 
-def check_pages(path: Path, state: str) -> None:
+def _check_pages(path: Path, state: str) -> None:
     """`state`: what `quick_check` says. Raises `StartError` if it is not good."""
     if state != "ok":
         raise StartError(f"the database {path} is damaged ({state.splitlines()[-1]}): {_RESTORE}")
@@ -186,13 +186,14 @@ def _disk_errors() -> Iterator[None]:
     try:
         yield
     except sa.exc.OperationalError as error:
-        if not _is_full(error):
+        if not is_full(error.orig):
             raise
         raise StorageFull("no disk space left for the database in DATA_DIR: free some space and try again") from error
 
 
-def _is_full(error: sa.exc.DatabaseError) -> bool:
-    return getattr(error.orig, "sqlite_errorcode", None) in _FULL
+def is_full(error: BaseException | None) -> bool:
+    """`error`: of SQLite."""
+    return getattr(error, "sqlite_errorcode", None) in _FULL
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -15,7 +19,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from store_support import Clock, dump, new_job, next_schema
+from served import until
+from store_support import Clock, dump, file_size_limit, new_job, next_schema
 
 from scrivano.backup.archive import Manifest
 from scrivano.backup.backup import back_up
@@ -217,6 +222,62 @@ def test_a_damaged_backup_leaves_nothing_in_a_new_folder(live: Folder, tmp_path:
 
     assert (tmp_path / "above").exists() is there
     assert not there or list(target.iterdir()) == []
+
+
+def test_a_backup_that_finds_the_disk_full_leaves_nothing(live: Folder, tmp_path: Path) -> None:
+    live.add("a", b"x" * 2_000_000)
+
+    with file_size_limit(1_500_000), pytest.raises(OSError, match="too large"):
+        save(live.path, tmp_path / "b.tar")
+
+    assert list(tmp_path.iterdir()) == [live.path]
+    assert not (live.path / "backup").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_backup_that_is_stopped_leaves_nothing(live: Folder, tmp_path: Path, number: int) -> None:
+    live.add("a")
+    os.truncate(live.path / "uploads" / "a", 50_000_000_000)  # has no blocks on the disk, and is compressed for minutes
+    command = [sys.executable, "-m", "scrivano", "backup", "--data-dir", str(live.path), str(tmp_path / "b.tar.gz")]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        until(lambda: (tmp_path / "b.tar.gz.part").exists())
+        process.send_signal(number)
+
+    assert process.returncode > 0
+    assert list(tmp_path.iterdir()) == [live.path]
+    assert not (live.path / "backup").exists()
+
+
+def test_a_restore_that_finds_the_disk_full_names_the_data_folder(live: Folder, tmp_path: Path) -> None:
+    """And not the backup, which is good."""
+    save(live.path, tmp_path / "small.tar")
+    live.add("a", b"x" * 2_000_000)
+    save(live.path, tmp_path / "b.tar")
+    target = tmp_path / "new"
+    restore(tmp_path / "small.tar", target, force=False, now=now)
+    command = [sys.executable, "-m", "scrivano", "restore", "--force", "--data-dir", str(target)]
+
+    with file_size_limit(1_500_000):
+        done = subprocess.run([*command, str(tmp_path / "b.tar")], capture_output=True, text=True, timeout=120)
+
+    assert (done.returncode, done.stderr) == (1, f"scrivano: cannot write {target} (File too large)\n")
+    assert recordings(target) == {}
+
+
+def test_a_damaged_database_is_named_by_a_backup_in_one_line(live: Folder, tmp_path: Path) -> None:
+    database = live.path / "scrivano.db"
+    with closing(sqlite3.connect(database)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'jobs'").fetchone()
+    with database.open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"\xff" * 4096)
+
+    with pytest.raises(StartError) as refused:
+        save(live.path, tmp_path / "b.tar")
+
+    assert str(refused.value).startswith(f"the database {database} is damaged (")
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("name", ["b.zip", "b", "b.gz", "b.tar.xz", "b.TAR"])
