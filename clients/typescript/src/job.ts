@@ -42,7 +42,7 @@ export interface Segment {
   /** How far its text can be trusted; only of jobs that are done. */
   quality?: SegmentQuality | null;
   /** What the model wrote; only in segments that were corrected. */
-  original?: { text: string; words: Word[] } | null;
+  original?: { text: string; words: Word[]; quality?: SegmentQuality | null } | null;
 }
 
 export interface SegmentQuality {

@@ -189,6 +189,7 @@ class OriginalText(BaseModel):
     text: str = Field(examples=["The director will arrive at the park next week."])
     words: list[JobWord]
     tokens: list[int]
+    quality: SegmentQuality | None = Field(default=None, description="Missing in jobs of earlier versions.")
 
 
 class CorrectedSegment(JobSegment):

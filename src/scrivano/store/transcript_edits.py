@@ -6,6 +6,7 @@ The functions run within a transaction of `store.jobs`. A job and the version th
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -44,7 +45,10 @@ def change_speakers(db: Connection, job: Job, names: Mapping[str, str | None], m
 def edit_segment(
     db: Connection, job: Job, index: int, edit: Callable[[Mapping[str, Any]], dict[str, Any]]
 ) -> dict[str, Any]:
-    """Change one segment, a JSON object; returns it as it is now. Raises `TranscriptNotReady`, `SegmentNotFound`."""
+    """Change one segment, a JSON object, and what the job's quality says of the text; returns it as it is now.
+
+    Raises `TranscriptNotReady`, `SegmentNotFound`.
+    """
     stored = db.scalar(select(results.c.segments).where(results.c.job_id == job.id))
     if stored is None:
         raise TranscriptNotReady(job.id, job.status)
@@ -53,10 +57,25 @@ def edit_segment(
         raise SegmentNotFound(job.id, index, len(segments))
     edited = segments[index] = edit(segments[index])
     changed = json.dumps(segments, ensure_ascii=False, separators=(",", ":")).encode()
-    for same_id in versions.with_same_transcript(db, job):
+    same = versions.with_same_transcript(db, job)
+    if job.quality is not None:
+        db.execute(update(jobs).where(jobs.c.id.in_(same)).values(quality=_with_segments(job.quality, segments)))
+    for same_id in same:
         db.execute(update(results).where(results.c.job_id == same_id).values(segments=changed))
         search.store_text(db, same_id, _text_of(segments))
     return edited
+
+
+def _with_segments(quality: Mapping[str, Any], segments: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """As `domain.quality.job_quality`, where that is about the text."""
+    probabilities = [word["probability"] for segment in segments for word in segment["words"]]
+    doubtful = [
+        {"index": index, "start": segment["start"], "end": segment["end"], "reasons": reasons}
+        for index, segment in enumerate(segments)
+        if (reasons := segment.get("quality", {}).get("doubtful"))
+    ]
+    certainty = round(statistics.fmean(probabilities), 4) if probabilities else None
+    return {**quality, "doubtful": doubtful, "word_probability": certainty}
 
 
 def _text_of(segments: Sequence[Mapping[str, Any]]) -> str:

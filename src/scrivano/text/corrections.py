@@ -6,6 +6,7 @@ Segments are JSON objects here, as they are stored: a correction keeps the field
 from __future__ import annotations
 
 import re
+import statistics
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any
@@ -15,7 +16,7 @@ __all__ = ["corrected", "restored"]
 Json = dict[str, Any]
 
 # What a correction changes, and `original` keeps.
-_CHANGED = ("text", "words", "tokens")
+_CHANGED = ("text", "words", "tokens", "quality")
 
 # Chinese characters and kana are words of their own: their scripts have no spaces.
 _WORD = re.compile(r"\s*(?:[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\s\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+)")
@@ -25,14 +26,23 @@ def corrected(segment: Mapping[str, Any], text: str) -> Json:
     """The segment with another text; `original` has what it replaces.
 
     Words that stay keep their times. Those in place of others share the time of these. A person is certain, so the
-    probability of a new word is 1.
+    probability of a new word is 1, and nothing about the segment is in doubt.
     """
     text = " ".join(text.split())
-    original = segment.get("original") or {name: segment.get(name, []) for name in _CHANGED}
+    model_s = {name: segment[name] for name in _CHANGED if name in segment}
+    original = {"words": [], "tokens": [], **model_s, **segment.get("original", {})}
     if text == original["text"]:
         return restored(segment)
     words = _realigned(original["words"], _WORD.findall(text), segment)
-    return {**segment, "text": text, "words": words, "tokens": [], "original": original}
+    return {**segment, "text": text, "words": words, "tokens": [], **_quality(segment, words), "original": original}
+
+
+def _quality(segment: Mapping[str, Any], words: Sequence[Json]) -> Json:
+    """The field `quality`; none if the segment had none, which is of an earlier version."""
+    if "quality" not in segment:
+        return {}
+    certainty = round(statistics.fmean(word["probability"] for word in words), 4) if words else None
+    return {"quality": {**segment["quality"], "word_probability": certainty, "doubtful": []}}
 
 
 def restored(segment: Mapping[str, Any]) -> Json:

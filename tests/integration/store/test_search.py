@@ -6,6 +6,7 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from scrivano.domain.recording import Waveform
 from scrivano.store import migrations
 from scrivano.store.jobs import JobStore
 from scrivano.store.sqlite import SqliteDatabase
+from scrivano.text.corrections import corrected, restored
 
 
 def segments(*texts: str) -> list[dict[str, Any]]:
@@ -101,6 +103,25 @@ def test_an_edited_segment_is_served_and_searched(filled: JobStore) -> None:
     texts = [segment["text"] for segment in json.loads(filled.get_result("a") or b"[]")]
     assert texts == ["The director will arrive", "in the harbour."]
     assert (found(filled, "harbour"), found(filled, "park")) == (["a"], [])
+
+
+def test_the_quality_of_the_job_follows_an_edited_segment(store: JobStore, clock: Clock) -> None:
+    words = [{"text": "One", "start": 0.0, "end": 1.0, "probability": 0.2}]
+    doubt = {"quality": {"word_probability": 0.2, "doubtful": ["guessed"], "repaired": False}, "words": words}
+    segments = [{"text": "One", "start": float(n), "end": n + 1.0, **doubt} for n in range(2)]
+    places = [{"index": n, "start": float(n), "end": n + 1.0, "reasons": ["guessed"]} for n in range(2)]
+    quality = {"coverage": 0.9, "doubtful": places, "word_probability": 0.2}
+    add(store, new_job("a", clock))
+    store.claim("a", 60)
+    store.publish_done(
+        "a", 1, json.dumps(segments).encode(), language="en", duration_secs=2.0, text="One One", quality=quality
+    )
+
+    store.edit_segment("a", 1, partial(corrected, text="Two"))
+    assert store.get_job("a").quality == {**quality, "doubtful": places[:1], "word_probability": 0.6}
+
+    store.edit_segment("a", 1, restored)
+    assert store.get_job("a").quality == quality
 
 
 def test_only_a_segment_that_exists_can_be_edited(filled: JobStore) -> None:

@@ -52,6 +52,23 @@ def test_new_words_share_the_time_of_those_that_they_replace(text: str, expected
     assert times(corrected(HELLO, text))[: len(expected)] == expected
 
 
+def test_what_a_person_has_written_is_not_in_doubt() -> None:
+    doubtful = {**HELLO, "quality": {"word_probability": 0.5, "doubtful": ["guessed"], "repaired": True}}
+
+    found = corrected(doubtful, "Hello, world again")
+
+    assert found["quality"] == {"word_probability": 0.6667, "doubtful": [], "repaired": True}
+    assert corrected(found, "")["quality"]["word_probability"] is None
+    assert restored(corrected(found, "Bye")) == doubtful
+
+
+def test_quality_is_restored_also_after_a_correction_of_an_earlier_version() -> None:
+    quality = {"word_probability": 0.5, "doubtful": ["guessed"], "repaired": False}
+    earlier = {**corrected(HELLO, "Hello, world again"), "quality": quality}
+
+    assert restored(corrected(earlier, "Bye")) == {**HELLO, "quality": quality}
+
+
 def test_the_model_s_text_is_kept_through_several_corrections_and_can_be_restored() -> None:
     twice = corrected(corrected(HELLO, "Hello, world again"), "Bye")
 
