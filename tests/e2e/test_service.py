@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import plistlib
 import shutil
 import subprocess
 import sys
@@ -108,6 +109,52 @@ def test_the_file_is_removed_even_if_the_server_cannot_be_stopped(env: dict[str,
 
     assert (done.returncode, installed(tmp_path)) == (1, [])
     assert "may still be running" in done.stderr
+
+
+LAUNCHCTL = """#!/bin/sh
+echo "$@" >> "$CALLS"
+[ "$1" != print ] || [ -z "${FAILS:-}" ] || printf '\\tstate = spawn scheduled\\n\\tlast exit code = 2\\n'
+[ "$1" != bootstrap ] || [ -z "${BROKEN:-}" ] || { echo "Bootstrap failed: 125" >&2; exit 5; }
+"""
+
+# What looks at the platform when it is imported is imported before.
+ON_A_MAC = (
+    "import sys; import scrivano.server.settings; from scrivano.cli.app import main; sys.platform = 'darwin'; main()"
+)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [({"FAILS": "1"}, "did not start: there is no such setting"), ({"BROKEN": "1"}, "logged in at the screen")],
+)
+def test_a_launch_agent_that_does_not_run_is_not_left_installed(
+    env: dict[str, str], tmp_path: Path, how: dict[str, str], said: str
+) -> None:
+    """With a `launchctl` that says so."""
+    (tmp_path / "bin" / "launchctl").write_text(LAUNCHCTL)
+    (tmp_path / "bin" / "launchctl").chmod(0o755)
+    logs = tmp_path / "Library" / "Logs"
+    logs.mkdir(parents=True)
+    (logs / "scrivano.log").write_text("scrivano: there is no such setting\n")
+    env = {**env, "HOME": str(tmp_path), **how}
+
+    done = subprocess.run(
+        [sys.executable, "-c", ON_A_MAC, "service", "install"], env=env, capture_output=True, text=True, timeout=120
+    )
+
+    assert (done.returncode, said in done.stderr, "systemd" in done.stderr) == (1, True, False), done.stderr
+    assert list((tmp_path / "Library" / "LaunchAgents").iterdir()) == []
+
+
+def test_a_launch_agent_has_the_settings_of_the_file(env: dict[str, str], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ON_A_MAC, "service", "install", "--print"],
+        env={**env, "HOME": str(tmp_path)},
+        capture_output=True,
+        timeout=120,
+    )
+
+    assert plistlib.loads(done.stdout)["EnvironmentVariables"] == {"DATA_DIR": str(tmp_path / "data")}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 import typer
 
 from scrivano.cli.console import ExitCode, exit_on_start_error, fail
-from scrivano.cli.service_files import LABEL, UNIT, launch_agent, systemd_unit
+from scrivano.cli.service_files import (
+    LABEL,
+    UNIT,
+    launch_agent,
+    launchd_has_ended,
+    launchd_runs,
+    systemd_unit,
+)
 from scrivano.cli.service_options import command_options, environment_of, serve_arguments, settings_of
 
 if TYPE_CHECKING:
@@ -62,6 +69,7 @@ def install(
     earlier = manager.file.read_text(encoding="utf-8") if manager.file.exists() else None
     before = DataDirLock.holder(data_dir)
     manager.file.parent.mkdir(parents=True, exist_ok=True)
+    manager.file.touch(mode=0o600)  # The settings in it may be secrets.
     manager.file.write_text(content, encoding="utf-8")
     try:
         manager.start()
@@ -124,7 +132,7 @@ def _address(manager: _Manager, announced: Callable[[], str | None]) -> str:
     """Wait until the server listens. Raises `_ServiceError` if it has ended instead, with the last line of its log."""
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
-        if not manager.running():
+        if manager.ended():
             raise _ServiceError(f"the server did not start: {manager.last_words() or 'its log says nothing'}")
         if (address := announced()) is not None:
             return f"at {address}"
@@ -145,8 +153,8 @@ class _ServiceError(Exception):
 
 
 class _Manager(Protocol):
-    """What keeps programs running on this system. `environment`: a file with settings. All but `running` and
-    `last_words` raise `_ServiceError`."""
+    """What keeps programs running on this system. `environment`: a file with settings. `ended`: since `start`. All but
+    `running`, `ended` and `last_words` raise `_ServiceError`."""
 
     file: Path
     environment: Path
@@ -156,13 +164,23 @@ class _Manager(Protocol):
     def stop(self) -> None: ...
     def forget(self) -> None: ...
     def running(self) -> bool: ...
+    def ended(self) -> bool: ...
     def last_words(self) -> str: ...
     def hint(self) -> str: ...
 
 
+def _config_folder() -> Path:
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+
+
 class _Systemd:
+    ADVICE = (
+        "is this a login session of the user? `su` and `sudo` make none. For a service of the system, save what"
+        f" `scrivano service install --print` shows as /etc/systemd/system/{UNIT}, with a line User=NAME in [Service]"
+    )
+
     def __init__(self) -> None:
-        config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+        config = _config_folder()
         self.file = config / "systemd" / "user" / UNIT
         self.environment = config / "scrivano" / "scrivano.env"
 
@@ -171,17 +189,20 @@ class _Systemd:
 
     def start(self) -> None:
         self.forget()
-        _run("systemctl", "--user", "enable", UNIT)
-        _run("systemctl", "--user", "restart", UNIT)
+        _run("systemctl", "--user", "enable", UNIT, advice=self.ADVICE)
+        _run("systemctl", "--user", "restart", UNIT, advice=self.ADVICE)
 
     def stop(self) -> None:
-        _run("systemctl", "--user", "disable", "--now", UNIT)
+        _run("systemctl", "--user", "disable", "--now", UNIT, advice=self.ADVICE)
 
     def forget(self) -> None:
-        _run("systemctl", "--user", "daemon-reload")
+        _run("systemctl", "--user", "daemon-reload", advice=self.ADVICE)
 
     def running(self) -> bool:
         return _succeeds("systemctl", "--user", "--quiet", "is-active", UNIT)
+
+    def ended(self) -> bool:
+        return not self.running()
 
     def last_words(self) -> str:
         return _last_words(_output("journalctl", "--user", "--unit", UNIT, "--lines", "30", "--output", "cat"))
@@ -194,18 +215,23 @@ class _Systemd:
 
 
 class _Launchd:
+    ADVICE = (
+        "is this user logged in at the screen of this Mac? `ssh`, `su` and `sudo` make no session in which agents can"
+        " run. For a server of the whole Mac, use a launch daemon"
+    )
+
     def __init__(self) -> None:
         self.file = Path.home() / "Library" / "LaunchAgents" / f"{LABEL}.plist"
-        self.environment = Path(os.devnull)  # launchd reads none.
+        self.environment = _config_folder() / "scrivano" / "scrivano.env"
         self._log = Path.home() / "Library" / "Logs" / "scrivano.log"
         self._domain = f"gui/{os.getuid()}"
 
     def content(self, command: list[str]) -> str:
-        return launch_agent(command, self._log).decode()
+        return launch_agent(command, self._log, environment_of(self.environment)).decode()
 
     def start(self) -> None:
         _succeeds("launchctl", "bootout", f"{self._domain}/{LABEL}")  # an earlier installation
-        _run("launchctl", "bootstrap", self._domain, str(self.file))
+        _run("launchctl", "bootstrap", self._domain, str(self.file), advice=self.ADVICE)
 
     def stop(self) -> None:
         _succeeds("launchctl", "bootout", f"{self._domain}/{LABEL}")  # It may be stopped already.
@@ -214,7 +240,13 @@ class _Launchd:
         pass
 
     def running(self) -> bool:
-        return _succeeds("launchctl", "print", f"{self._domain}/{LABEL}")
+        return launchd_runs(self._printed())
+
+    def ended(self) -> bool:
+        return launchd_has_ended(self._printed())
+
+    def _printed(self) -> str:
+        return _output("launchctl", "print", f"{self._domain}/{LABEL}")
 
     def last_words(self) -> str:
         try:
@@ -223,7 +255,7 @@ class _Launchd:
             return ""
 
     def hint(self) -> str:
-        return f"log: {self._log}"
+        return f"log: {self._log}\nafter a change of {self.environment}: install the service again"
 
 
 def _manager(command: Sequence[str]) -> _Manager:
@@ -238,16 +270,12 @@ def _manager(command: Sequence[str]) -> _Manager:
     return _Systemd()
 
 
-def _run(*command: str) -> None:
-    """Raises `_ServiceError` with the reason if the command fails."""
+def _run(*command: str, advice: str) -> None:
+    """Raises `_ServiceError` with the reason and the advice if the command fails."""
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise _ServiceError(
-            f"{' '.join(command)} failed ({reason}): is this a login session of the user? `su` and `sudo` make none."
-            " For a service of the system, save what `scrivano service install --print` shows as"
-            f" /etc/systemd/system/{UNIT}, with a line User=NAME in [Service]"
-        )
+        raise _ServiceError(f"{' '.join(command)} failed ({reason}): {advice}")
 
 
 def _succeeds(*command: str) -> bool:

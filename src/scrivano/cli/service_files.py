@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import plistlib
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["LABEL", "UNIT", "launch_agent", "systemd_unit"]
+__all__ = ["LABEL", "UNIT", "launch_agent", "launchd_has_ended", "launchd_runs", "systemd_unit"]
 
 UNIT = "scrivano.service"
 LABEL = "io.github.scrivano"
@@ -43,12 +44,13 @@ def systemd_unit(command: Sequence[str]) -> str:
     return SYSTEMD.format(command=" ".join(_quoted(part) for part in command), stop_s=STOP_S)
 
 
-def launch_agent(command: Sequence[str], log: Path) -> bytes:
-    """A property list for `~/Library/LaunchAgents`."""
+def launch_agent(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> bytes:
+    """A property list for `~/Library/LaunchAgents`. launchd reads no file with variables, so they are in the list."""
     return plistlib.dumps(
         {
             "Label": LABEL,
             "ProgramArguments": list(command),
+            "EnvironmentVariables": dict(environment),
             "RunAtLoad": True,
             "KeepAlive": {"SuccessfulExit": False},
             "ThrottleInterval": 5,
@@ -58,6 +60,17 @@ def launch_agent(command: Sequence[str], log: Path) -> bytes:
             "StandardErrorPath": str(log),
         }
     )
+
+
+def launchd_runs(printed: str) -> bool:
+    """Whether the program of a job runs now. `printed`: by `launchctl print`; empty if there is no such job."""
+    return re.search(r"^\s*pid = \d", printed, re.MULTILINE) is not None
+
+
+def launchd_has_ended(printed: str) -> bool:
+    """Whether the program has ended since the job was loaded, though launchd may have started it again."""
+    ended = r"^\s*last (exit code = \d|terminating signal = )"
+    return not printed or re.search(ended, printed, re.MULTILINE) is not None
 
 
 def _quoted(part: str) -> str:
