@@ -105,7 +105,7 @@ export interface JobQuality {
   repaired: number;
   /** Repetitions of the model that were cut out of the text. */
   loops_cut: number;
-  /** Segments whose text may be wrong. */
+  /** Segments whose text may be wrong. Reasons: `improbable`, `guessed`, `repeats`, `too_fast`, `no_speech`, `language`. */
   doubtful: { index: number; start: number; end: number; reasons: string[] }[];
   /** Mean probability of the words; null without word times. */
   word_probability: number | null;

@@ -122,7 +122,8 @@ class DoubtfulSegment(BaseModel):
     start: float = Field(description="Seconds from the start of the file.", examples=[70.2])
     end: float = Field(examples=[71.0])
     reasons: list[str] = Field(
-        description="`improbable`, `guessed` (improbable words), `repeats`, `too_fast`, `no_speech` (no speech there).",
+        description="`improbable`, `guessed` (improbable words), `repeats`, `too_fast`, `no_speech` (no speech there), "
+        "`language` (another one is spoken).",
         examples=[["guessed"]],
     )
 

@@ -35,10 +35,11 @@ class Doubt(StrEnum):
     GUESSED = "guessed"
     TOO_FAST = "too_fast"
     NO_SPEECH = "no_speech"
+    LANGUAGE = "language"
 
 
 def doubts_about(segment: Segment, speech: Sequence[Span] | None) -> tuple[Doubt, ...]:
-    """`speech`: what was detected, on the clock of the segment; None: not known."""
+    """`speech`: what was detected, on the clock of the segment; None: not known. Doubts about its language stay."""
     seconds = segment.end - segment.start
     probability = _word_probability([segment])
     found = {
@@ -48,6 +49,7 @@ def doubts_about(segment: Segment, speech: Sequence[Span] | None) -> tuple[Doubt
         Doubt.TOO_FAST: letters(segment.text) > FASTEST * max(seconds, 1.0),
         Doubt.NO_SPEECH: speech is not None
         and seconds_of(between(speech, segment.start, segment.end)) < IN_SPEECH * seconds,
+        Doubt.LANGUAGE: Doubt.LANGUAGE in segment.doubts,
     }
     return tuple(doubt for doubt, applies in found.items() if applies)
 

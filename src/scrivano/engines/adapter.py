@@ -138,6 +138,10 @@ class Adapter(Protocol[A, E]):
     def multilingual(self) -> bool: ...
 
     @property
+    def detects_cheaply(self) -> bool:
+        """Whether `detect` costs little beside `encode` and `search`."""
+
+    @property
     def languages(self) -> Sequence[str]: ...
 
     @property

@@ -46,8 +46,8 @@ class AudioChunk:
     """`audio` is 16 kHz mono float32 in [-1, 1], at most 30 s.
 
     `language`: an ISO 639-1 code; None: detect it, among `languages`, or among all that the model knows if these are
-    none. `detect`: also if it is given, without effect on the text. `speech`: where speech was found, in seconds from
-    the first sample, ascending; without it no text is missed.
+    none. `detect`: also if it is given, without effect on the text. `check_language`: the same, but only if that costs
+    little. `speech`: where speech was found, in seconds from the first sample, ascending; without it no text is missed.
     """
 
     audio: NDArray[np.float32]
@@ -56,6 +56,7 @@ class AudioChunk:
     languages: tuple[str, ...] = ()
     speech: tuple[Span, ...] = ()
     detect: bool = False
+    check_language: bool = False
 
 
 class Engine(Protocol):

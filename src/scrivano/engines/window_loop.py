@@ -250,7 +250,9 @@ class _BatchRun(Generic[A, E]):
         return located
 
     def _is_asked(self, window: Window[A]) -> bool:
-        return self._batch[window.chunk].detect and window.audio.start == 0 and self._adapter.multilingual
+        chunk = self._batch[window.chunk]
+        asked = chunk.detect or (chunk.check_language and self._adapter.detects_cheaply)
+        return asked and window.audio.start == 0 and self._adapter.multilingual
 
     # The fallback ladder.
 

@@ -125,6 +125,7 @@ def _with_audio(chunk: ChunkRequest) -> AudioChunk:
         languages=chunk.languages,
         speech=chunk.speech,
         detect=chunk.detect,
+        check_language=chunk.check_language,
     )
 
 

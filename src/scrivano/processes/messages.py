@@ -250,7 +250,7 @@ class ChunkRequest:
     """A chunk to decode: `pieces` of the prepared file at `path`.
 
     `language` None: detect it, among `languages` unless that is empty. `detect`: also if it is given, without effect on
-    the text. `speech`: in seconds from the first sample.
+    the text; `check_language`: the same, if that costs little. `speech`: in seconds from the first sample.
     """
 
     path: str
@@ -260,6 +260,7 @@ class ChunkRequest:
     languages: tuple[str, ...] = ()
     speech: tuple[Span, ...] = ()
     detect: bool = False
+    check_language: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,8 +15,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from scrivano.domain.chunk import SAMPLE_RATE, Chunk, Piece, side_path
+from scrivano.domain.coverage import seconds_of
 from scrivano.domain.decoding import ChunkResult, DecodingOptions
 from scrivano.domain.job import Job, JobOptions
+from scrivano.domain.quality import Doubt
 from scrivano.domain.recording import AudioTrack, ChannelUse, RecordingWarning, Waveform
 from scrivano.domain.speakers import NO_SPEAKERS, Diarization, SpeakerCount, sides_as_speakers
 from scrivano.domain.transcript import Segment
@@ -31,7 +33,7 @@ from scrivano.processes.messages import (
     pairs_of,
 )
 from scrivano.running.chunk_run import ChunkRun, ResultCodec, StoredResult
-from scrivano.running.language import Choice, JobLanguage
+from scrivano.running.language import Choice, JobLanguage, is_other_language
 from scrivano.running.scheduler import WorkItem
 from scrivano.running.speaker_run import (
     GuessLost,
@@ -400,6 +402,7 @@ class JobRun:
             languages=self.job.decoding.languages or (),
             speech=self._chunks[index].chunk.speech_within(),
             detect=index == 0 and bool(self.job.decoding.language_probabilities),
+            check_language=self.job.requested_language is None,
         )
 
     # Chunks ----------------------------------------------------------------------------------------------------
@@ -469,12 +472,20 @@ class JobRun:
         text = chunk_text(run.chunk, result.segments).segments
         language = self._languages.record(index, result, run.chunk.seconds if text else 0.0)
         spoken = language if self._languages.multilingual else None
-        segments = tuple(replace(one, language=spoken) for one in result.segments) if spoken else result.segments
         detected = self._languages.detections.get(index)
+        found = result.language_probabilities or (detected.probabilities if detected else {})
+        doubts = (Doubt.LANGUAGE,) if self._is_other_language(run.chunk, language, found) else ()
+        segments = tuple(replace(one, language=spoken, doubts=doubts) for one in result.segments)
         stored = StoredResult(language=language, segments=segments, detected=detected, repaired=result.repaired)
         run.decoded_as(stored)
         self._waiting.add(index)
         return self._proceed(self._with_probabilities(self._record(index, stored, now_s), result))
+
+    def _is_other_language(self, chunk: Chunk, language: str, found: Mapping[str, float]) -> bool:
+        if self.job.requested_language is not None:
+            return False
+        seconds = chunk.seconds if chunk.speech is None else seconds_of(chunk.speech_spans)
+        return is_other_language(language, found, seconds, multilingual=self._languages.multilingual)
 
     def _with_probabilities(self, record: Decoded, result: ChunkResult) -> Decoded:
         """The same, with what was detected beside a language that was given."""

@@ -95,6 +95,7 @@ class ScriptedAdapter:
     found: Mapping[str, float] = field(default_factory=lambda: {"en": 0.75, "it": 0.25})
     batching: bool = True
     samples_together: bool = False
+    detects_cheaply: bool = True
     short: bool = False
     times: Mapping[int, TokenTimes] = field(default_factory=dict)
     failure: Exception | None = None
@@ -254,6 +255,16 @@ def test_a_prompt_takes_at_most_half_of_the_context(hotwords: str | None, prompt
 
 
 # Fallback
+
+
+@pytest.mark.parametrize("cheap", [True, False])
+def test_the_language_of_a_chunk_is_checked_only_where_that_costs_little(cheap: bool) -> None:
+    adapter = ScriptedAdapter(detects_cheaply=cheap)
+
+    [result] = decode(adapter, replace(chunk("it"), check_language=True))
+
+    assert result.language == "it"
+    assert result.language_probabilities == (adapter.found if cheap else {})
 
 
 def test_a_window_is_sampled_until_its_text_is_good() -> None:

@@ -435,6 +435,23 @@ def test_a_recording_without_words_has_no_language_unless_it_was_told() -> None:
         assert [one.detected for one in of_kind(commands, Decoded)] == [None]
 
 
+@pytest.mark.parametrize("told", [None, "en"])
+def test_a_text_in_another_language_than_is_spoken_is_in_doubt_unless_the_language_was_told(told: str | None) -> None:
+    job = replace(JOB, language=told, options={"requested_language": told} if told else {})
+    run = started(job)
+    for index in (0, 1):
+        run.step(replace(cut(index), speech=((index * SAMPLES, (index + 1) * SAMPLES),)), 0.0)
+    run.step(Prepared(duration=12.5, chunks=2), 0.0)
+    commands: list[Command] = []
+    for index, found in enumerate([{"en": 0.99}, {"fr": 0.99, "en": 0.01}]):
+        assert run.request(index, "p").check_language is (told is None)
+        commands = run.step(ChunkDecoded(index, said(f"{index} yes.", "en", found)), 1.0)
+
+    [publish] = of_kind(commands, Publish)
+    assert [one.doubts for one in publish.segments] == [(), () if told else ("language",)]
+    assert [one["index"] for one in publish.quality["doubtful"]] == ([] if told else [1])
+
+
 def test_a_recording_without_speech_has_a_guessed_language_for_who_asks_for_nothing_else() -> None:
     asks = replace(JOB, options=JobOptions(purpose=DETECT_LANGUAGE).stored())
     run = JobRun(asks, "nano", (), DecodingOptions(), CODEC, 0.0)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scrivano.running.language import VOTERS, Choice, Detection, JobLanguage, vote
+from scrivano.running.language import VOTERS, Choice, Detection, JobLanguage, is_other_language, vote
 
 
 def heard(language: str, probability: float, seconds: float = 20.0) -> Detection:
@@ -146,3 +146,24 @@ def test_a_vote_ends_after_three_chunks_with_words_and_later_ones_do_not_count(f
         early = vote(found[: speaking[VOTERS - 1]], complete=False)
         assert early is not None
         assert early == vote(found, complete=True)
+
+
+# Text in another language than is spoken
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "seconds", "multilingual", "other"),
+    [
+        ({"fr": 0.99, "en": 0.01}, 23.0, False, True),
+        ({"fr": 0.99, "en": 0.01}, 4.0, False, False),  # a name, a few words
+        ({"it": 0.45, "en": 0.41}, 26.0, False, False),  # a close relative, in clear speech
+        ({"fr": 0.5, "en": 0.37, "ru": 0.07}, 19.0, False, False),
+        ({"fr": 0.5, "en": 0.37, "ru": 0.07}, 19.0, True, True),  # four languages in one chunk
+        ({"en": 0.7, "fr": 0.3}, 19.0, True, False),
+        ({}, 19.0, True, False),  # not detected
+    ],
+)
+def test_a_text_in_another_language_than_is_spoken_is_noticed(
+    probabilities: Mapping[str, float], seconds: float, multilingual: bool, other: bool
+) -> None:
+    assert is_other_language("en", probabilities, seconds, multilingual=multilingual) is other

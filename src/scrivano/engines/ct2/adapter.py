@@ -101,6 +101,7 @@ class Ct2Adapter:
     """A loaded CTranslate2 model: an `Adapter`. Thread-safe as far as `Ct2Model` is."""
 
     batching = True
+    detects_cheaply = True
 
     def __init__(self, options: LoadOptions) -> None:
         check_folder(options.path)

@@ -86,6 +86,8 @@ class CppAdapter:
 
     batching = False
     samples_together = False
+    # The library encodes a window again to detect its language.
+    detects_cheaply = False
 
     def __init__(self, options: LoadOptions) -> None:
         check_ggml(options.path)
