@@ -251,13 +251,15 @@ def load_model(client: Client, model: str | None, messages: Console) -> None:
     except StatusError as error:
         if error.status != HTTPStatus.FORBIDDEN:
             raise
-        messages.print("the API key may not load models: RTFx includes the load, if it is not loaded", markup=False)
+        messages.print(
+            "the API key may not load models: RTFx includes the load of a model that is not loaded", soft_wrap=True
+        )
         return
     while (status := client.model_status()) and (state := _state(status.more, status.state, model)) != "ready":
         if (reason := status.more.get("last_error")) and state == "unloaded":
             raise StartError(f"the model cannot be loaded: {reason}")
         if (text := f"model: {state}") != last_text:
-            messages.print(text, markup=False)
+            messages.print(text, markup=False, soft_wrap=True)
             last_text = text
         time.sleep(POLL_S)
 
@@ -326,7 +328,9 @@ class _Advance:
 
     def __call__(self, recording: Recording, transcribed: Transcribed) -> None:
         if transcribed.error is not None:
-            self._messages.print(f"{recording.name}: failed: {transcribed.error}", style="red", markup=False)
+            self._messages.print(
+                f"{recording.name}: failed: {transcribed.error}", style="red", markup=False, soft_wrap=True
+            )
         if self._progress is not None and self._task is not None:
             self._progress.advance(self._task)
 
@@ -334,7 +338,7 @@ class _Advance:
 @contextmanager
 def _progress(messages: Console, name: str, total: int) -> Iterator[_Advance]:
     if not messages.is_terminal:
-        messages.print(f"{name}: {counted(total, 'recording')}", markup=False)
+        messages.print(f"{name}: {counted(total, 'recording')}", markup=False, soft_wrap=True)
         yield _Advance(messages, None, name, total)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -445,7 +449,8 @@ def _audio(recordings: Sequence[Recording], html: Path, *, embed: bool, messages
         return {one.name: _data_url(one.path) for one in recordings}
     if embed:
         messages.print(
-            f"the recordings ({sizes / 1e6:.0f} MB) are too large for one page; it has links to them instead"
+            f"the recordings ({sizes / 1e6:.0f} MB) are too large for one page; it has links to them instead",
+            soft_wrap=True,
         )
     return {one.name: quote(os.path.relpath(one.path.resolve(), html.parent.resolve())) for one in recordings}
 
