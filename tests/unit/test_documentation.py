@@ -112,6 +112,33 @@ def test_what_users_read_names_no_file_of_the_documentation() -> None:
             assert not [text for text in texts if isinstance(text, str) and re.search(r"docs/\w+\.md", text)], path
 
 
+# Messages of other programs, and of the operating system, in the tables about troubles.
+OF_OTHERS = {
+    "Address already in use", "Failed to connect to bus", "Library libcublas.so.12 is not found", "No such option:",
+    "Read-only file system", "Start request repeated too quickly", "status=2", "status=203/EXEC",
+    "status=226/NAMESPACE",
+}  # fmt: skip
+
+
+def texts_of(source: str) -> Iterator[str]:
+    """The texts in a module. What is inserted into one is a space."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else " " for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def test_messages_in_the_tables_about_troubles_exist() -> None:
+    said = "\n".join(text for path in (ROOT / "src").rglob("*.py") for text in texts_of(path.read_text()))
+    cells = re.findall(r"^\| (`.+?) \|", (ROOT / "docs" / "troubleshooting.md").read_text(), re.MULTILINE)
+    messages = [message for cell in cells for message in re.findall("`([^`]+)`", cell)]
+    fixed = [words.strip(" ()") for message in messages for words in re.split("…|; |: $", message)]
+
+    assert len(messages) > 40
+    assert [words for words in fixed if not words.isdigit() and words not in said and words not in OF_OTHERS] == []
+
+
 OPTIONAL = re.compile(r"^(\w+) = \[", re.MULTILINE)
 
 

@@ -122,7 +122,9 @@ def _reason(error: OSError, setting: str) -> str:
     """
     if error.errno == errno.EADDRINUSE:
         return f"({os.strerror(error.errno)}): is another server running there? Set {setting} to a free one (0: any)"
-    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+    if isinstance(error, socket.gaierror):
+        return f"(this name is unknown here): set {_host_setting(setting)} to an address of this machine"
+    if error.errno == errno.EADDRNOTAVAIL:
         return f"(this machine has no such address): set {_host_setting(setting)} to one of its own"
     if error.errno == errno.EAFNOSUPPORT:
         return f"(this machine has no IPv6): set {_host_setting(setting)} to 0.0.0.0, or to one of its IPv4 addresses"

@@ -63,6 +63,14 @@ def test_a_host_of_another_machine_is_named() -> None:
         bind_all("127.0.0.1,192.0.2.1", 0, cleanup)
 
 
+def test_a_name_that_nobody_knows_is_called_unknown() -> None:
+    with (
+        ExitStack() as cleanup,
+        pytest.raises(StartError, match=r"nobody\.invalid port 0 \(this name is unknown here\)"),
+    ):
+        bind_all("nobody.invalid", 0, cleanup)
+
+
 def test_the_error_names_the_setting_that_is_wrong() -> None:
     with ExitStack() as cleanup, pytest.raises(StartError, match=r"set DISPATCHER_LISTEN to one of its own"):
         bind_all("192.0.2.1", 0, cleanup, "DISPATCHER_LISTEN")
