@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 
-from scrivano.domain.coverage import Span
+from scrivano.domain.coverage import LETTER_S, WORD_S, Span, letters
 from scrivano.domain.transcript import Segment, Word
 
 __all__ = ["without_pauses"]
@@ -21,6 +21,9 @@ FADE_S = 0.3
 # No word becomes shorter.
 SHORTEST_S = 0.06
 
+# A shorter sound between two pauses may be a click.
+SHORTEST_SOUND_S = 0.1
+
 
 def without_pauses(segments: Sequence[Segment], pauses: Sequence[Span]) -> tuple[Segment, ...]:
     """The segments of a chunk with words that start and end where there is sound.
@@ -29,7 +32,11 @@ def without_pauses(segments: Sequence[Segment], pauses: Sequence[Span]) -> tuple
     """
     words = [word for segment in segments for word in segment.words]
     following = [*(word.start for word in words), inf][1:]
-    placed = iter([_placed(word, start, pauses) for word, start in zip(words, following, strict=True)])
+    all_placed: list[Word] = []
+    for word, start in zip(words, following, strict=True):
+        previous = all_placed[-1].end if all_placed else 0.0
+        all_placed.append(_placed(_with_sound(word, previous, start, pauses), start, pauses))
+    placed = iter(all_placed)
     return tuple(_with_words(segment, [next(placed) for _ in segment.words]) for segment in segments)
 
 
@@ -37,6 +44,24 @@ def _with_words(segment: Segment, words: Sequence[Word]) -> Segment:
     if not words:
         return segment
     return replace(segment, words=tuple(words), start=words[0].start, end=max(words[-1].end, words[0].start))
+
+
+def _with_sound(word: Word, previous: float, following: float, pauses: Sequence[Span]) -> Word:
+    """A word that lies in a pause → in the sound next to it that is no other word's, if that is no longer than a word.
+
+    `previous`: when the word before it ends.
+    """
+    at = bisect_right(pauses, Span(word.start, inf)) - 1
+    if at < 0 or word.end > pauses[at].end:
+        return word
+    quiet_until = pauses[at - 1].end if at else 0.0
+    quiet_from = pauses[at + 1].start if at + 1 < len(pauses) else inf
+    before = Span(max(previous, quiet_until), pauses[at].start)
+    behind = Span(pauses[at].end, min(following, quiet_from))
+    for free in (before, behind):
+        if SHORTEST_SOUND_S <= free.seconds <= WORD_S + LETTER_S * letters(word.text):
+            return word.at(free.start, free.end)
+    return word
 
 
 def _placed(word: Word, following: float, pauses: Sequence[Span]) -> Word:

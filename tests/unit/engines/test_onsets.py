@@ -45,6 +45,34 @@ def test_a_word_does_not_reach_over_the_next_one() -> None:
     assert second.words[0].end == 2.2 or second.words[0].start >= 2.1
 
 
+@pytest.mark.parametrize(
+    ("word", "pauses", "expected"),
+    [
+        ((9.0, 9.7), [(7.7, 8.6), (8.9, 9.8)], (8.6, 8.9)),  # the sound before the pause has no word
+        ((9.0, 9.4), [(8.0, 9.6), (9.9, 10.5)], (9.6, 9.9)),  # the one behind it
+        ((9.0, 9.7), [(7.7, 8.85), (8.9, 9.8)], (9.0, 9.7)),  # a click
+        ((9.0, 9.7), [(5.0, 6.0), (8.9, 9.8)], (9.0, 9.7)),  # more than a word
+        ((9.0, 9.9), [(7.7, 8.6), (8.9, 9.8)], (9.8, 9.9)),  # its end is behind the pause
+    ],
+)
+def test_a_word_in_a_pause_moves_to_the_sound_that_has_no_word(
+    word: tuple[float, float], pauses: list[tuple[float, float]], expected: tuple[float, float]
+) -> None:
+    said = segment((1.0, 2.0), word, (11.0, 11.5))
+
+    [placed] = without_pauses([said], [Span(*pause) for pause in pauses])
+
+    assert (placed.words[1].start, placed.words[1].end) == expected
+
+
+def test_a_word_in_a_pause_takes_no_sound_of_another_word() -> None:
+    said = segment((8.6, 8.9), (9.0, 9.4), (9.6, 9.9))
+
+    [placed] = without_pauses([said], [Span(7.7, 8.6), Span(8.9, 9.6), Span(9.9, 10.5)])
+
+    assert placed.words == said.words
+
+
 def test_segments_without_words_stay() -> None:
     plain = Segment(start=0, end=1, text="a")
 
