@@ -26,7 +26,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """`sha256`: of the recording. `sidecars`: the names of files that were written for it. `attempt`: from 1."""
+    """`sha256`: of the recording. `sidecars`: the names of files that were written for it. `attempt`: from 1.
+
+    `options`: stand for those of its job. `extensions`: of the sidecars that it has had; None: not known.
+    """
 
     stamp: Stamp
     sha256: str
@@ -34,6 +37,8 @@ class Entry:
     job_id: str | None = None
     attempt: int = 1
     sidecars: tuple[str, ...] = ()
+    options: str = ""
+    extensions: tuple[str, ...] | None = ()
 
 
 class Journal:
@@ -89,5 +94,12 @@ class Journal:
 
 
 def _entry(values: Mapping[str, Any]) -> Entry:
-    typed = {"stamp": Stamp(**values["stamp"]), "state": State(values["state"]), "sidecars": tuple(values["sidecars"])}
+    state, had = State(values["state"]), values.get("extensions")
+    typed = {
+        "stamp": Stamp(**values["stamp"]),
+        "state": state,
+        "sidecars": tuple(values["sidecars"]),
+        # Earlier versions did not store them.
+        "extensions": None if had is None and state is State.DONE else tuple(had or ()),
+    }
     return Entry(**{**values, **typed})

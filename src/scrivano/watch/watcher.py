@@ -158,8 +158,16 @@ class Watcher:
 
     def _dealt_with(self, journal: Journal, files: Mapping[str, Stamp], name: str) -> bool:
         entry = journal.get(name)
-        ended = entry is not None and entry.stamp == files[name] and entry.state is not State.SUBMITTED
-        return ended or name in self._troubled
+        if name in self._troubled:
+            return True
+        if entry is None or entry.stamp != files[name]:
+            return False
+        return entry.state is State.FAILED or (entry.state is State.DONE and not self._missing(entry))
+
+    def _missing(self, entry: Entry) -> list[str]:
+        """Extensions of sidecars that the recording has not had. One that was deleted is not missing."""
+        had = self._options.extensions if entry.extensions is None else entry.extensions
+        return [extension for extension in self._options.extensions if extension not in had]
 
     def _try(self, name: str, step: Callable[[], None]) -> None:
         """A recording that cannot be read, or whose transcript cannot be written, does not keep the others waiting.
@@ -176,8 +184,7 @@ class Watcher:
         """Submit a recording that has settled, unless its transcript is there or on its way."""
         entry, stamp = journal.get(name), files[name]
         if entry is not None and entry.stamp == stamp:
-            if entry.state is State.FAILED and not self._folder.exists(error_name(name)):
-                self._submit(journal, files, name, replace(entry, attempt=entry.attempt + 1))
+            self._reconsider(journal, files, name, entry)
             return
         # Before hours of work, not after them.
         self._folder.check_place([*self._sidecars(files, name).values(), error_name(name)])
@@ -190,9 +197,24 @@ class Watcher:
         new = Entry(stamp=stamp, sha256=sha256, state=State.DONE, sidecars=entry.sidecars if entry else ())
         known = self._known_state(files, name) if entry is None else None
         if known is not None:
-            journal.put(name, replace(new, state=known))
+            had = tuple(self._options.extensions) if known is State.DONE else ()
+            journal.put(name, replace(new, state=known, extensions=had))
         elif not self._share(journal, files, name, new):
             self._submit(journal, files, name, new)
+
+    def _reconsider(self, journal: Journal, files: Mapping[str, Stamp], name: str, entry: Entry) -> None:
+        """Try again what failed, and write the formats that were not wanted before."""
+        if entry.state is State.FAILED:
+            if not self._folder.exists(error_name(name)):
+                self._submit(journal, files, name, replace(entry, attempt=entry.attempt + 1))
+        elif entry.extensions is None:
+            journal.put(name, replace(entry, extensions=tuple(self._options.extensions)))
+        elif self._missing(entry):
+            if entry.job_id is not None and entry.options == self._options.key:
+                journal.put(name, replace(entry, state=State.SUBMITTED))
+                self._follow(journal, files, name, entry, entry.job_id)
+            elif not self._share(journal, files, name, entry):
+                self._submit(journal, files, name, entry)
 
     def _known_state(self, files: Mapping[str, Stamp], name: str) -> State | None:
         """What sidecars say of a recording that is not in the journal."""
@@ -211,18 +233,24 @@ class Watcher:
         for other, twin in twins.items():
             if twin.state is not State.DONE:
                 continue
-            sidecars = self._sidecars(files, other)
-            written = {extension: sidecar for extension, sidecar in sidecars.items() if sidecar in twin.sidecars}
-            texts = {extension: self._folder.read(sidecar) for extension, sidecar in written.items()}
+            sidecars, absent = self._sidecars(files, other), self._missing(twin)
+            texts = {
+                extension: self._folder.read(sidecars[extension])
+                for extension in self._missing(entry)
+                if extension not in absent and sidecars[extension] in twin.sidecars
+            }
             whole = {extension: text for extension, text in texts.items() if text is not None}
-            if len(whole) == len(sidecars):
-                self._finish(journal, files, name, entry, whole)
+            if len(whole) == len(self._missing(entry)):
+                self._finish(journal, files, name, replace(entry, job_id=twin.job_id, options=twin.options), whole)
                 self._report(name, f"has the same content as {other}")
                 return True
         return False
 
     def _submit(self, journal: Journal, files: Mapping[str, Stamp], name: str, entry: Entry) -> None:
-        free = [sidecar for sidecar in self._sidecars(files, name).values() if not self._folder.exists(sidecar)]
+        sidecars = self._sidecars(files, name)
+        free = [
+            sidecars[extension] for extension in self._missing(entry) if not self._folder.exists(sidecars[extension])
+        ]
         entry = replace(entry, sidecars=tuple(sorted({*entry.sidecars, *free})))
         if not entry.stamp.size_bytes:  # Some programs create a file long before they write to it: it may change yet.
             self._fail(journal, name, entry, EMPTY)
@@ -233,7 +261,7 @@ class Watcher:
         if isinstance(submitted, Failed):
             self._fail(journal, name, entry, submitted.reason)
             return
-        journal.put(name, replace(entry, state=State.SUBMITTED, job_id=submitted))
+        journal.put(name, replace(entry, state=State.SUBMITTED, job_id=submitted, options=self._options.key))
         self._save(journal)
         self._report(name, f"submitted as job {submitted}")
 
@@ -260,14 +288,17 @@ class Watcher:
     def _finish(
         self, journal: Journal, files: Mapping[str, Stamp], name: str, entry: Entry, texts: Mapping[str, str]
     ) -> None:
-        """Write the sidecars. A file that was not written for this recording stays as it is."""
-        written = []
-        for extension, sidecar in self._sidecars(files, name).items():
+        """Write the sidecars that are missing. A file that was not written for this recording stays as it is."""
+        sidecars, missing, written = self._sidecars(files, name), self._missing(entry), []
+        for extension in missing:
+            sidecar = sidecars[extension]
             if sidecar in entry.sidecars or not self._folder.exists(sidecar):
                 self._folder.write(sidecar, texts[extension])
                 written.append(sidecar)
         self._folder.delete(error_name(name))
-        journal.put(name, replace(entry, state=State.DONE, sidecars=tuple(written)))
+        own = tuple(sorted({*entry.sidecars, *written}))
+        had = (*(entry.extensions or ()), *missing)
+        journal.put(name, replace(entry, state=State.DONE, sidecars=own, extensions=had))
         self._report(name, f"wrote {', '.join(written)}" if written else "its transcripts were there already")
 
     def _fail(self, journal: Journal, name: str, entry: Entry, reason: str) -> None:

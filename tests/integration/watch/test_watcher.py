@@ -62,11 +62,11 @@ class Watched:
         self.transcriber = FakeTranscriber()
         self.restart()
 
-    def restart(self) -> None:
+    def restart(self, *formats: str, key: str = "") -> None:
         def say(name: str, text: str) -> None:
             self.said.append(f"{name}: {text}")
 
-        options = WatchOptions(settle_s=1.0)
+        options = WatchOptions(formats=formats or ("srt", "txt", "json"), settle_s=1.0, key=key)
         self.watcher = Watcher(self.root, self.transcriber, options, say, now_s=lambda: self.time_s)
 
     def look(self) -> bool:
@@ -524,3 +524,64 @@ def test_once_ends_when_a_recording_failed_or_the_folder_is_gone(watched: Watche
 
     shutil.rmtree(watched.root)
     assert watch_once(watched.watcher, threading.Event(), 0.0) is ExitCode.FAILED
+
+
+def transcribed_as(watched: Watched, *formats: str) -> None:
+    """A recording is done, with these formats; its copy has got its transcripts."""
+    watched.transcriber.outcomes[b"sound"] = done()
+    watched.restart(*formats)
+    (watched.root / "a.mp3").write_bytes(b"sound")
+    watched.look()
+    watched.look()
+    shutil.copy(watched.root / "a.mp3", watched.root / "copy.mp3")
+    watched.look()
+    assert watched.look()
+
+
+def test_a_format_that_was_not_wanted_before_is_written_from_the_same_job(watched: Watched) -> None:
+    transcribed_as(watched, "vtt", "txt")
+    (watched.root / "a.txt").write_text("corrected by hand")
+    (watched.root / "a.vtt").unlink()
+
+    watched.restart("vtt", "txt", "srt")
+    assert watched.look()
+
+    assert watched.names() == [
+        *(".scrivano-watch.json", "a.mp3", "a.srt", "a.txt"),
+        *("copy.mp3", "copy.srt", "copy.txt", "copy.vtt"),
+    ]
+    assert (watched.root / "a.txt").read_text() == "corrected by hand"
+    assert len(watched.transcriber.keys) == 1
+
+
+@pytest.mark.parametrize(("lost", "key"), [(True, ""), (False, "other options")])
+def test_a_new_format_is_transcribed_again_without_a_job_of_the_same_options(
+    watched: Watched, lost: bool, key: str
+) -> None:
+    transcribed_as(watched, "vtt")
+    if lost:
+        watched.transcriber.jobs.clear()
+
+    watched.restart("srt", key=key)
+    assert not watched.look()
+    watched.look()
+    assert watched.look()
+
+    assert {"a.srt", "a.vtt", "copy.srt", "copy.vtt"} <= set(watched.names())
+    assert len(set(watched.transcriber.keys)) == 2, "one new job for both"
+
+
+def test_a_journal_of_an_earlier_version_shows_new_formats_from_then_on(watched: Watched) -> None:
+    transcribed_as(watched, "vtt")
+    journal = watched.root / ".scrivano-watch.json"
+    data = json.loads(journal.read_text())
+    for entry in data["recordings"].values():
+        del entry["extensions"]
+    journal.write_text(json.dumps(data))
+
+    watched.restart("vtt")
+    assert watched.look()
+    assert len(watched.transcriber.keys) == 1
+    watched.restart("srt")
+    assert watched.look()
+    assert {"a.srt", "copy.srt"} <= set(watched.names())
