@@ -31,7 +31,8 @@ def test_recordings_are_transcribed_by_a_running_server_and_a_killed_watcher_goe
     with served(tmp_path / "data") as server:
         with watch(folder, "--server", server.url) as first:
             shutil.copy(DATA / CLIP, folder / "a.flac")
-            until(lambda: (folder / ".scrivano-watch.json").exists())
+            journal = folder / ".scrivano-watch.json"
+            until(lambda: journal.exists() and "a.flac" in journal.read_text())
             with watch(folder, "--server", server.url, "--once") as other:
                 told = other.communicate()[1]
             first.kill()
