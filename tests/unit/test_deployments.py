@@ -325,6 +325,17 @@ def variables(pod: dict[str, Any]) -> set[str]:
     return set(names)
 
 
+def test_the_documented_pod_of_a_restore_is_valid_and_has_the_volume_of_the_chart() -> None:
+    [text] = re.findall(r"<<END\n(.*?)END\n", (ROOT / "docs" / "backup.md").read_text(), re.DOTALL)
+    document = yaml.safe_load(text)
+    chart = pod({})
+
+    assert document["spec"]["volumes"][0] in chart["volumes"]
+    assert document["spec"]["containers"][0]["volumeMounts"][0] in chart["containers"][0]["volumeMounts"]
+    assert document["spec"]["securityContext"].items() <= chart["securityContext"].items()
+    pytest.importorskip("kubernetes_validate").validate(document, "1.30", strict=True)
+
+
 def test_compose_s_cluster_sets_only_variables_that_exist() -> None:
     files = {
         path.name: yaml.safe_load(path.read_text().replace("!override", "")) for path in CLUSTER_FILES.glob("*.yaml")
