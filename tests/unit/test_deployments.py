@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import plistlib
 import re
 import subprocess
@@ -538,6 +539,27 @@ def test_scripts_are_valid(script: str) -> None:
     shell = "bash" if text.startswith("#!/usr/bin/env bash") else "sh"
 
     assert subprocess.run([shell, "-n", str(ROOT / script)]).returncode == 0
+
+
+GH = """#!/bin/sh
+echo "$1 $2" >> calls
+case "$2" in view) test -e release ;; create) test ! -e release && touch release ;; esac
+"""
+
+
+def test_a_release_on_github_may_be_made_again_and_is_published_only_where_its_owner_says_so(tmp_path: Path) -> None:
+    steps = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text())["jobs"]["publish"]["steps"]
+    [script] = [step["run"] for step in steps if "gh release" in step.get("run", "")]
+    (tmp_path / "gh").write_text(GH)
+    (tmp_path / "gh").chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "GITHUB_REF_NAME": "v1.2.3"}
+
+    for _ in range(2):
+        subprocess.run(["bash", "-e", "-c", script], cwd=tmp_path, env=env, check=True)
+
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls == [f"release {name}" for name in ("view", "create", "upload", "view", "upload")]
+    assert {step.get("if") for step in steps if "pypi" in str(step)} == {"vars.PUBLISH_TO_PYPI == 'true'"}
 
 
 def test_the_workflows_run_what_developers_run() -> None:
