@@ -423,6 +423,14 @@ def test_a_start_that_fails_says_why_in_one_line(tmp_path: Path, env: dict[str, 
     assert done.stderr.count("\n") == 1
 
 
+def test_settings_are_listed_in_plain_text() -> None:
+    done = run("settings")
+
+    assert "0.0.0.0 is all of IPv4, :: is all." in done.stdout
+    assert "Unset: in DATA_DIR." in done.stdout
+    assert re.findall(r"`|\]\(|\.md", done.stdout) == []
+
+
 @pytest.mark.parametrize("damaged", ["jobs", "jobs_by_status"])
 def test_a_damaged_database_ends_the_start_with_one_line(tmp_path: Path, damaged: str) -> None:
     """Opening it reads no page of jobs; the first reads of what a killed server has left do."""

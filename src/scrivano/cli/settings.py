@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
@@ -35,7 +36,12 @@ def settings(
             fail(f"there is no setting {name}{did_you_mean(name, fields)}")
         default = "unset" if field.default_factory or field.default is None else _text(field.default)
         console.print(f"{name} ({allowed(field)}; default: {default})", style="bold", soft_wrap=True)
-        console.print(Padding((field.description or "").replace("`", ""), (0, 0, 0, 4)))
+        console.print(Padding(_plain(field.description or ""), (0, 0, 0, 4)))
+
+
+def _plain(description: str) -> str:
+    """Without Markdown, and without references to pages, which a terminal has not."""
+    return re.sub(r" ?See \[[^]]+\]\([^)]+\)\.", "", description).replace("`", "")
 
 
 def _text(default: object) -> str:

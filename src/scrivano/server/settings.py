@@ -193,7 +193,7 @@ class Settings(BaseModel):
     host: str = Field(
         "127.0.0.1",
         pattern=r"[^,\s]",
-        description="Addresses to listen on, separated by commas; `0.0.0.0`: all of IPv4, `::`: all.",
+        description="Addresses to listen on, separated by commas; `0.0.0.0` is all of IPv4, `::` is all.",
     )
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0: any free port.")
     data_dir: HomePath = Field(
