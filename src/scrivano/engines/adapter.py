@@ -57,6 +57,7 @@ class Window(Generic[A]):
 
     `stretch`: which stretch of the chunk this is (a part of), when a chunk is decoded in stretches.
     `language`: empty until it is detected. `languages`: those that a detection may return; empty: all.
+    `context`: tokens of earlier text that precede this window, where the options have no prompt.
     """
 
     chunk: int
@@ -65,6 +66,7 @@ class Window(Generic[A]):
     languages: tuple[str, ...]
     task: str
     stretch: int = 0
+    context: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +137,10 @@ class Adapter(Protocol[A, E]):
         """Whether windows that fall back are sampled together; else one by one, so that the batch has no effect."""
 
     @property
+    def uses_context(self) -> bool:
+        """Whether the model writes better text after earlier text of the recording."""
+
+    @property
     def multilingual(self) -> bool: ...
 
     @property
@@ -172,7 +178,7 @@ class Adapter(Protocol[A, E]):
     ) -> Sequence[Hypothesis]:
         """Generate the text of each window at temperature 0, by beam search or greedily.
 
-        `prompt`: tokens that precede each window (`decoding_rules.prompt_tokens`).
+        `prompt`: tokens that precede each window without a `context` (`decoding_rules.prompt_tokens`).
         """
 
     def sampling(

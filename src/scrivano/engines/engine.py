@@ -30,7 +30,8 @@ class LoadOptions:
     `compute_type`: as in CTranslate2; whisper.cpp uses the types that are in the file.
     `fast`: fill a short window with only a little silence instead of 30 s. Stock models may then repeat themselves or
     stop early; such a window is decoded again with all of the silence. None: on a CPU, with models that were tried.
-    whisper.cpp ignores it.
+    `context`: let earlier text of a recording precede a window; None: with models that were tried. whisper.cpp ignores
+    both.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class LoadOptions:
     compute_type: str = "default"
     cpu_threads: int = 0
     fast: bool | None = None
+    context: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,7 @@ class AudioChunk:
     `language`: an ISO 639-1 code; None: detect it, among `languages`, or among all that the model knows if these are
     none. `detect`: also if it is given, without effect on the text. `check_language`: the same, but only if that costs
     little. `speech`: where speech was found, in seconds from the first sample, ascending; without it no text is missed.
+    `context`: earlier text of the recording, in the same language; it may precede the windows as a prompt.
     """
 
     audio: NDArray[np.float32]
@@ -57,6 +60,7 @@ class AudioChunk:
     speech: tuple[Span, ...] = ()
     detect: bool = False
     check_language: bool = False
+    context: str = ""
 
 
 class Engine(Protocol):

@@ -232,7 +232,7 @@ class Load:
     """Load a model. `path` None: `model` is a name, downloaded if its files are missing.
 
     `compute_type` as in CTranslate2. `cpu_threads` 0: one for each core. `fast`: windows of short clips are shortened;
-    None: as the model and the device suggest.
+    None: as the model and the device suggest. `context`: earlier text precedes windows; None: as the model suggests.
     """
 
     type: Literal["load"] = "load"
@@ -243,6 +243,7 @@ class Load:
     compute_type: str = "default"
     cpu_threads: int = 0
     fast: bool | None = None
+    context: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,6 +252,7 @@ class ChunkRequest:
 
     `language` None: detect it, among `languages` unless that is empty. `detect`: also if it is given, without effect on
     the text; `check_language`: the same, if that costs little. `speech`: in seconds from the first sample.
+    `context`: earlier text of the recording.
     """
 
     path: str
@@ -261,6 +263,7 @@ class ChunkRequest:
     speech: tuple[Span, ...] = ()
     detect: bool = False
     check_language: bool = False
+    context: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
