@@ -348,7 +348,7 @@ function Reasons({ doubts }: { doubts: readonly string[] }) {
   );
 }
 
-const REASONS = ["repeats", "improbable", "guessed", "too_fast", "no_speech"] as const;
+const REASONS = ["repeats", "improbable", "guessed", "too_fast", "no_speech", "language"] as const;
 
 /** Servers of later versions may have more. */
 function isReason(doubt: string): doubt is (typeof REASONS)[number] {

@@ -178,6 +178,7 @@ export const en = {
   "doubt.guessed": "the model was unsure of the words",
   "doubt.too_fast": "nobody speaks so fast",
   "doubt.no_speech": "no speech was detected here",
+  "doubt.language": "another language may be spoken",
   follow: "Follow along",
   "play.from": "Play from {time}",
   "edit.at": "Edit the text at {time}",

@@ -180,6 +180,7 @@ export const it: Record<Key, string> = {
   "doubt.guessed": "il modello non era sicuro delle parole",
   "doubt.too_fast": "nessuno parla così in fretta",
   "doubt.no_speech": "qui non è stato rilevato parlato",
+  "doubt.language": "forse si parla un’altra lingua",
   follow: "Segui l’ascolto",
   "play.from": "Ascolta da {time}",
   "edit.at": "Modifica il testo a {time}",
