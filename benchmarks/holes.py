@@ -32,6 +32,7 @@ from scrivano.engines.worker import read_audio
 from scrivano.media.child import prepare
 from scrivano.media.silero_vad import SileroVad
 from scrivano.processes.messages import ChunkCut, MediaMessage, Prepare, Prepared, pairs_of
+from scrivano.running.job_run import FREE_CHUNKS, earlier_text
 from scrivano.text.assembly import chunk_text, join_chunks, quality
 
 # The file endings that are looked for.
@@ -81,7 +82,10 @@ def transcribe(
             )
             for chunk in chunks
         ]
-        results = engine.decode(batch, options) if batch else []
+        results = engine.decode(batch[:FREE_CHUNKS], options) if batch else []
+        if len(batch) > FREE_CHUNKS:
+            context = earlier_text(chunk_text(chunks[0], results[0].segments).segments)
+            results += engine.decode([replace(one, context=context) for one in batch[FREE_CHUNKS:]], options)
     texts = [chunk_text(chunk, one.segments, one.repaired) for chunk, one in zip(chunks, results, strict=True)]
     segments = join_chunks([text.segments for text in texts], duration)
     return segments, quality(segments, list(zip(chunks, texts, strict=True))), duration

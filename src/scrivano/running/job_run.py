@@ -58,6 +58,7 @@ from scrivano.text.assembly import (
 )
 
 __all__ = [
+    "FREE_CHUNKS",
     "AllEnqueued",
     "ChunkDecoded",
     "ChunkLost",
@@ -78,6 +79,7 @@ __all__ = [
     "StorePlan",
     "channel_use",
     "decoding_options",
+    "earlier_text",
     "speaker_count",
 ]
 
@@ -427,7 +429,7 @@ class JobRun:
         if detected is not None and vote([detected], complete=False) is None:
             return ""
         text = self._final_text(0)
-        return None if text is None else " ".join(segment.text.strip() for segment in text if not segment.doubts)
+        return None if text is None else earlier_text(text)
 
     # Chunks ----------------------------------------------------------------------------------------------------
 
@@ -689,6 +691,11 @@ class JobRun:
             chunk = self._chunks[index].chunk
             cut_to[chunk.side or 0] = chunk.end
         return sum(max(0.0, self._duration - end) for end in cut_to.values())
+
+
+def earlier_text(segments: Sequence[Segment]) -> str:
+    """What of the first chunk precedes later ones."""
+    return " ".join(segment.text.strip() for segment in segments if not segment.doubts)
 
 
 def _may_use_context(options: JobOptions, decoding: DecodingOptions) -> bool:
