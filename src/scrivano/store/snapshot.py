@@ -77,7 +77,9 @@ def _full_disk(copy: Path) -> Iterator[None]:
 
 
 def _read(path: Path, name: str, db: sqlite3.Connection) -> Snapshot:
-    (revision,) = db.execute("SELECT version_num FROM alembic_version").fetchone()
+    (revision,) = db.execute("SELECT version_num FROM alembic_version").fetchone() or (None,)
+    if revision is None:
+        raise StartError(f"{name} is not a database of Scrivano")
     known = migrations.revisions()
     if revision not in known:
         raise StartError(

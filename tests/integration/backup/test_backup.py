@@ -280,6 +280,14 @@ def test_a_damaged_database_is_named_by_a_backup_in_one_line(live: Folder, tmp_p
     assert "\n" not in str(refused.value)
 
 
+def test_a_database_without_a_revision_is_not_backed_up(live: Folder, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(live.path / "scrivano.db")) as db, db:
+        db.execute("DELETE FROM alembic_version")
+
+    with pytest.raises(StartError, match="is not a database of Scrivano"):
+        save(live.path, tmp_path / "b.tar")
+
+
 @pytest.mark.parametrize("name", ["b.zip", "b", "b.gz", "b.tar.xz", "b.TAR"])
 def test_a_backup_with_the_ending_of_another_kind_of_file_is_refused(live: Folder, tmp_path: Path, name: str) -> None:
     with pytest.raises(StartError, match=r"ends in \.tar"):

@@ -10,7 +10,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from store_support import query
 
 from scrivano.domain.errors import StartError
 from scrivano.store.sqlite import SqliteDatabase, start_errors
@@ -29,7 +28,8 @@ def no_database(path: Path) -> None:
 
 def a_damaged_page(path: Path) -> None:
     """Of the jobs, which are not read when the database is opened."""
-    [(page,)] = query(path, "SELECT rootpage FROM sqlite_master WHERE name = 'jobs'")
+    with closing(sqlite3.connect(path)) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'jobs'").fetchone()
     with path.open("r+b") as file:
         file.seek((page - 1) * PAGE_BYTES)
         file.write(b"\xff" * PAGE_BYTES)
