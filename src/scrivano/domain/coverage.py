@@ -136,15 +136,19 @@ def holes(speech: Sequence[Span], words: Sequence[Word], *, least: float = LEAST
     return [Span(hole.start, hole.end) for hole in found if hole.speech_s >= least]
 
 
-def holes_among(parts: Sequence[Span], words: Iterable[Word]) -> list[Hole]:
+def holes_among(parts: Sequence[Span], words: Sequence[Word]) -> list[Hole]:
     """The holes that `parts`, speech that no word reaches, make among all `words`: those that are long, or alone."""
     edges = _edges(words)
-    return [hole for hole in _holes(parts, edges) if hole.speech_s >= LEAST_HOLE_S or _is_alone(hole, edges)]
+    return [hole for hole in _holes(parts, edges) if hole.speech_s >= LEAST_HOLE_S or _is_alone(hole, words, edges)]
 
 
-def _is_alone(hole: Hole, edges: Sequence[float]) -> bool:
-    near = bisect_left(edges, hole.end + ALONE_S) - bisect_right(edges, hole.start - ALONE_S)
-    return not edges or (hole.speech_s >= LEAST_ALONE_S and near <= 0)
+def _is_alone(hole: Hole, words: Sequence[Word], edges: Sequence[float]) -> bool:
+    if not words:
+        return True
+    start, end = hole.start - ALONE_S, hole.end + ALONE_S
+    if hole.speech_s < LEAST_ALONE_S or bisect_left(edges, end) > bisect_right(edges, start):
+        return False
+    return not any(word.start < end and start < word.end for word in words)
 
 
 def _reaches(word: Word) -> Iterator[Span]:

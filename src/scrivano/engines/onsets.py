@@ -51,8 +51,8 @@ def _with_sound(word: Word, previous: float, following: float, pauses: Sequence[
 
     `previous`: when the word before it ends.
     """
-    at = bisect_right(pauses, Span(word.start, inf)) - 1
-    if at < 0 or word.end > pauses[at].end:
+    at = bisect_right(pauses, Span(word.start + REACH_S, inf)) - 1
+    if at < 0 or (word.start + word.end) / 2 < pauses[at].start or word.end > pauses[at].end:
         return word
     quiet_until = pauses[at - 1].end if at else 0.0
     quiet_from = pauses[at + 1].start if at + 1 < len(pauses) else inf

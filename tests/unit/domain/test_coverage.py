@@ -53,6 +53,7 @@ def test_speech_far_from_every_word_counts_however_short() -> None:
 
     assert holes_among([short], words) == [Hole(3.0, 3.4, short.seconds)]
     assert holes_among([short], [*words, said(" well", 3.6, 4.0)]) == []
+    assert holes_among([short], [said("a segment without word times", 0.0, 6.3)]) == []
     assert len(holes_among([Span(0.3, 0.5)], [])) == 1, "the only speech of a clip"
 
 

@@ -49,6 +49,7 @@ def test_a_word_does_not_reach_over_the_next_one() -> None:
     ("word", "pauses", "expected"),
     [
         ((9.0, 9.7), [(7.7, 8.6), (8.9, 9.8)], (8.6, 8.9)),  # the sound before the pause has no word
+        ((8.88, 9.7), [(7.7, 8.6), (8.9, 9.8)], (8.6, 8.9)),
         ((9.0, 9.4), [(8.0, 9.6), (9.9, 10.5)], (9.6, 9.9)),  # the one behind it
         ((9.0, 9.7), [(7.7, 8.85), (8.9, 9.8)], (9.0, 9.7)),  # a click
         ((9.0, 9.7), [(5.0, 6.0), (8.9, 9.8)], (9.0, 9.7)),  # more than a word
