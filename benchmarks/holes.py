@@ -33,7 +33,7 @@ from scrivano.media.child import prepare
 from scrivano.media.silero_vad import SileroVad
 from scrivano.processes.messages import ChunkCut, MediaMessage, Prepare, Prepared, pairs_of
 from scrivano.running.job_run import FREE_CHUNKS, earlier_text
-from scrivano.text.assembly import chunk_text, join_chunks, quality
+from scrivano.text.assembly import chunk_text, join_sides, quality
 
 # The file endings that are looked for.
 RECORDINGS = ("*.wav", "*.flac", "*.mp3")
@@ -87,8 +87,9 @@ def transcribe(
             context = earlier_text(chunk_text(chunks[0], results[0].segments).segments)
             results += engine.decode([replace(one, context=context) for one in batch[FREE_CHUNKS:]], options)
     texts = [chunk_text(chunk, one.segments, one.repaired) for chunk, one in zip(chunks, results, strict=True)]
-    segments = join_chunks([text.segments for text in texts], duration)
-    return segments, quality(segments, list(zip(chunks, texts, strict=True))), duration
+    pairs = list(zip(chunks, texts, strict=True))
+    segments, loops_cut = join_sides([(chunk, text.segments) for chunk, text in pairs], duration)
+    return segments, quality(segments, pairs, loops_cut), duration
 
 
 def measure(engine: Engine, source: Path, language: str | None, options: DecodingOptions, *, vad: bool) -> Result:

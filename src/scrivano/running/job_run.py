@@ -559,7 +559,8 @@ class JobRun:
         if not (self._complete and self._speakers.ready):
             return []
         texts = [(run.chunk, run.text) for run in self._chunks.values() if run.text is not None]
-        segments = join_sides(((chunk, text.segments) for chunk, text in texts), self._duration or 0.0)
+        joined = [(chunk, text.segments) for chunk, text in texts]
+        segments, loops_cut = join_sides(joined, self._duration or 0.0)
         language, found, failure = spoken_most(segments) or self._language, self._speakers.found, self._speakers.failure
         if self._sides > 1:
             sides = self._speaking_sides({segment.speaker for segment in segments})
@@ -571,7 +572,8 @@ class JobRun:
         warnings = speaker_warnings(options, failure, sides=self._sides, keeps_voices=self._keeps_voices)
         if self._sides == 1 and found is not None:
             warnings += fewer_speakers(found, self._count)
-        return [Publish(segments, language, self._duration or 0.0, quality(segments, texts), found, warnings)]
+        judged = quality(segments, texts, loops_cut)
+        return [Publish(segments, language, self._duration or 0.0, judged, found, warnings)]
 
     def _speaking_sides(self, heard: Collection[str | None]) -> Diarization:
         """The sides with speech, or with text (`heard`: the speakers of the segments): a silent channel is nobody."""

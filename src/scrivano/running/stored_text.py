@@ -27,5 +27,5 @@ def known_text(chunks: Sequence[StoredChunk], duration: float, turns: Sequence[T
         for row in chunks
         if row.result is not None
     ]
-    segments = join_sides(texts, max([duration, *(row.chunk.end for row in chunks)]))
+    segments, _ = join_sides(texts, max([duration, *(row.chunk.end for row in chunks)]))
     return with_speakers_so_far(segments, turns)

@@ -12,7 +12,7 @@ from scrivano.domain.coverage import Hole, Span, holes_among, uncovered, words_o
 from scrivano.domain.quality import doubts_about, job_quality, segment_quality
 from scrivano.domain.speakers import speaker_of_side
 from scrivano.domain.transcript import Segment, language_of, speaker_of
-from scrivano.text.cleanup import clean, loops_in
+from scrivano.text.cleanup import Cleaned, clean
 from scrivano.text.exchange import interleaved
 from scrivano.text.file_time import spans_in_file, to_file_time
 from scrivano.text.inventions import drop_inventions
@@ -20,7 +20,6 @@ from scrivano.text.inventions import drop_inventions
 __all__ = [
     "ChunkText",
     "chunk_text",
-    "join_chunks",
     "join_sides",
     "quality",
     "said_by_merged",
@@ -28,10 +27,6 @@ __all__ = [
     "segments_json",
     "spoken_most",
 ]
-
-
-# Text with loops has at least this compression ratio; Whisper calls it a loop above 2.4.
-LOOPING = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +45,21 @@ class ChunkText:
 def chunk_text(chunk: Chunk, segments: Iterable[Segment], repaired: Iterable[Span] = ()) -> ChunkText:
     """`segments` and `repaired`: the result of a chunk, with times from its first sample."""
     speech = None if chunk.speech is None else chunk.speech_spans
-    timed = list(drop_inventions(to_file_time(chunk, segments), speech))
-    loops = loops_in(timed) if any(one.compression_ratio >= LOOPING for one in timed) else 0
-    cleaned = clean(timed, chunk.end)
+    timed = drop_inventions(to_file_time(chunk, segments), speech)
+    cleaned, loops_cut = clean(timed, chunk.end, speech)
     if chunk.side is not None:
         cleaned = tuple(_said_by(segment, speaker_of_side(chunk.side)) for segment in cleaned)
-    text = ChunkText(segments=cleaned, repaired=spans_in_file(chunk, repaired), loops_cut=loops)
-    return _judged(chunk, text)
+    again = spans_in_file(chunk, repaired)
+    judged = tuple(
+        replace(
+            one,
+            doubts=doubts_about(one, speech),
+            repaired=any(span.start < one.end and one.start < span.end for span in again),
+        )
+        for one in cleaned
+    )
+    bare = tuple(uncovered(chunk.speech_spans, words_of(judged)))
+    return ChunkText(segments=judged, bare=bare, repaired=again, loops_cut=loops_cut)
 
 
 def _said_by(segment: Segment, speaker: str) -> Segment:
@@ -68,39 +71,28 @@ def said_by_merged(segments: Sequence[Segment], merges: Mapping[str, str]) -> tu
     return tuple(_said_by(one, merges.get(one.speaker, one.speaker)) if one.speaker else one for one in segments)
 
 
-def _judged(chunk: Chunk, text: ChunkText) -> ChunkText:
-    """The text with what follows from the speech in the chunk."""
-    speech = None if chunk.speech is None else chunk.speech_spans
-    segments = tuple(
-        replace(
-            one,
-            doubts=doubts_about(one, speech),
-            repaired=any(span.start < one.end and one.start < span.end for span in text.repaired),
-        )
-        for one in text.segments
-    )
-    return replace(text, segments=segments, bare=tuple(uncovered(chunk.speech_spans, words_of(segments))))
+def join_sides(texts: Sequence[tuple[Chunk, tuple[Segment, ...]]], duration: float) -> Cleaned:
+    """The transcript of a job from its chunks, in order, and their text. What several sides say at once is kept.
 
-
-def join_chunks(texts: Sequence[tuple[Segment, ...]], duration: float) -> tuple[Segment, ...]:
-    """The transcript of a job, or of a side, from the clean text of its chunks, in order. `duration`: seconds of the
-    file.
-
-    Cleaning again handles text that crosses a border between chunks: a sentence in two of them, a loop over several.
+    `duration`: seconds of the file.
     """
-    spoken = [text for text in texts if text]
+    sides = [
+        _join_chunks([(chunk, text) for chunk, text in texts if (chunk.side or 0) == side], duration)
+        for side in sorted({chunk.side or 0 for chunk, _ in texts})
+    ]
+    segments = interleaved([side.segments for side in sides]) if len(sides) > 1 else sides[0].segments if sides else ()
+    return Cleaned(segments, sum(side.loops_cut for side in sides))
+
+
+def _join_chunks(texts: Sequence[tuple[Chunk, tuple[Segment, ...]]], duration: float) -> Cleaned:
+    """The transcript of a side. Cleaning again handles text that crosses a border between chunks: a sentence in two of
+    them, a loop over several."""
+    spoken = [(chunk, text) for chunk, text in texts if text]
     if len(spoken) < 2:
-        return spoken[0] if spoken else ()
-    return clean((segment for text in spoken for segment in text), duration)
-
-
-def join_sides(texts: Iterable[tuple[Chunk, tuple[Segment, ...]]], duration: float) -> tuple[Segment, ...]:
-    """The transcript of a job from its chunks, in order, and their text. What several sides say at once is kept."""
-    by_side: dict[int, list[tuple[Segment, ...]]] = {}
-    for chunk, text in texts:
-        by_side.setdefault(chunk.side or 0, []).append(text)
-    sides = [join_chunks(by_side[side], duration) for side in sorted(by_side)]
-    return interleaved(sides) if len(sides) > 1 else sides[0] if sides else ()
+        return Cleaned(spoken[0][1] if spoken else ())
+    speech = [span for chunk, _ in spoken for span in chunk.speech_spans]
+    known = all(chunk.speech is not None for chunk, _ in spoken)
+    return clean((segment for _, text in spoken for segment in text), duration, speech if known else None)
 
 
 def segment_json(index: int, segment: Segment) -> dict[str, Any]:
@@ -146,8 +138,11 @@ def spoken_most(segments: Iterable[Segment]) -> str | None:
     return max(seconds, key=seconds.__getitem__, default=None)
 
 
-def quality(segments: Sequence[Segment], chunks: Sequence[tuple[Chunk, ChunkText]]) -> dict[str, Any]:
-    """The field `quality` of a job. `segments`: its transcript, joined from the text of the `chunks`."""
+def quality(
+    segments: Sequence[Segment], chunks: Sequence[tuple[Chunk, ChunkText]], loops_cut: int = 0
+) -> dict[str, Any]:
+    """The field `quality` of a job. `segments`: its transcript, joined from the text of the `chunks`; `loops_cut`: how
+    many loops over several chunks were cut then."""
     sides = sorted({chunk.side or 0 for chunk, _ in chunks})
     holes = [
         hole
@@ -162,7 +157,7 @@ def quality(segments: Sequence[Segment], chunks: Sequence[tuple[Chunk, ChunkText
         [span for chunk, _ in chunks for span in chunk.speech_spans],
         sorted(holes, key=lambda hole: hole.start),
         repaired=sum(len(text.repaired) for _, text in chunks),
-        loops_cut=sum(text.loops_cut for _, text in chunks),
+        loops_cut=loops_cut + sum(text.loops_cut for _, text in chunks),
     )
 
 

@@ -6,14 +6,18 @@ The segments are those of a chunk, or of a whole job, in file time. Text is only
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+from scrivano.domain.coverage import Span, between, letters, seconds_of
 from scrivano.domain.languages import UNSPACED
+from scrivano.domain.quality import FASTEST, IN_SPEECH, Doubt, doubts_about
 from scrivano.domain.transcript import Segment, Word
 from scrivano.text.punctuation import ends_sentence
 
-__all__ = ["clean", "collapse_rolling", "cut_loops", "drop_silence", "drop_sounds", "loops_in", "monotone"]
+__all__ = ["Cleaned", "clean", "collapse_rolling", "cut_loops", "drop_silence", "drop_sounds", "monotone"]
 
 Segments = tuple[Segment, ...]
 
@@ -22,7 +26,7 @@ Segments = tuple[Segment, ...]
 ADJACENT_S = 0.2
 
 MIN_REPEATS = 5
-# Text is a loop if a phrase is repeated at least `MIN_REPEATS` times in a row and the repetitions have at least
+# Text may be a loop if a phrase is repeated at least `MIN_REPEATS` times in a row and the repetitions have at least
 # `MIN_LOOP_UNITS` words. About there Whisper's own test, a compression ratio above 2.4, starts to detect loops ("thank
 # you" five times: 2.33, "no" ten times: 2.23). A refrain sung four times, an emphatic "no, no, no" and the six zeros of
 # a number stay below both.
@@ -33,19 +37,30 @@ MIN_LOOP_UNITS = 10
 MAX_PERIOD = 60
 
 
-def clean(segments: Iterable[Segment], duration: float) -> Segments:
+class Cleaned(NamedTuple):
+    """`loops_cut`: how many loops the segments had."""
+
+    segments: Segments
+    loops_cut: int = 0
+
+
+def clean(segments: Iterable[Segment], duration: float, speech: Sequence[Span] | None = None) -> Cleaned:
     """The segments of a job's transcript, from all decoded segments in order. `duration`: of the file, in seconds.
 
-    Cleaning twice gives the same as cleaning once. Times are put in order last, because rolling hypotheses are
-    recognised by their overlap.
+    `speech`: all that was detected in the time of these segments; None: not known. Cleaning twice gives the same as
+    cleaning once. Times are put in order last, because rolling hypotheses are recognised by their overlap.
     """
+    loops_cut = 0
 
     def once(segments: Segments) -> Segments:
-        speech = (drop_sounds(segment) for segment in segments)
-        spoken = drop_silence(segment for segment in speech if segment.text.strip())
-        return monotone(cut_loops(collapse_rolling(spoken)), duration)
+        nonlocal loops_cut
+        said = (drop_sounds(segment) for segment in segments)
+        spoken = drop_silence(segment for segment in said if segment.text.strip())
+        left, cut = cut_loops(collapse_rolling(spoken), speech)
+        loops_cut += cut
+        return tuple(segment for segment in monotone(left, duration) if segment.start < segment.end)
 
-    return _until_stable(once, tuple(segments))
+    return Cleaned(_until_stable(once, tuple(segments)), loops_cut)
 
 
 def drop_sounds(segment: Segment) -> Segment:
@@ -117,17 +132,18 @@ def collapse_rolling(segments: Iterable[Segment]) -> Segments:
     return _until_stable(_collapse_once, tuple(segments))
 
 
-def cut_loops(segments: Iterable[Segment]) -> Segments:
-    """Keep the first repetition of each loop, within a segment and across segments."""
-    return _cut_between([_cut_within(segment) for segment in segments])
+def cut_loops(segments: Iterable[Segment], speech: Sequence[Span] | None = None) -> Cleaned:
+    """Keep the first repetition of each loop, within a segment and across segments.
 
-
-def loops_in(segments: Iterable[Segment]) -> int:
-    """How many loops `cut_loops` cuts: one for each segment that has one, and one if segments repeat others."""
-    whole = tuple(segments)
-    cut = [_cut_within(segment) for segment in whole]
-    within = sum(before is not after for before, after in zip(whole, cut, strict=True))
-    return within + (len(_cut_between(cut)) < len(cut))
+    People repeat themselves, too, and so do recorded announcements. So a repetition is cut only if it was hardly said:
+    its words are too close together, or the model was unsure of it, or no speech was detected there, or its window
+    repeats itself too much. The last does not count if there is a stretch of detected speech for each repetition.
+    Digits are cut only if they are too close together.
+    """
+    within = [_cut_within(segment, speech) for segment in segments]
+    whole = tuple(segment for segment, _ in within)
+    kept, loops = _without_loops([_Item(_key(one.text), len(_key(one.text)), one) for one in whole], speech)
+    return Cleaned(tuple(whole[index] for index in kept), loops + sum(loops for _, loops in within))
 
 
 def monotone(segments: Iterable[Segment], duration: float) -> Segments:
@@ -278,43 +294,131 @@ def _last_of(chain: Sequence[_Hypothesis]) -> Segment:
     return replace(last, start=start, end=max(hypothesis.segment.end for hypothesis in chain))
 
 
-def _without_loops(keys: Sequence[Tokens], weights: Sequence[int]) -> list[int]:
-    """The indexes of the items to keep. `weights`: how many words each item has.
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """A segment, or a word of one as a segment. `weight`: how many words it has. `timed`: the times are its own."""
+
+    key: Tokens
+    weight: int
+    segment: Segment
+    timed: bool = True
+
+
+def _without_loops(items: Sequence[_Item], speech: Sequence[Span] | None) -> tuple[list[int], int]:
+    """The indexes of the items to keep, and how many loops were cut.
 
     Short phrases are handled first: "no no no no" is "no" four times, not "no no" twice.
     """
-    kept = list(range(len(keys)))
-    while repeated := _repeated([keys[index] for index in kept], [weights[index] for index in kept]):
-        kept = [index for place, index in enumerate(kept) if place not in repeated]
-    return kept
+    kept, loops = list(range(len(items))), 0
+    while repeated := _repeated([items[index] for index in kept], speech):
+        gone = {place for loop in repeated for place in loop}
+        kept, loops = [index for place, index in enumerate(kept) if place not in gone], loops + len(repeated)
+    return kept, loops
 
 
-def _repeated(keys: Sequence[Tokens], weights: Sequence[int]) -> set[int]:
-    """The items that only repeat earlier ones, in the loops of the shortest period that has loops."""
-    longest = min(MAX_PERIOD, len(keys) // MIN_REPEATS)
-    loops = (set(_loops(keys, weights, period)) for period in range(1, longest + 1))
-    return next((repeated for repeated in loops if repeated), set())
+def _repeated(items: Sequence[_Item], speech: Sequence[Span] | None) -> list[list[int]]:
+    """The items that only repeat earlier ones and were hardly said, loop by loop; loops of the shortest such period."""
+    longest = min(MAX_PERIOD, len(items) // MIN_REPEATS)
+    judged: list[range] = []
+    for period in range(1, longest + 1):
+        # What is repeated by ones is repeated by twos.
+        loops = [loop for loop in _loops(items, period) if not any(_lies_in(loop, one) for one in judged)]
+        unspoken = [list(_unspoken(items, loop, speech)) for loop in loops]
+        if any(unspoken):
+            return [one for one in unspoken if one]
+        judged += loops
+    return []
 
 
-def _loops(keys: Sequence[Tokens], weights: Sequence[int], period: int) -> Iterator[int]:
+def _lies_in(loop: range, other: range) -> bool:
+    return other.start <= loop.start and loop.stop <= other.stop
+
+
+def _loops(items: Sequence[_Item], period: int) -> Iterator[range]:
+    """Where each repetition of each loop starts, and where the loop stops; `step` is the period."""
+    keys = [item.key for item in items]
     start = 0
-    for at in range(period, len(keys) + 1):
-        if at < len(keys) and keys[at] == keys[at - period]:
+    for at in range(period, len(items) + 1):
+        if at < len(items) and (keys[at] == keys[at - period] or (at == len(items) - 1 and _is_stub(keys, period))):
             continue
         repeats = (at - start) // period
-        if repeats >= MIN_REPEATS and repeats * sum(weights[start : start + period]) >= MIN_LOOP_UNITS:
+        weight = sum(item.weight for item in items[start : start + period])
+        if repeats >= MIN_REPEATS and repeats * weight >= MIN_LOOP_UNITS:
             # At the end, an incomplete repetition belongs to the loop; elsewhere it may be the start of new text.
-            yield from range(start + period, at if at == len(keys) else start + repeats * period)
+            yield range(start, at if at == len(items) else start + repeats * period, period)
         start = at - period + 1
 
 
-def _cut_within(segment: Segment) -> Segment:
+def _is_stub(keys: Sequence[Tokens], period: int) -> bool:
+    """Whether the last item is the start of the one that it would repeat: the model ran out of tokens there."""
+    stub = "".join(keys[-1])
+    return bool(stub) and "".join(keys[-1 - period]).startswith(stub)
+
+
+def _unspoken(items: Sequence[_Item], loop: range, speech: Sequence[Span] | None) -> Iterator[int]:
+    """The items of a loop's repetitions that were hardly said."""
+    blocks = [items[at : min(at + loop.step, loop.stop)] for at in loop]
+    said = [_as_one(block) for block in blocks]
+    spoken_apart = len(_near(speech or (), said[0].start, said[-1].end)) >= len(blocks)
+    for n in range(1, len(blocks)):
+        crowded = blocks[n][0].timed and _is_crowded(said[n - 1 : n + 2])
+        doubts = {*doubts_about(said[n], None)} - ({Doubt.REPEATS} if spoken_apart else set())
+        doubtful = bool(doubts) or (speech is not None and not _is_heard(blocks[n], speech))
+        if crowded or (doubtful and not _is_number(blocks[n])):
+            yield from range(loop[n], loop[n] + len(blocks[n]))
+
+
+def _is_heard(items: Sequence[_Item], speech: Sequence[Span]) -> bool:
+    times = [(item.segment.start, item.segment.end) for item in items]
+    heard = sum(seconds_of(between(_near(speech, start, end), start, end)) for start, end in times)
+    return heard >= IN_SPEECH * sum(end - start for start, end in times)
+
+
+def _is_number(items: Sequence[_Item]) -> bool:
+    return "".join(token for item in items for token in item.key).isdigit()
+
+
+def _as_one(items: Sequence[_Item]) -> Segment:
+    first, last = items[0].segment, items[-1].segment
+    return replace(
+        first,
+        end=max(first.start, last.end),
+        text="".join(item.segment.text for item in items) if items[0].timed else first.text,
+        words=tuple(word for item in items for word in item.segment.words),
+        avg_logprob=min(item.segment.avg_logprob for item in items),
+        compression_ratio=max(item.segment.compression_ratio for item in items),
+    )
+
+
+def _near(speech: Sequence[Span], start: float, end: float) -> Sequence[Span]:
+    """Those of the ascending spans that reach between two times."""
+    first = bisect_left(speech, start, key=lambda span: span.end)
+    return speech[first : bisect_right(speech, end, key=lambda span: span.start)]
+
+
+def _is_crowded(said: Sequence[Segment]) -> bool:
+    """Whether there is too little time for a repetition, the one before it, and the one behind it.
+
+    Of words that were said, an alignment may squeeze some, but not all.
+    """
+    return sum(letters(one.text) for one in said) > FASTEST * (said[-1].end - said[0].start)
+
+
+def _cut_within(segment: Segment, speech: Sequence[Span] | None) -> tuple[Segment, int]:
     units, words = _units(segment)
-    kept = _without_loops([_key(unit) for unit in units], [1] * len(units))
-    if len(kept) == len(units):
-        return segment
+    if len(units) < MIN_LOOP_UNITS:
+        return segment, 0
+    items = [_Item(_key(unit), 1, segment, timed=False) for unit in units]
+    if not any(True for period in range(1, len(items) // MIN_REPEATS + 1) for _ in _loops(items, period)):
+        return segment, 0
+    if words:
+        parts = (replace(segment, start=word.start, end=word.end, text=word.text, words=(word,)) for word in words)
+        items = [replace(item, segment=part, timed=True) for item, part in zip(items, parts, strict=True)]
+    kept, loops = _without_loops(items, speech)
+    if not loops:
+        return segment, 0
     text = "".join(units[index] for index in kept)
-    return _shortened(segment, text, tuple(words[index] for index in kept) if words else ())
+    return _shortened(segment, text, tuple(words[index] for index in kept) if words else ()), loops
 
 
 def _key(text: str) -> Tokens:
@@ -335,26 +439,21 @@ def _shortened(segment: Segment, text: str, words: tuple[Word, ...]) -> Segment:
     return replace(segment, text=text, words=words, tokens=(), end=max(segment.start, end))
 
 
-def _cut_between(segments: Sequence[Segment]) -> Segments:
-    keys = [_key(segment.text) for segment in segments]
-    return tuple(segments[index] for index in _without_loops(keys, [len(key) for key in keys]))
+Times = tuple[float, float]
 
 
-Span = tuple[float, float]
-
-
-def _ascending(spans: Sequence[Span], low: float, high: float) -> list[Span]:
+def _ascending(spans: Sequence[Times], low: float, high: float) -> list[Times]:
     """The same spans inside [low, high]; each starts after the previous one starts and ends."""
-    ascending: list[Span] = []
+    ascending: list[Times] = []
     for start, end in reversed(_forward(spans, low, high)):
         next_start = ascending[-1][0] if ascending else high
         ascending.append((start, min(max(start, end), next_start)))
     return ascending[::-1]
 
 
-def _forward(spans: Sequence[Span], low: float, high: float) -> list[Span]:
+def _forward(spans: Sequence[Times], low: float, high: float) -> list[Times]:
     """The spans with starts that ascend from `low` up to `high`."""
-    forward: list[Span] = []
+    forward: list[Times] = []
     for start, end in spans:
         low = max(low, min(start, high))
         forward.append((low, end))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from scrivano.domain.chunk import SAMPLE_RATE, Chunk, Piece
 from scrivano.domain.coverage import Span
 from scrivano.domain.transcript import Segment, Word
-from scrivano.text.assembly import chunk_text, join_chunks, quality, segment_json, segments_json, spoken_most
+from scrivano.text.assembly import chunk_text, join_sides, quality, segment_json, segments_json, spoken_most
 from scrivano.text.cleanup import clean
 
 SAID = st.tuples(
@@ -35,14 +36,17 @@ def test_the_text_of_the_only_chunk_with_speech_needs_no_second_cleaning(
     chunk = Chunk(0, (Piece(SAMPLE_RATE, 5 * SAMPLE_RATE), Piece(8 * SAMPLE_RATE, 14 * SAMPLE_RATE)))
     text = chunk_text(chunk, [segment(*one) for one in said]).segments
 
-    assert join_chunks([(), text, ()], chunk.end + more_s) == text == clean(text, chunk.end + more_s)
+    joined = join_sides([(chunk, ()), (chunk, text), (chunk, ())], chunk.end + more_s)
+    assert joined == (text, 0) == clean(text, chunk.end + more_s)
 
 
 def test_a_sentence_that_two_chunks_have_is_in_the_transcript_once() -> None:
     first = (segment(0, 4, ["We", " start"]), segment(4, 1, ["Then", " we"]))
     second = (segment(5, 2, ["Then", " we", " stop."]),)
 
-    assert [one.text for one in join_chunks([first, second], 10.0)] == ["We start", "Then we stop."]
+    segments, loops_cut = join_sides([(CHUNK, first), (replace(CHUNK, index=1), second)], 10.0)
+
+    assert ([one.text for one in segments], loops_cut) == (["We start", "Then we stop."], 0)
 
 
 def test_a_segment_is_shown_rounded_and_numbered() -> None:
@@ -106,6 +110,32 @@ def test_loops_are_counted_before_they_are_cut() -> None:
 
     assert text.loops_cut == 1
     assert [list(one.doubts) for one in text.segments] == [["repeats"]]
+
+
+def seven_messages(every: float, **fields: Any) -> list[tuple[Chunk, tuple[Segment, ...]]]:
+    """One message a chunk, as decoded."""
+    message = replace(segment(0.5, 2.5, ["Please", " hold", " the", " line."]), **fields)
+    pieces = [Piece(round(n * every * SAMPLE_RATE), round((n * every + 3) * SAMPLE_RATE)) for n in range(7)]
+    return [(Chunk(n, (piece,), (piece,)), (message,)) for n, piece in enumerate(pieces)]
+
+
+def test_a_message_that_comes_again_in_chunk_after_chunk_stays() -> None:
+    """No chunk is decoded after the text of the one before it, so a model cannot carry a loop on."""
+    texts = [(chunk, chunk_text(chunk, said)) for chunk, said in seven_messages(30.0)]
+
+    segments, loops_cut = join_sides([(chunk, text.segments) for chunk, text in texts], 210.0)
+
+    assert (len(segments), loops_cut) == (7, 0)
+    assert [list(one.doubts) for one in segments] == [[]] * 7
+
+
+def test_a_loop_over_chunks_of_which_the_model_was_unsure_is_cut_and_counted() -> None:
+    texts = [(chunk, chunk_text(chunk, said)) for chunk, said in seven_messages(30.0, avg_logprob=-1.3)]
+
+    segments, loops_cut = join_sides([(chunk, text.segments) for chunk, text in texts], 210.0)
+
+    assert (len(segments), loops_cut) == (1, 1)
+    assert quality(segments, texts, loops_cut)["loops_cut"] == 1
 
 
 @given(st.lists(SAID, max_size=6), st.lists(st.booleans(), min_size=40, max_size=40))

@@ -3,11 +3,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scrivano.domain.coverage import Span
 from scrivano.domain.transcript import Segment, Word
 from scrivano.text.cleanup import clean, collapse_rolling, cut_loops, drop_silence, drop_sounds, monotone
 
@@ -172,8 +174,8 @@ def test_sentences_that_begin_alike_survive(speech: list[Segment]) -> None:
     ],
 )
 def test_what_describes_a_sound_is_no_speech(text: str) -> None:
-    assert clean([spoken(text)], 9.0) == ()
-    assert clean([said(text, 0, 1)], 9.0) == ()
+    assert clean([spoken(text)], 9.0).segments == ()
+    assert clean([said(text, 0, 1)], 9.0).segments == ()
 
 
 @pytest.mark.parametrize(
@@ -188,7 +190,7 @@ def test_what_describes_a_sound_is_no_speech(text: str) -> None:
 )
 def test_speech_beside_a_sound_stays(text: str, left: str) -> None:
     for segment in (spoken(text), said(text, 0, 5)):
-        (kept,) = clean([segment], 9.0)
+        (kept,) = clean([segment], 9.0).segments
         assert kept.text == left
         assert not segment.words or "".join(word.text for word in kept.words) == left
 
@@ -205,7 +207,7 @@ def test_speech_beside_a_sound_stays(text: str, left: str) -> None:
     ],
 )
 def test_words_in_brackets_that_may_have_been_said_stay(text: str) -> None:
-    assert texts(clean([spoken(text)], 9.0)) == [text]
+    assert texts(clean([spoken(text)], 9.0).segments) == [text]
 
 
 @given(st.text(alphabet="ab (|)[]*♪1 ", max_size=20))
@@ -219,47 +221,98 @@ def test_dropping_sounds_only_removes_text(text: str) -> None:
 
 # cut_loops
 
+# What Whisper's own test takes for a loop.
+REPEATS = 3.0
+
+
+def looping(text: str, start: float = 0.0, pace: float = 0.5) -> Segment:
+    return replace(spoken(text, start, pace), compression_ratio=REPEATS)
+
+
+def times_apart(text: str, times: int, every: float, **fields: Any) -> list[Segment]:
+    """The text as a segment of its own, every so many seconds."""
+    return [replace(spoken(text, n * every, 0.3), **fields) for n in range(times)]
+
+
+def where_said(segments: Sequence[Segment]) -> list[Span]:
+    return [Span(segment.start, segment.end) for segment in segments]
+
+
+def left_of(segments: Sequence[Segment], speech: Sequence[Span] | None = None) -> list[str]:
+    return texts(cut_loops(segments, speech).segments)
+
 
 def test_a_looping_phrase_is_kept_once_with_its_words() -> None:
-    (left,) = cut_loops([spoken("so " + "thank you " * 20 + "thank", pace=0.25)])
+    ((left,), loops) = cut_loops([looping("so " + "thank you " * 20 + "thank", pace=0.25)])
 
     assert left.text == "so thank you"
     assert "".join(word.text for word in left.words) == left.text
     assert left.end == left.words[-1].end == 0.75
+    assert loops == 1
 
 
 def test_text_after_a_loop_is_kept() -> None:
-    (left,) = cut_loops([spoken("so " + "thank you " * 8 + "thank goodness")])
+    ((left,), _) = cut_loops([looping("so " + "thank you " * 8 + "thank goodness")])
 
     assert left.text == "so thank you thank goodness"
 
 
-def test_a_loop_in_a_segment_without_words_is_cut() -> None:
-    looping = replace(SPEECH, text="Yes, " * 30 + "yes.", tokens=(1, 2, 3), end=30.0)
+def test_a_word_in_which_the_model_ran_out_of_tokens_belongs_to_its_loop() -> None:
+    ((left,), loops) = cut_loops([looping("Prasi " * 20 + "Pr")])
 
-    (left,) = cut_loops([looping])
+    assert (left.text, left.end, loops) == ("Prasi", 0.5, 1)
+
+
+def test_a_loop_in_a_segment_without_words_is_cut() -> None:
+    segment = replace(SPEECH, text="Yes, " * 30 + "yes.", tokens=(1, 2, 3), end=30.0, compression_ratio=REPEATS)
+
+    ((left,), _) = cut_loops([segment])
 
     assert (left.text, left.tokens, left.end) == ("Yes,", (), 30.0)
 
 
 def test_a_loop_without_spaces_is_cut() -> None:
-    assert texts(cut_loops([replace(SPEECH, text="你好" * 10)])) == ["你好"]
+    assert left_of([replace(SPEECH, text="你好" * 10, compression_ratio=REPEATS)]) == ["你好"]
 
 
 def test_dashes_and_notes_loop_too() -> None:
-    assert texts(cut_loops([replace(SPEECH, text="- " * 20 + "♪ " * 20)])) == ["- ♪ "]
+    assert left_of([replace(SPEECH, text="- " * 20 + "♪ " * 20, compression_ratio=REPEATS)]) == ["- ♪ "]
 
 
 def test_a_looping_segment_is_kept_once() -> None:
-    loop = [said("Thank you.", float(at), at + 1.0) for at in range(12)]
+    loop = [replace(said("Thank you.", float(at), at + 1.0), avg_logprob=-1.2) for at in range(12)]
 
-    assert cut_loops([SPEECH, *loop, SPEECH]) == (SPEECH, loop[0], SPEECH)
+    assert cut_loops([SPEECH, *loop, SPEECH]) == ((SPEECH, loop[0], SPEECH), 1)
 
 
 def test_a_looping_series_of_segments_is_kept_once() -> None:
-    loop = [said(text, 0, 1) for text in ("Thank you.", "Good bye.") * 6]
+    loop = [replace(said(text, 0, 1), avg_logprob=-1.2) for text in ("Thank you.", "Good bye.") * 6]
 
-    assert texts(cut_loops([*loop, loop[0]])) == ["Thank you.", "Good bye."]
+    assert left_of([*loop, loop[0]]) == ["Thank you.", "Good bye."]
+
+
+@pytest.mark.parametrize(
+    "doubted",
+    [
+        times_apart("Please hold the line.", 8, 3.0, avg_logprob=-1.5),
+        [
+            replace(one, words=tuple(replace(word, probability=0.2) for word in one.words))
+            for one in times_apart("Please hold the line.", 8, 3.0)
+        ],
+        [looping("Please hold the line.", n * 2.0) for n in range(8)],
+        [spoken("Please hold the line.", 0.01 * n, 0.001) for n in range(8)],
+    ],
+    ids=["improbable", "guessed", "repeats", "crowded"],
+)
+def test_what_is_repeated_and_hardly_said_is_kept_once(doubted: list[Segment]) -> None:
+    assert left_of(doubted) == ["Please hold the line."]
+    assert left_of(doubted, [Span(0.0, 30.0)]) == ["Please hold the line."]
+
+
+def test_repetitions_where_no_speech_was_detected_are_cut() -> None:
+    messages = times_apart("Please hold the line.", 8, 3.0)
+
+    assert len(left_of(messages, where_said(messages)[:6])) == 6
 
 
 @pytest.mark.parametrize(
@@ -269,20 +322,52 @@ def test_a_looping_series_of_segments_is_kept_once() -> None:
         "let it be, let it be, let it be, let it be",
         "one million is a one and zero zero zero zero zero zero",
         "a rose is a rose is a rose",
+        "No, no, no, no, no, no, no, no, no, no, I will not do that.",
+        "My number is 0 0 0 0 0 0 0 0 0 0 1.",
     ],
 )
 def test_emphasis_refrains_and_numbers_survive(text: str) -> None:
-    assert texts(cut_loops([spoken(text)])) == [text]
+    assert left_of([spoken(text)]) == [text]
 
 
-def test_an_answer_given_a_few_times_survives() -> None:
-    answers = [said("No.", float(at), at + 0.5) for at in range(6)]
+def test_digits_said_one_by_one_survive_also_where_the_model_is_unsure() -> None:
+    number = replace(looping("0 " * 19 + "0", pace=0.25), avg_logprob=-1.5)
 
-    assert cut_loops(answers) == tuple(answers)
+    assert left_of([number], []) == [number.text]
+    assert left_of([looping("0 " * 19 + "0", pace=0.01)]) == ["0"]
+
+
+@pytest.mark.parametrize(("text", "every"), [("No.", 1.0), ("Yes.", 2.5), ("Please hold the line.", 30.0)])
+@pytest.mark.parametrize("between", [[], [spoken("Yes, sir.", 0.3, 0.3)]])
+def test_what_is_said_again_and_again_survives(text: str, every: float, between: list[Segment]) -> None:
+    said_often = [
+        replace(one, start=one.start + n * every, end=one.end + n * every)
+        for n in range(12)
+        for one in [spoken(text, 0.0, 0.3 / len(text.split())), *between]
+    ]
+
+    assert cut_loops(said_often, where_said(said_often)) == (tuple(said_often), 0)
+
+
+def test_a_message_with_a_stretch_of_speech_for_each_repetition_survives_a_window_that_repeats_itself() -> None:
+    """Its text is a loop by Whisper's test. It is said so often all the same."""
+    messages = times_apart("Please hold the line.", 7, 2.0, compression_ratio=REPEATS)
+
+    assert left_of(messages, where_said(messages)) == ["Please hold the line."] * 7
+    assert left_of(messages, where_said(messages)[:5]) == ["Please hold the line."]
+
+
+def test_a_word_that_an_alignment_squeezes_among_others_survives() -> None:
+    segment = spoken("no " * 12 + "no", pace=0.3)
+    words = [word.at(word.start, word.start) if n % 4 == 3 else word for n, word in enumerate(segment.words)]
+
+    assert left_of([replace(segment, words=tuple(words))]) == [segment.text]
 
 
 def test_words_that_differ_from_a_looping_text_are_dropped() -> None:
-    (left,) = cut_loops([replace(SPEECH, text="na " * 20, words=(Word(text="la", start=0, end=1, probability=1),))])
+    one = Word(text="la", start=0, end=1, probability=1)
+
+    ((left,), _) = cut_loops([replace(SPEECH, text="na " * 20, words=(one,), compression_ratio=REPEATS)])
 
     assert (left.text, left.words) == ("na ", ())
 
@@ -315,12 +400,12 @@ def test_clean_does_all_of_it() -> None:
         said("I", 0, 0.5),
         said("I think so", 0, 1.5),
         said("  ", 2, 3),
-        spoken("go " * 30 + "on", start=4.0, pace=0.25),
+        looping("go " * 30 + "on", start=4.0, pace=0.25),
         replace(silence, no_speech_prob=0.95, avg_logprob=-1.5),
         said("The end.", 58, 61),
     ]
 
-    assert [(s.start, s.end, s.text) for s in clean(raw, 60.0)] == [
+    assert [(s.start, s.end, s.text) for s in clean(raw, 60.0).segments] == [
         (0, 1.5, "I think so"),
         (4.0, 11.75, "go on"),
         (58, 60.0, "The end."),
@@ -328,12 +413,15 @@ def test_clean_does_all_of_it() -> None:
 
 
 def test_no_segments_give_no_segments() -> None:
-    assert clean([], 0.0) == ()
+    assert clean([], 0.0) == ((), 0)
 
 
 phrases = st.lists(st.sampled_from(["I", "I", "think", "so", "no.", "thank", "you", "-", "我"]), max_size=6).map(
     " ".join
 )
+
+
+ratios = st.sampled_from([1.0, REPEATS])
 
 
 @st.composite
@@ -343,7 +431,7 @@ def any_segment(draw: st.DrawFn) -> Segment:
     text = " ".join([draw(phrases)] * draw(st.sampled_from([1, 1, 1, 2, 12])))
     segment = spoken(text, start=start, pace=draw(st.floats(min_value=-1, max_value=2)))
     unsure, silent = draw(st.sampled_from([-0.1, -2.0])), draw(st.sampled_from([0.1, 0.9]))
-    return replace(segment, end=end, avg_logprob=unsure, no_speech_prob=silent)
+    return replace(segment, end=end, avg_logprob=unsure, no_speech_prob=silent, compression_ratio=draw(ratios))
 
 
 @st.composite
@@ -360,21 +448,22 @@ def is_subsequence(part: Sequence[str], whole: Sequence[str]) -> bool:
 
 @given(any_job(), st.floats(min_value=0, max_value=60))
 def test_cleaning_twice_gives_the_same_as_once(segments: list[Segment], duration: float) -> None:
-    once = clean(segments, duration)
+    once = clean(segments, duration).segments
 
-    assert clean(once, duration) == once
+    assert clean(once, duration) == (once, 0)
 
 
 @given(any_job())
 def test_each_step_twice_gives_the_same_as_once(segments: list[Segment]) -> None:
-    for step in (collapse_rolling, cut_loops):
-        once = step(segments)
-        assert step(once) == once
+    once = collapse_rolling(segments)
+    assert collapse_rolling(once) == once
+    once, _ = cut_loops(segments)
+    assert cut_loops(once) == (once, 0)
 
 
 @given(any_job(), st.floats(min_value=0, max_value=60))
 def test_text_is_only_removed_and_words_still_match_it(segments: list[Segment], duration: float) -> None:
-    left = clean(segments, duration)
+    left = clean(segments, duration).segments
 
     before = " ".join(segment.text for segment in segments).split()
     assert is_subsequence(" ".join(segment.text for segment in left).split(), before)
@@ -383,9 +472,9 @@ def test_text_is_only_removed_and_words_still_match_it(segments: list[Segment], 
 
 @given(any_job(), st.floats(min_value=0, max_value=60))
 def test_times_always_ascend_inside_the_file(segments: list[Segment], duration: float) -> None:
-    left = clean(segments, duration)
+    left = clean(segments, duration).segments
 
-    assert all(0 <= segment.start <= segment.end <= duration for segment in left)
+    assert all(0 <= segment.start < segment.end <= duration for segment in left)
     assert all(one.end <= other.start for one, other in pairwise(left))
     for segment in left:
         assert all(segment.start <= word.start <= word.end <= segment.end for word in segment.words)
