@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from scrivano.domain.coverage import LEAST_HOLE_S, Span, holes, letters, seconds_of, words_of
 from scrivano.domain.decoding import DecodingOptions
+from scrivano.domain.quality import Doubt, doubts_about
 from scrivano.domain.transcript import Segment, Word
 from scrivano.engines.decoding_rules import MIN_PROGRESS_S
 from scrivano.engines.words import FASTEST_SPEECH
@@ -160,6 +161,7 @@ def is_better(
         one.avg_logprob >= SURE_LOGPROB
         and one.no_speech_prob <= options.no_speech_threshold
         and one.compression_ratio <= options.compression_ratio_threshold
+        and Doubt.GUESSED not in doubts_about(one, None)
         for one in again
     )
     less = seconds_of(holes(speech, words_of(before))) - seconds_of(holes(speech, words_of(after)))

@@ -86,6 +86,18 @@ def test_only_sure_text_that_fills_a_hole_is_taken() -> None:
     assert not taken(segment(" three", start=8), whole=True)
 
 
+def test_guessed_words_are_not_taken() -> None:
+    speech = [Span(0, 4), Span(5, 8)]
+    before = segment("One", " two", " three", start=0)
+
+    def taken(probability: float) -> bool:
+        new = segment("four", " five", " six", start=5)
+        new = replace(new, words=tuple(replace(word, probability=probability) for word in new.words))
+        return is_better(speech, [before], [before, new], [new], DecodingOptions())
+
+    assert (taken(0.7), taken(0.58)) == (True, False)
+
+
 @pytest.mark.parametrize(
     ("new", "taken"),
     [

@@ -23,7 +23,7 @@ SAID = st.tuples(
 def segment(start: float, seconds: float, texts: list[str]) -> Segment:
     step = seconds / max(1, len(texts))
     words = tuple(
-        Word(text=text, start=start + n * step, end=start + (n + 1) * step, probability=0.5)
+        Word(text=text, start=start + n * step, end=start + (n + 1) * step, probability=0.75)
         for n, text in enumerate(texts)
     )
     return Segment(start=start, end=start + seconds, text="".join(texts), words=words)
@@ -78,7 +78,7 @@ def test_speech_without_words_is_reported_in_the_time_of_the_file() -> None:
 
     assert found["uncovered"] == [{"start": 8.0, "end": 14.0}]
     assert found["coverage"] == 0.4
-    assert found["word_probability"] == 0.5
+    assert found["word_probability"] == 0.75
     assert (found["repaired"], found["loops_cut"], found["doubtful"]) == (0, 0, [])
 
 
@@ -100,7 +100,7 @@ def test_a_repair_marks_its_segment_and_is_counted() -> None:
     assert [one.repaired for one in text.segments] == [False, True]
     assert text.repaired == (Span(8.5, 12.0),)
     assert quality(text.segments, [(CHUNK, text)])["repaired"] == 1
-    assert segment_json(0, text.segments[1])["quality"] == {"word_probability": 0.5, "doubtful": [], "repaired": True}
+    assert segment_json(0, text.segments[1])["quality"] == {"word_probability": 0.75, "doubtful": [], "repaired": True}
 
 
 def test_loops_are_counted_before_they_are_cut() -> None:
