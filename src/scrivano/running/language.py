@@ -26,7 +26,7 @@ VOTERS = 3
 CLEAR = 0.6
 CLEAR_S = 3.0
 
-# With this probability in so much speech, another language than that of the text is the right one: in 95 chunks of
+# With this probability in so much speech, another language than that of the text is the right one: in 93 chunks of
 # speech in five languages the likeliest wrong one had 0.45.
 OTHER = 0.8
 OTHER_S = 5.0
