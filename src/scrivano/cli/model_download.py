@@ -24,6 +24,7 @@ from scrivano.cli.model_cache import (
     one_line,
     repository_folder,
 )
+from scrivano.domain.wording import counted
 from scrivano.engines.catalog import FILES
 from scrivano.engines.model_path import missing_files
 from scrivano.files.disk_space import free_bytes
@@ -124,7 +125,8 @@ def _fetch(model: HubModel, file: HubFile, on_bytes: OnBytes) -> None:
 def _receive(model: HubModel, file: HubFile, output: Any, on_bytes: OnBytes) -> None:
     failures = 0
     while (present := output.tell()) < file.size_bytes:
-        reason: Exception = EOFError(f"{model.repository} has {file.size_bytes} bytes of it, and fewer arrive")
+        size = counted(file.size_bytes, "byte")
+        reason: Exception = EOFError(f"{model.repository} says that it has {size}, and fewer arrive")
         try:
             _request(model, file, output, on_bytes)
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
