@@ -126,7 +126,7 @@ def _receive(model: HubModel, file: HubFile, output: Any, on_bytes: OnBytes) -> 
     failures = 0
     while (present := output.tell()) < file.size_bytes:
         size = counted(file.size_bytes, "byte")
-        reason: Exception = EOFError(f"{model.repository} says that it has {size}, and fewer arrive")
+        reason: Exception = EOFError(f"fewer than the {size} that {model.repository} has arrive")
         try:
             _request(model, file, output, on_bytes)
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
