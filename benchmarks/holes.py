@@ -70,9 +70,18 @@ def cut(source: Path, target: Path, *, vad: bool) -> tuple[list[Chunk], float]:
 
 
 def transcribe(
-    engine: Engine, source: Path, language: str | None, options: DecodingOptions, *, vad: bool = True
+    engine: Engine,
+    source: Path,
+    language: str | None,
+    options: DecodingOptions,
+    *,
+    vad: bool = True,
+    context: bool = False,
 ) -> tuple[tuple[Segment, ...], dict[str, Any], float]:
-    """The segments of a recording, their quality, and its seconds; the way of a job, in this process."""
+    """The segments of a recording, their quality, and its seconds; the way of a job, in this process.
+
+    `context`: as with CONTEXT=first.
+    """
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "prepared.s16"
         chunks, duration = cut(source, target, vad=vad)
@@ -82,19 +91,22 @@ def transcribe(
             )
             for chunk in chunks
         ]
-        results = engine.decode(batch[:FREE_CHUNKS], options) if batch else []
-        if len(batch) > FREE_CHUNKS:
-            context = earlier_text(chunk_text(chunks[0], results[0].segments).segments)
-            results += engine.decode([replace(one, context=context) for one in batch[FREE_CHUNKS:]], options)
+        first = FREE_CHUNKS if context else len(batch)
+        results = engine.decode(batch[:first], options) if batch else []
+        if batch[first:]:
+            text = earlier_text(chunk_text(chunks[0], results[0].segments).segments)
+            results += engine.decode([replace(one, context=text) for one in batch[first:]], options)
     texts = [chunk_text(chunk, one.segments, one.repaired) for chunk, one in zip(chunks, results, strict=True)]
     pairs = list(zip(chunks, texts, strict=True))
     segments, loops_cut = join_sides([(chunk, text.segments) for chunk, text in pairs], duration)
     return segments, quality(segments, pairs, loops_cut), duration
 
 
-def measure(engine: Engine, source: Path, language: str | None, options: DecodingOptions, *, vad: bool) -> Result:
+def measure(
+    engine: Engine, source: Path, language: str | None, options: DecodingOptions, *, vad: bool, context: bool
+) -> Result:
     started = time.process_time()
-    segments, found, duration = transcribe(engine, source, language, options, vad=vad)
+    segments, found, duration = transcribe(engine, source, language, options, vad=vad, context=context)
     reference = plain(source.with_suffix(".txt").read_text())
     return Result(
         words=len(reference),
@@ -136,13 +148,15 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="of DecodingOptions")
     parser.add_argument("--language")
     parser.add_argument("--no-vad", action="store_true")
+    parser.add_argument("--context", action="store_true", help="as with CONTEXT=first")
     parser.add_argument("--compute-type", default="int8")
     chosen = parser.parse_args(arguments)
     engine = WindowLoop(Ct2Adapter, LoadOptions(path=chosen.model, compute_type=chosen.compute_type, cpu_threads=1))
     options = options_of(chosen.set)
     total = Result()
     for path in recordings(chosen.folder):
-        result = measure(engine, path, chosen.language or path.name[:2], options, vad=not chosen.no_vad)
+        language = chosen.language or path.name[:2]
+        result = measure(engine, path, language, options, vad=not chosen.no_vad, context=chosen.context)
         total.add(result)
         print(_line(path.name, result), flush=True)
     engine.close()

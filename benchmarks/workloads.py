@@ -71,7 +71,7 @@ class Systems:
         self._stack = stack
         # Random weights are unsure, and their words are nowhere: Scrivano would decode short windows again in full, and
         # take all speech for holes.
-        random = {"REPAIR_SHARE": "0", "LATENCY": "normal", "CONTEXT": "none"} if (model / RANDOM).exists() else {}
+        random = {"REPAIR_SHARE": "0", "LATENCY": "normal"} if (model / RANDOM).exists() else {}
         self._settings = {**placement.settings, **random}
         self._placement = placement
         self._baselines: dict[str, Any] = {}

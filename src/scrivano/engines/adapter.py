@@ -138,7 +138,7 @@ class Adapter(Protocol[A, E]):
 
     @property
     def uses_context(self) -> bool:
-        """Whether the model writes better text after earlier text of the recording."""
+        """Whether it lets the `context` of a window precede it."""
 
     @property
     def multilingual(self) -> bool: ...

@@ -30,8 +30,7 @@ class LoadOptions:
     `compute_type`: as in CTranslate2; whisper.cpp uses the types that are in the file.
     `fast`: fill a short window with only a little silence instead of 30 s. Stock models may then repeat themselves or
     stop early; such a window is decoded again with all of the silence. None: on a CPU, with models that were tried.
-    `context`: let earlier text of a recording precede a window; None: with models that were tried. whisper.cpp ignores
-    both.
+    whisper.cpp ignores it.
     """
 
     path: Path
@@ -40,7 +39,6 @@ class LoadOptions:
     compute_type: str = "default"
     cpu_threads: int = 0
     fast: bool | None = None
-    context: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -171,7 +171,6 @@ def open_engine(request: Load, send: Send) -> Engine:
         compute_type=request.compute_type,
         cpu_threads=request.cpu_threads,
         fast=request.fast,
-        context=request.context,
     )
     logger.info("loading %s on %s", path if is_ggml else request.model, options.device)
     return _open_cpp(options) if is_ggml else _open_ct2(options)

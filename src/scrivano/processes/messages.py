@@ -232,7 +232,7 @@ class Load:
     """Load a model. `path` None: `model` is a name, downloaded if its files are missing.
 
     `compute_type` as in CTranslate2. `cpu_threads` 0: one for each core. `fast`: windows of short clips are shortened;
-    None: as the model and the device suggest. `context`: earlier text precedes windows; None: as the model suggests.
+    None: as the model and the device suggest.
     """
 
     type: Literal["load"] = "load"
@@ -243,7 +243,6 @@ class Load:
     compute_type: str = "default"
     cpu_threads: int = 0
     fast: bool | None = None
-    context: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

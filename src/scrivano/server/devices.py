@@ -151,7 +151,7 @@ def runner_options(
             channels=ChannelUse(settings.channels),
             channel_names=settings.channel_names or (),
             voices=settings.voices,
-            context=settings.context != "none",
+            context=settings.context == "first",
         ),
         media=MediaLimits(
             max_audio_s=settings.max_audio_secs,
@@ -171,7 +171,6 @@ def _model_spec(settings: Settings, device: Device, name: str, path: Path | None
             compute_type=device.compute_type,
             cpu_threads=settings.cpu_threads,
             fast=None if settings.latency == "auto" else settings.latency == "fast",
-            context=None if settings.context == "auto" else settings.context == "first",
         ),
         policy=Policy(
             idle_timeout_s=(settings.keep_alive or {}).get(name, settings.idle_timeout_secs),

@@ -47,10 +47,6 @@ FRAMES_STEP, SILENCE_FRAMES = 500, 100
 # not measured.
 FAST_WIDTH = 512
 
-# Models of this width (that of base) write better after earlier text (docs/accuracy.md); others were not measured. The
-# bundled model was trained without, and fails with it.
-CONTEXT_WIDTH = 512
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
@@ -105,15 +101,16 @@ class Ct2Adapter:
     """A loaded CTranslate2 model: an `Adapter`. Thread-safe as far as `Ct2Model` is."""
 
     batching = True
+    uses_context = True
     detects_cheaply = True
 
     def __init__(self, options: LoadOptions) -> None:
         check_folder(options.path)
         self._options = options
         self._model = Ct2Model(options)
-        width = self._model.width
-        self._fast = self._model.on_cpu and width == FAST_WIDTH if options.fast is None else options.fast
-        self.uses_context = width == CONTEXT_WIDTH if options.context is None else options.context
+        self._fast = options.fast
+        if self._fast is None:
+            self._fast = self._model.on_cpu and self._model.width == FAST_WIDTH
         # On a GPU the other windows of a batch change the last bits anyway, so nothing is gained by sampling alone.
         self.samples_together = not self._model.on_cpu
 
