@@ -129,7 +129,7 @@ def check_ray(address: str) -> str:
     """Whether something listens there; the cluster itself is not asked, since Ray takes seconds for that."""
     if check_listening(address, wait_s=0.0):
         return f"something listens at {address}"
-    return f"{address}: not tried, since it names no host and port; `scrivano dispatcher` uses it"
+    return f"{address}: not tried, since it is not host:port; `scrivano dispatcher` passes it to Ray"
 
 
 def _data_folder() -> str:

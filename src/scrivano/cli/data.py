@@ -157,7 +157,8 @@ def _errors(written: Path, settings: Settings) -> Iterator[None]:
     from scrivano.files.ownership import owned_like_folder
 
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _exit)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` has it
+            signal.signal(number, _exit)
     with exit_on_start_error(), owned_like_folder(settings.data_dir, *_shared_folder(settings)):
         try:
             yield

@@ -75,6 +75,10 @@ def evaluate(
     recordings = load_recordings(paths, known, language_in_name, stderr)
     if not recordings:
         fail("no recordings with references: put what was said beside each recording, as NAME.txt, .srt, .vtt or .json")
+    try:
+        outputs.check_against(recordings)
+    except ValueError as error:
+        fail(str(error))
     evaluation = Evaluation(recordings=recordings, normalizers=normalizers, detect=detect, seed=seed, api_key=api_key)
     try:
         failed = evaluate_all(evaluation, systems, stored, outputs, stderr)

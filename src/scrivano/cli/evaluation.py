@@ -28,7 +28,7 @@ from scrivano.domain.errors import StartError
 from scrivano.domain.wording import counted
 from scrivano.evaluation.differences import Difference, difference, differences_by_language
 from scrivano.evaluation.figures import Figures, by_language, figures
-from scrivano.evaluation.material import Recording, find_recordings
+from scrivano.evaluation.material import Recording, find_recordings, names_of
 from scrivano.evaluation.normalizers import Normalizers
 from scrivano.evaluation.page import Shown, page, percent, spread, verdict
 from scrivano.evaluation.results import Result, UnreadableResults, report_json, results_of
@@ -95,6 +95,13 @@ class Outputs:
                 raise ValueError(f"cannot write {path}: {reason}")
         if self.json and self.html and self.json.resolve() == self.html.resolve():
             raise ValueError(f"--json and --html need a file each, not both {self.json}")
+
+    def check_against(self, recordings: Sequence[Recording]) -> None:
+        """Raises ValueError if one would replace a recording or its reference, or would be taken for a reference."""
+        names = names_of(recordings)
+        for path in (self.json, self.html):
+            if path is not None and path.resolve() in names:
+                raise ValueError(f"cannot write {path}: a recording or its reference has this name; choose another one")
 
 
 def _unwritable(path: Path) -> str | None:

@@ -268,10 +268,13 @@ def _follow(
         for event in client.stream(job_id):
             if event.type == "progress":
                 display.percent(file, event.data["percent"])
-        transcript = client.wait(job_id).transcript
+        job = client.wait(job_id)
+        transcript = job.transcript
         display.percent(file, 100)  # The stream of a job that has already ended has no progress events.
         if transcript.quality is not None:
             display.step(file, quality_line(transcript.quality, with_text=bool(transcript.text)))
+        for warning in job.warnings:
+            display.step(file, f"warning: {warning['message']}")
         return rendered(client, job_id, transcript, options)
     except ClientError as error:
         display.step(file, f"failed: {error}")

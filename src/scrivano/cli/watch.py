@@ -150,6 +150,6 @@ def _check_formats(formats: Sequence[str]) -> None:
     """Two formats must not be written to the same file."""
     from scrivano.text.formats import FORMATS
 
-    extensions = [FORMATS[format].extension for format in formats]
+    extensions = [FORMATS[format].extension for format in dict.fromkeys(formats)]
     if len(set(extensions)) < len(extensions):
         fail("json and verbose_json have the same ending: choose one of them")

@@ -179,7 +179,12 @@ class _BatchRun(Generic[A, E]):
         ]
         if windows:
             beam = 1 if number == ATTEMPTS - 1 else self._options.beam_size
-            options = replace(self._options, temperatures=self._options.temperatures[:1], beam_size=beam)
+            options = replace(
+                self._options,
+                temperatures=self._options.temperatures[:1],
+                beam_size=beam,
+                word_timestamps=True,  # how sure the model is of the words decides whether they are taken
+            )
             again = _BatchRun(self._adapter, self._batch, options)._decoded(windows)
             for place, attempt in attempts.items():
                 self._take(place, attempt, [again[place, n] for n in range(len(attempt.stretches))])

@@ -11,7 +11,7 @@ from scrivano.domain.file_endings import RECORDING_ENDINGS
 from scrivano.domain.languages import LANGUAGES, parse_language
 from scrivano.evaluation.references import ENDINGS, Reference, UnreadableReference, parse_reference
 
-__all__ = ["Recording", "find_recordings", "reference_paths"]
+__all__ = ["Recording", "find_recordings", "names_of", "reference_paths"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,12 @@ class Recording:
     path: Path
     reference: Reference
     language: str | None
+
+
+def names_of(recordings: Sequence[Recording]) -> set[Path]:
+    """The paths of recordings, and all that would be taken for their references."""
+    paths = [recording.path.resolve() for recording in recordings]
+    return {*paths, *(path.with_suffix(ending) for path in paths for ending in ENDINGS)}
 
 
 def find_recordings(

@@ -77,6 +77,8 @@ def _full_disk(copy: Path) -> Iterator[None]:
 
 
 def _read(path: Path, name: str, db: sqlite3.Connection) -> Snapshot:
+    if db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):  # a server was ended at its first start
+        raise StartError(f"{name} has no tables yet: start the server once")
     (revision,) = db.execute("SELECT version_num FROM alembic_version").fetchone() or (None,)
     if revision is None:
         raise StartError(f"{name} is not a database of Scrivano")

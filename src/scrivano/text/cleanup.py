@@ -362,7 +362,8 @@ def _unspoken(items: Sequence[_Item], loop: range, speech: Sequence[Span] | None
     spoken_apart = len(_near(speech or (), said[0].start, said[-1].end)) >= len(blocks)
     for n in range(1, len(blocks)):
         crowded = blocks[n][0].timed and _is_crowded(said[n - 1 : n + 2])
-        doubts = {*doubts_about(said[n], None)} - ({Doubt.REPEATS} if spoken_apart else set())
+        # Whether its words have room was judged with its neighbours: an alignment may squeeze one of them.
+        doubts = {*doubts_about(said[n], None)} - ({Doubt.REPEATS, Doubt.TOO_FAST} if spoken_apart else set())
         doubtful = bool(doubts) or (speech is not None and not _is_heard(blocks[n], speech))
         if crowded or (doubtful and not _is_number(blocks[n])):
             yield from range(loop[n], loop[n] + len(blocks[n]))

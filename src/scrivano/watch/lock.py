@@ -25,8 +25,10 @@ def folder_lock(root: Path) -> Iterator[None]:
     the file cannot be made, nothing is locked. Raises `FolderInUse`.
     """
     fd = -1
-    with suppress(OSError):
-        fd = os.open(root / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    for flags in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):  # another user's file may only be readable
+        if fd < 0:
+            with suppress(OSError):
+                fd = os.open(root / LOCK, flags | os.O_CLOEXEC, 0o666)
     try:
         _lock(fd)
         yield

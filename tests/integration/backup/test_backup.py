@@ -248,6 +248,27 @@ def test_a_backup_that_is_stopped_leaves_nothing(live: Folder, tmp_path: Path, n
     assert not (live.path / "backup").exists()
 
 
+def test_a_hang_up_that_is_ignored_ends_no_backup(live: Folder, tmp_path: Path) -> None:
+    """As with `nohup`."""
+    live.add("a")
+    os.truncate(live.path / "uploads" / "a", 2_000_000_000)
+    command = [sys.executable, "-m", "scrivano", "backup", "--data-dir", str(live.path), str(tmp_path / "b.tar.gz")]
+    ignored = f"import os, signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv({command[0]!r}, {command!r})"
+    with subprocess.Popen([sys.executable, "-c", ignored], stderr=subprocess.DEVNULL) as process:
+        until(lambda: (tmp_path / "b.tar.gz.part").exists())
+        process.send_signal(signal.SIGHUP)
+
+    assert process.returncode == 0
+    assert (tmp_path / "b.tar.gz").exists()
+
+
+def test_an_empty_database_is_not_called_damaged(tmp_path: Path) -> None:
+    (tmp_path / "scrivano.db").touch()
+
+    with pytest.raises(StartError, match="has no tables yet"):
+        save(tmp_path, tmp_path / "b.tar")
+
+
 def test_a_restore_that_finds_the_disk_full_names_the_data_folder(live: Folder, tmp_path: Path) -> None:
     """And not the backup, which is good."""
     save(live.path, tmp_path / "small.tar")

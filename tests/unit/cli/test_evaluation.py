@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -134,6 +135,15 @@ def test_a_report_that_cannot_be_written_is_refused_at_once(
 
     with pytest.raises(ValueError, match=message):
         Outputs(json=json, html=html, embed_audio=False).check()
+
+
+@pytest.mark.parametrize("name", ["talk.json", "talk.wav", "talk.txt"])
+def test_a_report_replaces_no_recording_and_no_reference(tmp_path: Path, name: str) -> None:
+    talk = replace(recording([]), path=tmp_path / "talk.wav")
+
+    with pytest.raises(ValueError, match="choose another one"):
+        Outputs(json=tmp_path / name, html=None, embed_audio=False).check_against([talk])
+    Outputs(json=tmp_path / "report.json", html=None, embed_audio=False).check_against([talk])
 
 
 def test_results_that_are_a_folder_are_refused_by_name(tmp_path: Path) -> None:
