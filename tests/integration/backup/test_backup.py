@@ -234,13 +234,24 @@ def test_a_backup_that_finds_the_disk_full_leaves_nothing(live: Folder, tmp_path
     assert not (live.path / "backup").exists()
 
 
+def backing_up(live: Folder, target: Path, size: int, hang_up: str) -> subprocess.Popen[bytes]:
+    """A backup that has begun, of a recording of this size. It has no blocks on the disk, and is compressed slowly.
+
+    `hang_up`: what SIGHUP does, whatever it does to the tests themselves; SIGINT interrupts.
+    """
+    live.add("a")
+    os.truncate(live.path / "uploads" / "a", size)
+    command = [sys.executable, "-m", "scrivano", "backup", "--data-dir", str(live.path), str(target)]
+    signals = f"signal.signal(signal.SIGHUP, signal.{hang_up}); signal.signal(signal.SIGINT, signal.SIG_DFL)"
+    start = f"import os, signal; {signals}; os.execv({command[0]!r}, {command!r})"
+    process = subprocess.Popen([sys.executable, "-c", start], stderr=subprocess.DEVNULL)
+    until(lambda: target.with_name(f"{target.name}.part").exists())
+    return process
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_backup_that_is_stopped_leaves_nothing(live: Folder, tmp_path: Path, number: int) -> None:
-    live.add("a")
-    os.truncate(live.path / "uploads" / "a", 50_000_000_000)  # has no blocks on the disk, and is compressed for minutes
-    command = [sys.executable, "-m", "scrivano", "backup", "--data-dir", str(live.path), str(tmp_path / "b.tar.gz")]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        until(lambda: (tmp_path / "b.tar.gz.part").exists())
+    with backing_up(live, tmp_path / "b.tar.gz", 50_000_000_000, "SIG_DFL") as process:
         process.send_signal(number)
 
     assert process.returncode > 0
@@ -250,12 +261,7 @@ def test_a_backup_that_is_stopped_leaves_nothing(live: Folder, tmp_path: Path, n
 
 def test_a_hang_up_that_is_ignored_ends_no_backup(live: Folder, tmp_path: Path) -> None:
     """As with `nohup`."""
-    live.add("a")
-    os.truncate(live.path / "uploads" / "a", 2_000_000_000)
-    command = [sys.executable, "-m", "scrivano", "backup", "--data-dir", str(live.path), str(tmp_path / "b.tar.gz")]
-    ignored = f"import os, signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv({command[0]!r}, {command!r})"
-    with subprocess.Popen([sys.executable, "-c", ignored], stderr=subprocess.DEVNULL) as process:
-        until(lambda: (tmp_path / "b.tar.gz.part").exists())
+    with backing_up(live, tmp_path / "b.tar.gz", 2_000_000_000, "SIG_IGN") as process:
         process.send_signal(signal.SIGHUP)
 
     assert process.returncode == 0
