@@ -261,7 +261,7 @@ def test_a_backup_that_is_stopped_leaves_nothing(live: Folder, tmp_path: Path, n
 
 def test_a_hang_up_that_is_ignored_ends_no_backup(live: Folder, tmp_path: Path) -> None:
     """As with `nohup`."""
-    with backing_up(live, tmp_path / "b.tar.gz", 500_000_000, "SIG_IGN") as process:
+    with backing_up(live, tmp_path / "b.tar.gz", 200_000_000, "SIG_IGN") as process:
         process.send_signal(signal.SIGHUP)
 
     assert process.returncode == 0
