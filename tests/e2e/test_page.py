@@ -292,7 +292,7 @@ def test_a_video_is_shown_with_its_subtitles(page: Page, server: Served, tmp_pat
     job = server.ended(answer.json()["job_id"])
     open_job(page, server, job)
 
-    until(lambda: page.evaluate("document.querySelector('video').textTracks[0]?.cues?.length > 0"))
+    until(lambda: page.evaluate("document.querySelector('video')?.textTracks[0]?.cues?.length > 0"))
     cue = page.evaluate("document.querySelector('video').textTracks[0].cues[0].text")
     assert cue.split()[0] in TEXT
 
