@@ -1,16 +1,18 @@
-"""Node and npm, for the tests of the TypeScript client."""
+"""Node and npm, for the tests of the TypeScript client and of the page."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-__all__ = ["CLIENT", "install", "node_is_missing", "npm", "run"]
+__all__ = ["CLIENT", "ROOT", "WEB", "build_client", "install", "node_is_missing", "npm", "run"]
 
-CLIENT = Path(__file__).parents[1] / "clients" / "typescript"
+ROOT = Path(__file__).parents[1]
+CLIENT, WEB = ROOT / "clients" / "typescript", ROOT / "web"
 
 # Vite and Vitest need it; the client itself needs 20.0.
 OLDEST = (20, 19)
@@ -47,8 +49,22 @@ def npm(*arguments: str, cwd: Path = CLIENT, timeout_s: float = 300) -> str:
     return run("npm", *arguments, cwd=cwd, timeout_s=timeout_s)
 
 
-def install() -> None:
-    """The packages of the lock file, unless they are installed. npm itself retries what the network loses."""
-    installed, lock = CLIENT / "node_modules" / ".package-lock.json", CLIENT / "package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-        npm("ci", "--no-progress", "--fetch-retries=5", timeout_s=900)
+def install(folder: Path = CLIENT) -> None:
+    """The packages of the lock file, unless they are installed. npm itself retries what the network loses.
+
+    Tests of several processes need them, and npm fails if it meets itself in a folder.
+    """
+    installed, lock = folder / "node_modules" / ".package-lock.json", folder / "package-lock.json"
+    with lock.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+            npm("ci", "--no-progress", "--fetch-retries=5", cwd=folder, timeout_s=900)
+
+
+def build_client() -> None:
+    """The client with its packages, its types from OpenAPI, and its built files."""
+    install()
+    with (CLIENT / "package.json").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        npm("run", "generate")
+        npm("run", "build")

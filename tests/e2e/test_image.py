@@ -119,9 +119,7 @@ def test_it_transcribes_with_nothing_but_its_defaults_and_volumes(running: Runni
 
 @pytest.mark.node
 def test_the_typescript_client_works_with_it(running: Running, tmp_path: Path) -> None:
-    node.install()
-    node.npm("run", "generate")
-    node.npm("run", "build")
+    node.build_client()
     program = tmp_path / "front-end.mjs"
     program.write_text(FRONT_END.replace("CLIENT", str(node.CLIENT)))
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import gzip
 import shutil
-import subprocess
 from pathlib import Path
 
+import node
 import pytest
 from installed import must_be_there
+from node import ROOT, WEB
 
-ROOT = Path(__file__).parents[2]
 BUILT = ROOT / "src" / "scrivano" / "web" / "page"
-WEB = ROOT / "web"
 
 NPM = shutil.which("npm")
 
@@ -32,9 +31,7 @@ def test_the_bundle_is_small() -> None:
 @pytest.mark.skipif(NPM is None and not must_be_there("node"), reason="no Node here")
 def test_it_was_built_from_its_source(tmp_path: Path) -> None:
     assert NPM is not None, "CI installs Node"
-    if not (WEB / "node_modules").exists():
-        subprocess.run([NPM, "ci", "--no-audit", "--no-fund"], cwd=WEB, check=True, capture_output=True, timeout=300)
-    command = [NPM, "exec", "--", "vite", "build", "--outDir", str(tmp_path / "page"), "--logLevel", "error"]
-    subprocess.run(command, cwd=WEB, check=True, capture_output=True, timeout=300)
+    node.install(WEB)
+    node.npm("exec", "--", "vite", "build", "--outDir", str(tmp_path / "page"), "--logLevel", "error", cwd=WEB)
 
     assert content(tmp_path / "page") == content(BUILT), "the source was changed: run `make web`"

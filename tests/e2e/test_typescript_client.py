@@ -44,10 +44,7 @@ export type Health = paths["/health"]["get"]["responses"][200]["content"]["appli
 
 @pytest.fixture(scope="module")
 def client() -> Path:
-    """The client's folder, with its packages, its types from OpenAPI, and its built files."""
-    node.install()
-    node.npm("run", "generate")
-    node.npm("run", "build")
+    node.build_client()
     return node.CLIENT
 
 
