@@ -4,9 +4,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile
-# A test that failed beside others runs once more by itself: a busy machine can be too slow for its deadlines. The list of the
-# first run shows it all the same, as what to make steadier; what fails again is a fault.
-AGAIN := $(BIN)/python -m pytest --exitfirst --last-failed --last-failed-no-failures none
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-virtualenv
 
 .PHONY: client web demo cluster serve test test-slow check schemathesis hostile lock bench gpu-check torture torture-cluster powercut soak \
@@ -23,11 +20,11 @@ serve: $(VENV)/run.stamp
 	$(BIN)/scrivano serve
 
 test: $(VENV)/dev.stamp
-	$(PYTEST) -m "not slow" || $(AGAIN) -m "not slow"
+	$(PYTEST) -m "not slow"
 
 # What takes minutes: hostile files, crashes and kills of a whole server, a browser.
 test-slow: $(VENV)/dev.stamp
-	$(PYTEST) -m slow || $(AGAIN) -m slow
+	$(PYTEST) -m slow
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
@@ -35,7 +32,7 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
 check: lint
-	$(PYTEST) || $(AGAIN)
+	$(PYTEST)
 
 # Packs the TypeScript client into clients/typescript; needs Node 20.19 or newer with npm.
 client: $(VENV)/dev.stamp
