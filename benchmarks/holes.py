@@ -32,7 +32,6 @@ from scrivano.engines.worker import read_audio
 from scrivano.media.child import prepare
 from scrivano.media.silero_vad import SileroVad
 from scrivano.processes.messages import ChunkCut, MediaMessage, Prepare, Prepared, pairs_of
-from scrivano.running.job_run import FREE_CHUNKS, earlier_text
 from scrivano.text.assembly import chunk_text, join_sides, quality
 
 # The file endings that are looked for.
@@ -70,18 +69,9 @@ def cut(source: Path, target: Path, *, vad: bool) -> tuple[list[Chunk], float]:
 
 
 def transcribe(
-    engine: Engine,
-    source: Path,
-    language: str | None,
-    options: DecodingOptions,
-    *,
-    vad: bool = True,
-    context: bool = False,
+    engine: Engine, source: Path, language: str | None, options: DecodingOptions, *, vad: bool = True
 ) -> tuple[tuple[Segment, ...], dict[str, Any], float]:
-    """The segments of a recording, their quality, and its seconds; the way of a job, in this process.
-
-    `context`: as with CONTEXT=first.
-    """
+    """The segments of a recording, their quality, and its seconds; the way of a job, in this process."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "prepared.s16"
         chunks, duration = cut(source, target, vad=vad)
@@ -91,22 +81,16 @@ def transcribe(
             )
             for chunk in chunks
         ]
-        first = FREE_CHUNKS if context else len(batch)
-        results = engine.decode(batch[:first], options) if batch else []
-        if batch[first:]:
-            text = earlier_text(chunk_text(chunks[0], results[0].segments).segments)
-            results += engine.decode([replace(one, context=text) for one in batch[first:]], options)
+        results = engine.decode(batch, options) if batch else []
     texts = [chunk_text(chunk, one.segments, one.repaired) for chunk, one in zip(chunks, results, strict=True)]
     pairs = list(zip(chunks, texts, strict=True))
     segments, loops_cut = join_sides([(chunk, text.segments) for chunk, text in pairs], duration)
     return segments, quality(segments, pairs, loops_cut), duration
 
 
-def measure(
-    engine: Engine, source: Path, language: str | None, options: DecodingOptions, *, vad: bool, context: bool
-) -> Result:
+def measure(engine: Engine, source: Path, language: str | None, options: DecodingOptions, *, vad: bool) -> Result:
     started = time.process_time()
-    segments, found, duration = transcribe(engine, source, language, options, vad=vad, context=context)
+    segments, found, duration = transcribe(engine, source, language, options, vad=vad)
     reference = plain(source.with_suffix(".txt").read_text())
     return Result(
         words=len(reference),
@@ -148,15 +132,13 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="of DecodingOptions")
     parser.add_argument("--language")
     parser.add_argument("--no-vad", action="store_true")
-    parser.add_argument("--context", action="store_true", help="as with CONTEXT=first")
     parser.add_argument("--compute-type", default="int8")
     chosen = parser.parse_args(arguments)
     engine = WindowLoop(Ct2Adapter, LoadOptions(path=chosen.model, compute_type=chosen.compute_type, cpu_threads=1))
     options = options_of(chosen.set)
     total = Result()
     for path in recordings(chosen.folder):
-        language = chosen.language or path.name[:2]
-        result = measure(engine, path, language, options, vad=not chosen.no_vad, context=chosen.context)
+        result = measure(engine, path, chosen.language or path.name[:2], options, vad=not chosen.no_vad)
         total.add(result)
         print(_line(path.name, result), flush=True)
     engine.close()

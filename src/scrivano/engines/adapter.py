@@ -57,7 +57,6 @@ class Window(Generic[A]):
 
     `stretch`: which stretch of the chunk this is (a part of), when a chunk is decoded in stretches.
     `language`: empty until it is detected. `languages`: those that a detection may return; empty: all.
-    `context`: tokens of earlier text that precede this window, where the options have no prompt.
     """
 
     chunk: int
@@ -66,7 +65,6 @@ class Window(Generic[A]):
     languages: tuple[str, ...]
     task: str
     stretch: int = 0
-    context: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,10 +135,6 @@ class Adapter(Protocol[A, E]):
         """Whether windows that fall back are sampled together; else one by one, so that the batch has no effect."""
 
     @property
-    def uses_context(self) -> bool:
-        """Whether it lets the `context` of a window precede it."""
-
-    @property
     def multilingual(self) -> bool: ...
 
     @property
@@ -178,7 +172,7 @@ class Adapter(Protocol[A, E]):
     ) -> Sequence[Hypothesis]:
         """Generate the text of each window at temperature 0, by beam search or greedily.
 
-        `prompt`: tokens that precede each window without a `context` (`decoding_rules.prompt_tokens`).
+        `prompt`: tokens that precede each window (`decoding_rules.prompt_tokens`).
         """
 
     def sampling(

@@ -36,13 +36,6 @@ MAX_TOKENS_PER_SECOND = 40
 # Caps have few values, because windows are searched together only if they have the same cap.
 CAP_STEPS = (64, 128, WINDOW_TOKENS)
 
-# Earlier text before a window: about 20 s of English.
-CONTEXT_TOKENS = 64
-
-# A phrase of so many tokens (about six words) that is in both is taken for a copy, until the window has it without the
-# earlier text as well.
-COPIED_TOKENS = 8
-
 # A shorter rest of a window is not decoded again. Speech padding and the error of timestamps are half a second each,
 # and from less than a second of sound Whisper makes words up.
 MIN_REST_S = 1.0
@@ -134,17 +127,6 @@ def prompt_tokens(encode: Callable[[str], Sequence[int]], options: DecodingOptio
     most = context // 2 - 1
     hotwords = hotwords[: most // 2 if previous else most]
     return hotwords + previous[-(most - len(hotwords)) :]
-
-
-def context_tokens(encode: Callable[[str], Sequence[int]], text: str) -> tuple[int, ...]:
-    """Return the end of earlier text as tokens. Windows are searched together only if they have equally many."""
-    return tuple(encode(" " + text.strip())[-CONTEXT_TOKENS:])
-
-
-def copies(context: Sequence[int], tokens: Sequence[int]) -> bool:
-    """Whether the text has a phrase of the earlier text, which the model may have written for want of anything else."""
-    phrases = {tuple(context[at : at + COPIED_TOKENS]) for at in range(len(context) - COPIED_TOKENS + 1)}
-    return any(tuple(tokens[at : at + COPIED_TOKENS]) in phrases for at in range(len(tokens) - COPIED_TOKENS + 1))
 
 
 def compression_ratio(text: str) -> float:

@@ -48,7 +48,6 @@ class AudioChunk:
     `language`: an ISO 639-1 code; None: detect it, among `languages`, or among all that the model knows if these are
     none. `detect`: also if it is given, without effect on the text. `check_language`: the same, but only if that costs
     little. `speech`: where speech was found, in seconds from the first sample, ascending; without it no text is missed.
-    `context`: earlier text of the recording, in the same language; it may precede the windows as a prompt.
     """
 
     audio: NDArray[np.float32]
@@ -58,7 +57,6 @@ class AudioChunk:
     speech: tuple[Span, ...] = ()
     detect: bool = False
     check_language: bool = False
-    context: str = ""
 
 
 class Engine(Protocol):

@@ -27,8 +27,6 @@ from scrivano.engines.decoding_rules import (
     best_decoding,
     checked_language,
     compression_ratio,
-    context_tokens,
-    copies,
     is_silence,
     likeliest,
     needs_fallback,
@@ -80,14 +78,6 @@ class WindowLoop(Generic[A, E]):
             raise ModelUnavailable("the model was closed")
         groups = [batch] if self._adapter.batching else [[chunk] for chunk in batch]
         return [result for group in groups for result in _BatchRun(self._adapter, group, options).results()]
-
-
-def _plain(window: Window[A]) -> Window[A] | None:
-    """The window padded to 30 s and without earlier text, as Whisper was trained; None: it is so already."""
-    padded = window.audio.fully_padded()
-    if padded is None and not window.context:
-        return None
-    return replace(window, audio=padded or window.audio, context=())
 
 
 @contextmanager
@@ -172,7 +162,6 @@ class _BatchRun(Generic[A, E]):
                 audio=whole[place].audio.until(stretch.end).after(stretch.start),
                 language=self._progress[place].language,
                 stretch=n,
-                context=(),
             )
             for place, attempt in attempts.items()
             for n, stretch in enumerate(attempt.stretches)
@@ -220,20 +209,7 @@ class _BatchRun(Generic[A, E]):
         language = checked_language(chunk, self._adapter.languages, multilingual=self._adapter.multilingual)
         self._progress[place].language = language or ""
         audio = self._adapter.window_audio(chunk.audio)
-        return Window(
-            chunk=place,
-            audio=audio,
-            language=language or "",
-            languages=chunk.languages,
-            task=chunk.task,
-            context=self._context(chunk),
-        )
-
-    def _context(self, chunk: AudioChunk) -> tuple[int, ...]:
-        """A prompt of the caller is worth more than earlier text."""
-        if not chunk.context or self._prompt or not self._adapter.uses_context:
-            return ()
-        return context_tokens(self._tokenizer.encode, chunk.context)
+        return Window(chunk=place, audio=audio, language=language or "", languages=chunk.languages, task=chunk.task)
 
     def _round(self, windows: Sequence[Window[A]], segments: Stretches) -> list[Window[A]]:
         """Decode windows of one length into `segments`, and return those that are left to decode."""
@@ -243,10 +219,10 @@ class _BatchRun(Generic[A, E]):
         texts: dict[int, WindowText[A]] = {}
         left: list[Window[A]] = []
         for i, (window, decoding) in enumerate(zip(located, decodings, strict=True)):
-            # The window as it was: its language is detected again, too, for the same padding as its text.
-            plain = _plain(windows[i])
-            if plain is not None and self._is_doubtful(window, decoding):
-                left.append(plain)
+            padded = window.audio.fully_padded()
+            if padded is not None and self._is_doubtful(window, decoding):
+                # The window as it was: its language is detected again, too, for the same padding as its text.
+                left.append(replace(windows[i], audio=padded))
             else:
                 texts[i] = self._text(window, decoding)
         untimed = self._to_align(texts)
@@ -293,11 +269,11 @@ class _BatchRun(Generic[A, E]):
         if options.temperatures[0] == 0:
             for i, found in enumerate(self._adapter.search(encoded, windows, self._prompt, options)):
                 tried[i].append(self._decoding(found, 0.0))
-            # A window that is not plain is searched again as a plain one before anything is sampled.
+            # A window with too little padding is searched again with all of it before anything is sampled.
             failed = [
                 i
                 for i, window in enumerate(windows)
-                if needs_fallback(tried[i][-1], options) and _plain(window) is None
+                if needs_fallback(tried[i][-1], options) and window.audio.fully_padded() is None
             ]
         temperatures = [temperature for temperature in options.temperatures if temperature > 0]
         groups = [list(failed)] if self._adapter.samples_together else [[i] for i in failed]
@@ -322,11 +298,9 @@ class _BatchRun(Generic[A, E]):
         )
 
     def _is_doubtful(self, window: Window[A], decoding: Decoding) -> bool:
-        """Whether the text may suffer from too little padding or from earlier text: it fails the gates, or its end is
-        not the model's, or it is a copy."""
+        """Whether the text may suffer from too little padding: it fails the gates, or its end is not the model's."""
         capped = len(decoding.tokens) >= token_cap(window.audio.seconds)
-        copied = copies(window.context, [token for token in decoding.tokens if token < self._tokenizer.end_of_text])
-        return capped or copied or needs_fallback(decoding, self._options)
+        return capped or needs_fallback(decoding, self._options)
 
     # Segments and words.
 

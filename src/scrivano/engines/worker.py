@@ -126,7 +126,6 @@ def _with_audio(chunk: ChunkRequest) -> AudioChunk:
         speech=chunk.speech,
         detect=chunk.detect,
         check_language=chunk.check_language,
-        context=chunk.context,
     )
 
 

@@ -251,7 +251,6 @@ class ChunkRequest:
 
     `language` None: detect it, among `languages` unless that is empty. `detect`: also if it is given, without effect on
     the text; `check_language`: the same, if that costs little. `speech`: in seconds from the first sample.
-    `context`: earlier text of the recording.
     """
 
     path: str
@@ -262,7 +261,6 @@ class ChunkRequest:
     speech: tuple[Span, ...] = ()
     detect: bool = False
     check_language: bool = False
-    context: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ from scrivano.processes.messages import (
     pairs_of,
 )
 from scrivano.running.chunk_run import ChunkRun, ResultCodec, StoredResult
-from scrivano.running.language import Choice, JobLanguage, is_other_language, vote
+from scrivano.running.language import Choice, JobLanguage, is_other_language
 from scrivano.running.scheduler import WorkItem
 from scrivano.running.speaker_run import (
     GuessLost,
@@ -58,7 +58,6 @@ from scrivano.text.assembly import (
 )
 
 __all__ = [
-    "FREE_CHUNKS",
     "AllEnqueued",
     "ChunkDecoded",
     "ChunkLost",
@@ -79,7 +78,6 @@ __all__ = [
     "StorePlan",
     "channel_use",
     "decoding_options",
-    "earlier_text",
     "speaker_count",
 ]
 
@@ -88,9 +86,6 @@ PROGRESS_INTERVAL_S = 0.5
 
 # Among so many of the last chunks there is one of each side, unless that side was silent for long.
 RECENT_CHUNKS = 32
-
-# Chunks that are decoded without earlier text: a first batch, which keeps two cores busy.
-FREE_CHUNKS = 2
 
 # Audio in a well-filled chunk, to estimate `chunks_total` until the plan is complete.
 ASSUMED_CHUNK_S = 25.0
@@ -286,14 +281,12 @@ class JobRun:
         merges: Mapping[str, str] | None = None,
         side_merges: Mapping[str, str] | None = None,
         keeps_voices: bool = True,
-        uses_context: bool = False,
     ) -> None:
         """`stored`: what earlier attempts left, in order. `now_s` is monotonic, here and in `step`.
 
         `speakers`: whether to tell them apart if the job does not say it; `channels` likewise. `side_names`: of the
         speakers by id, where each side is one. `merges`: which speakers people have merged in earlier versions, by id;
         `side_merges` likewise, where each side is one. `keeps_voices`: whether voices can be enrolled.
-        `uses_context`: whether the text of the first chunk precedes later ones.
         """
         self.job = job
         self.model = model
@@ -322,7 +315,6 @@ class JobRun:
         self._languages = JobLanguage(job.language, multilingual=bool(job.decoding.multilingual))
         # Chunks that wait for a language to be known: before they are decoded, or to see whether it was the right one.
         self._waiting: set[int] = set()
-        self._uses_context = uses_context and _may_use_context(job.decoding, self.options)
         self._all_enqueued = False
         # The text of this many chunks, with this many segments, is in the event log. That of the first `_recalled` ones
         # is there from earlier attempts; it is counted when it is known again.
@@ -411,25 +403,7 @@ class JobRun:
             speech=self._chunks[index].chunk.speech_within(),
             detect=index == 0 and bool(self.job.decoding.language_probabilities),
             check_language=self.job.requested_language is None,
-            context=self._context(index) or "",
         )
-
-    def _context(self, index: int) -> str | None:
-        """The text that a chunk is decoded after; None: not known yet.
-
-        It is that of the first chunk, so all others can be decoded at once, and a resumed job gets the same text.
-        Where the first chunk does not decide the language alone there is none: others vote, and cannot wait for it.
-        """
-        if not self._uses_context or index < FREE_CHUNKS:
-            return ""
-        first = self._chunks.get(0)
-        if first is None or not first.decoded:
-            return None
-        detected = self._languages.detections.get(0)
-        if detected is not None and vote([detected], complete=False) is None:
-            return ""
-        text = self._final_text(0)
-        return None if text is None else earlier_text(text)
 
     # Chunks ----------------------------------------------------------------------------------------------------
 
@@ -586,15 +560,14 @@ class JobRun:
         return [(span.start, span.end) for chunk in chunks for span in chunk.speech_spans]
 
     def _enqueue_known(self, *, first: bool) -> list[Command]:
-        """Enqueue the chunks that waited for a language or a context and may be decoded now.
+        """Enqueue the chunks that waited for a language and may be decoded now.
 
         `first`: ahead of later chunks, because text is told in order.
         """
         commands: list[Command] = []
         if self.job.decoding.is_voice_sample:
             self._waiting.clear()
-        known = [index for index in sorted(self._waiting) if self._context(index) is not None]
-        if ready := self._languages.may_decode(known):
+        if self._waiting and (ready := self._languages.may_decode(sorted(self._waiting))):
             self._waiting.difference_update(ready)
             commands.append(Enqueue([self._item(index) for index in ready], first=first))
         if self.chunks_total is not None and not self._waiting and not self._all_enqueued:
@@ -693,17 +666,6 @@ class JobRun:
             chunk = self._chunks[index].chunk
             cut_to[chunk.side or 0] = chunk.end
         return sum(max(0.0, self._duration - end) for end in cut_to.values())
-
-
-def earlier_text(segments: Sequence[Segment]) -> str:
-    """What of the first chunk precedes later ones."""
-    return " ".join(segment.text.strip() for segment in segments if not segment.doubts)
-
-
-def _may_use_context(options: JobOptions, decoding: DecodingOptions) -> bool:
-    """A caller's own prompt is better, and in a recording of several languages the text may be in another one."""
-    told = decoding.initial_prompt or decoding.hotwords
-    return not (told or options.multilingual or options.detects_language or options.is_voice_sample)
 
 
 def speaker_count(options: JobOptions, default: bool) -> SpeakerCount | None:

@@ -66,7 +66,7 @@ class JobRunOptions:
     when its server has not renewed its lease for so long. `keep_audio`: done and cancelled jobs keep their upload,
     unless they say otherwise. `put_off_s`: after this time a job starts again that has met a full disk, or whose
     recording could not be read. `speakers`, `channels` and `channel_names`: of jobs that do not say it. `voices`:
-    whether voices can be enrolled. `context`: whether the text of a job's first chunk precedes later ones."""
+    whether voices can be enrolled."""
 
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
     jobs_open: int = 16
@@ -78,7 +78,6 @@ class JobRunOptions:
     channels: ChannelUse = ChannelUse.AUTO
     channel_names: Sequence[str] = ()
     voices: bool = False
-    context: bool = False
 
 
 Write = StoreChunk | StorePlan | StoreVoices | StoreGuess | job_run.CountCrash | Decoded | Publish | Fail
@@ -161,7 +160,6 @@ class JobRuns:
             merges=merges,
             side_merges=side_merges,
             keeps_voices=options.voices,
-            uses_context=options.context,
         )
         self._runs[job.id] = run
         self._pool.open_job(job.id, job.attempt)

@@ -151,7 +151,6 @@ def runner_options(
             channels=ChannelUse(settings.channels),
             channel_names=settings.channel_names or (),
             voices=settings.voices,
-            context=settings.context == "first",
         ),
         media=MediaLimits(
             max_audio_s=settings.max_audio_secs,

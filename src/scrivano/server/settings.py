@@ -272,11 +272,6 @@ class Settings(BaseModel):
         description="`fast`: short audio is not padded to 30 s for the model; poor results are decoded again in full."
         " `auto`: `fast` on a CPU with models of the size of base.",
     )
-    context: Annotated[Literal["none", "first"], AnyCase] = Field(
-        "none",
-        description="`first`: the model gets the text of a recording's first half minute before each later part, so"
-        " that names, spelling and style stay the same.",
-    )
     batch_size: int = Field(0, ge=0, le=1024, description="Chunks decoded together; 0: chosen for the device.")
     word_timestamps: bool = Field(True, description="Determine start and end of every word.")
     engine_malloc: Annotated[Literal["tuned", "default"], AnyCase] = Field(

@@ -101,7 +101,6 @@ class ScriptedAdapter:
     failure: Exception | None = None
     log: list[object] = field(default_factory=list)
 
-    uses_context = True
     multilingual = True
     languages = ("en", "it")
     tokenizer = Letters()
@@ -130,8 +129,7 @@ class ScriptedAdapter:
     def search(
         self, encoded: list[Audio], windows: Sequence[Window[Audio]], prompt: Sequence[int], options: DecodingOptions
     ) -> list[Hypothesis]:
-        before = windows[0].context or prompt
-        self.log.append(("search", [window.language for window in windows], self.tokenizer.decode(before)))
+        self.log.append(("search", [window.language for window in windows], self.tokenizer.decode(prompt)))
         return [self.script(window.chunk, window.audio.start, 0.0) for window in windows]
 
     @contextmanager
@@ -170,9 +168,9 @@ def loop(adapter: ScriptedAdapter) -> WindowLoop[Audio, list[Audio]]:
     return WindowLoop(load, LoadOptions(path=Path("model")))
 
 
-def chunk(language: str | None = "en", languages: tuple[str, ...] = (), context: str = "") -> AudioChunk:
+def chunk(language: str | None = "en", languages: tuple[str, ...] = ()) -> AudioChunk:
     """20 s of audio."""
-    return AudioChunk(audio=np.zeros(20 * RATE, np.float32), language=language, languages=languages, context=context)
+    return AudioChunk(audio=np.zeros(20 * RATE, np.float32), language=language, languages=languages)
 
 
 def decode(adapter: ScriptedAdapter, *chunks: AudioChunk, options: DecodingOptions = OPTIONS) -> list[ChunkResult]:
@@ -181,11 +179,6 @@ def decode(adapter: ScriptedAdapter, *chunks: AudioChunk, options: DecodingOptio
 
 def texts(results: Sequence[ChunkResult]) -> list[list[str]]:
     return [[segment.text for segment in result.segments] for result in results]
-
-
-def prompts(adapter: ScriptedAdapter) -> list[object]:
-    """What preceded the windows of each search."""
-    return [entry[2] for entry in adapter.log if isinstance(entry, tuple) and entry[0] == "search"]
 
 
 # Batches
@@ -259,30 +252,6 @@ def test_a_prompt_takes_at_most_half_of_the_context(hotwords: str | None, prompt
     decode(adapter, chunk(), options=replace(OPTIONS, hotwords=hotwords, initial_prompt=prompt))
 
     assert ("search", ["en"], expected) in adapter.log
-
-
-def test_earlier_text_precedes_a_window_unless_the_caller_has_a_prompt() -> None:
-    adapter = ScriptedAdapter()
-    told = chunk(context="earlier")
-
-    decode(adapter, told)
-    decode(adapter, told, options=replace(OPTIONS, initial_prompt="prompt"))
-    adapter.uses_context = False
-    decode(adapter, told)
-
-    assert prompts(adapter) == ["earlier", "prompt", ""]
-
-
-@pytest.mark.parametrize("text", [UNSURE, heard("x" * 230), heard("abcearlieroxyz")], ids=["poor", "endless", "copy"])
-def test_a_window_whose_text_suffers_from_earlier_text_is_decoded_without(text: Hypothesis) -> None:
-    texts_in_turn = iter([text, GOOD])
-    adapter = ScriptedAdapter(lambda number, start, temperature: next(texts_in_turn))
-
-    [result] = decode(adapter, chunk(context="anearlierone"), options=replace(OPTIONS, compression_ratio_threshold=99))
-
-    assert [segment.text for segment in result.segments] == ["good"]
-    assert prompts(adapter) == ["anearlierone", ""]
-    assert adapter.samples_drawn == []
 
 
 # Fallback

@@ -18,13 +18,12 @@ from scrivano.domain.job import DETECT_LANGUAGE, VOICE_SAMPLE, Job, JobOptions, 
 from scrivano.domain.recording import AudioTrack, ChannelUse, RecordingWarning
 from scrivano.domain.speakers import NO_SPEAKERS, Diarization, Speaker, SpeakerCount
 from scrivano.domain.transcript import Segment
-from scrivano.processes.messages import ChunkCut, ChunkRequest, Described, PreparationFailed, Prepared, Probed, pairs_of
+from scrivano.processes.messages import ChunkCut, Described, PreparationFailed, Prepared, Probed, pairs_of
 from scrivano.processes.voice_messages import NamedSpeaker
 from scrivano.running import job_run
 from scrivano.running.chunk_run import ResultCodec, StoredResult
 from scrivano.running.job_run import (
     CRASHES_ALLOWED,
-    FREE_CHUNKS,
     KILLS_ALLOWED,
     MEDIA_TRIES,
     AllEnqueued,
@@ -83,8 +82,8 @@ def said(text: str, language: str = "en", probabilities: Mapping[str, float] | N
     )
 
 
-def started(job: Job = JOB, stored: Sequence[StoredChunk] = (), *, context: bool = False) -> JobRun:
-    run = JobRun(job, "base", stored, DecodingOptions(), CODEC, 0.0, uses_context=context)
+def started(job: Job = JOB, stored: Sequence[StoredChunk] = ()) -> JobRun:
+    run = JobRun(job, "base", stored, DecodingOptions(), CODEC, 0.0)
     assert run.start() == [StartPreparing()]
     return run
 
@@ -188,26 +187,6 @@ def test_until_its_language_is_known_only_the_first_chunk_is_decoded_then_the_ot
     [enqueue] = of_kind(commands, Enqueue)
     assert ([item.index for item in enqueue.items], enqueue.first) == ([1, 2], True)
     assert run.request(1, "p").language == "it"
-
-
-def test_later_chunks_wait_for_the_text_of_the_first_one_and_get_it() -> None:
-    run = started(replace(JOB, language="en"), context=True)
-
-    assert [item.index for index in range(4) for item in enqueued(run.step(cut(index), 0.0))] == [0, 1]
-    commands = run.step(ChunkDecoded(0, said("Dear listeners,")), 0.0)
-
-    assert [item.index for item in enqueued(commands)] == [2, 3]
-    assert [run.request(index, "p").context for index in range(3)] == ["", "", "Dear listeners,"]
-
-
-@pytest.mark.parametrize("options", [{"prompt": "Ada"}, {"hotwords": "Ada"}, {"multilingual": True}])
-def test_no_text_precedes_chunks_if_the_caller_has_a_prompt_or_several_languages(options: dict[str, Any]) -> None:
-    run = started(replace(JOB, language="en", options=options), context=True)
-    run.step(cut(0), 0.0)
-    run.step(ChunkDecoded(0, said("Dear listeners,")), 0.0)
-
-    assert [item.index for index in range(1, 3) for item in enqueued(run.step(cut(index), 0.0))] == [1, 2]
-    assert run.request(2, "p").context == ""
 
 
 @pytest.mark.parametrize(
@@ -326,7 +305,7 @@ class World:
 
     def restart(self) -> None:
         """The server was killed: what it had not stored is lost."""
-        self.run = started(self.job, [self.rows[index] for index in sorted(self.rows)], context=True)
+        self.run = started(self.job, [self.rows[index] for index in sorted(self.rows)])
         self.waiting: list[WorkItem] = []
         self.sent = 0
         self.planned = False
@@ -345,7 +324,7 @@ class World:
 
     def decode(self, count: int, *, stored: bool = True) -> None:
         """`stored` False: the disk is full, so the run is put off, and another attempt starts."""
-        batch = [(item, self.run.request(item.index, "p")) for item in self.waiting[:count]]
+        batch = [(item, self.run.request(item.index, "p").language) for item in self.waiting[:count]]
         del self.waiting[:count]
         commands = [
             command
@@ -363,11 +342,10 @@ class World:
         for item in reversed(batch):
             self._obey(self.run.step(ChunkRefused(item.index, "lost", alone=False), 0.0))
 
-    def _result(self, index: int, asked: ChunkRequest) -> ChunkResult:
-        language = asked.language or max(self.heard[index], key=self.heard[index].__getitem__)
-        after = f" after {asked.context}" if asked.context else ""
-        text = "" if "fr" in self.heard[index] else f"{index} {language}{after}"
-        result = said(text, language, {} if asked.language else self.heard[index])
+    def _result(self, index: int, asked: str | None) -> ChunkResult:
+        language = asked or max(self.heard[index], key=self.heard[index].__getitem__)
+        text = "" if "fr" in self.heard[index] else f"{index} {language}"
+        result = said(text, language, {} if asked else self.heard[index])
         return replace(result, segments=(*result.segments, MADE_UP)) if text else result
 
     def _obey(self, commands: Sequence[Command]) -> None:
@@ -405,9 +383,8 @@ probabilities = st.sampled_from(
 def test_whatever_happens_a_job_is_published_once_with_the_text_that_was_told(
     heard: list[dict[str, float]], options: dict[str, Any], steps: list[str], data: st.DataObject
 ) -> None:
-    """`fr` stands for noise. Each chunk ends up in its language, whatever was decoded first or lost in between, after
-    the text of the first chunk if that was enough to know the language, and what the engine makes up where no speech
-    was detected stays out."""
+    """`fr` stands for noise. Each chunk ends up in its language, whatever was decoded first or lost in between, and
+    what the engine makes up where no speech was detected stays out."""
     expected = JobLanguage(None, multilingual="multilingual" in options)
     for index, one in enumerate(heard):
         expected.detect(index, Detection(one, SAMPLES / 16_000 if "fr" not in one else 0.0))
@@ -434,9 +411,7 @@ def test_whatever_happens_a_job_is_published_once_with_the_text_that_was_told(
     while world.waiting:
         world.decode(2)
 
-    decided = "fr" not in heard[0] and max(heard[0].values()) > 0.8 and not options
-    after = [f" after 0 {expected.of(0)}" if decided and index >= FREE_CHUNKS else "" for index in range(len(heard))]
-    texts = [f"{index} {expected.of(index)}{after[index]}" for index, one in enumerate(heard) if "fr" not in one]
+    texts = [f"{index} {expected.of(index)}" for index, one in enumerate(heard) if "fr" not in one]
     assert [[segment.text for segment in publish.segments] for publish in world.published] == [texts]
     assert world.told == texts
     assert world.told_indexes == list(range(len(texts)))

@@ -101,7 +101,6 @@ class Ct2Adapter:
     """A loaded CTranslate2 model: an `Adapter`. Thread-safe as far as `Ct2Model` is."""
 
     batching = True
-    uses_context = True
     detects_cheaply = True
 
     def __init__(self, options: LoadOptions) -> None:
@@ -224,7 +223,7 @@ class Ct2Adapter:
         return True
 
     def _prompts(self, windows: Sequence[Window[Features]], prompt: Sequence[int]) -> list[list[int]]:
-        return [self.tokenizer.prompt(window.context or prompt, window.language, window.task) for window in windows]
+        return [self.tokenizer.prompt(prompt, window.language, window.task) for window in windows]
 
 
 def _caps(windows: Sequence[Window[Features]]) -> list[int]:

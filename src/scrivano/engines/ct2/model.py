@@ -173,12 +173,12 @@ class Ct2Model:
         caps: Sequence[int],
         **search: Any,
     ) -> dict[int, Any]:
-        """One call for the windows of each cap: `max_length` is an option of the call; their prompts have one length.
+        """One call for the windows of each cap: `max_length` is an option of the call.
 
         CTranslate2 generates at most the lesser of `max_length` / 2 and `max_length` less the prompt.
         """
         found: dict[int, Any] = {}
-        for (cap, _), alike in _grouped(members, lambda i: (caps[i], len(prompts[i]))).items():
+        for cap, alike in _grouped(members, lambda i: caps[i]).items():
             results = self._model.generate(
                 _part(encoded, alike),
                 [prompts[i] for i in alike],

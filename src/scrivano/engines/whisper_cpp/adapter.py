@@ -88,7 +88,6 @@ class CppAdapter:
     samples_together = False
     # The library encodes a window again to detect its language.
     detects_cheaply = False
-    uses_context = False  # it was not tried
 
     def __init__(self, options: LoadOptions) -> None:
         check_ggml(options.path)
