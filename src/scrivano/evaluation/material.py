@@ -25,9 +25,10 @@ class Recording:
 
 
 def names_of(recordings: Sequence[Recording]) -> set[Path]:
-    """The paths of recordings, and all that would be taken for their references."""
+    """The paths of recordings, of their references, and of what would be taken for one: `talk.json`."""
     paths = [recording.path.resolve() for recording in recordings]
-    return {*paths, *(path.with_suffix(ending) for path in paths for ending in ENDINGS)}
+    references = [reference for path in paths if path.exists() for reference in reference_paths(path)]
+    return {*paths, *references, *(path.with_suffix(ending) for path in paths for ending in ENDINGS)}
 
 
 def find_recordings(

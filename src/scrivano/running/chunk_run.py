@@ -36,11 +36,8 @@ class ChunkRun:
         """`chunk`: this one, with its speech."""
         self.chunk = chunk
         if self.result is not None:
-            self.decoded_as(self.result)
+            self.text = chunk_text(chunk, self.result.segments, self.result.repaired)
             self.result = None
-
-    def decoded_as(self, result: StoredResult) -> None:
-        self.text = chunk_text(self.chunk, result.segments, result.repaired)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -469,15 +469,17 @@ class JobRun:
     def _decoded(self, index: int, result: ChunkResult, now_s: float) -> list[Command]:
         run = self._chunks[index]
         # The clean text: what the model made up where nobody spoke has no vote on the language.
-        text = chunk_text(run.chunk, result.segments).segments
-        language = self._languages.record(index, result, run.chunk.seconds if text else 0.0)
+        run.text = chunk_text(run.chunk, result.segments, result.repaired)
+        language = self._languages.record(index, result, run.chunk.seconds if run.text.segments else 0.0)
         spoken = language if self._languages.multilingual else None
         detected = self._languages.detections.get(index)
         found = result.language_probabilities or (detected.probabilities if detected else {})
         doubts = (Doubt.LANGUAGE,) if self._is_other_language(run.chunk, language, found) else ()
-        segments = tuple(replace(one, language=spoken, doubts=doubts) for one in result.segments)
+        segments = result.segments
+        if spoken or doubts:
+            segments = tuple(replace(one, language=spoken, doubts=doubts) for one in segments)
+            run.text = chunk_text(run.chunk, segments, result.repaired)
         stored = StoredResult(language=language, segments=segments, detected=detected, repaired=result.repaired)
-        run.decoded_as(stored)
         self._waiting.add(index)
         return self._proceed(self._with_probabilities(self._record(index, stored, now_s), result))
 

@@ -137,8 +137,10 @@ def test_a_report_that_cannot_be_written_is_refused_at_once(
         Outputs(json=json, html=html, embed_audio=False).check()
 
 
-@pytest.mark.parametrize("name", ["talk.json", "talk.wav", "talk.txt"])
+@pytest.mark.parametrize("name", ["talk.json", "talk.wav", "talk.txt", "talk.de.json"])
 def test_a_report_replaces_no_recording_and_no_reference(tmp_path: Path, name: str) -> None:
+    (tmp_path / "talk.wav").touch()
+    (tmp_path / "talk.de.json").touch()
     talk = replace(recording([]), path=tmp_path / "talk.wav")
 
     with pytest.raises(ValueError, match="choose another one"):
