@@ -11,7 +11,7 @@ from typing import Any
 from scrivano.domain.coverage import Hole, Span, between, letters, seconds_of
 from scrivano.domain.transcript import Segment
 
-__all__ = ["Doubt", "check_conditions", "doubts_about", "job_quality", "meets", "segment_quality"]
+__all__ = ["Doubt", "check_conditions", "doubts_about", "job_quality", "meets", "segment_quality", "word_probability"]
 
 # Whisper's thresholds: above, a text repeats itself; below, it is improbable.
 REPEATS = 2.4
@@ -41,7 +41,7 @@ class Doubt(StrEnum):
 def doubts_about(segment: Segment, speech: Sequence[Span] | None) -> tuple[Doubt, ...]:
     """`speech`: what was detected, on the clock of the segment; None: not known. Doubts about its language stay."""
     seconds = segment.end - segment.start
-    probability = _word_probability([segment])
+    probability = word_probability(_probabilities([segment]))
     found = {
         Doubt.REPEATS: segment.compression_ratio > REPEATS,
         Doubt.IMPROBABLE: segment.avg_logprob < IMPROBABLE,
@@ -54,16 +54,19 @@ def doubts_about(segment: Segment, speech: Sequence[Span] | None) -> tuple[Doubt
     return tuple(doubt for doubt, applies in found.items() if applies)
 
 
-def _word_probability(segments: Iterable[Segment]) -> float | None:
-    """The mean probability of all words; None if there are none."""
-    probabilities = [word.probability for segment in segments for word in segment.words]
-    return statistics.fmean(probabilities) if probabilities else None
+def word_probability(probabilities: Sequence[float]) -> float | None:
+    """The field `word_probability`: the mean over all words; None if there are none."""
+    return _rounded(statistics.fmean(probabilities) if probabilities else None)
+
+
+def _probabilities(segments: Iterable[Segment]) -> list[float]:
+    return [word.probability for segment in segments for word in segment.words]
 
 
 def segment_quality(segment: Segment) -> dict[str, Any]:
     """The field `quality` of a segment, as JSON values."""
     return {
-        "word_probability": _rounded(_word_probability([segment])),
+        "word_probability": word_probability(_probabilities([segment])),
         "doubtful": list(segment.doubts),
         "repaired": segment.repaired,
     }
@@ -85,7 +88,7 @@ def job_quality(
             for n, one in enumerate(segments)
             if one.doubts
         ],
-        "word_probability": _rounded(_word_probability(segments)),
+        "word_probability": word_probability(_probabilities(segments)),
     }
 
 

@@ -6,7 +6,6 @@ The functions run within a transaction of `store.jobs`. A job and the version th
 from __future__ import annotations
 
 import json
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -15,6 +14,7 @@ from sqlalchemy import Connection, select, update
 
 from scrivano.domain.errors import NoSpeakers, SegmentNotFound, TranscriptNotReady
 from scrivano.domain.job import Job, JobStatus
+from scrivano.domain.quality import word_probability
 from scrivano.store import diarizations, search, versions
 from scrivano.store.tables import jobs, results
 
@@ -74,8 +74,7 @@ def _with_segments(quality: Mapping[str, Any], segments: Sequence[Mapping[str, A
         for index, segment in enumerate(segments)
         if (reasons := segment.get("quality", {}).get("doubtful"))
     ]
-    certainty = round(statistics.fmean(probabilities), 4) if probabilities else None
-    return {**quality, "doubtful": doubtful, "word_probability": certainty}
+    return {**quality, "doubtful": doubtful, "word_probability": word_probability(probabilities)}
 
 
 def _text_of(segments: Sequence[Mapping[str, Any]]) -> str:

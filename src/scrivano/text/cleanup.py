@@ -410,8 +410,8 @@ def _cut_within(segment: Segment, speech: Sequence[Span] | None) -> tuple[Segmen
     if len(units) < MIN_LOOP_UNITS:
         return segment, 0
     items = [_Item(_key(unit), 1, segment, timed=False) for unit in units]
-    if not any(True for period in range(1, len(items) // MIN_REPEATS + 1) for _ in _loops(items, period)):
-        return segment, 0
+    if not any(loop for period in range(1, len(items) // MIN_REPEATS + 1) for loop in _loops(items, period)):
+        return segment, 0  # nearly always: the words need not become segments
     if words:
         parts = (replace(segment, start=word.start, end=word.end, text=word.text, words=(word,)) for word in words)
         items = [replace(item, segment=part, timed=True) for item, part in zip(items, parts, strict=True)]

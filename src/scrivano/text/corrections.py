@@ -6,10 +6,11 @@ Segments are JSON objects here, as they are stored: a correction keeps the field
 from __future__ import annotations
 
 import re
-import statistics
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any
+
+from scrivano.domain.quality import word_probability
 
 __all__ = ["corrected", "restored"]
 
@@ -41,7 +42,7 @@ def _quality(segment: Mapping[str, Any], words: Sequence[Json]) -> Json:
     """The field `quality`; none if the segment had none, which is of an earlier version."""
     if "quality" not in segment:
         return {}
-    certainty = round(statistics.fmean(word["probability"] for word in words), 4) if words else None
+    certainty = word_probability([word["probability"] for word in words])
     return {"quality": {**segment["quality"], "word_probability": certainty, "doubtful": []}}
 
 
