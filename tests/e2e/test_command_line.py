@@ -75,6 +75,7 @@ def test_bounds_of_the_number_of_speakers_and_voices_reach_the_server(server: Se
     assert wrong.returncode == 1
     assert "max_speakers" in wrong.stderr
     assert right.returncode == 0, right.stderr
+    assert "warning: no enrolled voices were looked for, because this server keeps none" in right.stderr
     newest = server.http.get("/jobs").json()["jobs"][0]["id"]
     (version,) = server.http.get(f"/jobs/{newest}/versions").json()["versions"]
     assert (version["options"]["max_speakers"], version["options"]["voices"]) == (2, True)

@@ -54,7 +54,9 @@ def test_without_a_server_one_is_started_and_a_signal_ends_both(tmp_path: Path) 
     folder = tmp_path / "in"
     folder.mkdir()
     shutil.copy(DATA / CLIP, folder / "a.flac")
-    with watch(folder, "--model", "nano", "--format", "vtt", DATA_DIR=str(tmp_path / "data")) as process:
+    with watch(
+        folder, "--model", "nano", "--format", "vtt", "--format", "vtt", DATA_DIR=str(tmp_path / "data")
+    ) as process:
         until(lambda: (folder / "a.vtt").exists())
         process.send_signal(signal.SIGTERM)
         process.communicate()

@@ -503,6 +503,35 @@ def test_speech_without_words_is_decoded_again_from_the_last_pause_before_it(opt
     assert {round(span.end) for span in result.repaired} == {20}
 
 
+def test_without_word_times_guessed_words_are_no_repair_either() -> None:
+    """They are as many as the speech has letters, so that their times would not be asked for."""
+
+    class Guessing(Leaving):
+        def search(
+            self,
+            encoded: list[Audio],
+            windows: Sequence[Window[Audio]],
+            prompt: Sequence[int],
+            options: DecodingOptions,
+        ) -> list[Hypothesis]:
+            found = super().search(encoded, windows, prompt, options)
+            dense = [spoken(SENTENCE * 2, 0.2, window.audio.seconds - 0.2) for window in windows]
+            return [
+                one if window.audio.seconds > 15 else many
+                for one, many, window in zip(found, dense, windows, strict=True)
+            ]
+
+        def align(
+            self, encoded: list[Audio], texts: Mapping[int, WindowText[Audio]], options: DecodingOptions
+        ) -> Mapping[int, TokenTimes]:
+            found = super().align(encoded, texts, options)
+            return {i: replace(one, probabilities=(0.5,) * len(one.probabilities)) for i, one in found.items()}
+
+    [result] = decode(Guessing(), speech(1.1, seconds=15.6), options=OPTIONS)
+
+    assert ([segment.text for segment in result.segments], result.repaired) == (["abc"], ())
+
+
 def test_without_a_pause_before_the_hole_the_chunk_is_divided_in_it() -> None:
     adapter = Leaving()
 

@@ -357,6 +357,15 @@ def test_a_message_with_a_stretch_of_speech_for_each_repetition_survives_a_windo
     assert left_of(messages, where_said(messages)[:5]) == ["Please hold the line."]
 
 
+def test_a_message_that_an_alignment_squeezes_among_others_survives() -> None:
+    """Nobody speaks so fast, but it has room: the alignment moved it beside the one before."""
+    messages = times_apart("The conference will begin when the leader arrives.", 6, 11.0)
+    heard = where_said(messages)
+    messages[4] = replace(messages[4], end=messages[4].start + 0.9, words=())
+
+    assert len(left_of(messages, heard)) == 6
+
+
 def test_a_word_that_an_alignment_squeezes_among_others_survives() -> None:
     segment = spoken("no " * 12 + "no", pace=0.3)
     words = [word.at(word.start, word.start) if n % 4 == 3 else word for n, word in enumerate(segment.words)]
