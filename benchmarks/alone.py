@@ -49,7 +49,7 @@ def main(folder: Path, seconds: float) -> None:
     features = ctranslate2.StorageView.from_array(sound)
     encode = rounds(lambda: np.array(model.encode(features, to_cpu=True)))
     model.unload_model()
-    engine = WindowLoop(Ct2Adapter, LoadOptions(path=folder, compute_type="int8", fast=False))
+    engine = WindowLoop(Ct2Adapter, LoadOptions(path=folder, compute_type="int8"))
     speech = bundled_speech()[: int(seconds * SAMPLE_RATE)].astype(np.float32) / np.float32(32768)
     chunk = AudioChunk(audio=speech, language=None)
     decode = rounds(lambda: engine.decode([chunk], DecodingOptions()))

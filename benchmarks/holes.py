@@ -1,6 +1,7 @@
 """Words, holes, times and processor time of the engine on recordings with known texts, without a server.
 
     python -m benchmarks.holes MODEL FOLDER [--set beam_size=1] [--set repair_share=0] [--language en]
+    python -m benchmarks.holes MODEL FOLDER --latency normal --chunk-secs 30
 
 `MODEL`: a folder with a CTranslate2 model. `FOLDER`: recordings with the text beside each (`.txt`), and maybe a list of
 prompts (`.json`: `[{"start", "end", "text"}, …]`). The language is that of `--language`, else the first two letters of
@@ -28,6 +29,7 @@ from scrivano.domain.transcript import Segment
 from scrivano.engines.ct2.adapter import Ct2Adapter
 from scrivano.engines.engine import AudioChunk, Engine, LoadOptions
 from scrivano.engines.window_loop import WindowLoop
+from scrivano.engines.windows import WINDOW_S, are_short, chunk_s
 from scrivano.engines.worker import read_audio
 from scrivano.media.child import prepare
 from scrivano.media.silero_vad import SileroVad
@@ -59,22 +61,35 @@ class Result:
         return 100 * self.wrong / max(1, self.words)
 
 
-def cut(source: Path, target: Path, *, vad: bool) -> tuple[list[Chunk], float]:
+def cut(source: Path, target: Path, *, vad: bool, chunk_s: float = WINDOW_S) -> tuple[list[Chunk], float]:
     """The chunks of a recording, whose prepared audio is written to `target`, and its seconds."""
     sent: list[MediaMessage] = []
-    request = Prepare(source=str(source), target=str(target), max_audio_s=86400, vad=vad, ending=source.suffix[1:])
+    request = Prepare(
+        source=str(source),
+        target=str(target),
+        max_audio_s=86400,
+        max_chunk_s=chunk_s,
+        vad=vad,
+        ending=source.suffix[1:],
+    )
     prepare(request, SileroVad(), sent.append)
     end = next(message for message in sent if isinstance(message, Prepared))
     return [message.chunk for message in sent if isinstance(message, ChunkCut)], end.duration
 
 
 def transcribe(
-    engine: Engine, source: Path, language: str | None, options: DecodingOptions, *, vad: bool = True
+    engine: Engine,
+    source: Path,
+    language: str | None,
+    options: DecodingOptions,
+    *,
+    vad: bool = True,
+    chunk_s: float = WINDOW_S,
 ) -> tuple[tuple[Segment, ...], dict[str, Any], float]:
     """The segments of a recording, their quality, and its seconds; the way of a job, in this process."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "prepared.s16"
-        chunks, duration = cut(source, target, vad=vad)
+        chunks, duration = cut(source, target, vad=vad, chunk_s=chunk_s)
         batch = [
             AudioChunk(
                 audio=read_audio(target, pairs_of(chunk.pieces)), language=language, speech=chunk.speech_within()
@@ -88,9 +103,17 @@ def transcribe(
     return segments, quality(segments, pairs, loops_cut), duration
 
 
-def measure(engine: Engine, source: Path, language: str | None, options: DecodingOptions, *, vad: bool) -> Result:
+def measure(
+    engine: Engine,
+    source: Path,
+    language: str | None,
+    options: DecodingOptions,
+    *,
+    vad: bool,
+    chunk_s: float = WINDOW_S,
+) -> Result:
     started = time.process_time()
-    segments, found, duration = transcribe(engine, source, language, options, vad=vad)
+    segments, found, duration = transcribe(engine, source, language, options, vad=vad, chunk_s=chunk_s)
     reference = plain(source.with_suffix(".txt").read_text())
     return Result(
         words=len(reference),
@@ -133,12 +156,19 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--language")
     parser.add_argument("--no-vad", action="store_true")
     parser.add_argument("--compute-type", default="int8")
+    parser.add_argument("--latency", choices=("auto", "normal", "fast"), default="auto")
+    parser.add_argument("--chunk-secs", type=float, help="the most audio of a chunk; else as the server has it")
     chosen = parser.parse_args(arguments)
-    engine = WindowLoop(Ct2Adapter, LoadOptions(path=chosen.model, compute_type=chosen.compute_type, cpu_threads=1))
+    short = are_short(chosen.latency, "", chosen.model, device="cpu")
+    engine = WindowLoop(
+        Ct2Adapter, LoadOptions(path=chosen.model, compute_type=chosen.compute_type, cpu_threads=1, fast=short)
+    )
     options = options_of(chosen.set)
+    longest_s = chosen.chunk_secs or chunk_s(short=short)
     total = Result()
     for path in recordings(chosen.folder):
-        result = measure(engine, path, chosen.language or path.name[:2], options, vad=not chosen.no_vad)
+        language = chosen.language or path.name[:2]
+        result = measure(engine, path, language, options, vad=not chosen.no_vad, chunk_s=longest_s)
         total.add(result)
         print(_line(path.name, result), flush=True)
     engine.close()

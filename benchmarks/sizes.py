@@ -46,7 +46,7 @@ def in_child(folder: Path, windows: int) -> None:
     from scrivano.engines.engine import AudioChunk, LoadOptions
     from scrivano.engines.window_loop import WindowLoop
 
-    engine = WindowLoop(Ct2Adapter, LoadOptions(path=folder, compute_type="int8", fast=False))
+    engine = WindowLoop(Ct2Adapter, LoadOptions(path=folder, compute_type="int8"))
     engine.warm_up()
     noise = np.random.default_rng(1).normal(0, 0.1, 480_000).astype(np.float32)
     cpu, wall = time.process_time(), time.monotonic()

@@ -123,11 +123,12 @@ def bench(
     spec = ModelSpec(
         name="usual", policy=changes.pop("policy", Policy(poll_interval_s=0.2, unload_hold_s=0.2)), needed_mb=4000
     )
+    batch_size = changes.pop("batch_size", spec.batch_size)
     pool = PoolOptions(
-        models=[spec],
+        models=[replace(one, batch_size=batch_size) for one in changes.pop("models", [spec])],
         gpus=[0],
     )
-    pool_names = ("limits", "batch_size", "in_flight", "urgent_slot", "models", "gpus", "engines", "unload_grace_s")
+    pool_names = ("limits", "in_flight", "urgent_slot", "gpus", "engines", "unload_grace_s")
     pool_changes = {name: changes.pop(name) for name in pool_names if name in changes}
     job_names = ("decoding", "jobs_open", "keep_audio", "put_off_s", "speakers")
     job_changes = {name: changes.pop(name) for name in job_names if name in changes}

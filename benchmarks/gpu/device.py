@@ -30,7 +30,7 @@ from scrivano.engines.catalog import NANO_FOLDER
 from scrivano.engines.ct2.adapter import Ct2Adapter
 from scrivano.engines.engine import LoadOptions
 from scrivano.engines.window_loop import WindowLoop
-engine = WindowLoop(Ct2Adapter, LoadOptions(path=NANO_FOLDER, device=sys.argv[1], compute_type=sys.argv[2], fast=False))
+engine = WindowLoop(Ct2Adapter, LoadOptions(path=NANO_FOLDER, device=sys.argv[1], compute_type=sys.argv[2]))
 engine.warm_up()
 engine.close()
 """

@@ -20,12 +20,13 @@ Modules, each may import only those below it:
     failures        classifies the exceptions of model libraries
     model_files     a model's files: on disk, in the hub's cache, or downloaded
     model_path      checks a model on disk without loading it
-    ggml            checks that a file is a complete GGML model
-    ct2_file        checks that a file is a complete CTranslate2 model
+    windows         how long windows and chunks are, by model and device
     catalog         the models that a name can mean, and the memory that they need
+    ggml            checks that a file is a complete GGML model
+    ct2_file        whether the file of a CTranslate2 model is complete, and the width of the model
     gpu_memory      free and used memory of GPUs (NVML)
     cpu_tuning      settings that make decoding on a CPU faster
     engine          the Engine protocol and its values
 """
 
-__all__ = ["catalog", "ggml", "gpu_memory", "model_path"]
+__all__ = ["catalog", "ggml", "gpu_memory", "model_path", "windows"]

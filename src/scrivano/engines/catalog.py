@@ -12,6 +12,7 @@ from pathlib import Path
 
 from scrivano.domain.errors import ModelUnavailable
 from scrivano.domain.wording import did_you_mean
+from scrivano.engines import ct2_file
 
 __all__ = [
     "FILES",
@@ -20,6 +21,7 @@ __all__ = [
     "ModelSource",
     "default_model",
     "download_mb",
+    "encoder_width",
     "find_model",
     "known_models",
     "relative_speed",
@@ -101,7 +103,7 @@ SPEEDS = {
 # figure of the HTTP contract; faster-whisper's own benchmark measured 4525 MB at beam 5 for the process.
 WORK_MB = 851
 
-# Decoder layers and width, from the models' config.json.
+# Decoder layers, and the width of decoder and encoder, from the models' config.json.
 DECODERS = {
     "tiny": (4, 384),
     "base": (6, 512),
@@ -210,6 +212,13 @@ def window_mb(name: str, beam_size: int) -> int:
     keys_and_values = 2 * layers * width * (WINDOW_POSITIONS + beam_size * TEXT_POSITIONS)
     scores = width // HEAD_WIDTH * WINDOW_POSITIONS**2
     return math.ceil(2 * (keys_and_values + scores) / 1e6)
+
+
+def encoder_width(name: str, path: Path | None = None) -> int | None:
+    """Return the width of the output of the encoder of a model, or of the one at `path`; None if it is not known."""
+    if path is not None:
+        return ct2_file.encoder_width(path / "model.bin")
+    return DECODERS[_stem(name)][1] if _stem(name) in DECODERS else None
 
 
 def _stem(name: str) -> str:

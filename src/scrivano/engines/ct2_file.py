@@ -1,4 +1,4 @@
-"""Checks that a CTranslate2 model is complete, by its file's own lengths, without reading the weights.
+"""What a CTranslate2 model's file says of itself, without reading the weights: whether it is complete, and its width.
 
 The layout is that of `ModelSpec._serialize` in CTranslate2's `specs/model_spec.py`.
 """
@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["is_complete"]
+__all__ = ["encoder_width", "is_complete"]
 
 # Other versions store other lengths; the library says what it cannot read.
 KNOWN_VERSION = 6
+
+# Its shape is (positions, width).
+POSITIONS = "encoder/position_encodings/encodings"
 
 
 class _EndsEarlyError(Exception):
@@ -27,21 +31,35 @@ def is_complete(path: Path) -> bool:
     """
     try:
         with path.open("rb") as file:
-            _walk(file, os.fstat(file.fileno()).st_size)
+            for _ in _variables(file):
+                pass
     except _EndsEarlyError:
         return False
     return True
 
 
-def _walk(file: BinaryIO, size: int) -> None:
+def encoder_width(path: Path) -> int | None:
+    """Of the output of the encoder of a `model.bin`; None if the file does not say it."""
+    try:
+        with path.open("rb") as file:
+            return next((shape[-1] for name, shape in _variables(file) if name == POSITIONS and shape), None)
+    except (OSError, _EndsEarlyError):
+        return None
+
+
+def _variables(file: BinaryIO) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """The name and shape of each variable."""
+    size = os.fstat(file.fileno()).st_size
     if _number(file, "I") != KNOWN_VERSION:
         return
     _skip(file, _number(file, "H"), size)  # the name of the specification
     _number(file, "I")  # its revision
     for _ in range(_number(file, "I")):
-        _skip(file, _number(file, "H"), size)  # a variable's name
-        _skip(file, 4 * _number(file, "B") + 1, size)  # its shape and type
+        name = file.read(_number(file, "H")).rstrip(b"\0").decode(errors="replace")
+        shape = tuple(_number(file, "I") for _ in range(_number(file, "B")))
+        _skip(file, 1, size)  # its type
         _skip(file, _number(file, "I"), size)
+        yield name, shape
 
 
 def _number(file: BinaryIO, format: str) -> int:

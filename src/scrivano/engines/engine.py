@@ -29,8 +29,7 @@ class LoadOptions:
     `device`: `cpu` or `cuda`. `cpu_threads`: 0 means one for each core that this process may use.
     `compute_type`: as in CTranslate2; whisper.cpp uses the types that are in the file.
     `fast`: fill a short window with only a little silence instead of 30 s. Stock models may then repeat themselves or
-    stop early; such a window is decoded again with all of the silence. None: on a CPU, with models that were tried.
-    whisper.cpp ignores it.
+    stop early; such a window is decoded again with all of the silence. whisper.cpp ignores it.
     """
 
     path: Path
@@ -38,7 +37,7 @@ class LoadOptions:
     device_index: int = 0
     compute_type: str = "default"
     cpu_threads: int = 0
-    fast: bool | None = None
+    fast: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -231,8 +231,8 @@ MediaMessage = Queued | Placed | Probed | ChunkCut | Preparing | Described | Dra
 class Load:
     """Load a model. `path` None: `model` is a name, downloaded if its files are missing.
 
-    `compute_type` as in CTranslate2. `cpu_threads` 0: one for each core. `fast`: windows of short clips are shortened;
-    None: as the model and the device suggest.
+    `compute_type` as in CTranslate2. `cpu_threads` 0: one for each core. `fast`: short windows are
+    padded with little silence.
     """
 
     type: Literal["load"] = "load"
@@ -242,7 +242,7 @@ class Load:
     device_index: int = 0
     compute_type: str = "default"
     cpu_threads: int = 0
-    fast: bool | None = None
+    fast: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,7 +70,7 @@ class ModelSpec:
     """A model that this server serves.
 
     `load`: the request for its engine, without the device index. `needed_mb`: memory for a load; `window_mb`: memory
-    for each chunk of a batch. 0: not known.
+    for each chunk of a batch. 0: not known. `chunk_s`: audio of a chunk at most; `batch_size`: chunks decoded together.
     """
 
     name: str
@@ -78,6 +78,8 @@ class ModelSpec:
     policy: Policy = field(default_factory=Policy)
     needed_mb: int = 0
     window_mb: int = 0
+    chunk_s: float = 30.0
+    batch_size: int = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +101,6 @@ class PoolOptions:
     gpus: Sequence[int] = ()
     engines: int | None = None
     limits: EngineLimits = field(default_factory=EngineLimits)
-    batch_size: int = 4
     batch_s: float = 1.5
     calm_s: float = 6.0
     in_flight: int = 1
@@ -259,7 +260,7 @@ class EnginePool:
         load = replace(spec.load, device_index=gpu or 0)
         start = partial(self._children.engine, load, spec.needed_mb)
         process = EngineProcess(start, load, options.limits, deliver)
-        return EngineSlot(spec, gpu, process, options.batch_size)
+        return EngineSlot(spec, gpu, process, spec.batch_size)
 
     @property
     def pids(self) -> list[int]:
@@ -296,6 +297,10 @@ class EnginePool:
         """Whether more chunks wait than the next two batches of its engines can take."""
         limit = 2 * sum(slot.batch_limit for slot in self._slots_of(model))
         return self._schedulers[model].count() > limit
+
+    def chunk_s(self, model: str) -> float:
+        """The longest audio that a chunk of a job of this model may have."""
+        return self._slots_of(model)[0].spec.chunk_s
 
     def count_waiting(self) -> dict[str, int]:
         """Of each model, the chunks that no engine has."""
@@ -451,7 +456,7 @@ class EnginePool:
         busy = sum(slot.process.busy for slot in slots)
         waiting = self._schedulers[model].count()
         ready = sum(slot.ready for slot in slots)
-        more = math.ceil(waiting / (2 * self._options.batch_size))
+        more = math.ceil(waiting / (2 * slots[0].spec.batch_size))
         return max(1, busy, ready + more if waiting else 0)
 
     def next_deadline_s(self, now_s: float) -> float:
@@ -544,9 +549,9 @@ class EnginePool:
         if slot.gpu is not None and (memory := self._memory.read(slot.gpu)) is not None:
             free_mb = memory.free_mb
         if free_mb is None or not slot.spec.window_mb:
-            return self._options.batch_size
+            return slot.spec.batch_size
         fitting = int(VRAM_SHARE * free_mb / slot.spec.window_mb)
-        return max(1, min(self._options.batch_size, fitting))
+        return max(1, min(slot.spec.batch_size, fitting))
 
     # Messages of children ----------------------------------------------------------------------------------------
 

@@ -334,7 +334,13 @@ class JobRuns:
     def _start_media(self, run: JobRun, source: LocalCopy) -> Sequence[Command]:
         target = self._prepared.audio_path(run.job.id, run.job.attempt)
         self._preparing[run.job.id] = self._media.start(
-            run.job, source, target, run.channels, speakers=run.speakers_given, voices=run.finds_voices
+            run.job,
+            source,
+            target,
+            run.channels,
+            max_chunk_s=self._pool.chunk_s(run.model),
+            speakers=run.speakers_given,
+            voices=run.finds_voices,
         )
         return ()
 

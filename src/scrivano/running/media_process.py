@@ -22,12 +22,11 @@ __all__ = ["MediaLimits", "MediaPool", "MediaProcess"]
 class MediaLimits:
     """What one recording may cost.
 
-    `max_audio_s`: decoded seconds. `max_chunk_s`: audio of a chunk. `timeout_s`: wall clock in all. `stall_s`: wall
-    clock without a message from the child, which sends one for each decoded minute at least.
+    `max_audio_s`: decoded seconds. `timeout_s`: wall clock in all. `stall_s`: wall clock without a message from the
+    child, which sends one for each decoded minute at least.
     """
 
     max_audio_s: float = 86_400.0
-    max_chunk_s: float = 30.0
     timeout_s: float = 3600.0
     stall_s: float = 60.0
 
@@ -102,12 +101,13 @@ class MediaPool:
         target: Path,
         channels: ChannelUse,
         *,
+        max_chunk_s: float,
         speakers: int | None = None,
         voices: bool = False,
     ) -> MediaProcess:
         """Prepare the recording of a job, `source`, into `target`; the messages of the child go to `deliver`.
 
-        `channels`, `speakers` and `voices`: as in `Prepare`.
+        `channels`, `max_chunk_s`, `speakers` and `voices`: as in `Prepare`.
         """
         child = Child("media", self._start(), self._parse, self._deliver, {"job_id": job.id})
         longest_s = LONGEST_SAMPLE_S if job.decoding.is_voice_sample else math.inf
@@ -116,7 +116,7 @@ class MediaPool:
             source=str(source.path),
             target=str(target),
             max_audio_s=min(self._limits.max_audio_s, longest_s),
-            max_chunk_s=self._limits.max_chunk_s,
+            max_chunk_s=max_chunk_s,
             vad=job.decoding.vad is not False,
             ending=PurePath(job.filename or "").suffix[1:],
             audio_track=job.decoding.audio_track,

@@ -11,6 +11,7 @@ from scrivano.domain.errors import ModelNotFound, ModelUnavailable, StartError
 from scrivano.domain.recording import ChannelUse
 from scrivano.engines.catalog import default_model, find_model, vram_needed_mb, window_mb
 from scrivano.engines.gpu_memory import MemoryReader
+from scrivano.engines.windows import WINDOW_S, are_short, chunk_s
 from scrivano.processes.messages import Load
 from scrivano.running.engine_pool import ModelSpec, PoolOptions
 from scrivano.running.engine_process import EngineLimits
@@ -123,13 +124,13 @@ def runner_options(
 ) -> RunnerOptions:
     """`models`: as `model_names` returns them; WHISPER_MODEL_PATH belongs to the first."""
     paths = dict.fromkeys(models[:1], settings.whisper_model_path)
+    specs = [_model_spec(settings, device, name, paths.get(name)) for name in models]
     return RunnerOptions(
         pool=PoolOptions(
-            models=[_model_spec(settings, device, name, paths.get(name)) for name in models],
+            models=specs,
             gpus=device.gpus,
             engines=device.engines,
             limits=EngineLimits(chunk_s=settings.chunk_timeout_secs),
-            batch_size=device.batch_size,
             batch_s=device.batch_s,
             calm_s=device.calm_s,
             in_flight=device.in_flight,
@@ -143,7 +144,7 @@ def runner_options(
                 repair_share=settings.repair_share,
             ),
             # Two batches' worth, so that one can be filled while the other is decoded, even if each job has one chunk.
-            jobs_open=max(4, 2 * device.batch_size) * (device.engines or 1),
+            jobs_open=max(4, *(2 * spec.batch_size for spec in specs)) * (device.engines or 1),
             preparations=max(PREPARATIONS, device.engines or 0),
             keep_audio=settings.keep_audio,
             lease_s=LEASE_S if settings.database_url is None else SHARED_LEASE_S,
@@ -154,13 +155,14 @@ def runner_options(
         ),
         media=MediaLimits(
             max_audio_s=settings.max_audio_secs,
-            max_chunk_s=settings.max_chunk_secs,
             timeout_s=settings.media_timeout_secs,
         ),
     )
 
 
 def _model_spec(settings: Settings, device: Device, name: str, path: Path | None) -> ModelSpec:
+    short = are_short(settings.latency, name, path, device=device.name)
+    longest_s = settings.max_chunk_secs or chunk_s(short=short)
     return ModelSpec(
         name=name,
         load=Load(
@@ -169,7 +171,7 @@ def _model_spec(settings: Settings, device: Device, name: str, path: Path | None
             device=device.name,
             compute_type=device.compute_type,
             cpu_threads=settings.cpu_threads,
-            fast=None if settings.latency == "auto" else settings.latency == "fast",
+            fast=short,
         ),
         policy=Policy(
             idle_timeout_s=(settings.keep_alive or {}).get(name, settings.idle_timeout_secs),
@@ -178,4 +180,6 @@ def _model_spec(settings: Settings, device: Device, name: str, path: Path | None
         ),
         needed_mb=vram_needed_mb(name, path=path, compute_type=device.compute_type) or 0,
         window_mb=window_mb(name, settings.beam_size),
+        chunk_s=longest_s,
+        batch_size=settings.batch_size or round(device.batch_size * WINDOW_S / longest_s),
     )

@@ -272,7 +272,9 @@ class Settings(BaseModel):
         description="`fast`: short audio is not padded to 30 s for the model; poor results are decoded again in full."
         " `auto`: `fast` on a CPU with models of the size of base.",
     )
-    batch_size: int = Field(0, ge=0, le=1024, description="Chunks decoded together; 0: chosen for the device.")
+    batch_size: int = Field(
+        0, ge=0, le=1024, description="Chunks decoded together; 0: chosen for the device and the length of chunks."
+    )
     word_timestamps: bool = Field(True, description="Determine start and end of every word.")
     engine_malloc: Annotated[Literal["tuned", "default"], AnyCase] = Field(
         "tuned", description="Memory allocation of the engine process; `tuned` is faster on a CPU with glibc."
@@ -341,11 +343,11 @@ class Settings(BaseModel):
     )
     max_audio_secs: float = Field(86_400, gt=0, description="Longest recording that is accepted.")
     media_timeout_secs: float = Field(3600, gt=0, description="Longest time for preparing one recording.")
-    max_chunk_secs: float = Field(
-        30,
+    max_chunk_secs: float | None = Field(
+        None,
         ge=5,
         le=30,
-        description="Longest chunk. Shorter chunks give earlier results, and take more computing time in total.",
+        description="Longest chunk. Unset: 19 where short audio is not padded to 30 s (`LATENCY`), else 30.",
     )
     chunk_timeout_secs: float = Field(600, gt=0, description="Longest time for decoding one chunk.")
     max_upload_bytes: int | None = Field(None, ge=1, description="Largest upload that is accepted. Unset: no limit.")

@@ -17,7 +17,7 @@ TOKENS = 8
 
 def test_every_window_gives_the_same_number_of_words_at_any_beam(tmp_path: Path) -> None:
     folder = write_model(tmp_path, LARGE_SHAPES["mini-128"], TOKENS)
-    engine = WindowLoop(Ct2Adapter, LoadOptions(path=folder, compute_type="int8", cpu_threads=1, fast=False))
+    engine = WindowLoop(Ct2Adapter, LoadOptions(path=folder, compute_type="int8", cpu_threads=1))
     noise = np.random.default_rng(1).normal(0, 0.1, 160_000).astype(np.float32)
     chunks = [AudioChunk(audio=noise, language=None), AudioChunk(audio=noise[::-1].copy(), language="yue")]
     found = [result for beam in (1, 5) for result in engine.decode(chunks, DecodingOptions(beam_size=beam))]

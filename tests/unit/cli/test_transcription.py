@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import httpx2
 import pytest
 
@@ -77,6 +79,6 @@ def test_rttm_is_written_by_the_server_which_knows_the_turns() -> None:
 def test_how_far_a_transcript_can_be_trusted_is_said_in_a_line(
     coverage: float | None, certainty: float | None, with_text: bool, line: str
 ) -> None:
-    quality = {"coverage": coverage, "word_probability": certainty, "uncovered": [], "doubtful": []}
+    quality: dict[str, Any] = {"coverage": coverage, "word_probability": certainty, "uncovered": [], "doubtful": []}
 
     assert quality_line({**quality, "repaired": 0, "loops_cut": 0}, with_text=with_text) == line

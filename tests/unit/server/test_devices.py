@@ -105,3 +105,24 @@ def test_the_name_of_a_model_on_disk_may_be_any_text(tmp_path: Path) -> None:
         (str(tmp_path), 300),
         (None, 7),
     ]
+
+
+@pytest.mark.parametrize(
+    ("flags", "short", "chunk_s", "batch_size"),
+    [
+        ({"whisper_model": "base"}, True, 19, 13),
+        ({"whisper_model": "small"}, False, 30, 8),
+        ({"whisper_model": "base", "latency": "normal"}, False, 30, 8),
+        ({"whisper_model": "small", "latency": "fast"}, True, 19, 13),
+        ({"whisper_model": "base", "max_chunk_secs": 30, "batch_size": 4}, True, 30, 4),
+    ],
+)
+def test_batches_of_short_chunks_have_as_much_audio_as_others(
+    flags: dict[str, Any], short: bool, chunk_s: float, batch_size: int
+) -> None:
+    chosen = settings(**flags)
+    options = runner_options(chosen, choose_device(chosen, NO_GPU), model_names(chosen, NO_GPU))
+
+    (spec,) = options.pool.models
+    assert (spec.load.fast, spec.chunk_s, spec.batch_size) == (short, chunk_s, batch_size)
+    assert options.jobs.jobs_open == 2 * batch_size

@@ -43,10 +43,6 @@ WINDOW_FRAMES = 3000
 # silence to end its text, and few lengths make larger batches.
 FRAMES_STEP, SILENCE_FRAMES = 500, 100
 
-# Of this width (that of base) models have as good words with it; tiny.en has not (docs/accuracy.md). Larger models were
-# not measured.
-FAST_WIDTH = 512
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
@@ -107,9 +103,6 @@ class Ct2Adapter:
         check_folder(options.path)
         self._options = options
         self._model = Ct2Model(options)
-        self._fast = options.fast
-        if self._fast is None:
-            self._fast = self._model.on_cpu and self._model.width == FAST_WIDTH
         # On a GPU the other windows of a batch change the last bits anyway, so nothing is gained by sampling alone.
         self.samples_together = not self._model.on_cpu
 
@@ -139,7 +132,7 @@ class Ct2Adapter:
         return Features(
             frames=self._model.processor.features(samples),
             offset=0,
-            full=not self._fast,
+            full=not self._options.fast,
             chunk_seed=zlib.crc32(samples.tobytes()),
         )
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import ctranslate2
 import numpy as np
 
-from scrivano.domain.chunk import SAMPLE_RATE
 from scrivano.engines.ct2.model_lock import ModelLock
 from scrivano.engines.ct2.processor import load
 from scrivano.engines.engine import LoadOptions
@@ -86,12 +85,6 @@ class Ct2Model:
             cpu_threads=self._division.threads,
             num_workers=self._workers,
         )
-
-    @property
-    def width(self) -> int:
-        """Of the encoder's output: 384 for tiny, 512 for base, 768 for small, 1280 for large. Encodes some silence."""
-        silence = self.processor.features(np.zeros(SAMPLE_RATE, np.float32))
-        return int(self.encode([silence]).shape[-1])
 
     def close(self) -> None:
         for threads in self._threads.values():

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from engine_support import NANO_FOLDER, described, samples
 
-from benchmarks.shapes import Shape, write_model
 from scrivano.domain.decoding import DecodingOptions
 from scrivano.domain.errors import EngineInput, ModelUnavailable
 from scrivano.engines.ct2.adapter import Ct2Adapter
@@ -20,7 +19,7 @@ from scrivano.engines.engine import AudioChunk, Engine, LoadOptions
 from scrivano.engines.window_loop import WindowLoop
 
 NAME = "en-exact-0.flac"
-LOAD = LoadOptions(path=NANO_FOLDER, compute_type="int8", cpu_threads=2, fast=False)
+LOAD = LoadOptions(path=NANO_FOLDER, compute_type="int8", cpu_threads=2)
 NEVER_GOOD = DecodingOptions(temperatures=(0.0, 0.4, 1.0), logprob_threshold=0.5, no_speech_threshold=1.0)
 
 
@@ -140,16 +139,3 @@ def test_what_a_model_knows_can_be_asked_while_another_thread_replaces_it() -> N
 )
 def test_the_work_on_a_batch_is_divided_among_all_cores(cores: int, parts: int, threads: int) -> None:
     assert Division.of(cores) == Division(parts, threads)
-
-
-@pytest.mark.parametrize(("width", "device", "full"), [(512, "cpu", False), (576, "cpu", True), (512, "auto", True)])
-def test_short_windows_are_for_models_that_were_tried_with_them(
-    tmp_path: Path, width: int, device: str, full: bool
-) -> None:
-    """`auto` stands for a device like a GPU."""
-    shape = Shape(name="one layer", width=width, encoder_layers=1, decoder_layers=1, alignment_heads=((0, 0),))
-    adapter = Ct2Adapter(replace(LOAD, path=write_model(tmp_path / "model", shape, 4), device=device, fast=None))
-
-    assert adapter.window_audio(samples(NAME)).full is full
-
-    adapter.close()
