@@ -37,6 +37,13 @@ def cold(tmp_path: Path) -> Iterator[Served]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def unloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server for what loads no model."""
+    with served(tmp_path_factory.mktemp("unloaded")) as server:
+        yield server
+
+
 def form(name: str = CLIP, **fields: str) -> dict[str, Any]:
     return {"files": {"audio": (name, (DATA / name).read_bytes())}, "data": fields}
 
@@ -204,12 +211,12 @@ def test_a_bad_request_is_told_so_whatever_the_models_state(ready: Served, reque
     assert answer.json()["error"].startswith(error)
 
 
-def test_a_bad_request_does_not_load_the_model(cold: Served) -> None:
+def test_a_bad_request_does_not_load_the_model(unloaded: Served) -> None:
     for request, error in BAD_REQUESTS:
-        answer = cold.http.post("/jobs", **request)
+        answer = unloaded.http.post("/jobs", **request)
         assert (answer.status_code, answer.json()["error"][: len(error)]) == (400, error)
-    assert cold.state() == "unloaded"
-    assert list((Path(cold.log[0].get("data_dir", ".")) / "uploads").glob("*")) == []
+    assert unloaded.state() == "unloaded"
+    assert list((Path(unloaded.log[0].get("data_dir", ".")) / "uploads").glob("*")) == []
 
 
 def test_unknown_jobs_and_pages_are_404_in_json(ready: Served) -> None:
@@ -333,7 +340,7 @@ def test_the_same_key_gets_the_same_job(ready: Served) -> None:
     ],
 )
 def test_a_bad_field_behind_a_large_recording_does_not_load_the_model(
-    cold: Served, path: str, field: str, bad: str
+    unloaded: Served, path: str, field: str, bad: str
 ) -> None:
     recording = f'--b\r\nContent-Disposition: form-data; name="{field}"; filename="a.wav"\r\n\r\n'.encode() + bytes(
         9_000_000
@@ -341,8 +348,8 @@ def test_a_bad_field_behind_a_large_recording_does_not_load_the_model(
     refused = f'\r\n--b\r\nContent-Disposition: form-data; name="{bad}"\r\n\r\nsing\r\n--b--\r\n'.encode()
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
 
-    assert cold.http.post(path, content=recording + refused, headers=headers).status_code == 400
-    assert cold.state() == "unloaded"
+    assert unloaded.http.post(path, content=recording + refused, headers=headers).status_code == 400
+    assert unloaded.state() == "unloaded"
 
 
 def test_the_state_is_looked_at_again_when_a_long_upload_is_complete(cold: Served) -> None:

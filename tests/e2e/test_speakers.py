@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from base64 import b64encode
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import groupby
@@ -42,6 +43,12 @@ def dialogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("speakers"), CHANNEL_NAMES="agent,customer") as server:
+        yield server
+
+
 def submit(server: Served, path: Path, **fields: str) -> str:
     form = {"queue": "true", **fields}
     answer = server.http.post("/jobs", files={"audio": (path.name, path.read_bytes())}, data=form)
@@ -54,62 +61,60 @@ def said(job: dict[str, Any]) -> list[tuple[str, str]]:
     return [(segment["speaker"], segment["text"]) for segment in job["segments"]]
 
 
-def test_two_voices_by_turns(tmp_path: Path, dialogue: Path) -> None:
-    with served(tmp_path) as server:
-        job_id = submit(server, dialogue, speakers="true")
-        job = server.ended(job_id, timeout_s=300)
-        assert job["status"] == "done"
+def test_two_voices_by_turns(server: Served, dialogue: Path) -> None:
+    job_id = submit(server, dialogue, speakers="true")
+    job = server.ended(job_id, timeout_s=300)
+    assert job["status"] == "done"
 
-        speakers = [segment["speaker"] for segment in job["segments"]]
-        changes = [one for one, before in zip(speakers, [None, *speakers], strict=False) if one != before]
-        assert changes == ["S1", "S2"] * (TURNS // 2)
-        assert [one["name"] for one in job["speakers"]] == ["Speaker 1", "Speaker 2"]
-        assert all(word["speaker"] == segment["speaker"] for segment in job["segments"] for word in segment["words"])
-        assert job["overlaps"] == []
+    speakers = [segment["speaker"] for segment in job["segments"]]
+    changes = [one for one, before in zip(speakers, [None, *speakers], strict=False) if one != before]
+    assert changes == ["S1", "S2"] * (TURNS // 2)
+    assert [one["name"] for one in job["speakers"]] == ["Speaker 1", "Speaker 2"]
+    assert all(word["speaker"] == segment["speaker"] for segment in job["segments"] for word in segment["words"])
+    assert job["overlaps"] == []
 
-        files = {
-            name: server.http.get(f"/jobs/{job_id}/transcript", params={"format": name}).text
-            for name in ("txt", "srt", "vtt", "tsv", "json", "rttm")
-        }
-        assert files["txt"].count("Speaker 1: ") == files["txt"].count("Speaker 2: ") == TURNS // 2
-        assert "Speaker 1: " in files["srt"]
-        assert "<v Speaker 2>" in files["vtt"]
-        assert "\tSpeaker 2\t" in files["tsv"]
-        assert '"speaker": "Speaker 1"' in files["json"]
-        assert files["rttm"].count("SPEAKER dialogue 1 ") == TURNS
+    files = {
+        name: server.http.get(f"/jobs/{job_id}/transcript", params={"format": name}).text
+        for name in ("txt", "srt", "vtt", "tsv", "json", "rttm")
+    }
+    assert files["txt"].count("Speaker 1: ") == files["txt"].count("Speaker 2: ") == TURNS // 2
+    assert "Speaker 1: " in files["srt"]
+    assert "<v Speaker 2>" in files["vtt"]
+    assert "\tSpeaker 2\t" in files["tsv"]
+    assert '"speaker": "Speaker 1"' in files["json"]
+    assert files["rttm"].count("SPEAKER dialogue 1 ") == TURNS
 
-        path = f"/jobs/{job_id}/speakers"
-        named = server.http.patch(path, json={"names": {"S1": "Ada"}}).json()
-        assert [one["name"] for one in named["speakers"]] == ["Ada", "Speaker 2"]
-        assert "Ada: " in server.http.get(f"/jobs/{job_id}/transcript").text
-        assert server.http.patch(path, json={"names": {"S7": "Eve"}}).status_code == 400
-        assert server.http.patch(path, json={}).status_code == 400
-        merged = server.http.patch(path, json={"merge": {"S2": "S1"}}).json()
-        assert [one["id"] for one in merged["speakers"]] == ["S1"]
-        assert {segment["speaker"] for segment in merged["segments"]} == {"S1"}
+    path = f"/jobs/{job_id}/speakers"
+    named = server.http.patch(path, json={"names": {"S1": "Ada"}}).json()
+    assert [one["name"] for one in named["speakers"]] == ["Ada", "Speaker 2"]
+    assert "Ada: " in server.http.get(f"/jobs/{job_id}/transcript").text
+    assert server.http.patch(path, json={"names": {"S7": "Eve"}}).status_code == 400
+    assert server.http.patch(path, json={}).status_code == 400
+    merged = server.http.patch(path, json={"merge": {"S2": "S1"}}).json()
+    assert [one["id"] for one in merged["speakers"]] == ["S1"]
+    assert {segment["speaker"] for segment in merged["segments"]} == {"S1"}
 
-        alone = server.ended(submit(server, dialogue, num_speakers="1"), timeout_s=300)
-        assert [one["id"] for one in alone["speakers"]] == ["S1"]
-        refused = server.http.post(
-            "/jobs", files={"audio": (dialogue.name, b"x")}, data={"min_speakers": "3", "max_speakers": "2"}
-        )
-        assert refused.status_code == 400
-        assert "min_speakers" in refused.json()["error"]
+    alone = server.ended(submit(server, dialogue, num_speakers="1"), timeout_s=300)
+    assert [one["id"] for one in alone["speakers"]] == ["S1"]
+    refused = server.http.post(
+        "/jobs", files={"audio": (dialogue.name, b"x")}, data={"min_speakers": "3", "max_speakers": "2"}
+    )
+    assert refused.status_code == 400
+    assert "min_speakers" in refused.json()["error"]
 
 
-def test_who_speaks_is_known_while_a_job_runs(tmp_path: Path, dialogue: Path) -> None:
+def test_who_speaks_is_known_while_a_job_runs(server: Served, tmp_path: Path, dialogue: Path) -> None:
     long = write(tmp_path / "long.wav", np.tile(samples(dialogue), 2))
-    with served(tmp_path / "data") as server:
-        job_id = submit(server, long, speakers="true")
-        until(lambda: server.job(job_id).get("speakers") or server.job(job_id)["status"] == "done", 300)
-        running = server.job(job_id)
-        if running["status"] != "done":  # on most machines
-            partial = server.http.get(f"/jobs/{job_id}/transcript", params={"partial": "true"})
-            assert partial.status_code == 200
-            refused = server.http.patch(f"/jobs/{job_id}/speakers", json={"names": {"S1": "Ada"}})
-            assert refused.status_code == 409 or server.job(job_id)["status"] == "done"
-        job = server.ended(job_id, timeout_s=300)
-        sent = server.http.get(f"/jobs/{job_id}/stream", headers={"Last-Event-ID": "0"}).text
+    job_id = submit(server, long, speakers="true")
+    until(lambda: server.job(job_id).get("speakers") or server.job(job_id)["status"] == "done", 300)
+    running = server.job(job_id)
+    if running["status"] != "done":  # on most machines
+        partial = server.http.get(f"/jobs/{job_id}/transcript", params={"partial": "true"})
+        assert partial.status_code == 200
+        refused = server.http.patch(f"/jobs/{job_id}/speakers", json={"names": {"S1": "Ada"}})
+        assert refused.status_code == 409 or server.job(job_id)["status"] == "done"
+    job = server.ended(job_id, timeout_s=300)
+    sent = server.http.get(f"/jobs/{job_id}/stream", headers={"Last-Event-ID": "0"}).text
 
     events = [json.loads(line[6:]) for line in sent.splitlines() if line.startswith("data: ")]
     guesses = [event for event in events if event["type"] == "speakers"]
@@ -166,29 +171,28 @@ def test_without_the_networks_the_transcript_is_there_with_a_warning(tmp_path: P
         assert job["segments"]
 
 
-def test_other_interfaces_have_speakers_too(tmp_path: Path, dialogue: Path) -> None:
-    with served(tmp_path) as server:
-        server.load()
-        upload = {"audio_file": (dialogue.name, dialogue.read_bytes())}
-        asr = server.http.post("/asr", params={"diarize": "true", "output": "json"}, files=upload, timeout=300)
-        assert {segment["speaker"] for segment in asr.json()["segments"]} == {"Speaker 1", "Speaker 2"}
-        reversed_ = server.http.post("/asr", params={"min_speakers": "3", "max_speakers": "2"}, files=upload)
-        assert reversed_.status_code == 400
+def test_other_interfaces_have_speakers_too(server: Served, dialogue: Path) -> None:
+    server.load()
+    upload = {"audio_file": (dialogue.name, dialogue.read_bytes())}
+    asr = server.http.post("/asr", params={"diarize": "true", "output": "json"}, files=upload, timeout=300)
+    assert {segment["speaker"] for segment in asr.json()["segments"]} == {"Speaker 1", "Speaker 2"}
+    reversed_ = server.http.post("/asr", params={"min_speakers": "3", "max_speakers": "2"}, files=upload)
+    assert reversed_.status_code == 400
 
-        file = {"file": (dialogue.name, dialogue.read_bytes())}
-        form = {"model": "gpt-4o-transcribe-diarize", "response_format": "diarized_json", "stream": "true"}
-        events = server.http.post("/v1/audio/transcriptions", data=form, files=file, timeout=300).text
-        sent = [json.loads(line[6:]) for line in events.splitlines() if line.startswith("data: ")]
-        speakers = [event["speaker"] for event in sent if event["type"] == "transcript.text.segment"]
-        assert set(speakers) == {"A", "B"}
-        assert sent[-1]["type"] == "transcript.text.done"
-        assert [segment["speaker"] for segment in sent[-1]["segments"]] == speakers
+    file = {"file": (dialogue.name, dialogue.read_bytes())}
+    form = {"model": "gpt-4o-transcribe-diarize", "response_format": "diarized_json", "stream": "true"}
+    events = server.http.post("/v1/audio/transcriptions", data=form, files=file, timeout=300).text
+    sent = [json.loads(line[6:]) for line in events.splitlines() if line.startswith("data: ")]
+    speakers = [event["speaker"] for event in sent if event["type"] == "transcript.text.segment"]
+    assert set(speakers) == {"A", "B"}
+    assert sent[-1]["type"] == "transcript.text.done"
+    assert [segment["speaker"] for segment in sent[-1]["segments"]] == speakers
 
-        command = [sys.executable, "-m", "scrivano", "transcribe", "--speakers", "--server", str(server.http.base_url)]
-        ran = subprocess.run([*command, str(dialogue)], capture_output=True, text=True, timeout=300)
-        assert ran.returncode == 0, ran.stderr
-        assert "Speaker 1: " in ran.stdout
-        assert "Speaker 2: " in ran.stdout
+    command = [sys.executable, "-m", "scrivano", "transcribe", "--speakers", "--server", str(server.http.base_url)]
+    ran = subprocess.run([*command, str(dialogue)], capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stderr
+    assert "Speaker 1: " in ran.stdout
+    assert "Speaker 2: " in ran.stdout
 
 
 # Channels ----------------------------------------------------------------------------------------------------------
@@ -206,35 +210,34 @@ def call(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_wav(tmp_path_factory.mktemp("call") / "call.wav", sides)
 
 
-def test_the_channels_of_a_call_are_its_speakers(tmp_path: Path, call: Path) -> None:
-    with served(tmp_path, CHANNEL_NAMES="agent,customer") as server:
-        job_id = submit(server, call, speakers="true")
-        job = server.ended(job_id, timeout_s=300)
+def test_the_channels_of_a_call_are_its_speakers(server: Served, call: Path) -> None:
+    job_id = submit(server, call, speakers="true")
+    job = server.ended(job_id, timeout_s=300)
 
-        assert job["audio"]["channel_content"] == "voices"
-        assert [one["name"] for one in job["speakers"]] == ["agent", "customer"]
-        words = [word for segment in job["segments"] for word in segment["words"]]
-        turn_s = (samples(spoken("en-clean-short-03").path).size + SAMPLE_RATE) / SAMPLE_RATE
-        assert all(word["speaker"] == f"S{1 + int(word['start'] / turn_s) % 2}" for word in words)
-        assert {word["speaker"] for word in words} == {"S1", "S2"}
-        assert "<v customer>" in server.http.get(f"/jobs/{job_id}/transcript", params={"format": "vtt"}).text
-        rttm = server.http.get(f"/jobs/{job_id}/transcript", params={"format": "rttm"}).text
-        assert rttm.count("SPEAKER call 1 ") >= 4
+    assert job["audio"]["channel_content"] == "voices"
+    assert [one["name"] for one in job["speakers"]] == ["agent", "customer"]
+    words = [word for segment in job["segments"] for word in segment["words"]]
+    turn_s = (samples(spoken("en-clean-short-03").path).size + SAMPLE_RATE) / SAMPLE_RATE
+    assert all(word["speaker"] == f"S{1 + int(word['start'] / turn_s) % 2}" for word in words)
+    assert {word["speaker"] for word in words} == {"S1", "S2"}
+    assert "<v customer>" in server.http.get(f"/jobs/{job_id}/transcript", params={"format": "vtt"}).text
+    rttm = server.http.get(f"/jobs/{job_id}/transcript", params={"format": "rttm"}).text
+    assert rttm.count("SPEAKER call 1 ") >= 4
 
-        named = server.http.patch(f"/jobs/{job_id}/speakers", json={"names": {"S2": "Ada"}}).json()
-        assert [one["name"] for one in named["speakers"]] == ["agent", "Ada"]
-        merged = server.http.patch(f"/jobs/{job_id}/speakers", json={"merge": {"S2": "S1"}}).json()
-        assert {segment["speaker"] for segment in merged["segments"]} == {"S1"}
+    named = server.http.patch(f"/jobs/{job_id}/speakers", json={"names": {"S2": "Ada"}}).json()
+    assert [one["name"] for one in named["speakers"]] == ["agent", "Ada"]
+    merged = server.http.patch(f"/jobs/{job_id}/speakers", json={"merge": {"S2": "S1"}}).json()
+    assert {segment["speaker"] for segment in merged["segments"]} == {"S1"}
 
-        mixed = server.ended(submit(server, call), timeout_s=300)
-        assert "sides" not in mixed["audio"]
-        assert "speakers" not in mixed
-        upload = {"audio_file": (call.name, call.read_bytes())}
-        answer = server.http.post("/asr", params={"channels": "split", "channel_names": "A1,B2"}, files=upload)
-        assert answer.text.count("A1: ") == answer.text.count("B2: ") == 2
-        refused = server.http.post("/jobs", files={"audio": ("a.wav", b"x")}, data={"channels": "both"})
-        assert refused.status_code == 400
-        assert "channels" in refused.json()["error"]
+    mixed = server.ended(submit(server, call), timeout_s=300)
+    assert "sides" not in mixed["audio"]
+    assert "speakers" not in mixed
+    upload = {"audio_file": (call.name, call.read_bytes())}
+    answer = server.http.post("/asr", params={"channels": "split", "channel_names": "A1,B2"}, files=upload)
+    assert answer.text.count("A1: ") == answer.text.count("B2: ") == 2
+    refused = server.http.post("/jobs", files={"audio": ("a.wav", b"x")}, data={"channels": "both"})
+    assert refused.status_code == 400
+    assert "channels" in refused.json()["error"]
 
 
 @pytest.mark.slow
@@ -378,7 +381,6 @@ def test_known_speakers_survive_a_kill(tmp_path: Path, dialogue: Path, sample: P
         server.close()
 
 
-def test_no_voice_is_kept_unless_the_server_allows_it(tmp_path: Path, dialogue: Path) -> None:
-    with served(tmp_path) as server:
-        answer = server.http.post("/voices", files={"audio": ("a.wav", b"x")}, data={"name": "Ada"})
-        assert (answer.status_code, "VOICES=true" in answer.json()["error"]) == (403, True)
+def test_no_voice_is_kept_unless_the_server_allows_it(server: Served) -> None:
+    answer = server.http.post("/voices", files={"audio": ("a.wav", b"x")}, data={"name": "Ada"})
+    assert (answer.status_code, "VOICES=true" in answer.json()["error"]) == (403, True)
