@@ -78,6 +78,7 @@ def jobs_of(data: Path) -> set[str]:
         return {job_id for (job_id,) in db.execute("SELECT id FROM jobs")}
 
 
+@pytest.mark.slow
 def test_a_killed_restore_leaves_the_jobs_that_were_there(tmp_path: Path) -> None:
     data, file = tmp_path / "data", tmp_path / "b.tar"
     nothing = {"WHISPER_MODEL": "someone/nothing", "HF_ENDPOINT": "http://127.0.0.1:9"}

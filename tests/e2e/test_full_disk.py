@@ -56,6 +56,7 @@ def limit(pid: int, soft: int) -> int:
     return resource.RLIM_INFINITY
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="no limit can be set on another process")
 def test_no_write_succeeds_for_a_while_and_nothing_is_lost(tmp_path: Path) -> None:
     """The kernel refuses every byte of the server and its children: as on a full disk, with no reserve left."""
@@ -137,6 +138,7 @@ def test_with_the_reserve_running_jobs_end_on_a_full_disk(small_disk: Path) -> N
     assert sound(small_disk)
 
 
+@pytest.mark.slow
 def test_a_start_on_a_full_disk_is_possible_with_a_reserve_and_said_so_without(small_disk: Path) -> None:
     with served(small_disk, RESERVE_BYTES=str(6 * MEGABYTE), MIN_FREE_BYTES="0") as server:
         done = server.ended(server.submit(CLIP, queue="true"))

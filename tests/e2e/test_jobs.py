@@ -314,7 +314,7 @@ def test_a_part_that_is_not_there_is_refused_in_json(ready: Served, done: dict[s
 
 
 def test_clips_do_not_wait_for_a_long_recording_nor_starve_it(ready: Served, tmp_path: Path) -> None:
-    long = repeated(tmp_path / "long.wav", seconds=240)
+    long = repeated(tmp_path / "long.wav", seconds=150)
     over = Event()
 
     def clips() -> int:

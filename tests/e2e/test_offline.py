@@ -60,7 +60,13 @@ def test_a_server_with_a_local_model_looks_up_no_name(tmp_path: Path, env: dict[
     assert files_in(env["HOME"]) == []
 
 
-@pytest.mark.parametrize("command", [["transcribe", str(DATA / CLIP)], ["doctor"]], ids=["transcribe", "doctor"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(["transcribe", str(DATA / CLIP)], id="transcribe"),
+        pytest.param(["doctor"], id="doctor", marks=pytest.mark.slow),
+    ],
+)
 def test_a_command_with_a_local_model_looks_up_no_name(env: dict[str, str], command: list[str]) -> None:
     done = offline(["-m", "scrivano", *command], env)
 

@@ -103,6 +103,7 @@ def test_two_voices_by_turns(server: Served, dialogue: Path) -> None:
     assert "min_speakers" in refused.json()["error"]
 
 
+@pytest.mark.slow
 def test_who_speaks_is_known_while_a_job_runs(server: Served, tmp_path: Path, dialogue: Path) -> None:
     long = write(tmp_path / "long.wav", np.tile(samples(dialogue), 2))
     job_id = submit(server, long, speakers="true")

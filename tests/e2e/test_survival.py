@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from media_files import repeated
-from served import Served, served, start, text_of, until
+from served import DATA, Served, served, start, text_of, until
 
 SEED = 7
 KILLS = 20
@@ -68,9 +68,9 @@ def test_twenty_kills_change_nothing(tmp_path: Path, ten_minutes: Path) -> None:
         server.close()
 
 
-def test_an_upload_that_was_acknowledged_survives_at_once(tmp_path: Path, ten_minutes: Path) -> None:
+def test_an_upload_that_was_acknowledged_survives_at_once(tmp_path: Path) -> None:
     server = Served(start(tmp_path))
-    job_id = submit(server, ten_minutes)
+    job_id = submit(server, DATA / "en-it-mixed-0.flac")
     server.process.kill()
     server.close()
 

@@ -23,6 +23,7 @@ def test_every_victim_survives_every_blow(tmp_path: Path) -> None:
     assert max(report.end_s) < 60  # 5 s and less on a machine that does nothing else
 
 
+@pytest.mark.slow
 def test_a_short_soak_counts_what_it_did(tmp_path: Path) -> None:
     found = soak(tmp_path, seconds=0, jobs=6, loads=3)
 
