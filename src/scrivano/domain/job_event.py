@@ -19,7 +19,8 @@ class JobEvent:
     - `speakers`: speakers (id, name, seconds), and the id of the speaker of each segment; it replaces the one before
     - `done`: no data, the payload is the job itself
     - `error`: message, code
-    - `retry`: no data; the job is transcribed again, and the segments and languages logged so far are deleted
+    - `retry`: no data; the job is transcribed again, and the events logged so far are deleted. A language that is
+      still known is logged again
     """
 
     job_id: str

@@ -192,10 +192,14 @@ class AllEnqueued:
 
 @dataclass(frozen=True, slots=True)
 class StoreChunk:
-    """Add a chunk to the stored plan, in place of what an earlier attempt had from there on."""
+    """Add a chunk to the stored plan, in place of what an earlier attempt had from there on.
+
+    `restarts_log`: the event log has text of that, so it starts again.
+    """
 
     chunk: Chunk
     duration_s: float | None
+    restarts_log: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,7 +433,7 @@ class JobRun:
         commands: list[Command] = []
         known = self._chunks.get(chunk.index)
         if known is None or known.chunk != chunk:
-            commands.append(StoreChunk(chunk, self._duration))
+            commands.append(StoreChunk(chunk, self._duration, restarts_log=chunk.index < self._recalled))
             if known is not None:
                 self._forget_from(chunk.index)
             known = self._chunks[chunk.index] = ChunkRun(chunk)
@@ -444,6 +448,8 @@ class JobRun:
 
     def _forget_from(self, index: int) -> None:
         """From this chunk on the audio is cut differently than in earlier attempts: what they decoded is void."""
+        if index < self._recalled:
+            self._told_chunks = self._told_segments = self._recalled = 0
         self._chunks = {known: run for known, run in self._chunks.items() if known < index}
         self._languages.forget_from(index, self._language)
         self._speakers.forget_from(index)

@@ -462,8 +462,10 @@ class JobRuns:
             for run, write in writes:
                 job_id, attempt = run.job.id, run.job.attempt
                 match write:
-                    case StoreChunk(chunk, duration_s):
-                        rows = self._store.add_chunks(job_id, attempt, [chunk], duration_secs=duration_s)
+                    case StoreChunk(chunk, duration_s, restarts_log):
+                        rows = self._store.add_chunks(
+                            job_id, attempt, [chunk], duration_secs=duration_s, restarts_log=restarts_log
+                        )
                         accepted = rows is not None
                     case StorePlan(chunks_total, duration_s, audio, warnings, waveform):
                         accepted = self._store.plan_complete(

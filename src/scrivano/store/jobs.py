@@ -238,13 +238,19 @@ class JobStore(JobQueries):
     # Chunks ----------------------------------------------------------------------------------------------------
 
     def add_chunks(
-        self, job_id: str, attempt: int, plan: Sequence[Chunk], *, duration_secs: float | None = None
+        self,
+        job_id: str,
+        attempt: int,
+        plan: Sequence[Chunk],
+        *,
+        duration_secs: float | None = None,
+        restarts_log: bool = False,
     ) -> list[StoredChunk] | None:
         """Store the next chunks of the plan, ascending; returns them as stored.
 
         `duration_secs`: seconds as the container claims. A chunk that an earlier attempt cut in the same way keeps its
         result. From the first one that differs, the earlier plan is void: that chunk and all later ones are dropped,
-        and the plan is no longer complete.
+        and the plan is no longer complete. `restarts_log`: their text is in the event log, which starts again.
         """
         with self._database.write() as db:
             job = job_rows.held(db, job_id, attempt)
@@ -260,7 +266,11 @@ class JobStore(JobQueries):
                 values |= {} if job.chunks_total is None else {"chunks_total": None}
             if values:
                 job_rows.set_columns(db, job_id, attempt, **values)
-            return stored[:same] + [StoredChunk(chunk, None, 0) for chunk in plan[same:]]
+            if restarts_log:
+                self._restart_log(db, job)
+        if restarts_log:
+            self._changed(job_id)
+        return stored[:same] + [StoredChunk(chunk, None, 0) for chunk in plan[same:]]
 
     def plan_complete(
         self,
@@ -467,8 +477,7 @@ class JobStore(JobQueries):
                 status = job_rows.find(db, job_id).status
                 raise JobNotRetriable(f"job {job_id} is {status}; only failed and cancelled jobs can be tried again")
             job = job_rows.find(db, job_id)
-            seq = self._append(db, job, "retry", {})
-            db.execute(delete(events).where(events.c.job_id == job_id, events.c.seq < seq))
+            self._restart_log(db, job)
             self._outbox.cancel(db, job_id, "the job is tried again")
         self._changed(job_id)
         self._committed(self._on_queued)
@@ -559,6 +568,16 @@ class JobStore(JobQueries):
         if seq is not None:
             self._changed(job_id)
         return seq
+
+    def _restart_log(self, db: Connection, job: Job) -> None:
+        """The event `retry` in place of all others; the language of the job follows it, if it is still known."""
+        of_job = events.c.job_id == job.id
+        told = select(events.c.data).where(of_job, events.c.type == "language").order_by(events.c.seq.desc()).limit(1)
+        language = db.execute(told).scalar()
+        seq = self._append(db, job, "retry", {})
+        db.execute(delete(events).where(of_job, events.c.seq < seq))
+        if language is not None and language["language"] == job.language:
+            self._append(db, job, "language", language)
 
     def _append(self, db: Connection, job: Job, kind: str, data: Mapping[str, Any]) -> int:
         log = EventLog(db, [job], self._now())

@@ -170,6 +170,18 @@ def test_another_plan_drops_that_chunk_and_all_later_ones(store: JobStore, clock
     assert store.get_job("a").chunks_total is None
 
 
+def test_the_log_starts_again_if_what_it_has_is_cut_otherwise(store: JobStore, clock: Clock) -> None:
+    running(store, clock, chunks=2)
+    language, segment = {"language": "it", "probability": 0.9}, {"text": "old"}
+    store.store_results([decoded(index=0, language="it", detected=language, segments=[segment])])
+
+    store.add_chunks("a", 1, plan(1, length=600), restarts_log=True)
+    store.store_results([decoded(index=0, segments=[{"text": "new"}])])
+
+    events = [(event.type, event.data) for event in store.events_after("a", 0)]
+    assert events == [("retry", {}), ("language", language), ("segment", {"text": "new"})]
+
+
 def test_a_complete_plan_has_no_chunks_beyond_it(store: JobStore, clock: Clock) -> None:
     running(store, clock, chunks=5)
 

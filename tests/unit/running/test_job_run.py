@@ -92,6 +92,11 @@ def enqueued(commands: Sequence[Command]) -> list[WorkItem]:
     return [item for command in commands if isinstance(command, Enqueue) for item in command.items]
 
 
+def told(commands: Sequence[Command]) -> list[str]:
+    """The texts of `segment` events."""
+    return [segment["text"] for record in of_kind(commands, Decoded) for segment in record.segments]
+
+
 def of_kind(commands: Sequence[Command], kind: type) -> list[Any]:
     return [command for command in commands if isinstance(command, kind)]
 
@@ -274,8 +279,22 @@ def test_a_recording_that_is_now_cut_otherwise_is_decoded_anew_from_there() -> N
     assert enqueued(run.step(cut(0), 0.0)) == []
     commands = run.step(cut(1), 0.0)
 
-    assert of_kind(commands, StoreChunk) == [StoreChunk(chunk(1), None)]
+    assert of_kind(commands, StoreChunk) == [StoreChunk(chunk(1), None, restarts_log=True)]
     assert [item.index for item in enqueued(commands)] == [1]
+    # The log starts again, so it needs the text of the chunks before, too.
+    assert told(run.step(ChunkDecoded(1, said("new")), 0.0)) == ["old", "new"]
+
+
+def test_the_log_stays_if_none_of_its_text_is_cut_otherwise() -> None:
+    result = CODEC.encode(StoredResult(language="en", segments=said("old").segments))
+    lacking, later = (Chunk(index, (Piece(index * SAMPLES, index * SAMPLES + 5),)) for index in (1, 2))
+    stored = [StoredChunk(chunk(0), result, 0), StoredChunk(lacking, None, 0), StoredChunk(later, result, 0)]
+    run = started(replace(JOB, attempt=2, language="en"), stored)
+
+    run.step(cut(0), 0.0)
+
+    assert of_kind(run.step(cut(1), 0.0), StoreChunk) == [StoreChunk(chunk(1), None, restarts_log=False)]
+    assert told(run.step(ChunkDecoded(1, said("new")), 0.0)) == ["new"]
 
 
 def test_a_job_changes_the_options_of_the_server() -> None:
