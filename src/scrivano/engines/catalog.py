@@ -60,6 +60,8 @@ REPOSITORIES = {
     "turbo": "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
 }
 
+_NAMES = {repository: name for name, repository in REPOSITORIES.items()}
+
 # From the model cards of openai/whisper-* and distil-whisper/*. A `.en` model has the size of the one without `.en`.
 MILLION_PARAMETERS = {
     "tiny": 39,
@@ -222,7 +224,7 @@ def encoder_width(name: str, path: Path | None = None) -> int | None:
 
 
 def _stem(name: str) -> str:
-    return name.removesuffix(".en")
+    return _NAMES.get(name, name).removesuffix(".en")
 
 
 def _millions_on_disk(path: Path) -> float | None:

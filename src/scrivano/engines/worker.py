@@ -171,7 +171,8 @@ def open_engine(request: Load, send: Send) -> Engine:
         cpu_threads=request.cpu_threads,
         fast=request.fast,
     )
-    logger.info("loading %s on %s", path if is_ggml else request.model, options.device)
+    windows = ", with short windows" if options.fast else ""
+    logger.info("loading %s on %s%s", path if is_ggml else request.model, options.device, windows)
     return _open_cpp(options) if is_ggml else _open_ct2(options)
 
 

@@ -33,7 +33,7 @@ from scrivano.running import model_state
 from scrivano.running.children import Children
 from scrivano.running.engine_process import EngineLimits, EngineProcess
 from scrivano.running.model_state import Life, ModelState, Policy
-from scrivano.running.scheduler import SHORT_CHUNKS, Scheduler, WorkItem
+from scrivano.running.scheduler import Scheduler, WorkItem
 from scrivano.telemetry.events import BatchDecoded, Emit, EngineLost, EngineStarted
 
 __all__ = [
@@ -60,6 +60,9 @@ URGENT_EXPECTED_S = 120.0
 
 # The share of the newest batch in the running mean of seconds a chunk.
 PACE_WEIGHT = 0.3
+
+# A recording of up to a minute is a clip.
+CLIP_S = 60.0
 
 # Of the memory that is free when a model is loaded, what its batches may use.
 VRAM_SHARE = 0.9
@@ -239,7 +242,10 @@ class EnginePool:
         self._publish = publish
         self._now = now
         self._default = options.models[0].name
-        self._schedulers = {spec.name: Scheduler(separate_urgent=not options.gpus) for spec in options.models}
+        self._schedulers = {
+            spec.name: Scheduler(separate_urgent=not options.gpus, short_chunks=math.ceil(CLIP_S / spec.chunk_s))
+            for spec in options.models
+        }
         gpus: Sequence[int | None] = [None] * options.engines if options.engines else options.gpus or [None]
         self._slots = [self._slot(spec, gpu, deliver) for spec in options.models for gpu in gpus]
         # The attempt of each job whose chunks may be here: chunks of others are not put back.
@@ -282,8 +288,9 @@ class EnginePool:
 
     def all_added(self, model: str, job_id: str, chunks: int) -> None:
         """All `chunks` of the job have been added, or will not come."""
-        self._schedulers[model].complete(job_id)
-        if chunks <= SHORT_CHUNKS:  # an idle engine may have taken them before anyone knew that it was a clip
+        scheduler = self._schedulers[model]
+        scheduler.complete(job_id)
+        if chunks <= scheduler.short_chunks:  # an idle engine may have taken them before anyone knew that it was a clip
             self._expect_urgent_work()
 
     def remove_job(self, job_id: str) -> None:

@@ -17,9 +17,6 @@ __all__ = ["Scheduler", "WorkItem"]
 # Audio that a job may add to a batch at each of its turns: one window.
 QUANTUM_S = 30.0
 
-# A job with at most this many chunks left goes before the others of its class: it ends soon, and they lose little.
-SHORT_CHUNKS = 2
-
 # Where a larger batch takes longer (on a CPU), a job's first chunks are in batches of at most this size: its first text
 # waits for them, and, while its language is not known, for all chunks that vote on it.
 FIRST_BATCH = 2
@@ -61,14 +58,16 @@ class Scheduler:
     However many chunks a job has, the others of its class get the same share of every batch, so a clip waits for one
     batch, never for a ten-hour recording. The first job of the class whose turn it is decides with which options the
     batch is decoded; jobs with other options keep their places. Within a job, chunks leave in the order in which they
-    came. Jobs that are nearly done go first, for a few batches in a row at most.
+    came. Jobs with at most `short_chunks` left go first, for a few batches in a row at most: they end soon, and the
+    others lose little.
 
     `separate_urgent`: clips and interactive jobs get batches of their own, which are not filled up with other work. On
     a CPU each additional chunk makes a batch longer by its own time.
     """
 
-    def __init__(self, *, separate_urgent: bool = False) -> None:
+    def __init__(self, *, separate_urgent: bool = False, short_chunks: int = 2) -> None:
         self._separate_urgent = separate_urgent
+        self.short_chunks = short_chunks
         self._jobs: dict[str, _Waiting] = {}
         self._turns: dict[Priority, deque[str]] = {priority: deque() for priority in Priority}
         self._ageing = Ageing()
@@ -177,13 +176,13 @@ class Scheduler:
         short = {
             job_id
             for job_id, waiting in self._jobs.items()
-            if job_id in self._complete and len(waiting.items) <= SHORT_CHUNKS
+            if job_id in self._complete and len(waiting.items) <= self.short_chunks
         }
         return short, self._jobs.keys() - short
 
     def _clips(self, short: Collection[str]) -> set[str]:
         """Of the jobs that are nearly done, those that never had more chunks."""
-        return {job_id for job_id in short if self._jobs[job_id].items[-1].index < SHORT_CHUNKS}
+        return {job_id for job_id in short if self._jobs[job_id].items[-1].index < self.short_chunks}
 
     def _drop(self, job_id: str) -> None:
         if self._jobs.pop(job_id, None) is not None:

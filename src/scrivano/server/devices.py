@@ -11,7 +11,7 @@ from scrivano.domain.errors import ModelNotFound, ModelUnavailable, StartError
 from scrivano.domain.recording import ChannelUse
 from scrivano.engines.catalog import default_model, find_model, vram_needed_mb, window_mb
 from scrivano.engines.gpu_memory import MemoryReader
-from scrivano.engines.windows import WINDOW_S, are_short, chunk_s
+from scrivano.engines.windows import are_short, chunk_s
 from scrivano.processes.messages import Load
 from scrivano.running.engine_pool import ModelSpec, PoolOptions
 from scrivano.running.engine_process import EngineLimits
@@ -181,5 +181,6 @@ def _model_spec(settings: Settings, device: Device, name: str, path: Path | None
         needed_mb=vram_needed_mb(name, path=path, compute_type=device.compute_type) or 0,
         window_mb=window_mb(name, settings.beam_size),
         chunk_s=longest_s,
-        batch_size=settings.batch_size or round(device.batch_size * WINDOW_S / longest_s),
+        # Short windows have two thirds of the length of others.
+        batch_size=settings.batch_size or (device.batch_size * 3 // 2 if short else device.batch_size),
     )

@@ -270,7 +270,7 @@ class Settings(BaseModel):
     latency: Annotated[Literal["auto", "normal", "fast"], AnyCase] = Field(
         "auto",
         description="`fast`: short audio is not padded to 30 s for the model; poor results are decoded again in full."
-        " `auto`: `fast` on a CPU with models of the size of base.",
+        " `auto`: `fast` on a CPU with `base`, `base.en`, and model folders of their size.",
     )
     batch_size: int = Field(
         0, ge=0, le=1024, description="Chunks decoded together; 0: chosen for the device and the length of chunks."

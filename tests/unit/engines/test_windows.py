@@ -15,6 +15,7 @@ from scrivano.engines.windows import are_short, chunk_s
     [
         ("auto", "base", "cpu", True),
         ("auto", "base.en", "cpu", True),
+        ("auto", "Systran/faster-whisper-base.en", "cpu", True),
         ("auto", "base", "cuda", False),
         ("auto", "tiny.en", "cpu", False),
         ("auto", "small", "cpu", False),
