@@ -11,8 +11,8 @@ __all__ = ["WINDOW_S", "are_short", "chunk_s"]
 # Whisper's window.
 WINDOW_S = 30.0
 
-# With a second of silence, two thirds of it. With `base` on a CPU, long recordings take 0.79 of the processor time: the
-# work of attention grows with the length of a window, in the encoder as its square.
+# With a second of silence, two thirds of it. With `base` on a CPU, the engine needs 0.79 of the processor time for long
+# recordings: the work of attention grows with the length of a window, in the encoder as its square.
 SHORT_CHUNK_S = 19.0
 
 # Models of this width (that of base) have as good words with short windows. tiny.en has not, and larger models were not
