@@ -285,8 +285,10 @@ class JobRun:
         merges: Mapping[str, str] | None = None,
         side_merges: Mapping[str, str] | None = None,
         keeps_voices: bool = True,
+        logged: int = 0,
     ) -> None:
-        """`stored`: what earlier attempts left, in order. `now_s` is monotonic, here and in `step`.
+        """`stored`: what earlier attempts left, in order; `logged`: how many segments they left in the event log.
+        `now_s` is monotonic, here and in `step`.
 
         `speakers`: whether to tell them apart if the job does not say it; `channels` likewise. `side_names`: of the
         speakers by id, where each side is one. `merges`: which speakers people have merged in earlier versions, by id;
@@ -320,9 +322,10 @@ class JobRun:
         # Chunks that wait for a language to be known: before they are decoded, or to see whether it was the right one.
         self._waiting: set[int] = set()
         self._all_enqueued = False
-        # The text of this many chunks, with this many segments, is in the event log. That of the first `_recalled` ones
-        # is there from earlier attempts; it is counted when it is known again.
-        self._told_chunks = self._told_segments = self._recalled = 0
+        # Chunks whose text is final, up to the first one that is not, and their segments. The first `_logged` segments
+        # are in the event log already.
+        self._told_chunks = self._told_segments = 0
+        self._logged = logged
         self._cut = self._done = 0
         self._cut_s = self._done_s = 0.0
         self._progress_at = -math.inf
@@ -412,10 +415,7 @@ class JobRun:
     # Chunks ----------------------------------------------------------------------------------------------------
 
     def _recall(self, stored: Sequence[StoredChunk]) -> None:
-        """Take in what earlier attempts decoded. Up to the first chunk that they lacked, its text is in the log.
-
-        Its text is made when the media child sends the chunk again.
-        """
+        """Take in what earlier attempts decoded. Its text is made when the media child sends the chunk again."""
         for row in stored:
             run = self._chunks[row.chunk.index] = ChunkRun(row.chunk, row.crashes)
             self._speakers.recall(row.chunk.index, row.voices)
@@ -424,8 +424,6 @@ class JobRun:
             with suppress(ValueError):  # another version stored it in a form of its own: the chunk is decoded again
                 run.result = self._codec.parse(row.result)
                 self._languages.recall(row.chunk.index, run.result.language, run.result.detected)
-        while self._is_decoded(self._recalled):
-            self._recalled += 1
 
     def _add(self, chunk: Chunk) -> list[Command]:
         if chunk.index < self._cut:  # the media child was started again
@@ -433,26 +431,33 @@ class JobRun:
         commands: list[Command] = []
         known = self._chunks.get(chunk.index)
         if known is None or known.chunk != chunk:
-            commands.append(StoreChunk(chunk, self._duration, restarts_log=chunk.index < self._recalled))
-            if known is not None:
-                self._forget_from(chunk.index)
+            restarts_log = known is not None and self._forget_from(chunk.index)
+            commands.append(StoreChunk(chunk, self._duration, restarts_log=restarts_log))
             known = self._chunks[chunk.index] = ChunkRun(chunk)
         known.cut_as(chunk)
-        if chunk.index < self._recalled:
-            self._tell()  # counts what is in the log, and returns nothing
         self._cut += 1
         self._cut_s += chunk.seconds
         self._waiting.add(chunk.index)
-        self._finish_chunks()
+        commands += _worth(self._record(None, None, None))
         return [*commands, *self._speakers.cut(chunk), *self._enqueue_known(first=False)]
 
-    def _forget_from(self, index: int) -> None:
-        """From this chunk on the audio is cut differently than in earlier attempts: what they decoded is void."""
-        if index < self._recalled:
-            self._told_chunks = self._told_segments = self._recalled = 0
+    def _forget_from(self, index: int) -> bool:
+        """From this chunk on the audio is cut differently than in earlier attempts: what they decoded is void.
+
+        Returns whether the event log has text of that, or of a chunk whose language depended on that.
+        """
         self._chunks = {known: run for known, run in self._chunks.items() if known < index}
         self._languages.forget_from(index, self._language)
         self._speakers.forget_from(index)
+        final = 0
+        for before in range(index):
+            if (text := self._final_text(before)) is None:
+                break
+            final += len(text)
+        if self._logged <= final:
+            return False
+        self._told_chunks = self._told_segments = self._logged = 0
+        return True
 
     def _complete_plan(self, plan: Prepared) -> list[Command]:
         samples = round(min(plan.duration, GUESSED_FROM_S) * SAMPLE_RATE)
@@ -531,10 +536,7 @@ class JobRun:
         return None if guessed and not self.job.decoding.detects_language else choice
 
     def _proceed(self, record: Decoded) -> list[Command]:
-        commands: list[Command] = []
-        if record.index is not None or record.language or record.segments:
-            commands.append(record)
-        return [*commands, *self._enqueue_known(first=True), *self._end()]
+        return [*_worth(record), *self._enqueue_known(first=True), *self._end()]
 
     def _end(self) -> list[Command]:
         """Publish, if nothing is missing any more."""
@@ -622,10 +624,11 @@ class JobRun:
         """The data of `segment` events that are due: the text up to the first chunk that is not final."""
         due: list[dict[str, Any]] = []
         while (segments := self._final_text(self._told_chunks)) is not None:
-            if self._told_chunks >= self._recalled:
-                due += [segment_json(self._told_segments + n, one) for n, one in enumerate(self._with_guess(segments))]
+            numbered = enumerate(self._with_guess(segments), self._told_segments)
+            due += [segment_json(number, one) for number, one in numbered if number >= self._logged]
             self._told_segments += len(segments)
             self._told_chunks += 1
+        self._logged = max(self._logged, self._told_segments)
         return due
 
     def _with_guess(self, segments: Sequence[Segment]) -> list[Segment]:
@@ -674,6 +677,11 @@ class JobRun:
             chunk = self._chunks[index].chunk
             cut_to[chunk.side or 0] = chunk.end
         return sum(max(0.0, self._duration - end) for end in cut_to.values())
+
+
+def _worth(record: Decoded) -> list[Command]:
+    """The record, unless it says nothing."""
+    return [record] if record.index is not None or record.language or record.segments else []
 
 
 def speaker_count(options: JobOptions, default: bool) -> SpeakerCount | None:

@@ -160,6 +160,7 @@ class JobRuns:
             merges=merges,
             side_merges=side_merges,
             keeps_voices=options.voices,
+            logged=self._store.count_segments(job.id) if stored else 0,
         )
         self._runs[job.id] = run
         self._pool.open_job(job.id, job.attempt)

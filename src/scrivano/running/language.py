@@ -217,6 +217,7 @@ class JobLanguage:
         self._decoded_in = {known: value for known, value in self._decoded_in.items() if known < index}
         self._settled.clear()
         self.choice = Choice(language, 1.0) if language else None
+        self._settle()
 
     def complete(self, chunks_total: int) -> None:
         """No more chunks follow: those whose language waited for later speech wait no longer."""

@@ -183,6 +183,12 @@ class JobQueries:
         with self._database.read() as db:
             return [JobEvent(*row) for row in db.execute(select(*columns).where(later).order_by(events.c.seq))]
 
+    def count_segments(self, job_id: str) -> int:
+        """The segments in the event log."""
+        told = and_(events.c.job_id == job_id, events.c.type == "segment")
+        with self._database.read() as db:
+            return int(db.execute(select(func.count()).select_from(events).where(told)).scalar_one())
+
     def last_seq(self, job_id: str) -> int:
         """0 while the log is empty."""
         with self._database.read() as db:

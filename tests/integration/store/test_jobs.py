@@ -175,7 +175,10 @@ def test_the_log_starts_again_if_what_it_has_is_cut_otherwise(store: JobStore, c
     language, segment = {"language": "it", "probability": 0.9}, {"text": "old"}
     store.store_results([decoded(index=0, language="it", detected=language, segments=[segment])])
 
+    assert store.count_segments("a") == 1
+
     store.add_chunks("a", 1, plan(1, length=600), restarts_log=True)
+    assert store.count_segments("a") == 0
     store.store_results([decoded(index=0, segments=[{"text": "new"}])])
 
     events = [(event.type, event.data) for event in store.events_after("a", 0)]
