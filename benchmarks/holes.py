@@ -29,7 +29,7 @@ from scrivano.domain.transcript import Segment
 from scrivano.engines.ct2.adapter import Ct2Adapter
 from scrivano.engines.engine import AudioChunk, Engine, LoadOptions
 from scrivano.engines.window_loop import WindowLoop
-from scrivano.engines.windows import WINDOW_S, are_short, chunk_s
+from scrivano.engines.windows import WINDOW_S, are_short, max_chunk_s
 from scrivano.engines.worker import read_audio
 from scrivano.media.child import prepare
 from scrivano.media.silero_vad import SileroVad
@@ -61,14 +61,14 @@ class Result:
         return 100 * self.wrong / max(1, self.words)
 
 
-def cut(source: Path, target: Path, *, vad: bool, chunk_s: float = WINDOW_S) -> tuple[list[Chunk], float]:
+def cut(source: Path, target: Path, *, vad: bool, max_chunk_s: float = WINDOW_S) -> tuple[list[Chunk], float]:
     """The chunks of a recording, whose prepared audio is written to `target`, and its seconds."""
     sent: list[MediaMessage] = []
     request = Prepare(
         source=str(source),
         target=str(target),
         max_audio_s=86400,
-        max_chunk_s=chunk_s,
+        max_chunk_s=max_chunk_s,
         vad=vad,
         ending=source.suffix[1:],
     )
@@ -84,12 +84,12 @@ def transcribe(
     options: DecodingOptions,
     *,
     vad: bool = True,
-    chunk_s: float = WINDOW_S,
+    max_chunk_s: float = WINDOW_S,
 ) -> tuple[tuple[Segment, ...], dict[str, Any], float]:
     """The segments of a recording, their quality, and its seconds; the way of a job, in this process."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "prepared.s16"
-        chunks, duration = cut(source, target, vad=vad, chunk_s=chunk_s)
+        chunks, duration = cut(source, target, vad=vad, max_chunk_s=max_chunk_s)
         batch = [
             AudioChunk(
                 audio=read_audio(target, pairs_of(chunk.pieces)), language=language, speech=chunk.speech_within()
@@ -110,10 +110,10 @@ def measure(
     options: DecodingOptions,
     *,
     vad: bool,
-    chunk_s: float = WINDOW_S,
+    max_chunk_s: float = WINDOW_S,
 ) -> Result:
     started = time.process_time()
-    segments, found, duration = transcribe(engine, source, language, options, vad=vad, chunk_s=chunk_s)
+    segments, found, duration = transcribe(engine, source, language, options, vad=vad, max_chunk_s=max_chunk_s)
     reference = plain(source.with_suffix(".txt").read_text())
     return Result(
         words=len(reference),
@@ -164,11 +164,11 @@ def main(arguments: Sequence[str]) -> None:
         Ct2Adapter, LoadOptions(path=chosen.model, compute_type=chosen.compute_type, cpu_threads=1, fast=short)
     )
     options = options_of(chosen.set)
-    longest_s = chosen.chunk_secs or chunk_s(short=short)
+    longest_s = chosen.chunk_secs or max_chunk_s(short=short)
     total = Result()
     for path in recordings(chosen.folder):
         language = chosen.language or path.name[:2]
-        result = measure(engine, path, language, options, vad=not chosen.no_vad, chunk_s=longest_s)
+        result = measure(engine, path, language, options, vad=not chosen.no_vad, max_chunk_s=longest_s)
         total.add(result)
         print(_line(path.name, result), flush=True)
     engine.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -66,6 +67,30 @@ def test_twenty_kills_change_nothing(tmp_path: Path, ten_minutes: Path) -> None:
             assert spoken(job) == spoken(expected)
     finally:
         server.close()
+
+
+@pytest.mark.slow
+def test_what_is_cut_otherwise_after_a_kill_is_told_once(tmp_path: Path) -> None:
+    """As after an update: chunks have another length than before the kill."""
+    recording = repeated(tmp_path / "long.wav", seconds=150)
+    server = Served(start(tmp_path / "data", MAX_CHUNK_SECS="5", BATCH_SIZE="1"))
+    try:
+        job_id = submit(server, recording)
+        until(lambda: server.job(job_id)["progress"] > 10)
+        server.process.kill()
+        server.close()
+        server = Served(start(tmp_path / "data", MAX_CHUNK_SECS="20"))
+        job = server.ended(job_id, timeout_s=200)
+        log = server.http.get(f"/jobs/{job_id}/stream", headers={"Last-Event-ID": "0"}).text
+    finally:
+        server.close()
+
+    assert job["status"] == "done"
+    events = [json.loads(line[6:]) for line in log.splitlines() if line.startswith("data: ")]
+    told = [event for event in events if event["type"] == "segment"]
+    assert events[0]["type"] == "retry"
+    assert [event["index"] for event in told] == list(range(len(told)))
+    assert [event["text"] for event in told] == [segment["text"] for segment in job["segments"]]
 
 
 def test_an_upload_that_was_acknowledged_survives_at_once(tmp_path: Path) -> None:

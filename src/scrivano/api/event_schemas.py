@@ -53,7 +53,7 @@ class JobSpeakersEvent(BaseModel):
 
 
 class JobRetryEvent(BaseModel):
-    """The job is tried again: its segments so far are void."""
+    """The job is tried again, or its recording is cut otherwise: its segments so far are void."""
 
     type: Literal["retry"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from scrivano.engines.catalog import encoder_width
 
-__all__ = ["WINDOW_S", "are_short", "chunk_s"]
+__all__ = ["WINDOW_S", "are_short", "max_chunk_s"]
 
 # Whisper's window.
 WINDOW_S = 30.0
@@ -29,6 +29,6 @@ def are_short(latency: str, name: str, path: Path | None, *, device: str) -> boo
     return device == "cpu" and encoder_width(name, path) == TRIED_WIDTH
 
 
-def chunk_s(*, short: bool) -> float:
+def max_chunk_s(*, short: bool) -> float:
     """The most audio of a chunk whose windows are `short`."""
     return SHORT_CHUNK_S if short else WINDOW_S

@@ -61,7 +61,7 @@ URGENT_EXPECTED_S = 120.0
 # The share of the newest batch in the running mean of seconds a chunk.
 PACE_WEIGHT = 0.3
 
-# A recording of up to a minute is a clip.
+# A clip has no more chunks than this much audio fills.
 CLIP_S = 60.0
 
 # Of the memory that is free when a model is loaded, what its batches may use.
@@ -73,7 +73,8 @@ class ModelSpec:
     """A model that this server serves.
 
     `load`: the request for its engine, without the device index. `needed_mb`: memory for a load; `window_mb`: memory
-    for each chunk of a batch. 0: not known. `chunk_s`: audio of a chunk at most; `batch_size`: chunks decoded together.
+    for each chunk of a batch. 0: not known. `max_chunk_s`: the most audio of a chunk. `batch_size`: chunks decoded
+    together.
     """
 
     name: str
@@ -81,7 +82,7 @@ class ModelSpec:
     policy: Policy = field(default_factory=Policy)
     needed_mb: int = 0
     window_mb: int = 0
-    chunk_s: float = 30.0
+    max_chunk_s: float = 30.0
     batch_size: int = 4
 
 
@@ -243,7 +244,7 @@ class EnginePool:
         self._now = now
         self._default = options.models[0].name
         self._schedulers = {
-            spec.name: Scheduler(separate_urgent=not options.gpus, short_chunks=math.ceil(CLIP_S / spec.chunk_s))
+            spec.name: Scheduler(separate_urgent=not options.gpus, short_chunks=math.ceil(CLIP_S / spec.max_chunk_s))
             for spec in options.models
         }
         gpus: Sequence[int | None] = [None] * options.engines if options.engines else options.gpus or [None]
@@ -305,9 +306,9 @@ class EnginePool:
         limit = 2 * sum(slot.batch_limit for slot in self._slots_of(model))
         return self._schedulers[model].count() > limit
 
-    def chunk_s(self, model: str) -> float:
+    def max_chunk_s(self, model: str) -> float:
         """The longest audio that a chunk of a job of this model may have."""
-        return self._slots_of(model)[0].spec.chunk_s
+        return self._slots_of(model)[0].spec.max_chunk_s
 
     def count_waiting(self) -> dict[str, int]:
         """Of each model, the chunks that no engine has."""

@@ -339,7 +339,7 @@ class JobRuns:
             source,
             target,
             run.channels,
-            max_chunk_s=self._pool.chunk_s(run.model),
+            max_chunk_s=self._pool.max_chunk_s(run.model),
             speakers=run.speakers_given,
             voices=run.finds_voices,
         )

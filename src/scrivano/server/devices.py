@@ -11,7 +11,7 @@ from scrivano.domain.errors import ModelNotFound, ModelUnavailable, StartError
 from scrivano.domain.recording import ChannelUse
 from scrivano.engines.catalog import default_model, find_model, vram_needed_mb, window_mb
 from scrivano.engines.gpu_memory import MemoryReader
-from scrivano.engines.windows import are_short, chunk_s
+from scrivano.engines.windows import are_short, max_chunk_s
 from scrivano.processes.messages import Load
 from scrivano.running.engine_pool import ModelSpec, PoolOptions
 from scrivano.running.engine_process import EngineLimits
@@ -162,7 +162,7 @@ def runner_options(
 
 def _model_spec(settings: Settings, device: Device, name: str, path: Path | None) -> ModelSpec:
     short = are_short(settings.latency, name, path, device=device.name)
-    longest_s = settings.max_chunk_secs or chunk_s(short=short)
+    longest_s = settings.max_chunk_secs or max_chunk_s(short=short)
     return ModelSpec(
         name=name,
         load=Load(
@@ -180,7 +180,7 @@ def _model_spec(settings: Settings, device: Device, name: str, path: Path | None
         ),
         needed_mb=vram_needed_mb(name, path=path, compute_type=device.compute_type) or 0,
         window_mb=window_mb(name, settings.beam_size),
-        chunk_s=longest_s,
+        max_chunk_s=longest_s,
         # Short windows have two thirds of the length of others.
         batch_size=settings.batch_size or (device.batch_size * 3 // 2 if short else device.batch_size),
     )

@@ -273,7 +273,7 @@ class Settings(BaseModel):
         " `auto`: `fast` on a CPU with `base`, `base.en`, and model folders of their size.",
     )
     batch_size: int = Field(
-        0, ge=0, le=1024, description="Chunks decoded together; 0: chosen for the device and the length of chunks."
+        0, ge=0, le=1024, description="Chunks decoded together; 0: chosen for the device and the length of windows."
     )
     word_timestamps: bool = Field(True, description="Determine start and end of every word.")
     engine_malloc: Annotated[Literal["tuned", "default"], AnyCase] = Field(

@@ -65,6 +65,7 @@ def test_the_contract_s_figure_for_large_v3() -> None:
 def test_every_known_model_says_what_it_needs() -> None:
     assert all(vram_needed_mb(name) for name in known_models())
     assert vram_needed_mb("owner/name") is None
+    assert vram_needed_mb("Systran/faster-whisper-large-v3") == vram_needed_mb("large-v3")
 
 
 def test_int8_needs_less_and_float32_more() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scrivano.engines.catalog import NANO_FOLDER, encoder_width
-from scrivano.engines.windows import are_short, chunk_s
+from scrivano.engines.windows import are_short, max_chunk_s
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_windows_of_whisper_cpp_are_whole(tmp_path: Path) -> None:
 
 
 def test_chunks_fit_into_short_windows_with_a_second_of_silence() -> None:
-    assert (chunk_s(short=True), chunk_s(short=False)) == (19.0, 30.0)
+    assert (max_chunk_s(short=True), max_chunk_s(short=False)) == (19.0, 30.0)
 
 
 def test_the_width_of_a_model_on_disk_is_in_its_file(tmp_path: Path) -> None:

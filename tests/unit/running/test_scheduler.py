@@ -38,6 +38,16 @@ def test_a_clip_is_in_the_next_batch_however_long_the_other_job_is() -> None:
     assert "clip" in {item.job_id for item in scheduler.next_batch(4)}
 
 
+def test_the_number_of_chunks_of_a_clip_follows_from_their_length() -> None:
+    for short_chunks, urgent in ((2, []), (4, items("clip", 4, seconds=15))):
+        scheduler = Scheduler(separate_urgent=True, short_chunks=short_chunks)
+        scheduler.add(items("long", 1000))
+        scheduler.add(items("clip", 4, seconds=15))
+        scheduler.complete("clip")
+
+        assert scheduler.next_urgent(8, 8) == urgent
+
+
 def test_jobs_share_by_seconds_not_by_chunks() -> None:
     scheduler = Scheduler()
     scheduler.add(items("short chunks", 40, seconds=10))

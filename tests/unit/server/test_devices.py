@@ -108,7 +108,7 @@ def test_the_name_of_a_model_on_disk_may_be_any_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "short", "chunk_s", "batch_size"),
+    ("flags", "short", "max_chunk_s", "batch_size"),
     [
         ({"whisper_model": "base"}, True, 19, 12),
         ({"whisper_model": "small"}, False, 30, 8),
@@ -119,11 +119,11 @@ def test_the_name_of_a_model_on_disk_may_be_any_text(tmp_path: Path) -> None:
     ],
 )
 def test_batches_of_short_windows_have_as_much_audio_as_others(
-    flags: dict[str, Any], short: bool, chunk_s: float, batch_size: int
+    flags: dict[str, Any], short: bool, max_chunk_s: float, batch_size: int
 ) -> None:
     chosen = settings(**flags)
     options = runner_options(chosen, choose_device(chosen, NO_GPU), model_names(chosen, NO_GPU))
 
     (spec,) = options.pool.models
-    assert (spec.load.fast, spec.chunk_s, spec.batch_size) == (short, chunk_s, batch_size)
+    assert (spec.load.fast, spec.max_chunk_s, spec.batch_size) == (short, max_chunk_s, batch_size)
     assert options.jobs.jobs_open == 2 * batch_size
