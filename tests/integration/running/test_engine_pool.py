@@ -202,7 +202,8 @@ def test_what_hangs_beside_a_batch_is_found_out(tmp_path: Path) -> None:
 
 def test_of_two_batches_that_an_engine_died_over_only_the_guilty_one_fails(tmp_path: Path) -> None:
     with bench(tmp_path, options=BESIDE, decode=["hang", "ok"], poison=[MANY[5]]) as it:
-        clip = it.submit([[0, SECOND]])
+        # Surely beside the long one: an idle engine may take a clip before it is known to be one.
+        clip = it.submit([[0, SECOND]], options={"priority": "interactive"})
         until(lambda: (tmp_path / "batches").exists())
         long = it.submit(MANY)
         others = [it.submit([[n * SECOND, (n + 1) * SECOND]]) for n in range(3)]
