@@ -54,6 +54,9 @@ def done(server: Served, name: str = CLIP, **fields: str) -> dict[str, Any]:
     return server.ended(server.submit(name, queue="true", keep_audio="true", **fields))
 
 
+TIME = "media => media.currentTime"
+
+
 def open_job(page: Page, server: Served, job: dict[str, Any]) -> None:
     page.goto(f"{server.url}/#/jobs/{job['id']}")
     expect(page.get_by_role("button", name="Download")).to_be_visible()
@@ -209,28 +212,42 @@ def test_a_clicked_word_is_heard_and_follows_the_sound(page: Page, server: Serve
     expect(page.locator(".words .now")).to_have_count(1)
     page.keyboard.press("k")
     expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
-    heard = page.evaluate("document.querySelector('audio').currentTime")
+    heard = page.locator(".player > audio").evaluate(TIME)
 
     assert word["start"] - 0.1 <= heard < job["duration_secs"]
     assert page.evaluate("document.querySelector('.wave canvas, .wave div').getBoundingClientRect().width") > 500
 
 
+def test_a_word_that_is_clicked_before_the_recording_is_there_is_heard_once_it_is(page: Page, server: Served) -> None:
+    job = done(server)
+    # Held until the handler is gone.
+    page.route("**/audio*", lambda _: None)
+    open_job(page, server, job)
+    page.locator('[data-word="3"]').first.click()
+    expect(page.locator(".words .now")).to_have_count(1)
+    assert page.locator(".player > audio").count() == 0
+    page.unroute("**/audio*")
+
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    assert page.locator(".player > audio").evaluate(TIME) >= job["segments"][0]["words"][3]["start"] - 0.1
+
+
 def test_keys_move_through_the_recording(page: Page, server: Served) -> None:
     job = done(server, "en-it-mixed-0.flac")
     open_job(page, server, job)
-    time = "document.querySelector('audio').currentTime"
-    until(lambda: page.evaluate("document.querySelector('audio').readyState > 0"))
+    audio = page.locator(".player > audio")
+    until(lambda: audio.evaluate("audio => audio.readyState > 0"))
 
     page.keyboard.press("l")
-    until(lambda: page.evaluate(f"{time} > 4.9"))
+    until(lambda: audio.evaluate(TIME) > 4.9)
     page.keyboard.press("j")
-    until(lambda: page.evaluate(f"{time} < 0.1"))
+    until(lambda: audio.evaluate(TIME) < 0.1)
     page.keyboard.press("n")
     page.keyboard.press("n")
-    until(lambda: page.evaluate(f"{time} >= {job['segments'][1]['start'] - 0.05}"))
+    until(lambda: audio.evaluate(TIME) >= job["segments"][1]["start"] - 0.05)
     page.get_by_label("Position").focus()
     page.keyboard.press("ArrowUp")
-    until(lambda: page.evaluate(f"{time} > 30"))
+    until(lambda: audio.evaluate(TIME) > 30)
     page.keyboard.press("Escape")
     page.locator("body").click(position={"x": 5, "y": 400})
     page.keyboard.press("e")

@@ -186,9 +186,9 @@ def test_a_wrong_key_is_told_and_with_the_right_one_everything_works(
         # Anew, so that the sound comes from the server: by a URL that may be opened without the key.
         page.reload()
         page.get_by_role("button", name="Play", exact=True).click()
-        until(lambda: page.evaluate("document.querySelector('audio').currentTime > 0.2"))
-        assert "token=" in page.evaluate("document.querySelector('audio').currentSrc")
-        assert secret not in page.evaluate("document.querySelector('audio').currentSrc")
+        until(lambda: page.locator(".player > audio").evaluate("audio => audio.currentTime > 0.2"))
+        assert "token=" in page.locator(".player > audio").evaluate("audio => audio.currentSrc")
+        assert secret not in page.locator(".player > audio").evaluate("audio => audio.currentSrc")
         page.get_by_role("button", name="Preferences").click()
         page.get_by_role("button", name="Forget the API key").click()
         expect(page.get_by_label("Key", exact=True)).to_be_visible()

@@ -141,7 +141,7 @@ def test_the_page_works_below_a_prefix(prefix: str, server: Served, tmp_path: Pa
             expect(page.locator(".facts")).to_contain_text("Done")
             page.reload()
             page.get_by_role("button", name="Play", exact=True).click()
-            until(lambda: page.evaluate("document.querySelector('audio').currentTime > 0.2"))
+            until(lambda: page.locator(".player > audio").evaluate("audio => audio.currentTime > 0.2"))
             expect(page.locator(".wave:not(.flat)")).to_be_visible()
             page.get_by_role("link", name="Monitor").click()
             expect(page.get_by_role("heading", name="Monitor").first).to_be_visible()

@@ -44,13 +44,8 @@ export function Player({ job, playback }: { job: Job; playback: Playback }) {
 
   const url = audio.state === "there" ? audio.url : undefined;
   useEffect(() => {
-    const now = media.current;
-    if (!now || !url) return;
-    // A new URL for the same recording: go on where it was.
-    const { time } = playback.head.get();
-    now.src = url;
-    if (time > 0) now.currentTime = time;
-  }, [url, element, playback]);
+    if (audio.state === "gone" || (element && url)) playback.load(url);
+  }, [audio.state, url, element, playback]);
 
   const failed = () => {
     const code = media.current?.error?.code;

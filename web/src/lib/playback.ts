@@ -18,15 +18,13 @@ export class Playback {
   #media: HTMLMediaElement | undefined;
   #segments: readonly Segment[] = [];
   #frame = 0;
-  #wanted: number | undefined;
+  /** Whether it is not known yet if there is a recording, and whether it is to be played then. */
+  #expected = true;
+  #waiting = false;
 
   setSegments(segments: readonly Segment[]): void {
     this.#segments = segments;
     this.#find();
-  }
-
-  get attached(): boolean {
-    return this.#media !== undefined;
   }
 
   /** Follow a media element. Returns how to stop. */
@@ -35,8 +33,7 @@ export class Playback {
     const note = () => this.#note();
     const events = ["play", "pause", "seeked", "timeupdate", "durationchange", "loadedmetadata", "ratechange", "ended"];
     for (const event of events) media.addEventListener(event, note);
-    if (this.#wanted !== undefined) media.currentTime = this.#wanted;
-    this.#wanted = undefined;
+    media.currentTime = this.head.get().time;
     note();
     return () => {
       for (const event of events) media.removeEventListener(event, note);
@@ -46,20 +43,37 @@ export class Playback {
     };
   }
 
+  /** Give the attached element its recording, or a new URL of the same one: it goes on where it was. Without a URL there is none. */
+  load(url: string | undefined): void {
+    this.#expected = false;
+    const media = this.#media;
+    if (!media || !url) return this.pause();
+    const { time } = this.head.get();
+    const play = this.#waiting || !media.paused;
+    media.src = url;
+    if (time > 0) media.currentTime = time;
+    if (play) this.play();
+  }
+
   toggle(): void {
-    if (this.#media?.paused) this.play();
-    else this.#media?.pause();
+    if (this.#media ? this.#media.paused : !this.#waiting) this.play();
+    else this.pause();
   }
 
   play(): void {
-    // Refused while nothing is loaded: the player shows the error itself.
-    void this.#media?.play().catch(() => undefined);
+    this.#waiting = this.#expected;
+    // Refused if the recording cannot be played: the player shows the error itself.
+    if (this.#media?.src) void this.#media.play().catch(() => undefined);
+  }
+
+  pause(): void {
+    this.#waiting = false;
+    this.#media?.pause();
   }
 
   seek(time: number, play = false): void {
     const at = Math.max(0, time);
     if (this.#media) this.#media.currentTime = at;
-    else this.#wanted = at;
     this.head.update((before) => ({ ...before, time: at }));
     this.#find();
     if (play) this.play();
