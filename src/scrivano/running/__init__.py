@@ -11,6 +11,7 @@ Modules, each may import only those below it:
     stored_text      the text of a job that is not done
     recordings       when a recording is not needed any more (pure)
     job_run          one attempt at a job as a machine: messages in, commands out (pure)
+    progress         how far the decoding of a job is (pure)
     chunk_run        one chunk of a running job, and its stored result (pure)
     speaker_run      the speakers of one job (pure)
     executor         what runs jobs, as the rest of a server sees it
@@ -21,8 +22,8 @@ Modules, each may import only those below it:
     media_process    children that prepare recordings, and their time limits
     voice_process    the child that finds voices and speakers, and what waits for it
     children         how child processes are started
-    shared_queue     the same in a database that several servers share (pure)
-    job_queue        jobs that wait (pure)
+    shared_queue     jobs that wait in a database that several servers share (pure)
+    job_queue        jobs that wait in one server (pure)
     scheduler        which chunks form the next batch (pure)
     ageing           which priority class has the turn (pure)
     language         the language of a job and of each chunk (pure)

@@ -8,7 +8,6 @@ moment goes on in the next attempt.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -34,6 +33,7 @@ from scrivano.processes.messages import (
 )
 from scrivano.running.chunk_run import ChunkRun, ResultCodec, StoredResult
 from scrivano.running.language import Choice, JobLanguage, is_other_language
+from scrivano.running.progress import Progress
 from scrivano.running.scheduler import WorkItem
 from scrivano.running.speaker_run import (
     GuessLost,
@@ -80,15 +80,6 @@ __all__ = [
     "decoding_options",
     "speaker_count",
 ]
-
-# At most two progress events a second and job.
-PROGRESS_INTERVAL_S = 0.5
-
-# Among so many of the last chunks there is one of each side, unless that side was silent for long.
-RECENT_CHUNKS = 32
-
-# Audio in a well-filled chunk, to estimate `chunks_total` until the plan is complete.
-ASSUMED_CHUNK_S = 25.0
 
 # A media child that dies is started again; after so many deaths the recording is to blame.
 MEDIA_TRIES = 5
@@ -286,19 +277,22 @@ class JobRun:
         side_merges: Mapping[str, str] | None = None,
         keeps_voices: bool = True,
         logged: int = 0,
+        max_chunk_s: float = 30.0,
     ) -> None:
         """`stored`: what earlier attempts left, in order; `logged`: how many segments they left in the event log.
         `now_s` is monotonic, here and in `step`.
 
         `speakers`: whether to tell them apart if the job does not say it; `channels` likewise. `side_names`: of the
         speakers by id, where each side is one. `merges`: which speakers people have merged in earlier versions, by id;
-        `side_merges` likewise, where each side is one. `keeps_voices`: whether voices can be enrolled.
+        `side_merges` likewise, where each side is one. `keeps_voices`: whether voices can be enrolled. `max_chunk_s`:
+        the most audio of a chunk.
         """
         self.job = job
         self.model = model
         self.priority = job.priority
         self.options = decoding_options(defaults, job.decoding)
         self.started_at = now_s
+        self.max_chunk_s = max_chunk_s
         self.resumed = bool(stored)
         self._codec = codec
         self._chunks: dict[int, ChunkRun] = {}
@@ -326,9 +320,7 @@ class JobRun:
         # are in the event log already.
         self._told_chunks = self._told_segments = 0
         self._logged = logged
-        self._cut = self._done = 0
-        self._cut_s = self._done_s = 0.0
-        self._progress_at = -math.inf
+        self._progress = Progress(max_chunk_s)
         self._media_tries = 0
         self._recall(stored)
 
@@ -356,6 +348,7 @@ class JobRun:
         match message:
             case Probed():
                 self._duration = message.duration
+                self._progress.expect(message.duration, message.sides)
                 if message.sides > 1:  # who speaks is known by the side
                     self._sides, self._speakers = message.sides, SpeakerRun(None)
                     return [StoreGuess(sides_as_speakers([()] * message.sides, self._side_names), ())]
@@ -426,7 +419,7 @@ class JobRun:
                 self._languages.recall(row.chunk.index, run.result.language, run.result.detected)
 
     def _add(self, chunk: Chunk) -> list[Command]:
-        if chunk.index < self._cut:  # the media child was started again
+        if chunk.index < self._progress.cut:  # the media child was started again
             return []
         commands: list[Command] = []
         known = self._chunks.get(chunk.index)
@@ -435,8 +428,7 @@ class JobRun:
             commands.append(StoreChunk(chunk, self._duration, restarts_log=restarts_log))
             known = self._chunks[chunk.index] = ChunkRun(chunk)
         known.cut_as(chunk)
-        self._cut += 1
-        self._cut_s += chunk.seconds
+        self._progress.add_cut(chunk)
         self._waiting.add(chunk.index)
         commands += _worth(self._record(None, None, None))
         return [*commands, *self._speakers.cut(chunk), *self._enqueue_known(first=False)]
@@ -467,6 +459,7 @@ class JobRun:
             cut = self._add(Chunk(0, (Piece(0, samples),)))
             return cut + self._complete_plan(replace(plan, chunks=1))
         self.chunks_total, self._duration = plan.chunks, plan.duration
+        self._progress.complete()
         self._chunks = {index: run for index, run in self._chunks.items() if index < plan.chunks}
         commands: list[Command] = [
             StorePlan(plan.chunks, plan.duration, self._described.audio, self._described.warnings, self._waveform),
@@ -525,7 +518,7 @@ class JobRun:
             result=result,
             language=None if choice is None else choice.language,
             segments=segments,
-            progress=None if now_s is None else self._progress_due(now_s),
+            progress=None if now_s is None else self._progress.due(now_s, last=self._complete),
             detected=None if choice is None else _detected(choice, GUESSED_AT_MOST if self._guessed else 1.0),
         )
 
@@ -601,8 +594,7 @@ class JobRun:
         """Chunks that were decoded in their final language are done."""
         for index in list(filter(self._languages.is_done, self._waiting)):
             self._waiting.remove(index)
-            self._done += 1
-            self._done_s += self._chunks[index].chunk.seconds
+            self._progress.add_done(self._chunks[index].chunk)
 
     def _lost(self, lost: ChunkLost) -> list[Command]:
         run = self._chunks[lost.index]
@@ -612,13 +604,13 @@ class JobRun:
             return [*count, Fail("engine_crashed", f"a part of the recording ends the engine: {lost.message}")]
         return [*count, Enqueue([self._item(lost.index, alone=True)], first=True)]
 
-    # Text and progress -----------------------------------------------------------------------------------------
+    # Text ------------------------------------------------------------------------------------------------------
 
     @property
     def _complete(self) -> bool:
         """Whether all text is there that is wanted."""
         wanted = 0 if self.job.decoding.is_voice_sample else self.chunks_total
-        return self.chunks_total is not None and self._done >= (wanted or 0)
+        return self.chunks_total is not None and self._progress.done >= (wanted or 0)
 
     def _tell(self) -> list[dict[str, Any]]:
         """The data of `segment` events that are due: the text up to the first chunk that is not final."""
@@ -651,32 +643,6 @@ class JobRun:
         """Whether a chunk was decoded in its final language."""
         run = self._chunks.get(index)
         return run is not None and run.decoded and self._languages.is_final(index)
-
-    def _progress_due(self, now_s: float) -> dict[str, int] | None:
-        """The data of a `progress` event; None if the last one is too recent."""
-        if now_s - self._progress_at < PROGRESS_INTERVAL_S and not self._complete:
-            return None
-        self._progress_at = now_s
-        return self.progress()
-
-    def progress(self) -> dict[str, int]:
-        """Percent of the audio. Audio that is not cut yet counts as speech, so it is too low rather than too high."""
-        uncut_s = self._uncut_s()
-        total_s = self._cut_s + uncut_s
-        return {
-            "percent": min(100, int(100 * self._done_s / total_s)) if total_s else 0,
-            "chunk": self._done,
-            "chunks_total": self._cut + math.ceil(uncut_s / ASSUMED_CHUNK_S),
-        }
-
-    def _uncut_s(self) -> float:
-        if self.chunks_total is not None or self._duration is None:
-            return 0.0
-        cut_to = dict.fromkeys(range(self._sides), 0.0)
-        for index in range(max(0, self._cut - RECENT_CHUNKS), self._cut):
-            chunk = self._chunks[index].chunk
-            cut_to[chunk.side or 0] = chunk.end
-        return sum(max(0.0, self._duration - end) for end in cut_to.values())
 
 
 def _worth(record: Decoded) -> list[Command]:

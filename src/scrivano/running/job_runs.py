@@ -161,6 +161,7 @@ class JobRuns:
             side_merges=side_merges,
             keeps_voices=options.voices,
             logged=self._store.count_segments(job.id) if stored else 0,
+            max_chunk_s=self._pool.max_chunk_s(model),
         )
         self._runs[job.id] = run
         self._pool.open_job(job.id, job.attempt)
@@ -339,7 +340,7 @@ class JobRuns:
             source,
             target,
             run.channels,
-            max_chunk_s=self._pool.max_chunk_s(run.model),
+            max_chunk_s=run.max_chunk_s,
             speakers=run.speakers_given,
             voices=run.finds_voices,
         )

@@ -587,7 +587,6 @@ def test_each_side_of_a_recording_is_decoded_and_is_a_speaker() -> None:
     run.step(side_cut(0, 1, 0, 32_000), 0.0)
     run.step(side_cut(1, 0, 16_000, 48_000), 0.0)
     assert [run.request(index, "p").path for index in (0, 1)] == ["p.1", "p"]
-    assert run.progress()["chunks_total"] == 3, "a second of each side is not cut yet"
     run.step(Prepared(duration=4.0, chunks=2), 0.0)
 
     told = run.step(ChunkDecoded(0, said("Yes.")), 1.0)
