@@ -22,6 +22,7 @@ from scrivano.files.folder_blobs import FolderBlobs
 from scrivano.files.prepared import PreparedFiles
 from scrivano.running.children import LocalChildren
 from scrivano.running.engine_pool import ModelSpec, PoolOptions
+from scrivano.running.job_choices import JobDefaults
 from scrivano.running.job_runs import JobRunOptions
 from scrivano.running.model_state import Life, ModelState, Policy
 from scrivano.running.runner import Runner, RunnerOptions
@@ -130,11 +131,13 @@ def bench(
     )
     pool_names = ("limits", "in_flight", "urgent_slot", "gpus", "engines", "unload_grace_s")
     pool_changes = {name: changes.pop(name) for name in pool_names if name in changes}
-    job_names = ("decoding", "jobs_open", "keep_audio", "put_off_s", "speakers")
+    default_names = ("decoding", "speakers")
+    job_defaults = JobDefaults(**{name: changes.pop(name) for name in default_names if name in changes})
+    job_names = ("jobs_open", "keep_audio", "put_off_s")
     job_changes = {name: changes.pop(name) for name in job_names if name in changes}
     defaults = RunnerOptions(
         pool=replace(pool, **pool_changes),
-        jobs=JobRunOptions(**job_changes),
+        jobs=JobRunOptions(defaults=job_defaults, **job_changes),
         drain_s=0.2,
     )
     children = LocalChildren(

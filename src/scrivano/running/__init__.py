@@ -8,9 +8,14 @@ Modules, each may import only those below it:
     remote_executor  a server whose jobs dispatchers run
     runner           the thread that decides: which job starts, which chunks are decoded, what is late
     job_runs         the running jobs: feeds each machine, carries out its commands
+    job_writes       what they write, as one transaction
+    voice_requests   what they ask of the speakers child
     stored_text      the text of a job that is not done
     recordings       when a recording is not needed any more (pure)
     job_run          one attempt at a job as a machine: messages in, commands out (pure)
+    job_messages     what happens to such an attempt, and what is to be done about it (pure)
+    job_choices      how a job is transcribed: its options, and those of the server (pure)
+    speaker_warnings what is to be said of speakers that are not as asked for (pure)
     progress         how far the decoding of a job is (pure)
     chunk_run        one chunk of a running job, and its stored result (pure)
     speaker_run      the speakers of one job (pure)
@@ -37,6 +42,7 @@ __all__ = [
     "engine_pool",
     "engine_process",
     "executor",
+    "job_choices",
     "job_runs",
     "media_process",
     "model_event_log",

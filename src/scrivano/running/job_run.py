@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scrivano.domain.chunk import SAMPLE_RATE, Chunk, Piece, side_path
 from scrivano.domain.coverage import seconds_of
-from scrivano.domain.decoding import ChunkResult, DecodingOptions
-from scrivano.domain.job import Job, JobOptions
+from scrivano.domain.decoding import ChunkResult
+from scrivano.domain.job import Job
 from scrivano.domain.quality import Doubt
-from scrivano.domain.recording import AudioTrack, ChannelUse, RecordingWarning, Waveform
-from scrivano.domain.speakers import NO_SPEAKERS, Diarization, SpeakerCount, sides_as_speakers
+from scrivano.domain.recording import ChannelUse, Waveform
+from scrivano.domain.speakers import NO_SPEAKERS, Diarization, sides_as_speakers, speaker_of_side
 from scrivano.domain.transcript import Segment
 from scrivano.processes.messages import (
     ChunkCut,
@@ -32,12 +32,31 @@ from scrivano.processes.messages import (
     pairs_of,
 )
 from scrivano.running.chunk_run import ChunkRun, ResultCodec, StoredResult
+from scrivano.running.job_choices import JobDefaults, channel_use, decoding_options, speaker_count
+from scrivano.running.job_messages import (
+    AllEnqueued,
+    ChunkDecoded,
+    ChunkLost,
+    ChunkRefused,
+    Command,
+    CountCrash,
+    Enqueue,
+    Fail,
+    MediaDied,
+    MediaLate,
+    Message,
+    Publish,
+    RecordingMissing,
+    StartPreparing,
+    StoreChunk,
+    StoreGuess,
+    StorePlan,
+)
 from scrivano.running.language import Choice, JobLanguage, is_other_language
 from scrivano.running.progress import Progress
 from scrivano.running.scheduler import WorkItem
 from scrivano.running.speaker_run import (
     GuessLost,
-    SpeakerCommand,
     SpeakerMessage,
     SpeakerRun,
     SpeakersFound,
@@ -45,6 +64,7 @@ from scrivano.running.speaker_run import (
     VoicesFound,
     VoicesLost,
 )
+from scrivano.running.speaker_warnings import fewer_speakers, speaker_warnings
 from scrivano.speakers.words import main_speakers, with_speakers
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.jobs import Decoded
@@ -57,29 +77,7 @@ from scrivano.text.assembly import (
     spoken_most,
 )
 
-__all__ = [
-    "AllEnqueued",
-    "ChunkDecoded",
-    "ChunkLost",
-    "ChunkRefused",
-    "Command",
-    "CountCrash",
-    "Enqueue",
-    "Fail",
-    "JobRun",
-    "MediaDied",
-    "MediaLate",
-    "Message",
-    "Publish",
-    "RecordingMissing",
-    "StartPreparing",
-    "StoreChunk",
-    "StoreGuess",
-    "StorePlan",
-    "channel_use",
-    "decoding_options",
-    "speaker_count",
-]
+__all__ = ["Earlier", "JobRun"]
 
 # A media child that dies is started again; after so many deaths the recording is to blame.
 MEDIA_TRIES = 5
@@ -88,171 +86,28 @@ MEDIA_TRIES = 5
 # engine, too, the job of the chunk fails.
 CRASHES_ALLOWED = 1
 
-# Characters of a warning.
-LONGEST_MESSAGE = 500
-
 # SIGKILL and SIGTERM come from outside (an operator, the kernel's memory killer): they rarely mean the chunk.
 KILLS_ALLOWED = 5
-
-
-# Messages ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class RecordingMissing:
-    """The upload is not there: the job was retried while its previous attempt was still deleting it."""
-
-
-@dataclass(frozen=True, slots=True)
-class MediaDied:
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class MediaLate:
-    """The media child was silent for too long, or took too long in all."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkDecoded:
-    index: int
-    result: ChunkResult
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkRefused:
-    """The engine cannot decode one chunk of a batch; `alone`: this chunk was the batch."""
-
-    index: int
-    message: str
-    alone: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkLost:
-    """The engine died over a batch with this chunk. `killed`: from outside. `alone`: this chunk was the batch."""
-
-    index: int
-    message: str
-    alone: bool
-    killed: bool
-
 
 # The language of a recording without speech is guessed from its start, with at most this probability.
 GUESSED_FROM_S = 30.0
 GUESSED_AT_MOST = 0.2
 
 
-Message = (
-    Probed
-    | ChunkCut
-    | Described
-    | Drawn
-    | Prepared
-    | PreparationFailed
-    | RecordingMissing
-    | MediaDied
-    | MediaLate
-    | ChunkDecoded
-    | ChunkRefused
-    | ChunkLost
-    | SpeakerMessage
-)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Earlier:
+    """What earlier attempts at a job, and earlier versions of it, have left.
 
-
-# Commands ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class StartPreparing:
-    """Start a media child on the recording."""
-
-
-@dataclass(frozen=True, slots=True)
-class Enqueue:
-    """Have chunks decoded. `first`: before the other waiting chunks of the job."""
-
-    items: Sequence[WorkItem]
-    first: bool
-
-
-@dataclass(frozen=True, slots=True)
-class AllEnqueued:
-    """Every chunk of the job has been enqueued at least once. Comes once in a run."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoreChunk:
-    """Add a chunk to the stored plan, in place of what an earlier attempt had from there on.
-
-    `restarts_log`: the event log has text of that, so it starts again.
+    `chunks` are in order; `logged`: how many segments are in the event log. `side_names`: the names that people gave to
+    speakers, by id, where each side is one. `merges`: which speakers people have merged, by id; `side_merges` likewise,
+    where each side is one.
     """
 
-    chunk: Chunk
-    duration_s: float | None
-    restarts_log: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class StorePlan:
-    """The plan is complete."""
-
-    chunks_total: int
-    duration_s: float
-    audio: AudioTrack | None = None
-    warnings: Sequence[RecordingWarning] = ()
-    waveform: Waveform | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StoreGuess:
-    """The speakers so far. `segments`: who says each segment whose text is known; None: not known yet."""
-
-    speakers: Diarization
-    segments: Sequence[str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class CountCrash:
-    index: int
-
-
-@dataclass(frozen=True, slots=True)
-class Publish:
-    """The job is done. `segments` are its transcript, `quality` says how far to trust it (`domain.quality`).
-
-    `speakers` None: they were not asked for, or not found. `warnings` are added to those about the recording.
-    """
-
-    segments: Sequence[Segment]
-    language: str | None
-    duration_s: float
-    quality: Mapping[str, Any]
-    speakers: Diarization | None = None
-    warnings: Sequence[RecordingWarning] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Fail:
-    """The job failed. `code` is public and stable; `message` tells the user what to do."""
-
-    code: str
-    message: str
-
-
-Command = (
-    StartPreparing
-    | Enqueue
-    | AllEnqueued
-    | StoreChunk
-    | StorePlan
-    | StoreGuess
-    | CountCrash
-    | Decoded
-    | SpeakerCommand
-    | Publish
-    | Fail
-)
+    chunks: Sequence[StoredChunk] = ()
+    logged: int = 0
+    side_names: Mapping[str, str] = field(default_factory=dict)
+    merges: Mapping[str, str] = field(default_factory=dict)
+    side_merges: Mapping[str, str] = field(default_factory=dict)
 
 
 class JobRun:
@@ -265,43 +120,31 @@ class JobRun:
         self,
         job: Job,
         model: str,
-        stored: Sequence[StoredChunk],
-        defaults: DecodingOptions,
+        defaults: JobDefaults,
+        earlier: Earlier,
         codec: ResultCodec,
         now_s: float,
         *,
-        speakers: bool = False,
-        channels: ChannelUse = ChannelUse.AUTO,
-        side_names: Mapping[str, str] | None = None,
-        merges: Mapping[str, str] | None = None,
-        side_merges: Mapping[str, str] | None = None,
-        keeps_voices: bool = True,
-        logged: int = 0,
         max_chunk_s: float = 30.0,
     ) -> None:
-        """`stored`: what earlier attempts left, in order; `logged`: how many segments they left in the event log.
-        `now_s` is monotonic, here and in `step`.
-
-        `speakers`: whether to tell them apart if the job does not say it; `channels` likewise. `side_names`: of the
-        speakers by id, where each side is one. `merges`: which speakers people have merged in earlier versions, by id;
-        `side_merges` likewise, where each side is one. `keeps_voices`: whether voices can be enrolled. `max_chunk_s`:
-        the most audio of a chunk.
-        """
+        """`now_s` is monotonic, here and in `step`. `max_chunk_s`: the most audio of a chunk."""
+        options = job.decoding
         self.job = job
         self.model = model
         self.priority = job.priority
-        self.options = decoding_options(defaults, job.decoding)
+        self.options = decoding_options(defaults.decoding, options)
         self.started_at = now_s
         self.max_chunk_s = max_chunk_s
-        self.resumed = bool(stored)
+        self.resumed = bool(earlier.chunks)
         self._codec = codec
         self._chunks: dict[int, ChunkRun] = {}
-        self._count = speaker_count(job.decoding, speakers)
-        self._speakers = SpeakerRun(self._count, merges)
-        self.channels = channel_use(job.decoding, channels, self._count)
-        self._side_names = side_names or {}
-        self._side_merges = side_merges or {}
-        self._keeps_voices = keeps_voices
+        self._count = speaker_count(options, defaults.speakers)
+        self._speakers = SpeakerRun(self._count, earlier.merges)
+        self.channels = channel_use(options, defaults.channels, self._count)
+        names = options.channel_names or defaults.channel_names
+        self._side_names = {speaker_of_side(side): name for side, name in enumerate(names)} | {**earlier.side_names}
+        self._side_merges = earlier.side_merges
+        self._keeps_voices = defaults.voices
         self._sides = 1
         # None: more chunks may come.
         self.chunks_total: int | None = None
@@ -312,17 +155,17 @@ class JobRun:
         self._guessed = False
         # The language in the row and the event log of the job; `_languages` may already know more.
         self._language = job.language
-        self._languages = JobLanguage(job.language, multilingual=bool(job.decoding.multilingual))
+        self._languages = JobLanguage(job.language, multilingual=bool(options.multilingual))
         # Chunks that wait for a language to be known: before they are decoded, or to see whether it was the right one.
         self._waiting: set[int] = set()
         self._all_enqueued = False
         # Chunks whose text is final, up to the first one that is not, and their segments. The first `_logged` segments
         # are in the event log already.
         self._told_chunks = self._told_segments = 0
-        self._logged = logged
+        self._logged = earlier.logged
         self._progress = Progress(max_chunk_s)
         self._media_tries = 0
-        self._recall(stored)
+        self._recall(earlier.chunks)
 
     def start(self) -> list[Command]:
         self._media_tries += 1
@@ -648,94 +491,6 @@ class JobRun:
 def _worth(record: Decoded) -> list[Command]:
     """The record, unless it says nothing."""
     return [record] if record.index is not None or record.language or record.segments else []
-
-
-def speaker_count(options: JobOptions, default: bool) -> SpeakerCount | None:
-    """None: the job wants no speakers."""
-    if options.detects_language or not (default if options.speakers is None else options.speakers):
-        return None
-    return SpeakerCount(exactly=options.num_speakers, least=options.min_speakers or 1, most=options.max_speakers)
-
-
-def channel_use(options: JobOptions, default: ChannelUse, count: SpeakerCount | None) -> ChannelUse:
-    """`AUTO` is for those who want speakers; language is detected on a mix, and so are voices that are known."""
-    use = default if options.channels is None else ChannelUse(options.channels)
-    by_voice = bool(options.known_speakers)
-    mixes = options.detects_language or (use is ChannelUse.AUTO and (count is None or by_voice))
-    return ChannelUse.MIX if mixes else use
-
-
-def fewer_speakers(found: Diarization, count: SpeakerCount | None) -> tuple[RecordingWarning, ...]:
-    """A warning, if the job asks for more. None without speech; speakers whom people have merged count as several."""
-    told_apart = len({speaker.id for speaker in found.speakers} | {*found.merged_from})
-    wanted = 0 if count is None else count.exactly or count.least
-    if not 0 < told_apart < wanted:
-        return ()
-    message = f"fewer speakers were told apart than asked for: {told_apart} of {wanted}"
-    return (RecordingWarning(code="fewer_speakers", message=message),)
-
-
-def speaker_warnings(
-    options: JobOptions, failure: str | None, *, sides: int = 1, keeps_voices: bool = True
-) -> tuple[RecordingWarning, ...]:
-    """`failure`: why the speakers could not be told apart; None: they were, or nobody asked for them. `sides`: if there
-    are several, each channel or track is a speaker."""
-    warnings = []
-    if sides > 1 and not _allows(options, sides):
-        message = (
-            f"the number of speakers had no effect, because each of {sides} channels is a speaker; send channels=mix to"
-            " have so many found"
-        )
-        warnings.append(RecordingWarning(code="num_speakers_not_used", message=message))
-    if options.voices and not keeps_voices:
-        message = "no enrolled voices were looked for, because this server keeps none; its operator can set VOICES=true"
-        warnings.append(RecordingWarning(code="voices_not_used", message=message))
-    elif options.voices and sides > 1:
-        message = (
-            "no enrolled voices were looked for, because each channel is a speaker; send channel_names for their names,"
-            " or channels=mix to find voices"
-        )
-        warnings.append(RecordingWarning(code="voices_not_used", message=message))
-    if unheard := _unheard(options):
-        names = ", ".join(unheard)
-        message = f"the server failed to find the voice in the sample of {names}; send the request again for the name"
-        warnings.append(RecordingWarning(code="known_speakers_not_heard", message=message[:LONGEST_MESSAGE]))
-    if failure is not None:
-        without = "" if options.is_voice_sample else "; the transcript is complete without them"
-        message = f"the speakers could not be told apart ({failure}){without}"
-        warnings.append(RecordingWarning(code="no_speakers", message=message[:LONGEST_MESSAGE]))
-    return tuple(warnings)
-
-
-def _allows(options: JobOptions, speakers: int) -> bool:
-    """Whether so many are what the job asks for."""
-    least, most = options.min_speakers or 1, options.max_speakers or speakers
-    return speakers == options.num_speakers if options.num_speakers else least <= speakers <= most
-
-
-def _unheard(options: JobOptions) -> list[str]:
-    """The known speakers without a voice."""
-    pairs = zip(options.known_speakers or (), options.known_samples or (), strict=False)
-    return [name for name, sample in pairs if not sample]
-
-
-def decoding_options(defaults: DecodingOptions, options: JobOptions) -> DecodingOptions:
-    """The options of the server, changed by those of the job."""
-    chosen: dict[str, Any] = {
-        "beam_size": options.beam_size,
-        "word_timestamps": options.word_timestamps,
-        "initial_prompt": options.prompt,
-        "hotwords": options.hotwords,
-        "temperatures": _ladder(options.temperature),
-    }
-    return replace(defaults, **{name: value for name, value in chosen.items() if value is not None})
-
-
-def _ladder(temperature: float | None) -> tuple[float, ...] | None:
-    """From the requested temperature up to 1 in steps of 0.2, as in openai-whisper; None and 0: the whole ladder."""
-    if not temperature:
-        return None
-    return tuple(round(temperature + 0.2 * step, 3) for step in range(6) if temperature + 0.2 * step <= 1.0 + 1e-6)
 
 
 def _detected(choice: Choice, at_most: float) -> dict[str, Any]:

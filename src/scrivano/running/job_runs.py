@@ -10,40 +10,36 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
-from scrivano.domain.decoding import DecodingOptions
 from scrivano.domain.errors import (
     DatabaseUnreachable,
     JobNotFound,
     ScrivanoError,
     StorageFull,
     StorageUnreachable,
-    WriteConflict,
 )
 from scrivano.domain.job import Job, JobStatus, Priority
-from scrivano.domain.recording import ChannelUse
-from scrivano.domain.speakers import RememberedSpeaker, speaker_of_side
 from scrivano.files.blobs import LocalCopy, Recordings
 from scrivano.files.prepared import PreparedFiles
-from scrivano.processes import voice_messages
 from scrivano.processes.child import Child, Exited
 from scrivano.processes.messages import MediaMessage, Placed, PreparationFailed, Prepared, Preparing, Queued
-from scrivano.running import job_run, speaker_run
+from scrivano.running import job_messages, speaker_run
 from scrivano.running.chunk_run import ResultCodec
 from scrivano.running.engine_pool import BatchLost, BatchOutcome, BatchRefused, BatchResults, EnginePool
+from scrivano.running.job_choices import JobDefaults
+from scrivano.running.job_messages import Command, Fail, Publish
 from scrivano.running.job_queue import JobQueue
-from scrivano.running.job_run import Command, Fail, JobRun, Publish, StoreChunk, StoreGuess, StorePlan
+from scrivano.running.job_run import Earlier, JobRun
+from scrivano.running.job_writes import Write, store_writes
 from scrivano.running.media_process import MediaPool, MediaProcess
 from scrivano.running.recording_fetches import Fetched, RecordingFetches
 from scrivano.running.recordings import is_spent
-from scrivano.running.speaker_run import StoreVoices
-from scrivano.running.voice_process import VoiceOutcome, VoicePool, VoiceTask
-from scrivano.speakers.spool import write_spool
-from scrivano.store.jobs import Decoded, JobStore
+from scrivano.running.voice_process import VoiceOutcome, VoicePool
+from scrivano.running.voice_requests import VoiceRequests, message_of
+from scrivano.store.jobs import JobStore
 from scrivano.telemetry.events import Emit, JobTranscribed, MediaProcessLost, StageEnded
-from scrivano.text.assembly import segments_json
 
 __all__ = ["JobRunOptions", "JobRuns"]
 
@@ -61,26 +57,18 @@ FULL_DISK_TRIES = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRunOptions:
-    """`decoding`: the options of the server. `jobs_open`: how many jobs of a model may run at once, not counting less
+    """`defaults`: for what a job does not say. `jobs_open`: how many jobs of a model may run at once, not counting less
     urgent ones. `preparations`: media children at work at once, likewise. `lease_s`: another server may take a job over
     when its server has not renewed its lease for so long. `keep_audio`: done and cancelled jobs keep their upload,
     unless they say otherwise. `put_off_s`: after this time a job starts again that has met a full disk, or whose
-    recording could not be read. `speakers`, `channels` and `channel_names`: of jobs that do not say it. `voices`:
-    whether voices can be enrolled."""
+    recording could not be read."""
 
-    decoding: DecodingOptions = field(default_factory=DecodingOptions)
+    defaults: JobDefaults = field(default_factory=JobDefaults)
     jobs_open: int = 16
     preparations: int = 2
     lease_s: float = 60.0
     keep_audio: bool = False
     put_off_s: float = 5.0
-    speakers: bool = False
-    channels: ChannelUse = ChannelUse.AUTO
-    channel_names: Sequence[str] = ()
-    voices: bool = False
-
-
-Write = StoreChunk | StorePlan | StoreVoices | StoreGuess | job_run.CountCrash | Decoded | Publish | Fail
 
 
 class JobRuns:
@@ -107,6 +95,7 @@ class JobRuns:
         self._media = media
         self._voices = voices
         self._queue = queue
+        self._voice_requests = VoiceRequests(store, prepared, voices, enrolled=options.defaults.voices)
         self._options = options
         self._emit = emit
         self._codec = ResultCodec()
@@ -144,29 +133,29 @@ class JobRuns:
         """Run a job that was claimed, with this model."""
         if job.id in self._runs:  # an attempt that has lost its lease
             self.close(job.id, keep_files=True)
-        stored = self._store.chunks(job.id) if job.attempt > 1 else []
-        options = self._options
-        merges, side_merges = (self._merges(job, sides=sides) for sides in (False, True))
         run = JobRun(
             job,
             model,
-            stored,
-            options.decoding,
+            self._options.defaults,
+            self._earlier(job),
             self._codec,
             time.monotonic(),
-            speakers=options.speakers,
-            channels=options.channels,
-            side_names=self._side_names(job),
-            merges=merges,
-            side_merges=side_merges,
-            keeps_voices=options.voices,
-            logged=self._store.count_segments(job.id) if stored else 0,
             max_chunk_s=self._pool.max_chunk_s(model),
         )
         self._runs[job.id] = run
         self._pool.open_job(job.id, job.attempt)
         logger.info("job running", extra=_about(run))
         self._carry_out(run, run.start)
+
+    def _earlier(self, job: Job) -> Earlier:
+        chunks = self._store.chunks(job.id) if job.attempt > 1 else []
+        return Earlier(
+            chunks=chunks,
+            logged=self._store.count_segments(job.id) if chunks else 0,
+            side_names={} if job.version_of is None else self._store.side_names(job.version_of),
+            merges=self._voice_requests.merges(job, sides=False),
+            side_merges=self._voice_requests.merges(job, sides=True),
+        )
 
     def close(self, job_id: str, *, keep_files: bool = False, status: JobStatus | None = None) -> None:
         """Drop a job: its child, its chunks, its files. Unknown ids are fine. `status`: that of the job, if known."""
@@ -219,7 +208,7 @@ class JobRuns:
         del self._fetching[job_id]
         match fetched.result:
             case FileNotFoundError():
-                self._step(run, job_run.RecordingMissing())
+                self._step(run, job_messages.RecordingMissing())
             case StorageFull() as error:
                 self._disk_is_full(run, str(error))
             case StorageUnreachable() as error:
@@ -258,7 +247,7 @@ class JobRuns:
                 self._emit(MediaProcessLost(job_id))
                 about = _about(self._runs[job_id])
                 logger.warning("the media process ended with %s", exited.reason, extra=about)
-                self._step(self._runs[job_id], job_run.MediaDied(exited.reason))
+                self._step(self._runs[job_id], job_messages.MediaDied(exited.reason))
 
     def postpone(self, seconds: float) -> None:
         """This process was stopped for so long: what media children sent meanwhile is still to be read."""
@@ -268,7 +257,7 @@ class JobRuns:
     def fail_late_media(self, now_s: float) -> None:
         for job_id, process in list(self._preparing.items()):
             if now_s > process.deadline:
-                self._step(self._runs[job_id], job_run.MediaLate())
+                self._step(self._runs[job_id], job_messages.MediaLate())
 
     def engine_returned(self, outcome: BatchOutcome) -> None:
         """What became of chunks; those of jobs that were dropped are ignored."""
@@ -276,21 +265,21 @@ class JobRuns:
             case BatchResults(items, results):
                 for item, result in zip(items, results, strict=True):
                     if self._pool.is_open(item):
-                        self._step(self._runs[item.job_id], job_run.ChunkDecoded(item.index, result))
+                        self._step(self._runs[item.job_id], job_messages.ChunkDecoded(item.index, result))
             case BatchRefused(items, message):
                 for item in filter(self._pool.is_open, reversed(items)):
-                    refused = job_run.ChunkRefused(item.index, message, alone=len(items) == 1)
+                    refused = job_messages.ChunkRefused(item.index, message, alone=len(items) == 1)
                     self._step(self._runs[item.job_id], refused)
             case BatchLost(items, message, killed):
                 for item in filter(self._pool.is_open, reversed(items)):
-                    lost = job_run.ChunkLost(item.index, message, alone=len(items) == 1, killed=killed)
+                    lost = job_messages.ChunkLost(item.index, message, alone=len(items) == 1, killed=killed)
                     self._step(self._runs[item.job_id], lost)
 
     def voices_returned(self, outcome: VoiceOutcome) -> None:
         """What became of a request about voices; those of jobs and attempts that were dropped are ignored."""
         task, run = outcome.task, self._runs.get(outcome.task.job_id)
         if run is not None and run.job.attempt == task.attempt:
-            self._step(run, _voice_message(outcome))
+            self._step(run, message_of(outcome))
 
     def decode(self) -> None:
         """Give every engine that waits its next batch."""
@@ -303,7 +292,7 @@ class JobRuns:
 
     # Commands --------------------------------------------------------------------------------------------------
 
-    def _step(self, run: JobRun, message: job_run.Message) -> None:
+    def _step(self, run: JobRun, message: job_messages.Message) -> None:
         self._carry_out(run, lambda: run.step(message, time.monotonic()))
 
     def _carry_out(self, run: JobRun, step: Callable[[], Sequence[Command]]) -> None:
@@ -311,14 +300,14 @@ class JobRuns:
         try:
             for command in step():
                 match command:
-                    case job_run.StartPreparing():
+                    case job_messages.StartPreparing():
                         self._start_preparing(run)
-                    case job_run.Enqueue(items, first):
+                    case job_messages.Enqueue(items, first):
                         self._pool.add(run.model, items, first=first)
-                    case job_run.AllEnqueued():
+                    case job_messages.AllEnqueued():
                         self._pool.all_added(run.model, run.job.id, run.chunks_total or 0)
                     case speaker_run.FindVoices():
-                        self._ask_for_voices(run, command)
+                        self._voice_requests.find(run.job, command)
                     case speaker_run.NameSpeakers() | speaker_run.GuessSpeakers():
                         self._ask_for_speakers(run, command)
                     case _:
@@ -353,68 +342,12 @@ class JobRuns:
             process.source.close()
         return process
 
-    def _ask_for_voices(self, run: JobRun, command: speaker_run.FindVoices) -> None:
-        path = self._prepared.audio_path(run.job.id, run.job.attempt)
-        request = voice_messages.FindVoices(id=0, path=str(path), start=command.start, end=command.end)
-        self._add_voice_task(run, request, index=command.index)
-
     def _ask_for_speakers(self, run: JobRun, command: speaker_run.NameSpeakers | speaker_run.GuessSpeakers) -> None:
-        guess, count = isinstance(command, speaker_run.GuessSpeakers), command.count
-        path = self._prepared.voices_path(run.job.id, run.job.attempt, guess=guess)
         try:
-            write_spool(path, command.voices)
+            self._voice_requests.tell_apart(run.job, command)
         except OSError as error:
             lost = speaker_run.VoicesLost(None, f"their voices could not be written: {error}", False)
-            self._step(run, speaker_run.GuessLost() if guess else lost)
-            return
-        request = voice_messages.NameSpeakers(
-            id=0,
-            path=str(path),
-            exactly=count.exactly,
-            least=count.least,
-            most=count.most,
-            known=self._known_speakers(run.job),
-        )
-        self._add_voice_task(run, request, guess=guess)
-
-    def _add_voice_task(
-        self, run: JobRun, request: voice_messages.VoiceRequest, *, index: int | None = None, guess: bool = False
-    ) -> None:
-        self._voices.add(
-            VoiceTask(
-                job_id=run.job.id,
-                attempt=run.job.attempt,
-                priority=run.priority,
-                index=index,
-                request=request,
-                guess=guess,
-            )
-        )
-
-    def _known_speakers(self, job: Job) -> tuple[voice_messages.KnownVoice, ...]:
-        """The speakers of the job that this is a version of keep their ids and names, those who were merged each by
-        the own voice. Voices that came with the job are looked for, and enrolled ones where that was asked for."""
-        earlier = self._remembered(job, sides=False)
-        sent = self._store.known_voices(job.recording_id) if job.decoding.known_speakers else []
-        enrolled = self._store.voices(job.owner) if self._options.voices and job.decoding.voices else []
-        return (
-            *(voice_messages.KnownVoice(id=one.id, name=one.name, centre=one.centre) for one in earlier),
-            *(voice_messages.KnownVoice(name=one.name, centre=one.centre) for one in sent),
-            *(voice_messages.KnownVoice(name=one.name, centre=one.centre) for one in enrolled),
-        )
-
-    def _remembered(self, job: Job, *, sides: bool) -> list[RememberedSpeaker]:
-        return [] if job.version_of is None else self._store.remembered_speakers(job.version_of, sides=sides)
-
-    def _merges(self, job: Job, *, sides: bool) -> dict[str, str]:
-        """Which speakers people have merged in earlier versions."""
-        return {one.id: one.now for one in self._remembered(job, sides=sides) if one.id != one.now}
-
-    def _side_names(self, job: Job) -> dict[str, str]:
-        """Who speaks on each side, by id: as the job says, or the server; names that people gave come first."""
-        names = job.decoding.channel_names or self._options.channel_names
-        given = self._store.side_names(job.version_of) if job.version_of is not None else {}
-        return {speaker_of_side(side): name for side, name in enumerate(names)} | given
+            self._step(run, speaker_run.GuessLost() if isinstance(command, speaker_run.GuessSpeakers) else lost)
 
     # Writes ----------------------------------------------------------------------------------------------------
 
@@ -428,7 +361,7 @@ class JobRuns:
     def _commit(self, writes: Sequence[tuple[JobRun, Write]]) -> None:
         try:
             try:
-                self._write_despite_conflicts(writes)
+                self._write(writes, tries=CONFLICT_TRIES)
             except StorageFull:
                 # Nothing of the first try was kept. Meanwhile the reserve may have been released; the prepared audio of
                 # jobs that end is not needed any more.
@@ -449,78 +382,13 @@ class JobRuns:
             else:
                 self._fail(runs[0], self._fault(runs[0], error))
 
-    def _write_despite_conflicts(self, writes: Sequence[tuple[JobRun, Write]]) -> None:
-        for _ in range(CONFLICT_TRIES - 1):
-            with suppress(WriteConflict):  # nothing was kept
-                return self._write(writes)
-        return self._write(writes)
-
-    def _write(self, writes: Sequence[tuple[JobRun, Write]]) -> None:
-        """By kind, in the order in which they depend on each other."""
+    def _write(self, writes: Sequence[tuple[JobRun, Write]], *, tries: int = 1) -> None:
         started_at = time.monotonic()
-        refused: set[str] = set()
-        ended: list[tuple[JobRun, Publish | Fail]] = []
-        with self._store.transaction():
-            for run, write in writes:
-                job_id, attempt = run.job.id, run.job.attempt
-                match write:
-                    case StoreChunk(chunk, duration_s, restarts_log):
-                        rows = self._store.add_chunks(
-                            job_id, attempt, [chunk], duration_secs=duration_s, restarts_log=restarts_log
-                        )
-                        accepted = rows is not None
-                    case StorePlan(chunks_total, duration_s, audio, warnings, waveform):
-                        accepted = self._store.plan_complete(
-                            job_id,
-                            attempt,
-                            chunks_total=chunks_total,
-                            duration_secs=duration_s,
-                            audio=None if audio is None else asdict(audio),
-                            warnings=[asdict(warning) for warning in warnings],
-                            waveform=waveform,
-                        )
-                    case StoreVoices(index, voices):
-                        accepted = self._store.store_voices(job_id, attempt, index, voices)
-                    case job_run.CountCrash(index):
-                        self._store.count_crashes([(job_id, attempt, index)])
-                        continue
-                    case _:
-                        continue
-                if not accepted:
-                    refused.add(job_id)
-            decoded = [write for _, write in writes if isinstance(write, Decoded)]
-            stored = self._store.store_results(decoded) if decoded else []
-            refused.update(write.job_id for write, accepted in zip(decoded, stored, strict=True) if not accepted)
-            for run, write in writes:
-                # After the segments that it names.
-                if isinstance(write, StoreGuess) and run.job.id not in refused:
-                    self._store.store_guess(run.job.id, run.job.attempt, write.speakers, write.segments)
-                if isinstance(write, Publish | Fail) and run.job.id not in refused:
-                    if self._publish(run, write):
-                        ended.append((run, write))
-                    else:
-                        refused.add(run.job.id)
+        refused, ended = store_writes(self._store, writes, tries=tries)
         for job_id in refused:  # another attempt runs, or the job has ended
             self.close(job_id)
-        for run, write in ended:
-            self._ended(run, write, started_at)
-
-    def _publish(self, run: JobRun, end: Publish | Fail) -> bool:
-        job_id, attempt = run.job.id, run.job.attempt
-        if isinstance(end, Fail):
-            return self._store.publish_failed(job_id, attempt, end.code, end.message)
-        return self._store.publish_done(
-            job_id,
-            attempt,
-            segments_json(end.segments),
-            language=end.language,
-            duration_secs=end.duration_s,
-            decoded_by=run.model,
-            quality=end.quality,
-            text=" ".join(segment.text for segment in end.segments),
-            speakers=end.speakers,
-            warnings=[asdict(warning) for warning in end.warnings],
-        )
+        for run, end in ended:
+            self._ended(run, end, started_at)
 
     def _ended(self, run: JobRun, end: Publish | Fail, assembled_from: float) -> None:
         job_id, now = run.job.id, time.monotonic()
@@ -597,22 +465,6 @@ class JobRuns:
 
 def _runs_of(writes: Sequence[tuple[JobRun, Write]]) -> list[JobRun]:
     return list({run.job.id: run for run, _ in writes}.values())
-
-
-def _voice_message(outcome: VoiceOutcome) -> job_run.Message:
-    task = outcome.task
-    if task.guess:
-        if isinstance(outcome.answer, voice_messages.SpeakersNamed):
-            return speaker_run.SpeakersGuessed(outcome.answer.speakers, outcome.answer.turns)
-        return speaker_run.GuessLost()
-    match outcome.answer, task.request:
-        case voice_messages.VoicesFound(voices=voices), voice_messages.FindVoices(start=start, end=end):
-            return speaker_run.VoicesFound(task.index or 0, start, end, voices)
-        case voice_messages.SpeakersNamed(speakers=speakers, turns=turns), voice_messages.NameSpeakers():
-            return speaker_run.SpeakersFound(speakers, turns)
-        case voice_messages.VoicesFailed(message=message), _:
-            return speaker_run.VoicesLost(task.index, message, outcome.killed)
-    return speaker_run.VoicesLost(task.index, "the answer does not belong to the request", False)
 
 
 def _about(run: JobRun) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from scrivano.engines.windows import are_short, max_chunk_s
 from scrivano.processes.messages import Load
 from scrivano.running.engine_pool import ModelSpec, PoolOptions
 from scrivano.running.engine_process import EngineLimits
+from scrivano.running.job_choices import JobDefaults
 from scrivano.running.job_runs import JobRunOptions
 from scrivano.running.media_process import MediaLimits
 from scrivano.running.model_state import Policy
@@ -117,11 +118,7 @@ def _default_model(settings: Settings, memory: MemoryReader) -> str:
     return settings.whisper_model or default_model(gpu.total_mb if gpu else None)
 
 
-def runner_options(
-    settings: Settings,
-    device: Device,
-    models: Sequence[str],
-) -> RunnerOptions:
+def runner_options(settings: Settings, device: Device, models: Sequence[str]) -> RunnerOptions:
     """`models`: as `model_names` returns them; WHISPER_MODEL_PATH belongs to the first."""
     paths = dict.fromkeys(models[:1], settings.whisper_model_path)
     specs = [_model_spec(settings, device, name, paths.get(name)) for name in models]
@@ -138,25 +135,28 @@ def runner_options(
             unload_grace_s=settings.unload_grace_secs,
         ),
         jobs=JobRunOptions(
-            decoding=DecodingOptions(
-                beam_size=settings.beam_size,
-                word_timestamps=settings.word_timestamps,
-                repair_share=settings.repair_share,
-            ),
+            defaults=_job_defaults(settings),
             # Two batches' worth, so that one can be filled while the other is decoded, even if each job has one chunk.
             jobs_open=max(4, *(2 * spec.batch_size for spec in specs)) * (device.engines or 1),
             preparations=max(PREPARATIONS, device.engines or 0),
             keep_audio=settings.keep_audio,
             lease_s=LEASE_S if settings.database_url is None else SHARED_LEASE_S,
-            speakers=settings.speakers,
-            channels=ChannelUse(settings.channels),
-            channel_names=settings.channel_names or (),
-            voices=settings.voices,
         ),
-        media=MediaLimits(
-            max_audio_s=settings.max_audio_secs,
-            timeout_s=settings.media_timeout_secs,
+        media=MediaLimits(max_audio_s=settings.max_audio_secs, timeout_s=settings.media_timeout_secs),
+    )
+
+
+def _job_defaults(settings: Settings) -> JobDefaults:
+    return JobDefaults(
+        decoding=DecodingOptions(
+            beam_size=settings.beam_size,
+            word_timestamps=settings.word_timestamps,
+            repair_share=settings.repair_share,
         ),
+        speakers=settings.speakers,
+        channels=ChannelUse(settings.channels),
+        channel_names=settings.channel_names or (),
+        voices=settings.voices,
     )
 
 

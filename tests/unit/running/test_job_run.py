@@ -20,12 +20,9 @@ from scrivano.domain.speakers import NO_SPEAKERS, Diarization, Speaker, SpeakerC
 from scrivano.domain.transcript import Segment
 from scrivano.processes.messages import ChunkCut, Described, PreparationFailed, Prepared, Probed, pairs_of
 from scrivano.processes.voice_messages import NamedSpeaker
-from scrivano.running import job_run
 from scrivano.running.chunk_run import ResultCodec, StoredResult
-from scrivano.running.job_run import (
-    CRASHES_ALLOWED,
-    KILLS_ALLOWED,
-    MEDIA_TRIES,
+from scrivano.running.job_choices import JobDefaults, channel_use, decoding_options
+from scrivano.running.job_messages import (
     AllEnqueued,
     ChunkDecoded,
     ChunkLost,
@@ -34,23 +31,21 @@ from scrivano.running.job_run import (
     CountCrash,
     Enqueue,
     Fail,
-    JobRun,
     MediaDied,
     MediaLate,
+    Message,
     Publish,
     RecordingMissing,
     StartPreparing,
     StoreChunk,
     StoreGuess,
     StorePlan,
-    channel_use,
-    decoding_options,
-    fewer_speakers,
-    speaker_warnings,
 )
+from scrivano.running.job_run import CRASHES_ALLOWED, KILLS_ALLOWED, MEDIA_TRIES, Earlier, JobRun
 from scrivano.running.language import Detection, JobLanguage
 from scrivano.running.scheduler import WorkItem
 from scrivano.running.speaker_run import FindVoices, GuessSpeakers, SpeakersFound, SpeakersGuessed, VoicesFound
+from scrivano.running.speaker_warnings import fewer_speakers, speaker_warnings
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.jobs import Decoded
 
@@ -83,7 +78,7 @@ def said(text: str, language: str = "en", probabilities: Mapping[str, float] | N
 
 
 def started(job: Job = JOB, stored: Sequence[StoredChunk] = (), logged: int = 0) -> JobRun:
-    run = JobRun(job, "base", stored, DecodingOptions(), CODEC, 0.0, logged=logged)
+    run = JobRun(job, "base", JobDefaults(), Earlier(chunks=stored, logged=logged), CODEC, 0.0)
     assert run.start() == [StartPreparing()]
     return run
 
@@ -164,7 +159,7 @@ def test_the_text_of_a_job_and_its_quality_survive_a_restart() -> None:
         repaired=(Span(1.0, 2.5),),
     )
 
-    def finished(run: JobRun, messages: Sequence[job_run.Message]) -> Publish:
+    def finished(run: JobRun, messages: Sequence[Message]) -> Publish:
         commands = [command for message in messages for command in run.step(message, 1.0)]
         return next(command for command in commands if isinstance(command, Publish))
 
@@ -202,7 +197,7 @@ def test_until_its_language_is_known_only_the_first_chunk_is_decoded_then_the_ot
         (MediaLate(), "media_timeout"),
     ],
 )
-def test_what_ends_a_preparation_fails_the_job(message: job_run.Message, code: str) -> None:
+def test_what_ends_a_preparation_fails_the_job(message: Message, code: str) -> None:
     [fail] = started().step(message, 0.0)
 
     assert isinstance(fail, Fail)
@@ -487,7 +482,7 @@ def test_a_text_in_another_language_than_is_spoken_is_in_doubt_unless_the_langua
 
 def test_a_recording_without_speech_has_a_guessed_language_for_who_asks_for_nothing_else() -> None:
     asks = replace(JOB, options=JobOptions(purpose=DETECT_LANGUAGE).stored())
-    run = JobRun(asks, "nano", (), DecodingOptions(), CODEC, 0.0)
+    run = JobRun(asks, "nano", JobDefaults(), Earlier(), CODEC, 0.0)
     run.start()
 
     stored, *_ = run.step(Prepared(duration=40.0, chunks=0), 0.0)
@@ -500,7 +495,7 @@ def test_a_recording_without_speech_has_a_guessed_language_for_who_asks_for_noth
 
 def test_an_empty_recording_has_no_language_to_guess() -> None:
     asks = replace(JOB, options=JobOptions(purpose=DETECT_LANGUAGE).stored())
-    run = JobRun(asks, "nano", (), DecodingOptions(), CODEC, 0.0)
+    run = JobRun(asks, "nano", JobDefaults(), Earlier(), CODEC, 0.0)
     run.start()
 
     assert isinstance(run.step(Prepared(duration=0.0, chunks=0), 0.0)[-1], Publish)
@@ -578,7 +573,7 @@ def side_cut(index: int, side: int, start: int, end: int) -> ChunkCut:
 
 def test_each_side_of_a_recording_is_decoded_and_is_a_speaker() -> None:
     job = replace(JOB, language="en", options={"channels": "split"})
-    run = JobRun(job, "base", [], DecodingOptions(), CODEC, 0.0, side_names={"S2": "customer"})
+    run = JobRun(job, "base", JobDefaults(), Earlier(side_names={"S2": "customer"}), CODEC, 0.0)
     assert (run.start(), run.channels, run.may_split) == ([StartPreparing()], ChannelUse.SPLIT, True)
     run.step(Probed(duration=4.0), 0.0)
     [guess] = run.step(Probed(duration=4.0, sides=2), 0.0)
@@ -634,7 +629,8 @@ def test_a_number_of_speakers_that_the_sides_do_not_have_is_warned_of(options: J
 
 
 def test_a_silent_side_is_no_speaker() -> None:
-    run = JobRun(replace(JOB, language="en", options={"channels": "split"}), "base", [], DecodingOptions(), CODEC, 0.0)
+    job = replace(JOB, language="en", options={"channels": "split"})
+    run = JobRun(job, "base", JobDefaults(), Earlier(), CODEC, 0.0)
     run.start()
     run.step(Probed(duration=4.0, sides=3), 0.0)
     run.step(side_cut(0, 1, 0, 32_000), 0.0)
@@ -647,7 +643,7 @@ def test_a_silent_side_is_no_speaker() -> None:
 
 def test_sides_that_were_merged_are_one_speaker_again() -> None:
     job = replace(JOB, language="en", options={"channels": "split"})
-    run = JobRun(job, "base", [], DecodingOptions(), CODEC, 0.0, side_merges={"S2": "S1"})
+    run = JobRun(job, "base", JobDefaults(), Earlier(side_merges={"S2": "S1"}), CODEC, 0.0)
     run.start()
     run.step(Probed(duration=4.0, sides=2), 0.0)
     run.step(side_cut(0, 1, 0, 32_000), 0.0)
