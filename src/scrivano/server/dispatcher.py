@@ -12,7 +12,7 @@ import socket
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import FrameType
 
@@ -38,7 +38,9 @@ from scrivano.server.settings import Settings
 from scrivano.server.sockets import bind_all, host_and_port
 from scrivano.server.start_checks import check_sharing
 from scrivano.server.stores import open_stores
+from scrivano.store.notices import Notices
 from scrivano.store.wake_ups import WakeUps
+from scrivano.submission.model_names import ServedModels
 from scrivano.telemetry.events import emit_to
 from scrivano.telemetry.metrics import Metrics
 
@@ -70,70 +72,129 @@ def dispatch(settings: Settings, modules: Mapping[str, str] = MODULES) -> None:
     If the head of the Ray cluster is gone for a minute, Ray ends this process.
     """
     url = _check(settings)
+    with ExitStack() as cleanup:
+        cleanup.callback(DataDirLock(settings.data_dir, since=datetime.now(UTC)).release)
+        listeners = _bind(settings, cleanup)
+        machine = _join_cluster(settings, cleanup)
+        end = _End()
+        _end_at_signals(end)  # after Ray, which sets handlers of its own
+        parts = _build(settings, url, machine, modules, end, cleanup)
+        parts.start()
+        try:
+            _answer_probes(settings, parts.app, listeners, cleanup)
+            device = machine.device
+            shown = {"models": list(machine.models), "engines": device.engines, "device": device.name}
+            logger.info("dispatching", extra=shown)
+            _sweep_until(end, parts.orphans)
+        finally:
+            parts.stop()
+            logger.info("stopped")
+        if end.failed:
+            raise SystemExit(EXIT_FAILED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Machine:
+    """What engines run on, and which models. `memory`: of this machine, which need not have a GPU."""
+
+    memory: NvmlReader
+    models: ServedModels
+    device: Device
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    runner: Runner
+    exchange: ModelExchange
+    notices: Notices
+    orphans: Orphans
+    app: ASGIApp
+
+    def start(self) -> None:
+        for part in (self.runner, self.notices, self.exchange):
+            part.start()
+
+    def stop(self) -> None:
+        for part in (self.runner, self.exchange, self.notices):
+            part.stop()
+
+
+class _End:
+    """Whether the dispatcher is to end, and why. Any thread, and a signal handler, may set it."""
+
+    def __init__(self) -> None:
+        self.failed = False
+        self._event = threading.Event()
+
+    def stop(self) -> None:
+        self._event.set()
+
+    def fail(self) -> None:
+        self.failed = True
+        self._event.set()
+
+    def stopping(self) -> bool:
+        """Whether it ends because it was told to."""
+        return self._event.is_set() and not self.failed
+
+    def wait(self, timeout_s: float) -> bool:
+        return self._event.wait(timeout_s)
+
+
+def _join_cluster(settings: Settings, cleanup: ExitStack) -> _Machine:
+    """Raises `StartError`."""
     try:
-        from scrivano.cluster import files_of_jobs, ray_children  # Ray is an extra, and takes a second to import.
+        from scrivano.cluster import ray_children  # Ray is an extra, and takes a second to import.
     except ImportError as error:
         raise StartError("a dispatcher needs an extra: pip install 'scrivano[ray]'") from error
-    with ExitStack() as cleanup:
-        lock = DataDirLock(settings.data_dir, since=datetime.now(UTC))
-        cleanup.callback(lock.release)
-        listeners = _bind(settings, cleanup)
-        memory = NvmlReader()
-        cleanup.callback(memory.close)
-        models = served_models(settings, memory)
-        device = choose_cluster_device(settings, has_gpus=ray_children.connect(settings.ray_address or "auto"))
-        cleanup.callback(ray_children.disconnect)
-        stop, failed = threading.Event(), threading.Event()
-        _stop_at_signals(stop)  # after Ray, which sets handlers of its own
-        disk_space = DiskSpace(settings.data_dir, min_free_bytes=settings.min_free_bytes)
-        blobs, audio = open_blobs(settings, disk_space), open_audio(url)
-        cleanup.callback(blobs.close)
-        cleanup.callback(audio.close)
-        metrics = Metrics()
-        emit = emit_to([metrics.emit])
-        stores = open_stores(settings, WakeUps(), emit, disk_space.release, cleanup, sends_webhooks=False)
-        assert stores.dispatchers is not None
-        assert stores.notices is not None
-        prepared = files_of_jobs.RemotePrepared(settings.data_dir, audio, disk_space)
-        prepared.sweep()
-        children = ray_children.RayChildren(_ray_options(settings, url, device, modules))
-        cleanup.callback(children.close)
+    memory = NvmlReader()
+    cleanup.callback(memory.close)
+    models = served_models(settings, memory)
+    device = choose_cluster_device(settings, has_gpus=ray_children.connect(settings.ray_address or "auto"))
+    cleanup.callback(ray_children.disconnect)
+    return _Machine(memory=memory, models=models, device=device)
 
-        def broken() -> None:
-            failed.set()
-            stop.set()
 
-        runner = Runner(
-            stores.jobs,
-            files_of_jobs.NamedRecordings(blobs),
-            prepared,
-            children,
-            memory,
-            lambda type, data: None,
-            stores.now,
-            replace(runner_options(settings, device, models), others_wait_s=OTHERS_WAIT_S),
-            emit,
-            on_broken=broken,
-        )
-        metrics.add(runner_gauges(runner, settings.data_dir))
-        exchange = ModelExchange(stores.dispatchers, runner)
-        notices = stores.notices(runner, exchange.wake)
-        for part in (runner, notices, exchange):
-            part.start()
-        app = create_dispatcher_app(
-            metrics, runner, stores.database, stopping=lambda: stop.is_set() and not failed.is_set()
-        )
-        _answer_probes(settings, app, listeners, cleanup)
-        logger.info("dispatching", extra={"models": list(models), "engines": device.engines, "device": device.name})
-        try:
-            _sweep_until(stop, Orphans(audio, lambda: {job.id for job in stores.jobs.unfinished()}, guarded=False))
-        finally:
-            runner.stop()
-            exchange.stop()
-            notices.stop()
-            logger.info("stopped")
-        if failed.is_set():
-            raise SystemExit(EXIT_FAILED)
+def _build(
+    settings: Settings, url: str, machine: _Machine, modules: Mapping[str, str], end: _End, cleanup: ExitStack
+) -> _Parts:
+    """`url`: BLOB_URL. Raises `StartError`."""
+    from scrivano.cluster import files_of_jobs, ray_children
+
+    disk_space = DiskSpace(settings.data_dir, min_free_bytes=settings.min_free_bytes)
+    blobs, audio = open_blobs(settings, disk_space), open_audio(url)
+    cleanup.callback(blobs.close)
+    cleanup.callback(audio.close)
+    metrics = Metrics()
+    emit = emit_to([metrics.emit])
+    stores = open_stores(settings, WakeUps(), emit, disk_space.release, cleanup, sends_webhooks=False)
+    assert stores.dispatchers is not None
+    assert stores.notices is not None
+    prepared = files_of_jobs.RemotePrepared(settings.data_dir, audio, disk_space)
+    prepared.sweep()
+    children = ray_children.RayChildren(_ray_options(settings, url, machine.device, modules))
+    cleanup.callback(children.close)
+    runner = Runner(
+        stores.jobs,
+        files_of_jobs.NamedRecordings(blobs),
+        prepared,
+        children,
+        machine.memory,
+        lambda type, data: None,
+        stores.now,
+        replace(runner_options(settings, machine.device, machine.models), others_wait_s=OTHERS_WAIT_S),
+        emit,
+        on_broken=end.fail,
+    )
+    metrics.add(runner_gauges(runner, settings.data_dir))
+    exchange = ModelExchange(stores.dispatchers, runner)
+    return _Parts(
+        runner=runner,
+        exchange=exchange,
+        notices=stores.notices(runner, exchange.wake),
+        orphans=Orphans(audio, lambda: {job.id for job in stores.jobs.unfinished()}, guarded=False),
+        app=create_dispatcher_app(metrics, runner, stores.database, end.stopping),
+    )
 
 
 def _check(settings: Settings) -> str:
@@ -191,20 +252,20 @@ def _ray_options(settings: Settings, blob_url: str, device: Device, modules: Map
     )
 
 
-def _stop_at_signals(stop: threading.Event) -> None:
+def _end_at_signals(end: _End) -> None:
     def handle(number: int, frame: FrameType | None) -> None:
-        stop.set()
+        end.stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
 
 
-def _sweep_until(stop: threading.Event, orphans: Orphans) -> None:
+def _sweep_until(end: _End, orphans: Orphans) -> None:
     """Delete what killed dispatchers have left."""
     while True:
         try:
             orphans.sweep()
         except (ScrivanoError, OSError) as error:
             logger.warning("prepared audio without a job could not be looked for: %s", error)
-        if stop.wait(SWEEP_S):
+        if end.wait(SWEEP_S):
             return
