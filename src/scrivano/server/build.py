@@ -49,15 +49,10 @@ from scrivano.server.lifespan import Lifespan, WyomingOptions
 from scrivano.server.sampling import Sampling
 from scrivano.server.settings import Settings
 from scrivano.server.start_checks import check_start
-from scrivano.server.stores import open_stores
+from scrivano.server.stores import Stores, open_stores
 from scrivano.server.watching import Watching, log_report
 from scrivano.store.database import Database
-from scrivano.store.dispatchers import DispatcherStore
-from scrivano.store.jobs import JobStore
-from scrivano.store.notices import Notices
-from scrivano.store.outbox import Outbox
 from scrivano.store.sharing import SharedBuckets, shared_secret
-from scrivano.store.uploads import UploadStore
 from scrivano.store.wake_ups import MODEL, WakeUps
 from scrivano.submission.admission import Admission
 from scrivano.submission.enrolment import Enrolment
@@ -84,6 +79,9 @@ logger = logging.getLogger(__name__)
 
 # How often the outbox is read that several servers share: one of them may have ended before it could send.
 SHARED_POLL_S = 5.0
+
+# It runs until it is cancelled.
+BackgroundTask = Callable[[], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,24 +126,22 @@ class ServerParts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Data:
-    """What is stored, in DATA_DIR unless a setting says otherwise. See `Stores`."""
+class _Base:
+    """What most parts are built from. What is stored is in DATA_DIR, unless a setting says otherwise."""
 
-    database: Database
-    now: Callable[[], datetime]
-    outbox: Outbox
-    uploads: UploadStore
-    jobs: JobStore
-    dispatchers: DispatcherStore | None
-    notices: Callable[[Executor, Callable[[], None]], Notices] | None
+    settings: Settings
+    stores: Stores
     blobs: Blobs
     prepared: PreparedFiles
+    wake_ups: WakeUps
+    emit: Emit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Submission:
     """How recordings become jobs, and callers wait for them."""
 
+    downloads: Downloads
     submissions: Submissions
     resumable_jobs: ResumableJobs
     retries: Retries
@@ -163,32 +159,29 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
         cleanup.callback(traces.close)
     cleanup.callback(memory.close)
     check_start(settings, memory)
-    metrics, history = Metrics(), History(_now)
+    metrics, history = Metrics(), History(partial(datetime.now, UTC))
     listeners = [metrics.emit, history.emit]
-    emit = emit_to(listeners if traces is None else [*listeners, traces.emit])
-    wake_ups = WakeUps()
-    data = _open_data_dir(settings, wake_ups, emit, cleanup)
+    base = _base(settings, emit_to(listeners if traces is None else [*listeners, traces.emit]), cleanup)
     keys = KeyRing(settings.api_keys_file) if settings.api_keys_file is not None else None
     # A server with keys has clients that are not trusted with the private network.
     address_policy = AddressPolicy.of(settings.allow_networks, private_by_default=keys is None)
-    webhooks = _webhooks(settings, data, wake_ups, GuardedTransport(address_policy), emit)
-    model_log = ModelEventLog(lambda: wake_ups.fire(MODEL))
+    webhooks = _webhooks(base, GuardedTransport(address_policy))
+    model_log = ModelEventLog(lambda: base.wake_ups.fire(MODEL))
 
     def announce(type: str, event: Mapping[str, Any]) -> None:
         model_log.append(type, event)
         webhooks.announce(type, event)
 
     device, models = choose_device(settings, memory), served_models(settings, memory)
-    runner = _executor(settings, options, data, device, models, announce, emit)
-    metrics.add(gauges(data.jobs, data.outbox, runner, memory, device.gpus, settings.data_dir))
-
-    downloads = Downloads(GuardedTransport(address_policy), settings.fetch_timeout_secs)
-    submission = _submission(settings, data, runner, webhooks, downloads, wake_ups, emit, models)
+    runner = _executor(base, options, device, models, announce)
+    metrics.add(gauges(base.stores.jobs, base.stores.outbox, runner, memory, device.gpus, settings.data_dir))
+    submission = _submission(base, runner, webhooks, GuardedTransport(address_policy), models)
+    gpu = settings.cuda_device[0]
     services = Services(
-        database=data.database,
-        store=data.jobs,
-        outbox=data.outbox,
-        blobs=data.blobs,
+        database=base.stores.database,
+        store=base.stores.jobs,
+        outbox=base.stores.outbox,
+        blobs=base.blobs,
         runner=runner,
         webhooks=webhooks,
         submissions=submission.submissions,
@@ -196,210 +189,31 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
         retries=submission.retries,
         waiter=submission.waiter,
         long_calls=LongCalls(waiter=submission.waiter, keepalive_after_s=settings.sync_keepalive_secs),
-        wake_ups=wake_ups,
-        enrolment=_enrolment(data, submission) if settings.voices else None,
+        wake_ups=base.wake_ups,
+        enrolment=_enrolment(base, submission) if settings.voices else None,
         voice_samples=submission.voice_samples,
         model_log=model_log,
-        stream_tokens=StreamTokens(_token_secret(data.database), data.now),
+        stream_tokens=StreamTokens(_token_secret(base.stores.database), base.stores.now),
         metrics=metrics,
         history=history,
-        read_gpu=lambda: memory.read(settings.cuda_device[0]),
+        read_gpu=lambda: memory.read(gpu),
         models=models,
     )
-    sampling = Sampling(history=history, store=data.jobs, runner=runner, memory=memory, gpu=settings.cuda_device[0])
-    tasks = [webhooks.run, sampling.run, submission.resumable_jobs.run, *_housekeeping(settings, data)]
-    if settings.watch_folder is not None:
-        tasks.append(_watching(settings, settings.watch_folder, submission, wake_ups).run)
-    lifespan = Lifespan(
-        wake_ups=wake_ups,
-        runner=runner,
-        notices=data.notices(runner, runner.look_at_models) if data.notices is not None else None,
-        wyoming=WyomingOptions(
-            listener=options.wyoming_listener,
-            submissions=submission.submissions,
-            waiter=submission.waiter,
-            model=models[0],
-        ),
-        tasks=tasks if keys is None else [*tasks, keys.run],
-        closers=[webhooks.close, downloads.close],
-    )
-    http_options = _http_options(settings, data, keys, emit, traces)
+    sampling = Sampling(history=history, store=base.stores.jobs, runner=runner, memory=memory, gpu=gpu)
+    background = [sampling.run] if keys is None else [sampling.run, keys.run]
+    lifespan = _lifespan(base, services, submission, options.wyoming_listener, background)
+    http_options = _http_options(base, keys, traces)
     return ServerParts(
         app=create_app(services, lifespan, http_options),
         runner=runner,
-        wake_ups=wake_ups,
+        wake_ups=base.wake_ups,
         uploading=http_options.uploading,
-        model=models.names[0],
+        model=models[0],
     )
 
 
-def _webhooks(
-    settings: Settings, data: _Data, wake_ups: WakeUps, transport: GuardedTransport, emit: Emit
-) -> WebhookSender:
-    options = SenderOptions(
-        now=data.now,
-        new_id=_new_id,
-        secrets=[secret.get_secret_value() for secret in settings.webhook_secret or ()],
-        emit=emit,
-        poll_s=SHARED_POLL_S if data.database.shared else 60.0,
-    )
-    return WebhookSender(data.jobs, data.outbox, wake_ups, transport, job_json, options)
-
-
-def _executor(
-    settings: Settings,
-    options: BuildOptions,
-    data: _Data,
-    device: Device,
-    models: ServedModels,
-    announce: PublishModelEvent,
-    emit: Emit,
-) -> Executor:
-    if settings.executor == "dispatcher":
-        assert data.dispatchers is not None
-        return RemoteExecutor(models, data.jobs, data.dispatchers, data.blobs, announce, keep_audio=settings.keep_audio)
-    commands = options.commands
-    children = LocalChildren(
-        media=commands.media,
-        engine=commands.engine,
-        speakers=(*commands.speakers, *(("--gpu", str(device.gpus[0])) if device.gpus else ())),
-        environment={"ENGINE_MALLOC": settings.engine_malloc},
-    )
-    return Runner(
-        data.jobs,
-        data.blobs,
-        data.prepared,
-        children,
-        options.memory,
-        announce,
-        data.now,
-        runner_options(settings, device, models),
-        emit,
-        on_broken=options.on_runner_failed,
-    )
-
-
-def _submission(
-    settings: Settings,
-    data: _Data,
-    runner: Executor,
-    webhooks: WebhookSender,
-    downloads: Downloads,
-    wake_ups: WakeUps,
-    emit: Emit,
-    models: ServedModels,
-) -> _Submission:
-    admission = Admission(
-        store=data.jobs,
-        runner=runner,
-        webhooks=webhooks,
-        models=models,
-        queue_always=settings.admission == "queue",
-        max_queue=settings.max_queue,
-        gpu_poll_interval_secs=settings.gpu_poll_interval_secs,
-    )
-    intake = JobIntake(
-        store=data.jobs, blobs=data.blobs, runner=runner, emit=emit, now=data.now, max_queue=settings.max_queue
-    )
-    submissions = Submissions(
-        blobs=data.blobs,
-        runner=runner,
-        downloads=downloads,
-        admission=admission,
-        intake=intake,
-        new_id=_new_id,
-        models=models,
-        max_upload_bytes=settings.max_upload_bytes,
-    )
-    resumable_jobs = ResumableJobs(
-        uploads=ResumableUploads(
-            data.uploads,
-            data.blobs,
-            data.now,
-            timedelta(hours=settings.upload_expiry_hours),
-            shared=data.database.shared,
-        ),
-        admission=admission,
-        intake=intake,
-        runner=runner,
-        wake_ups=wake_ups,
-        new_id=_new_id,
-        models=models,
-        max_upload_bytes=settings.max_upload_bytes,
-    )
-    retries = Retries(store=data.jobs, blobs=data.blobs, runner=runner, models=models, max_queue=settings.max_queue)
-    waiter = Waiter(store=data.jobs, runner=runner, wake_ups=wake_ups, gpu_wait_s=settings.gpu_wait_secs or None)
-
-    def delete(job_id: str) -> None:
-        with suppress(JobNotFound, JobUnfinished):
-            forget(data.jobs, data.blobs, job_id)
-
-    samples = VoiceSamples(submissions=submissions, waiter=waiter, store=data.jobs, forget=delete, new_id=_new_id)
-    return _Submission(
-        submissions=submissions,
-        resumable_jobs=resumable_jobs,
-        retries=retries,
-        waiter=waiter,
-        voice_samples=samples,
-    )
-
-
-def _enrolment(data: _Data, submission: _Submission) -> Enrolment:
-    return Enrolment(
-        submissions=submission.submissions,
-        samples=submission.voice_samples,
-        store=data.jobs,
-        new_id=_new_id,
-    )
-
-
-def _housekeeping(settings: Settings, data: _Data) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-    keep = None if settings.retention_hours is None else timedelta(hours=settings.retention_hours)
-    tasks = [Retention(data.jobs, data.outbox, data.uploads, data.blobs, keep, data.now).run]
-    if settings.blob_url is not None:  # what else a server leaves in DATA_DIR goes at its next start
-        needed = partial(_needed_recordings, settings, data)
-        tasks += [Orphans(data.blobs, needed).run, LocalCopies(data.blobs, needed).run]
-    return tasks
-
-
-def _watching(settings: Settings, folder: Path, submission: _Submission, wake_ups: WakeUps) -> Watching:
-    """Raises `StartError`."""
-    if not folder.is_dir():
-        raise StartError(f"WATCH_FOLDER is {str(folder)!r}: there is no such folder, or this user may not see it")
-
-    def stopping() -> bool:
-        return wake_ups.stopping
-
-    transcriber = FolderTranscriber(submission.submissions, submission.waiter, stopping)
-    options = WatchOptions(formats=settings.watch_formats, settle_s=settings.watch_settle_secs)
-    watcher = Watcher(folder, transcriber, options, log_report, stopping=stopping)
-    return Watching(watcher, poll_s=min(5.0, settings.watch_settle_secs))
-
-
-def _token_secret(database: Database) -> bytes:
-    """Tokens last minutes, so they need not outlive the process, but they must be valid at all servers."""
-    return shared_secret(database, "stream tokens") if database.shared else secrets.token_bytes(32)
-
-
-def _http_options(
-    settings: Settings, data: _Data, keys: KeyRing | None, emit: Emit, traces: Tracing | None
-) -> HttpOptions:
-    return HttpOptions(
-        keys=keys,
-        origins=settings.cors_origins or (),
-        frame_ancestors=settings.page_frame_ancestors or (),
-        docs=settings.docs,
-        page=settings.page,
-        shared_take=SharedBuckets(data.database, data.now).take if data.database.shared else None,
-        audio_origin=data.blobs.client_origin(),
-        body_rate=BodyRate(settings.upload_idle_secs, settings.upload_min_bytes_per_sec),
-        telemetry=RequestTelemetryOptions(
-            emit=emit, new_id=_new_id, log=settings.access_log, start_span=traces.start_request if traces else None
-        ),
-    )
-
-
-def _open_data_dir(settings: Settings, wake_ups: WakeUps, emit: Emit, cleanup: ExitStack) -> _Data:
+def _base(settings: Settings, emit: Emit, cleanup: ExitStack) -> _Base:
+    wake_ups = WakeUps()
     disk_space = DiskSpace(
         settings.data_dir, min_free_bytes=settings.min_free_bytes, reserve_bytes=settings.reserve_bytes
     )
@@ -412,27 +226,202 @@ def _open_data_dir(settings: Settings, wake_ups: WakeUps, emit: Emit, cleanup: E
     prepared.sweep()
     unfinished = [upload.id for upload in stores.uploads.pending()]
     blobs.sweep(stores.jobs.with_audio(ended=settings.keep_audio), unfinished)
-    return _Data(
-        database=stores.database,
+    return _Base(settings=settings, stores=stores, blobs=blobs, prepared=prepared, wake_ups=wake_ups, emit=emit)
+
+
+def _webhooks(base: _Base, transport: GuardedTransport) -> WebhookSender:
+    stores = base.stores
+    options = SenderOptions(
         now=stores.now,
-        outbox=stores.outbox,
-        uploads=stores.uploads,
-        jobs=stores.jobs,
-        dispatchers=stores.dispatchers,
-        notices=stores.notices,
-        blobs=blobs,
-        prepared=prepared,
+        new_id=_new_id,
+        secrets=[secret.get_secret_value() for secret in base.settings.webhook_secret or ()],
+        emit=base.emit,
+        poll_s=SHARED_POLL_S if stores.database.shared else 60.0,
+    )
+    return WebhookSender(stores.jobs, stores.outbox, base.wake_ups, transport, job_json, options)
+
+
+def _executor(
+    base: _Base, options: BuildOptions, device: Device, models: ServedModels, announce: PublishModelEvent
+) -> Executor:
+    settings, stores = base.settings, base.stores
+    if settings.executor == "dispatcher":
+        assert stores.dispatchers is not None
+        return RemoteExecutor(
+            models, stores.jobs, stores.dispatchers, base.blobs, announce, keep_audio=settings.keep_audio
+        )
+    commands = options.commands
+    children = LocalChildren(
+        media=commands.media,
+        engine=commands.engine,
+        speakers=(*commands.speakers, *(("--gpu", str(device.gpus[0])) if device.gpus else ())),
+        environment={"ENGINE_MALLOC": settings.engine_malloc},
+    )
+    return Runner(
+        stores.jobs,
+        base.blobs,
+        base.prepared,
+        children,
+        options.memory,
+        announce,
+        stores.now,
+        runner_options(settings, device, models),
+        base.emit,
+        on_broken=options.on_runner_failed,
     )
 
 
-def _needed_recordings(settings: Settings, data: _Data, among: Collection[str] | None = None) -> set[str]:
+def _submission(
+    base: _Base, runner: Executor, webhooks: WebhookSender, transport: GuardedTransport, models: ServedModels
+) -> _Submission:
+    settings, blobs, jobs = base.settings, base.blobs, base.stores.jobs
+    max_queue = settings.max_queue
+    admission = Admission(
+        store=jobs,
+        runner=runner,
+        webhooks=webhooks,
+        models=models,
+        queue_always=settings.admission == "queue",
+        max_queue=max_queue,
+        gpu_poll_interval_secs=settings.gpu_poll_interval_secs,
+    )
+    intake = JobIntake(store=jobs, blobs=blobs, runner=runner, emit=base.emit, now=base.stores.now, max_queue=max_queue)
+    downloads = Downloads(transport, settings.fetch_timeout_secs)
+    submissions = Submissions(
+        blobs=blobs,
+        runner=runner,
+        downloads=downloads,
+        admission=admission,
+        intake=intake,
+        new_id=_new_id,
+        models=models,
+        max_upload_bytes=settings.max_upload_bytes,
+    )
+    waiter = Waiter(store=jobs, runner=runner, wake_ups=base.wake_ups, gpu_wait_s=settings.gpu_wait_secs or None)
+    return _Submission(
+        downloads=downloads,
+        submissions=submissions,
+        resumable_jobs=_resumable_jobs(base, runner, admission, intake, models),
+        retries=Retries(store=jobs, blobs=blobs, runner=runner, models=models, max_queue=max_queue),
+        waiter=waiter,
+        voice_samples=_voice_samples(base, submissions, waiter),
+    )
+
+
+def _resumable_jobs(
+    base: _Base, runner: Executor, admission: Admission, intake: JobIntake, models: ServedModels
+) -> ResumableJobs:
+    settings, stores = base.settings, base.stores
+    expiry = timedelta(hours=settings.upload_expiry_hours)
+    return ResumableJobs(
+        uploads=ResumableUploads(stores.uploads, base.blobs, stores.now, expiry, shared=stores.database.shared),
+        admission=admission,
+        intake=intake,
+        runner=runner,
+        wake_ups=base.wake_ups,
+        new_id=_new_id,
+        models=models,
+        max_upload_bytes=settings.max_upload_bytes,
+    )
+
+
+def _voice_samples(base: _Base, submissions: Submissions, waiter: Waiter) -> VoiceSamples:
+    store = base.stores.jobs
+
+    def delete(job_id: str) -> None:
+        with suppress(JobNotFound, JobUnfinished):
+            forget(store, base.blobs, job_id)
+
+    return VoiceSamples(submissions=submissions, waiter=waiter, store=store, forget=delete, new_id=_new_id)
+
+
+def _enrolment(base: _Base, submission: _Submission) -> Enrolment:
+    return Enrolment(
+        submissions=submission.submissions, samples=submission.voice_samples, store=base.stores.jobs, new_id=_new_id
+    )
+
+
+def _lifespan(
+    base: _Base,
+    services: Services,
+    submission: _Submission,
+    wyoming_listener: socket.socket | None,
+    background: Sequence[BackgroundTask],
+) -> Lifespan:
+    runner, stores, folder = services.runner, base.stores, base.settings.watch_folder
+    return Lifespan(
+        wake_ups=base.wake_ups,
+        runner=runner,
+        notices=stores.notices(runner, runner.look_at_models) if stores.notices is not None else None,
+        wyoming=WyomingOptions(
+            listener=wyoming_listener,
+            submissions=submission.submissions,
+            waiter=submission.waiter,
+            model=services.model,
+        ),
+        tasks=[
+            services.webhooks.run,
+            submission.resumable_jobs.run,
+            *background,
+            *_housekeeping(base),
+            *([_watching(base, folder, submission).run] if folder is not None else ()),
+        ],
+        closers=[services.webhooks.close, submission.downloads.close],
+    )
+
+
+def _housekeeping(base: _Base) -> list[BackgroundTask]:
+    settings, stores = base.settings, base.stores
+    keep = None if settings.retention_hours is None else timedelta(hours=settings.retention_hours)
+    tasks = [Retention(stores.jobs, stores.outbox, stores.uploads, base.blobs, keep, stores.now).run]
+    if settings.blob_url is not None:  # what else a server leaves in DATA_DIR goes at its next start
+        needed = partial(_needed_recordings, base)
+        tasks += [Orphans(base.blobs, needed).run, LocalCopies(base.blobs, needed).run]
+    return tasks
+
+
+def _watching(base: _Base, folder: Path, submission: _Submission) -> Watching:
+    """Raises `StartError`."""
+    if not folder.is_dir():
+        raise StartError(f"WATCH_FOLDER is {str(folder)!r}: there is no such folder, or this user may not see it")
+    settings = base.settings
+
+    def stopping() -> bool:
+        return base.wake_ups.stopping
+
+    transcriber = FolderTranscriber(submission.submissions, submission.waiter, stopping)
+    options = WatchOptions(formats=settings.watch_formats, settle_s=settings.watch_settle_secs)
+    watcher = Watcher(folder, transcriber, options, log_report, stopping=stopping)
+    return Watching(watcher, poll_s=min(5.0, settings.watch_settle_secs))
+
+
+def _token_secret(database: Database) -> bytes:
+    """Tokens last minutes, so they need not outlive the process, but they must be valid at all servers."""
+    return shared_secret(database, "stream tokens") if database.shared else secrets.token_bytes(32)
+
+
+def _http_options(base: _Base, keys: KeyRing | None, traces: Tracing | None) -> HttpOptions:
+    settings, stores = base.settings, base.stores
+    shared = SharedBuckets(stores.database, stores.now).take if stores.database.shared else None
+    return HttpOptions(
+        keys=keys,
+        origins=settings.cors_origins or (),
+        frame_ancestors=settings.page_frame_ancestors or (),
+        docs=settings.docs,
+        page=settings.page,
+        shared_take=shared,
+        audio_origin=base.blobs.client_origin(),
+        body_rate=BodyRate(settings.upload_idle_secs, settings.upload_min_bytes_per_sec),
+        telemetry=RequestTelemetryOptions(
+            emit=base.emit, new_id=_new_id, log=settings.access_log, start_span=traces.start_request if traces else None
+        ),
+    )
+
+
+def _needed_recordings(base: _Base, among: Collection[str] | None = None) -> set[str]:
     """The ids of all recordings that belong to a job or an unfinished upload. `among`: as in `with_audio`."""
-    pending = {upload.id for upload in data.uploads.pending()}
-    return data.jobs.with_audio(ended=settings.keep_audio, among=among) | pending
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+    pending = {upload.id for upload in base.stores.uploads.pending()}
+    return base.stores.jobs.with_audio(ended=base.settings.keep_audio, among=among) | pending
 
 
 def _new_id() -> str:

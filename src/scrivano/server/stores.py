@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from scrivano.domain.job import Job, JobStatus
@@ -71,16 +72,15 @@ def open_stores(
         return _open_postgres(url, wake_ups, emit, cleanup, sends_webhooks=sends_webhooks)
     database = SqliteDatabase.open(_database_file(settings), on_full=on_full)
     cleanup.callback(database.close)
-    outbox = Outbox(database, _now, on_delivery=lambda: wake_ups.fire(DELIVERIES))
+    now = partial(datetime.now, UTC)
+    outbox = Outbox(database, now, on_delivery=lambda: wake_ups.fire(DELIVERIES))
 
     def job_ended(job: Job) -> None:
         emit(JobEnded(job))
 
-    jobs = JobStore(database, outbox, _now, on_change=wake_ups.fire, on_end=job_ended)
-    uploads = UploadStore(database, _now)
-    return Stores(
-        database=database, now=_now, outbox=outbox, uploads=uploads, jobs=jobs, dispatchers=None, notices=None
-    )
+    jobs = JobStore(database, outbox, now, on_change=wake_ups.fire, on_end=job_ended)
+    uploads = UploadStore(database, now)
+    return Stores(database=database, now=now, outbox=outbox, uploads=uploads, jobs=jobs, dispatchers=None, notices=None)
 
 
 def _open_postgres(url: str, wake_ups: WakeUps, emit: Emit, cleanup: ExitStack, *, sends_webhooks: bool) -> Stores:
@@ -133,7 +133,3 @@ def _open_postgres(url: str, wake_ups: WakeUps, emit: Emit, cleanup: ExitStack, 
 
 def _database_file(settings: Settings) -> Path:
     return settings.data_dir / "scrivano.db"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
