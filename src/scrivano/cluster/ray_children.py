@@ -34,9 +34,6 @@ logger = logging.getLogger(__name__)
 # Methods of an actor that run at the same time: to write may take long, and to read must not.
 CALLS = 4
 
-# An answer to something that the node need not think about.
-ANSWER_S = 20.0
-
 # How long an actor has to delete its files when it is ended.
 CLOSE_S = 3.0
 

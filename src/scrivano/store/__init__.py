@@ -15,7 +15,6 @@ Modules, each may import only those below it:
     transcript_edits corrected segments, names of speakers
     versions         a job's recording transcribed again
     decoded          what is known of a job after a chunk was decoded
-    job_rows         the rows of jobs, and the fence of attempts
     chunk_rows       the rows of a job's chunks
     diarizations     the speakers of jobs
     voices           voices that people have enrolled, or sent with a job
@@ -25,6 +24,7 @@ Modules, each may import only those below it:
     search           the text of transcripts, as it is searched
     quotas           limits on waiting jobs, and on the jobs and audio of each API key
     idempotency      the earlier job that a request repeats
+    job_rows         the rows of jobs, and the fence of attempts
     postgres         the database as a PostgreSQL server
     sqlite           the database as a file
     database         connections and transactions: the interface of both

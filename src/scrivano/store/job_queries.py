@@ -54,8 +54,7 @@ class JobQueries:
     def count_unfinished(self) -> dict[tuple[JobStatus, Priority], int]:
         """How many jobs wait and run, by priority; zero counts are left out."""
         priority = func.coalesce(jobs.c.options["priority"].as_string(), Priority.NORMAL.value)
-        alive = jobs.c.status.in_([status for status in JobStatus if not status.terminal])
-        waiting = select(jobs.c.status, priority.label("priority")).where(alive).subquery()
+        waiting = select(jobs.c.status, priority.label("priority")).where(job_rows.UNFINISHED).subquery()
         query = select(waiting, func.count()).group_by(*waiting.c)
         with self._database.read() as db:
             return {(status, Priority(kind)): count for status, kind, count in db.execute(query)}
@@ -80,10 +79,9 @@ class JobQueries:
 
     def unfinished(self) -> list[Job]:
         """Queued and running jobs, oldest first."""
-        alive = jobs.c.status.in_([status for status in JobStatus if not status.terminal])
+        query = select(*job_rows.COLUMNS).where(job_rows.UNFINISHED).order_by(jobs.c.created_at, jobs.c.id)
         with self._database.read() as db:
-            rows = db.execute(select(*job_rows.COLUMNS).where(alive).order_by(jobs.c.created_at, jobs.c.id))
-            return [Job(**row._asdict()) for row in rows]
+            return [Job(**row._asdict()) for row in db.execute(query)]
 
     def list_jobs(
         self,

@@ -23,8 +23,10 @@ __all__ = [
     "CLAIM",
     "COLUMNS",
     "ENDED",
+    "OUTCOME",
     "QUEUED",
     "RUNNING",
+    "UNFINISHED",
     "find",
     "find_whole",
     "held",
@@ -37,6 +39,21 @@ __all__ = [
 COLUMNS = [jobs.c[name] for name in Job.__dataclass_fields__]
 
 ENDED = jobs.c.status.in_([status for status in JobStatus if status.terminal])
+UNFINISHED = jobs.c.status.in_([status for status in JobStatus if not status.terminal])
+
+# What an attempt finds out. A job that waits to be transcribed again has none of it.
+OUTCOME = (
+    "error",
+    "error_code",
+    "completed_at",
+    "duration_secs",
+    "chunks_total",
+    "audio",
+    "warnings",
+    "quality",
+    "speakers",
+    "decoded_by",
+)
 
 # Built once: building a statement takes longer than SQLite takes to run it, and these run for every chunk.
 _GET_JOB = select(*COLUMNS).where(jobs.c.id == bindparam("_job_id"))

@@ -462,14 +462,9 @@ class JobStore(JobQueries):
         next one. Raises `JobNotFound`, `JobNotRetriable`, and `LimitReached` like `add_job`.
         """
         may = jobs.c.status.in_([status for status in JobStatus if JobStatus.QUEUED in NEXT_STATUSES[status]])
-        again = dict.fromkeys(
-            (
-                *("error", "error_code", "completed_at", "duration_secs", "chunks_total", "audio", "warnings"),
-                *("quality", "speakers"),
-            )
-        )
         with self._database.write() as db:
-            values = {"status": JobStatus.QUEUED, "progress": 0, **again, **(changes or {})}
+            unknown = dict.fromkeys(job_rows.OUTCOME)
+            values = {"status": JobStatus.QUEUED, "progress": 0, **unknown, **(changes or {})}
             key = job_rows.find(db, job_id, owner).owner
             self._lock_admission(db, None, key, None, None, limits)
             quotas.check_owner(db, key, limits, self._now())

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, select, update
 from scrivano.auth.keys import Limits
 from scrivano.domain.errors import LimitReached, QueueFull
 from scrivano.domain.job import JobStatus
+from scrivano.store import job_rows
 from scrivano.store.tables import jobs, usage
 
 __all__ = ["add_usage", "check_owner", "check_queue", "count_waiting"]
@@ -23,8 +24,6 @@ QUEUE_RETRY_S = 30
 # Usage is counted by the hour, so a day is the last 24 whole hours and the current one.
 DAY = timedelta(hours=24)
 HOUR = timedelta(hours=1)
-
-_ENDED = jobs.c.status.in_([status for status in JobStatus if status.terminal])
 
 
 def count_waiting(db: Connection) -> int:
@@ -47,7 +46,7 @@ def check_owner(db: Connection, owner: str | None, limits: Limits, now: datetime
     if owner is None:
         return
     if limits.jobs is not None:
-        unfinished = select(func.count()).select_from(jobs).where(jobs.c.owner == owner, ~_ENDED)
+        unfinished = select(func.count()).select_from(jobs).where(jobs.c.owner == owner, ~job_rows.ENDED)
         if (db.scalar(unfinished) or 0) >= limits.jobs:
             message = f"this API key may have {limits.jobs} unfinished jobs; wait until one ends, or cancel one"
             raise LimitReached(message, QUEUE_RETRY_S)
@@ -69,7 +68,7 @@ def _check_audio(db: Connection, owner: str, hours: float, now: datetime) -> Non
     recent = and_(usage.c.owner == owner, usage.c.hour > now - DAY - HOUR)
     used, oldest = db.execute(select(func.sum(usage.c.audio_secs), func.min(usage.c.hour)).where(recent)).one()
     decoded = func.sum(jobs.c.duration_secs * jobs.c.progress / 100.0)
-    running = db.scalar(select(decoded).where(jobs.c.owner == owner, ~_ENDED))
+    running = db.scalar(select(decoded).where(jobs.c.owner == owner, ~job_rows.ENDED))
     if float(used or 0) + float(running or 0) >= hours * 3600:
         free_again = (oldest or now) + DAY + HOUR - now
         message = f"this API key has used its audio of a day ({hours:g} h); try again later"

@@ -42,7 +42,7 @@ def take_snapshot(database: Path, copy: Path, *, live: bool) -> Snapshot:
     committed data of one moment. Raises `StartError` if the database cannot be read, `StorageFull`.
     """
     copy.unlink(missing_ok=True)
-    # While a server has the database open, this connection must not checkpoint (see `database.Database`).
+    # While a server has the database open, this connection must not checkpoint (see `sqlite.SqliteDatabase`).
     mode = "ro" if live else "rw"
     try:
         with _full_disk(copy), closing(_connect(database, mode)) as source, closing(sqlite3.connect(copy)) as target:

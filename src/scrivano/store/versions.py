@@ -32,7 +32,7 @@ from sqlalchemy import (
 
 from scrivano.domain.errors import JobUnfinished, VersionNotFound, VersionOfJob
 from scrivano.domain.job import Job, JobStatus
-from scrivano.store import diarizations
+from scrivano.store import diarizations, job_rows
 from scrivano.store.tables import diarizations as diarizations_table
 from scrivano.store.tables import jobs, results
 
@@ -47,8 +47,6 @@ __all__ = [
     "with_same_transcript",
     "with_speakers",
 ]
-
-_JOB = [jobs.c[name] for name in Job.__dataclass_fields__]
 
 # What the job shows of the version that it serves.
 _SERVED = (
@@ -65,7 +63,7 @@ _SERVED = (
     "decoded_by",
 )
 
-_OF_JOB = select(*_JOB).where(jobs.c.version_of == bindparam("_job_id")).order_by(jobs.c.version)
+_OF_JOB = select(*job_rows.COLUMNS).where(jobs.c.version_of == bindparam("_job_id")).order_by(jobs.c.version)
 
 
 def of_job(db: Connection, job: Job) -> list[Job]:
@@ -88,21 +86,13 @@ def add(db: Connection, job: Job, changes: Mapping[str, Any], now: datetime) -> 
     if job.version is None:
         _keep_first(db, job)
     newest = db.scalar(select(func.max(jobs.c.version)).where(jobs.c.version_of == job.id)) or 1
-    unknown = dict.fromkeys(
-        (
-            "error",
-            "error_code",
-            "completed_at",
-            "duration_secs",
-            "chunks_total",
-            "audio",
-            "warnings",
-            "quality",
-            "speakers",
-            "decoded_by",
-        )
-    )
-    values = unknown | {"status": JobStatus.QUEUED, "progress": 0, "attempt": 0, "created_at": now, **changes}
+    values = dict.fromkeys(job_rows.OUTCOME) | {
+        "status": JobStatus.QUEUED,
+        "progress": 0,
+        "attempt": 0,
+        "created_at": now,
+        **changes,
+    }
     return _copy(db, job, newest + 1, values)
 
 
