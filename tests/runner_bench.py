@@ -21,7 +21,8 @@ from scrivano.files.disk_space import DiskSpace
 from scrivano.files.folder_blobs import FolderBlobs
 from scrivano.files.prepared import PreparedFiles
 from scrivano.running.children import LocalChildren
-from scrivano.running.engine_pool import ModelSpec, PoolOptions
+from scrivano.running.engine_pool import PoolOptions
+from scrivano.running.engine_slot import ModelSpec
 from scrivano.running.job_choices import JobDefaults
 from scrivano.running.job_runs import JobRunOptions
 from scrivano.running.model_state import Life, ModelState, Policy

@@ -19,9 +19,9 @@ Modules, each may import only those below it:
     progress         how far the decoding of a job is (pure)
     chunk_run        one chunk of a running job, and its stored result (pure)
     speaker_run      the speakers of one job (pure)
-    executor         what runs jobs, as the rest of a server sees it
     model_reports    the state of models as JSON, and of several dispatchers as one (pure)
     engine_pool      which models are loaded on which devices
+    engine_slot      one model on one device
     engine_process   one engine child and its batches
     recording_fetches  stored recordings to local files, for media children
     media_process    children that prepare recordings, and their time limits
@@ -33,6 +33,8 @@ Modules, each may import only those below it:
     ageing           which priority class has the turn (pure)
     language         the language of a job and of each chunk (pure)
     workload         what a runner has in hand (pure)
+    executor         what runs jobs, as the rest of a server sees it
+    model_status     what is shown of a model (pure)
     model_state      when a model loads, waits for memory, and unloads (pure)
     model_event_log  the events of the model, for those who follow them
 """
@@ -41,6 +43,7 @@ __all__ = [
     "children",
     "engine_pool",
     "engine_process",
+    "engine_slot",
     "executor",
     "job_choices",
     "job_runs",

@@ -24,7 +24,6 @@ from scrivano.processes.messages import (
     Downloading,
     EngineMessage,
     Failed,
-    Load,
     Loaded,
     Placed,
     Queued,
@@ -32,7 +31,9 @@ from scrivano.processes.messages import (
 from scrivano.running import model_state
 from scrivano.running.children import Children
 from scrivano.running.engine_process import EngineLimits, EngineProcess
-from scrivano.running.model_state import Life, ModelState, Policy
+from scrivano.running.engine_slot import EngineSlot, ModelSpec, best_first, status_of, used
+from scrivano.running.model_state import Life, ModelState
+from scrivano.running.model_status import ModelStatus
 from scrivano.running.scheduler import Scheduler, WorkItem
 from scrivano.telemetry.events import BatchDecoded, Emit, EngineLost, EngineStarted
 
@@ -42,9 +43,6 @@ __all__ = [
     "BatchRefused",
     "BatchResults",
     "EnginePool",
-    "EngineStatus",
-    "ModelSpec",
-    "ModelStatus",
     "PoolOptions",
     "PublishModelEvent",
 ]
@@ -58,32 +56,11 @@ SETTLE_S = 2.0
 # For so long after urgent work batches stay short, or yield, because more of it may come.
 URGENT_EXPECTED_S = 120.0
 
-# The share of the newest batch in the running mean of seconds a chunk.
-PACE_WEIGHT = 0.3
-
 # A clip has no more chunks than this much audio fills.
 CLIP_S = 60.0
 
 # Of the memory that is free when a model is loaded, what its batches may use.
 VRAM_SHARE = 0.9
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelSpec:
-    """A model that this server serves.
-
-    `load`: the request for its engine, without the device index. `needed_mb`: memory for a load; `window_mb`: memory
-    for each chunk of a batch. 0: not known. `max_chunk_s`: the most audio of a chunk. `batch_size`: chunks decoded
-    together.
-    """
-
-    name: str
-    load: Load = field(default_factory=Load)
-    policy: Policy = field(default_factory=Policy)
-    needed_mb: int = 0
-    window_mb: int = 0
-    max_chunk_s: float = 30.0
-    batch_size: int = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,28 +87,6 @@ class PoolOptions:
     in_flight: int = 1
     urgent_slot: bool = False
     unload_grace_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class EngineStatus:
-    """One engine in a cluster; `node` None: it has no place yet."""
-
-    node: str | None
-    state: ModelState
-
-
-@dataclass(frozen=True, slots=True)
-class ModelStatus:
-    """What a request may see of a model. `download`: the newest progress of a download.
-
-    `devices`: each GPU of this machine that it uses, and the state there; empty on a CPU. `engines`: those that were
-    started in a cluster.
-    """
-
-    life: Life
-    download: Mapping[str, Any] | None = None
-    devices: Mapping[int, ModelState] = field(default_factory=dict)
-    engines: Sequence[EngineStatus] = ()
 
 
 class PublishModelEvent(Protocol):
@@ -170,48 +125,6 @@ class BatchLost:
 BatchOutcome = BatchResults | BatchRefused | BatchLost
 
 Reason = Literal["crashed", "killed", "hung", "device"]
-
-
-class EngineSlot:
-    """One model on one device, loaded or not. `gpu`: of this machine. `node`: the machine, in a cluster.
-
-    `greedy`: a beam did not fit into memory; there is none until the model is loaded again. `suspects`: its
-    current or next batch is one chunk that may crash it; it is decoded alone, so that no other chunk is suspected.
-    `pace_s`: seconds a chunk, running mean; 0: not known. `used_at` is monotonic.
-    """
-
-    def __init__(self, spec: ModelSpec, gpu: int | None, process: EngineProcess, batch_limit: int) -> None:
-        self.spec = spec
-        self.gpu = gpu
-        self.node: str | None = None
-        self.process = process
-        self.life = Life()
-        self.download: Mapping[str, Any] | None = None
-        self.batch_limit = batch_limit
-        self.greedy = False
-        self.suspects = False
-        self.pace_s = 0.0
-        self.used_at = 0.0
-        self.has_work = False
-        # Until `finish_by` these jobs go on although the model is to be unloaded.
-        self.finishing: frozenset[str] = frozenset()
-        self.finish_by = 0.0
-
-    @property
-    def ready(self) -> bool:
-        return self.life.state is ModelState.READY and not self.life.unload_pending
-
-    def decoded(self, chunks: int, seconds: float) -> None:
-        """A batch was decoded: it shows how long the next one will take."""
-        pace_s = seconds / chunks
-        self.pace_s = pace_s if not self.pace_s else self.pace_s + PACE_WEIGHT * (pace_s - self.pace_s)
-        self.used_at = time.monotonic()
-
-    def chunks_in(self, seconds: float) -> int:
-        """How many chunks it decodes together in about so long."""
-        if not self.pace_s:
-            return self.batch_limit
-        return max(1, min(self.batch_limit, int(seconds / self.pace_s)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,7 +329,7 @@ class EnginePool:
 
     def count_engines(self) -> Counter[tuple[str, ModelState]]:
         """Of each model and state, without engines that are not there."""
-        return Counter((slot.spec.name, slot.life.state) for slot in _used(self._slots))
+        return Counter((slot.spec.name, slot.life.state) for slot in used(self._slots))
 
     @property
     def loading(self) -> bool:
@@ -426,7 +339,7 @@ class EnginePool:
     def load(self, model: str) -> None:
         """In a cluster one engine; others follow when there is work for them."""
         slots = self._slots_of(model)
-        for slot in _used(slots) or slots[:1] if self._options.engines else slots:
+        for slot in used(slots) or slots[:1] if self._options.engines else slots:
             slot.used_at = time.monotonic()
             self._apply(slot, model_state.Load())
 
@@ -454,7 +367,7 @@ class EnginePool:
         for spec in self._options.models:
             slots = self._slots_of(spec.name)
             wanted = self._wanted(spec.name, slots) if self._options.engines else len(slots)
-            for number, slot in enumerate(_best_first(slots)):
+            for number, slot in enumerate(best_first(slots)):
                 slot.has_work = spec.name in working and number < wanted
                 in_flight = slot.process.busy or self._is_finishing(slot)
                 self._apply(slot, model_state.Tick(slot.has_work, in_flight, in_use and number < wanted))
@@ -481,7 +394,7 @@ class EnginePool:
         return [slot for slot in self._slots if slot.spec.name == model]
 
     def _apply(self, slot: EngineSlot, event: model_state.LifeEvent) -> None:
-        before, shown, about = slot.life, self.status[slot.spec.name].life.state, _about(slot)
+        before, shown, about = slot.life, self.status[slot.spec.name].life.state, slot.about
         life, actions = model_state.step(before, event, now=time.monotonic(), policy=slot.spec.policy)
         if life.state is ModelState.UNLOADED:
             slot.node = None
@@ -507,7 +420,7 @@ class EnginePool:
     def _update_status(self) -> None:
         clustered = self._options.engines is not None
         self.status = {
-            spec.name: _status(self._slots_of(spec.name), clustered=clustered) for spec in self._options.models
+            spec.name: status_of(self._slots_of(spec.name), clustered=clustered) for spec in self._options.models
         }
 
     def _start(self, slot: EngineSlot) -> None:
@@ -544,7 +457,7 @@ class EnginePool:
         if not idle:
             return False
         oldest = min(idle, key=lambda other: other.used_at)
-        logger.info("unloading an idle model", extra={"to_load": slot.spec.name, **_about(oldest)})
+        logger.info("unloading an idle model", extra={"to_load": slot.spec.name, **oldest.about})
         self._apply(oldest, model_state.Unload())
         self._apply(oldest, model_state.Tick(work_waiting=False, in_flight=False, in_use=False))
         return True
@@ -594,7 +507,7 @@ class EnginePool:
             case Failed(id=None, kind="memory"):
                 self._lacks_memory(slot, self._free_mb(slot) or 0)
             case Failed(id=None):
-                self._apply(slot, model_state.LoadFailed(_on_node(slot, message.message)))
+                self._apply(slot, model_state.LoadFailed(slot.said(message.message)))
             case Failed():
                 return self._failed(slot, message)
         return None
@@ -609,7 +522,7 @@ class EnginePool:
         slot.process.load_progressed()
         slot.download = download
         self._update_status()
-        logger.info("downloading the model", extra={**download, **_about(slot)})
+        logger.info("downloading the model", extra={**download, **slot.about})
 
     def _decoded(self, slot: EngineSlot, message: Decoded) -> BatchOutcome:
         items = slot.process.answered(message.id, message.seconds)
@@ -624,7 +537,7 @@ class EnginePool:
 
     def _failed(self, slot: EngineSlot, failed: Failed) -> BatchOutcome | None:
         items = slot.process.answered(failed.id)
-        about = {"kind": failed.kind, **_about(slot), **_jobs(items)}
+        about = {"kind": failed.kind, **slot.about, **_jobs(items)}
         logger.error("the engine failed a batch: %s", failed.message, extra=about)
         match failed.kind:
             case "memory":
@@ -643,10 +556,10 @@ class EnginePool:
         self._put_back(slot, items)
         if len(items) > 1:
             slot.batch_limit = len(items) // 2
-            logger.warning("batches have at most %d chunks from now on", slot.batch_limit, extra=_about(slot))
+            logger.warning("batches have at most %d chunks from now on", slot.batch_limit, extra=slot.about)
         elif not slot.greedy:
             slot.greedy = True
-            logger.warning("decoding is greedy (beam_size 1) until the model is loaded again", extra=_about(slot))
+            logger.warning("decoding is greedy (beam_size 1) until the model is loaded again", extra=slot.about)
         else:
             self._lacks_memory(slot, self._free_mb(slot) or 0)
 
@@ -661,47 +574,16 @@ class EnginePool:
         """The engine is gone, or has to go. `answered`: the chunks of the batch that its last message was about."""
         working, innocent = slot.process.kill()
         suspects = (*answered, *working)
-        logger.error("%s", message, extra={**_about(slot), **_jobs(suspects)})
+        logger.error("%s", message, extra={**slot.about, **_jobs(suspects)})
         self._emit(EngineLost(slot.spec.name, reason))
         if slot.node is not None:
             self._ended_on |= {(item.job_id, item.index): slot.node for item in suspects if self.is_open(item)}
         for items in innocent[::-1]:
             self._put_back(slot, items)
         loading = slot.life.state is not ModelState.READY
-        cause = _on_node(slot, message)
+        cause = slot.said(message)
         self._apply(slot, model_state.LoadFailed(cause) if loading else model_state.Died(cause))
         return BatchLost(suspects, message, killed=reason == "killed")
-
-
-_BEST = (ModelState.READY, ModelState.LOADING, ModelState.WAITING_FOR_GPU, ModelState.UNLOADED)
-
-
-def _status(slots: Sequence[EngineSlot], *, clustered: bool) -> ModelStatus:
-    """The state of a model is the best one of its engines."""
-    best = min(slots, key=lambda slot: _BEST.index(slot.life.state))
-    devices = {slot.gpu: slot.life.state for slot in slots if slot.gpu is not None}
-    engines = [EngineStatus(slot.node, slot.life.state) for slot in _used(slots) if slot.gpu is None]
-    return ModelStatus(best.life, best.download, devices, engines if clustered else ())
-
-
-def _best_first(slots: Sequence[EngineSlot]) -> list[EngineSlot]:
-    return sorted(slots, key=lambda slot: _BEST.index(slot.life.state))
-
-
-def _used(slots: Sequence[EngineSlot]) -> list[EngineSlot]:
-    """Those with an engine, the best ones first."""
-    return _best_first([slot for slot in slots if slot.life.state is not ModelState.UNLOADED])
-
-
-def _about(slot: EngineSlot) -> dict[str, Any]:
-    about: dict[str, Any] = {"model": slot.spec.name}
-    if slot.node is not None:
-        return {**about, "node": slot.node}
-    return about if slot.gpu is None else {**about, "gpu": slot.gpu}
-
-
-def _on_node(slot: EngineSlot, message: str) -> str:
-    return message if slot.node is None else f"node {slot.node}: {message}"
 
 
 def _jobs(items: Sequence[WorkItem]) -> dict[str, Any]:

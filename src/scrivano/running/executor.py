@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from scrivano.domain.job import Job
-from scrivano.running.engine_pool import ModelStatus
+from scrivano.running.model_status import ModelStatus
 
 __all__ = ["Executor"]
 

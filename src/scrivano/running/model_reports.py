@@ -7,13 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from scrivano.domain.job import utc
-from scrivano.running.engine_pool import EngineStatus, ModelStatus
 from scrivano.running.model_state import Life, ModelState
+from scrivano.running.model_status import EngineStatus, ModelStatus
 
 __all__ = ["joined", "report_of", "status_of"]
-
-# The best state first: one ready engine is enough.
-_BEST = (ModelState.READY, ModelState.LOADING, ModelState.WAITING_FOR_GPU, ModelState.UNLOADED)
 
 
 def report_of(status: ModelStatus, *, now: float) -> dict[str, Any]:
@@ -54,5 +51,5 @@ def status_of(report: Mapping[str, Any], *, now: float, age_s: float) -> ModelSt
 
 def joined(statuses: Sequence[ModelStatus]) -> ModelStatus:
     """One state for those of several dispatchers; at least one."""
-    best = min(statuses, key=lambda status: _BEST.index(status.life.state))
+    best = min(statuses, key=lambda status: status.life.state.rank)
     return ModelStatus(best.life, best.download, engines=[one for status in statuses for one in status.engines])

@@ -37,6 +37,16 @@ class ModelState(StrEnum):
     WAITING_FOR_GPU = "waiting_for_gpu"
     READY = "ready"
 
+    @property
+    def rank(self) -> int:
+        """The least is the best: of several engines of a model, one that is ready is enough."""
+        return (ModelState.READY, ModelState.LOADING, ModelState.WAITING_FOR_GPU, ModelState.UNLOADED).index(self)
+
+    @property
+    def event(self) -> str:
+        """The type of the event which says that a model has come into this state."""
+        return f"model_{self.value}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:

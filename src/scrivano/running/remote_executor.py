@@ -14,9 +14,10 @@ from scrivano.domain.errors import NO_DISPATCHER, DatabaseUnreachable, JobNotFou
 from scrivano.domain.job import Job
 from scrivano.files.blobs import Recordings
 from scrivano.running import model_state
-from scrivano.running.engine_pool import ModelStatus, PublishModelEvent
+from scrivano.running.engine_pool import PublishModelEvent
 from scrivano.running.model_reports import joined, status_of
-from scrivano.running.model_state import Life, ModelState
+from scrivano.running.model_state import Life
+from scrivano.running.model_status import ModelStatus
 from scrivano.running.recordings import is_spent
 from scrivano.store.dispatchers import DispatcherStore, ModelAction
 from scrivano.store.jobs import JobStore
@@ -30,13 +31,6 @@ POLL_S = 2.0
 
 # The same load is not asked for again so soon.
 LOAD_AGAIN_S = 2.0
-
-EVENTS = {
-    ModelState.UNLOADED: "model_unloaded",
-    ModelState.LOADING: "model_loading",
-    ModelState.WAITING_FOR_GPU: "model_waiting_for_gpu",
-    ModelState.READY: "model_ready",
-}
 
 
 class RemoteExecutor:
@@ -160,7 +154,7 @@ class RemoteExecutor:
         }
         life = self.model.life
         if life.state is not before:
-            self._publish(EVENTS[life.state], model_state.payload(EVENTS[life.state], life, now=now))
+            self._publish(life.state.event, model_state.payload(life.state.event, life, now=now))
 
     def _delete_spent(self, job_id: str) -> None:
         """The recording of a job that was cancelled before a dispatcher took it. One that runs ends there."""

@@ -26,10 +26,11 @@ from scrivano.processes.child import Exited, Received
 from scrivano.processes.messages import EngineMessage, MediaMessage
 from scrivano.processes.voice_messages import VoiceMessage
 from scrivano.running.children import Children
-from scrivano.running.engine_pool import EnginePool, ModelStatus, PoolOptions, PublishModelEvent
+from scrivano.running.engine_pool import EnginePool, PoolOptions, PublishModelEvent
 from scrivano.running.job_queue import JobQueue
 from scrivano.running.job_runs import JobRunOptions, JobRuns
 from scrivano.running.media_process import MediaLimits, MediaPool
+from scrivano.running.model_status import ModelStatus
 from scrivano.running.recording_fetches import Fetched, RecordingFetches
 from scrivano.running.shared_queue import SharedQueue
 from scrivano.running.voice_process import VoicePool

@@ -13,8 +13,9 @@ from scrivano.engines.catalog import default_model, find_model, vram_needed_mb, 
 from scrivano.engines.gpu_memory import MemoryReader
 from scrivano.engines.windows import are_short, max_chunk_s
 from scrivano.processes.messages import Load
-from scrivano.running.engine_pool import ModelSpec, PoolOptions
+from scrivano.running.engine_pool import PoolOptions
 from scrivano.running.engine_process import EngineLimits
+from scrivano.running.engine_slot import ModelSpec
 from scrivano.running.job_choices import JobDefaults
 from scrivano.running.job_runs import JobRunOptions
 from scrivano.running.media_process import MediaLimits

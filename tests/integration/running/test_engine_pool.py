@@ -12,8 +12,8 @@ from served import until
 
 from scrivano.domain.job import JobStatus
 from scrivano.processes.messages import Load
-from scrivano.running.engine_pool import ModelSpec
 from scrivano.running.engine_process import EngineLimits
+from scrivano.running.engine_slot import ModelSpec
 from scrivano.running.model_state import ModelState, Policy
 
 POLICY = Policy(poll_interval_s=0.2, unload_hold_s=0.2)

@@ -18,10 +18,10 @@ from scrivano.api.routes.jobs import waiting_for
 from scrivano.domain.errors import NO_DISPATCHER, NoDispatcher
 from scrivano.domain.job import Job, JobStatus, Task
 from scrivano.files.folder_blobs import FolderBlobs
-from scrivano.running.engine_pool import EngineStatus, ModelStatus
 from scrivano.running.executor import Executor
 from scrivano.running.model_exchange import ModelExchange
 from scrivano.running.model_state import Life, ModelState
+from scrivano.running.model_status import EngineStatus, ModelStatus
 from scrivano.running.remote_executor import RemoteExecutor
 from scrivano.store.dispatchers import DispatcherStore
 from scrivano.store.jobs import JobStore

@@ -12,9 +12,9 @@ from runner_bench import bench
 
 from scrivano.domain.errors import ModelLacksMemory
 from scrivano.domain.job import JobStatus
-from scrivano.running.engine_pool import ModelStatus
 from scrivano.running.executor import Executor
 from scrivano.running.model_state import Life, ModelState, Policy
+from scrivano.running.model_status import ModelStatus
 from scrivano.store.jobs import JobStore
 from scrivano.store.wake_ups import WakeUps
 from scrivano.submission.waiter import Waiter

@@ -3,9 +3,9 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
-from scrivano.running.engine_pool import EngineStatus, ModelStatus
 from scrivano.running.model_reports import joined, report_of, status_of
 from scrivano.running.model_state import Life, ModelState
+from scrivano.running.model_status import EngineStatus, ModelStatus
 
 READY = ModelStatus(
     Life(state=ModelState.READY, loaded_at=datetime(2026, 1, 31, 12, 30, tzinfo=UTC)),
