@@ -24,12 +24,14 @@ Modules, each may import only those below it:
     bench             how fast this machine transcribes
     chosen_server     the server that a command uses
     transcription     submit files, show progress, write transcripts
+    model_wait        wait for the model of a server
     model_download    download a model, from where an earlier download stopped
     model_cache       the models in the hub's cache, and what the hub has of a model
     remote_transcriber  a server elsewhere, as the watcher uses it
     service_files     the files of a service (pure)
     local_cluster     the parts of a cluster on this machine
     temporary_server  a server for the duration of one command
+    job_options       options that several commands have
     console           error messages and exit codes
 """
 

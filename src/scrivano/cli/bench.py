@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from scrivano.cli.model_wait import await_model
 from scrivano.cli.temporary_server import temporary_server
 from scrivano.client import Client
 
@@ -53,7 +54,7 @@ def bench(model: str, progress: Console) -> Measured:
     bundled = files("scrivano") / "nano" / "recording.flac"
     with as_file(bundled) as recording, temporary_server(model) as url, Client(url, timeout=600.0) as client:
         progress.print(f"{model}: loading", markup=False)
-        load_s = _seconds(lambda: _load(client))
+        load_s = _seconds(lambda: _load(client, progress))
         audio_s = client.wait(client.submit(recording, queue=True)).transcript.duration  # The first one warms up.
         progress.print(f"{model}: one recording of {audio_s:.0f} s", markup=False)
         alone_s = _seconds(lambda: _transcribe(client, recording, 1))
@@ -88,10 +89,9 @@ def print_measured(console: Console, measured: Measured) -> None:
     )
 
 
-def _load(client: Client) -> None:
+def _load(client: Client, progress: Console) -> None:
     client.load()
-    while client.model_status().state != "ready":
-        time.sleep(0.1)
+    await_model(client, progress)
 
 
 def _transcribe(client: Client, recording: Path, count: int) -> None:

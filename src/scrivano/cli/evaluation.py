@@ -23,6 +23,7 @@ from rich.table import Table
 
 from scrivano.cli.chosen_server import chosen_server
 from scrivano.cli.console import print_table
+from scrivano.cli.model_wait import await_model
 from scrivano.client import Client, ClientError, StatusError
 from scrivano.domain.errors import StartError
 from scrivano.domain.wording import counted
@@ -47,9 +48,6 @@ __all__ = [
 
 # Recordings that are sent ahead: enough for full batches, and few enough for servers that limit their queue.
 AHEAD = 16
-
-# How often the state of the model is requested while it loads.
-POLL_S = 0.25
 
 # Of a page, so that a browser can open it.
 MAX_EMBEDDED_BYTES = 500 * 1000 * 1000
@@ -252,7 +250,6 @@ def _server(system: System) -> AbstractContextManager[str]:
 def load_model(client: Client, model: str | None, messages: Console) -> None:
     """Wait until the model is ready, so that its load does not count; with a key that may not load models, the first
     job loads it. Raises `StartError`, `ClientError`."""
-    last_text = ""
     try:
         client.load(model)
     except StatusError as error:
@@ -262,21 +259,7 @@ def load_model(client: Client, model: str | None, messages: Console) -> None:
             "the API key may not load models: RTFx includes the load of a model that is not loaded", soft_wrap=True
         )
         return
-    while (status := client.model_status()) and (state := _state(status.more, status.state, model)) != "ready":
-        if (reason := status.more.get("last_error")) and state == "unloaded":
-            raise StartError(f"the model cannot be loaded: {reason}")
-        if (text := f"model: {state}") != last_text:
-            messages.print(text, markup=False, soft_wrap=True)
-            last_text = text
-        time.sleep(POLL_S)
-
-
-def _state(more: Mapping[str, object], state: str, model: str | None) -> str:
-    models = more.get("models")
-    for one in models if isinstance(models, list) else ():
-        if one.get("model") == model:
-            return str(one["state"])
-    return state
+    await_model(client, messages, model)
 
 
 def _transcripts(

@@ -25,6 +25,7 @@ from scrivano.cli.service_files import (
     systemd_unit,
 )
 from scrivano.cli.service_options import command_options, environment_of, serve_arguments, settings_of
+from scrivano.domain.addresses import authority
 
 if TYPE_CHECKING:
     from scrivano.files.data_dir_lock import LockHolder
@@ -144,8 +145,7 @@ def _announced(holder: LockHolder | None, before: LockHolder | None) -> str | No
     """Where a server listens that was not there before."""
     if holder is None or holder == before or not holder.port:
         return None
-    host = f"[{holder.host}]" if ":" in (holder.host or "") else holder.host
-    return f"http://{host}:{holder.port}"
+    return f"http://{authority(holder.host or '', holder.port)}"
 
 
 class _ServiceError(Exception):

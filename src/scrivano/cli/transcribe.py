@@ -9,46 +9,29 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from scrivano.cli.console import ExitCode, fail, stderr_console
+from scrivano.cli.job_options import (
+    ApiKey,
+    Channels,
+    Format,
+    Language,
+    Languages,
+    Prompt,
+    Server,
+    SubtitleProfile,
+    Task,
+    TaskOption,
+    listed,
+)
 from scrivano.domain.errors import StartError
 from scrivano.domain.file_endings import RECORDING_ENDINGS
 
-__all__ = ["Channels", "Format", "Profile", "Task", "transcribe"]
-
-
-# The values are listed here once more, because `text.formats` is slow to import; a test compares the two.
-class Format(StrEnum):
-    TXT = "txt"
-    SRT = "srt"
-    VTT = "vtt"
-    TSV = "tsv"
-    JSON = "json"
-    VERBOSE_JSON = "verbose_json"
-    LRC = "lrc"
-    RTTM = "rttm"
-
-
-class Profile(StrEnum):
-    NETFLIX = "netflix"
-    BBC = "bbc"
-    YOUTUBE = "youtube"
-
-
-class Task(StrEnum):
-    TRANSCRIBE = "transcribe"
-    TRANSLATE = "translate"
-
-
-class Channels(StrEnum):
-    AUTO = "auto"
-    MIX = "mix"
-    SPLIT = "split"
+__all__ = ["transcribe"]
 
 
 def transcribe(
@@ -59,14 +42,14 @@ def transcribe(
             help="Recordings, or folders with recordings (not their subfolders); - for standard input.",
         ),
     ],
-    language: Annotated[str | None, typer.Option(help="Code or English name.  [default: detected]")] = None,
-    languages: Annotated[str | None, typer.Option(help="Detect only these languages, for example de,en.")] = None,
+    language: Language = None,
+    languages: Languages = None,
     multilingual: Annotated[
         bool, typer.Option("--multilingual", help="The recording has more than one language.")
     ] = False,
-    task: Annotated[Task, typer.Option(help="translate: into English.")] = Task.TRANSCRIBE,
+    task: TaskOption = Task.TRANSCRIBE,
     format: Annotated[Format, typer.Option(help="Format of the transcript.")] = Format.TXT,
-    prompt: Annotated[str | None, typer.Option(help="Text before the recording: names, spelling, style.")] = None,
+    prompt: Prompt = None,
     hotwords: Annotated[str | None, typer.Option(help="Words to expect that the model would not.")] = None,
     speakers: Annotated[bool, typer.Option("--speakers", help="Tell the speakers apart.")] = False,
     num_speakers: Annotated[
@@ -88,23 +71,17 @@ def transcribe(
     channel_names: Annotated[
         str | None, typer.Option(help="Who speaks on each channel, separated by commas: agent,customer.")
     ] = None,
-    profile: Annotated[
-        Profile | None, typer.Option(help="Limits of subtitles.  [default: 42 characters a line]")
-    ] = None,
+    profile: SubtitleProfile = None,
     output_dir: Annotated[
         Path | None, typer.Option(help="Write one file for each recording there, instead of to standard output.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace transcripts that are in --output-dir.")] = False,
-    server: Annotated[
-        str | None, typer.Option(envvar="SCRIVANO_SERVER", help="A running server: its URL, or host:port.")
-    ] = None,
+    server: Server = None,
     model: Annotated[
         str | None,
         typer.Option(help="A model: its name, or its folder or file. A server is started for it if none runs."),
     ] = None,
-    api_key: Annotated[
-        str | None, typer.Option(envvar="SCRIVANO_API_KEY", help="For a server that requires API keys.")
-    ] = None,
+    api_key: ApiKey = None,
 ) -> None:
     """Transcribe recordings with a running server, or with one that is started for this command.
 
@@ -118,7 +95,7 @@ def transcribe(
         _check_outputs(files, output_dir, format.value, force=force)
     options = TranscribeOptions(
         language=language,
-        languages=languages.split(",") if languages else (),
+        languages=listed(languages),
         multilingual=multilingual or None,
         task=task.value,
         format=format.value,
@@ -131,7 +108,7 @@ def transcribe(
         max_speakers=max_speakers,
         voices=voices or None,
         channels=None if channels is None else channels.value,
-        channel_names=channel_names.split(",") if channel_names else (),
+        channel_names=listed(channel_names),
         profile=None if profile is None else profile.value,
     )
     try:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,29 +12,20 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from scrivano.client import Client, ClientError, ModelStatus
-from scrivano.domain.errors import ModelNotFound, StartError
+from scrivano.cli.model_wait import await_model
+from scrivano.client import Client, ClientError
 from scrivano.domain.file_names import valid_name
 from scrivano.domain.transcript import Segment, Transcript
-from scrivano.files.data_dir_lock import DataDirLock
-from scrivano.server.settings import Settings
-from scrivano.submission.model_names import ServedModels
 from scrivano.text.formats import FORMATS, render
 from scrivano.text.shape import shape_of
 
-__all__ = ["TranscribeOptions", "find_server", "transcribe_all", "transcript_path"]
+__all__ = ["TranscribeOptions", "transcribe_all", "transcript_path"]
 
 # Stretches without words that the line about quality names.
 MOST_HOLES = 5
 
-# How often the state of the model is requested while it loads.
-POLL_S = 0.25
-
 # Options that `Client.submit` takes as further fields of `POST /jobs`.
 FURTHER_FIELDS = ("min_speakers", "max_speakers", "voices")
-
-# How long a running server may take to answer its health check before another server is started.
-HEALTH_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,51 +52,6 @@ class TranscribeOptions:
     profile: str | None = None
 
 
-def find_server(url: str | None, model: str | None) -> str | None:
-    """The URL of a running server that serves the model: the given one, or the one that uses this user's data folder.
-
-    None: there is none. Raises `StartError` if the given server cannot be used.
-    """
-    if url is not None:
-        url = complete_url(url)
-        served = _served_model(url)
-        if served is None:
-            raise StartError(
-                f"no Scrivano server answers at {url}: start one with `scrivano serve`, or leave out --server"
-            )
-        if not same_model(model, served):
-            raise StartError(
-                f"the server at {url} serves the model {served}, not {model}: leave out --server or --model"
-            )
-        return url
-    holder = DataDirLock.holder(Settings.load().data_dir)
-    if holder is None or holder.port is None:
-        return None
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(str(holder.host), str(holder.host))
-    found = f"http://[{host}]:{holder.port}" if ":" in host else f"http://{host}:{holder.port}"
-    served = _served_model(found)
-    return found if served is not None and same_model(model, served) else None
-
-
-def same_model(model: str | None, served: str) -> bool:
-    """Whether a name means the served model; None means any."""
-    try:
-        ServedModels((served,)).find(model)
-    except ModelNotFound:
-        return False
-    return True
-
-
-def complete_url(address: str) -> str:
-    """`host` and `host:port` mean a server there, by default on port 8080; a URL stays as it is."""
-    if "://" in address:
-        return address
-    host, _, path = address.partition("/")
-    host = f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host
-    has_port = re.search(r"[^:]:\d+$|\]:\d+$", host)
-    return f"http://{host}{'' if has_port else ':8080'}{'/' if path else ''}{path}"
-
-
 def transcribe_all(
     url: str, files: Sequence[Path], options: TranscribeOptions, messages: Console, *, api_key: str | None = None
 ) -> int:
@@ -122,7 +66,7 @@ def transcribe_all(
         unfinished = [job_id for _, job_id in jobs if job_id is not None]
         try:
             if unfinished:
-                _await_model(client, messages)
+                await_model(client, messages)
             for file, job_id in jobs:
                 text = job_id and _follow(client, file, job_id, options, display)
                 if text is not None:
@@ -232,34 +176,6 @@ def _submit(client: Client, file: Path, options: TranscribeOptions, display: _Pr
     return job_id
 
 
-def _await_model(client: Client, messages: Console) -> None:
-    """Wait until the model is ready, and print what it waits for: a first load may include a long download."""
-    last_text = ""
-    while (status := client.model_status()).state != "ready":
-        error = status.more.get("last_error")
-        if error and status.state == "unloaded":
-            raise StartError(f"the model cannot be loaded: {error}")
-        text = _model_text(status)
-        if text != last_text:
-            messages.print(text, markup=False, soft_wrap=True)
-            last_text = text
-        time.sleep(POLL_S)
-
-
-def _model_text(status: ModelStatus) -> str:
-    download = status.more.get("download")
-    if download:
-        done, total = download["done_bytes"], download["total_bytes"]
-        if not total:
-            return f"model: downloading, {done / 1e6:.0f} MB"
-        return f"model: downloading, {100 * done // total} % ({done / 1e6:.0f} of {total / 1e6:.0f} MB)"
-    if place := status.more.get("missing"):
-        return f"model: waiting for {place}"
-    if status.state == "waiting_for_gpu":
-        return f"model: waiting for GPU memory ({status.vram_needed_mb} MB needed, {status.vram_free_mb} MB free)"
-    return f"model: {status.state}"
-
-
 def _follow(
     client: Client, file: Path, job_id: str, options: TranscribeOptions, display: _ProgressDisplay
 ) -> str | None:
@@ -337,16 +253,6 @@ def _percent(share: float) -> str:
 
 def _clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
-
-
-def _served_model(url: str) -> str | None:
-    """The model of the server at this URL. None: no server answers."""
-    try:
-        with Client(url, timeout=HEALTH_TIMEOUT_S) as client:
-            health: Mapping[str, Any] = client.health()
-            return str(health["model"])
-    except (ClientError, KeyError):
-        return None
 
 
 def _timestamp(seconds: float) -> str:

@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scrivano.cli.console import ExitCode, fail, stderr_console
-from scrivano.cli.transcribe import Format, Profile, Task
+from scrivano.cli.job_options import (
+    ApiKey,
+    Format,
+    Language,
+    Languages,
+    Prompt,
+    Server,
+    SubtitleProfile,
+    Task,
+    TaskOption,
+    listed,
+)
 from scrivano.domain.errors import StartError
 
 if TYPE_CHECKING:
@@ -30,23 +41,17 @@ def watch(
     format: Annotated[
         list[Format] | None, typer.Option(help="Format of a transcript. Repeatable.  [default: srt, txt, json]")
     ] = None,
-    language: Annotated[str | None, typer.Option(help="Code or English name.  [default: detected]")] = None,
-    languages: Annotated[str | None, typer.Option(help="Detect only these languages, for example de,en.")] = None,
-    task: Annotated[Task, typer.Option(help="translate: into English.")] = Task.TRANSCRIBE,
-    prompt: Annotated[str | None, typer.Option(help="Text before the recording: names, spelling, style.")] = None,
-    profile: Annotated[
-        Profile | None, typer.Option(help="Limits of subtitles.  [default: 42 characters a line]")
-    ] = None,
+    language: Language = None,
+    languages: Languages = None,
+    task: TaskOption = Task.TRANSCRIBE,
+    prompt: Prompt = None,
+    profile: SubtitleProfile = None,
     once: Annotated[bool, typer.Option("--once", help="Exit when all recordings have been dealt with.")] = False,
     poll: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks at the folder.")] = 5.0,
     settle: Annotated[float, typer.Option(min=0.0, help="Seconds that a file must stay unchanged.")] = 10.0,
-    server: Annotated[
-        str | None, typer.Option(envvar="SCRIVANO_SERVER", help="A running server: its URL, or host:port.")
-    ] = None,
+    server: Server = None,
     model: Annotated[str | None, typer.Option(help="Model of the server that is started for this command.")] = None,
-    api_key: Annotated[
-        str | None, typer.Option(envvar="SCRIVANO_API_KEY", help="For a server that requires API keys.")
-    ] = None,
+    api_key: ApiKey = None,
 ) -> None:
     """Transcribe the recordings of a folder as they arrive, and write the transcripts beside them.
 
@@ -62,7 +67,7 @@ def watch(
         fail(f"{folder} is not a folder")
     request = {
         "language": language,
-        "languages": tuple(languages.split(",")) if languages else (),
+        "languages": listed(languages),
         "task": task.value,
         "prompt": prompt,
     }

@@ -15,6 +15,7 @@ Modules, each may import only those below it:
     folding     text as it is searched
     speakers    who speaks in a recording, and when
     languages   the languages that Whisper knows
+    addresses   where servers listen, as it is shown and called
     errors      every exception of the server
     file_endings  the endings of recordings
     file_names    the names of files as text
@@ -22,6 +23,7 @@ Modules, each may import only those below it:
 """
 
 __all__ = [
+    "addresses",
     "chunk",
     "coverage",
     "decoding",

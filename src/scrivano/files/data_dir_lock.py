@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+from scrivano.domain.addresses import authority
 from scrivano.domain.errors import StartError
 from scrivano.files.disk import FULL, make_folder, unwritable
 
@@ -25,7 +26,7 @@ class LockHolder:
     port: int | None = None
 
     def __str__(self) -> str:
-        where = f", at http://{self.host}:{self.port}" if self.port else ""
+        where = f", at http://{authority(self.host or '', self.port)}" if self.port else ""
         return f"process {self.pid}{where}, since {self.since}"
 
 

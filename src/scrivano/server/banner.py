@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from scrivano import __version__
+from scrivano.domain.addresses import authority, callable_host
 
 __all__ = ["Started", "banner"]
-
-ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,15 +23,10 @@ class Started:
     model: str
     data_dir: Path
 
-    @property
-    def authority(self) -> str:
-        """As in a URL: `127.0.0.1:8080`, `[::1]:8080`."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
 
 def banner(started: Started) -> str:
     """The version, an address that can be opened on this machine, the model and the data folder."""
-    url = f"http://{replace(started, host=ANY_ADDRESS.get(started.host, started.host)).authority}"
+    url = f"http://{authority(callable_host(started.host), started.port)}"
     lines = [
         f"Scrivano {__version__}",
         "",

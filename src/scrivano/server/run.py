@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from types import FrameType
 
+from scrivano.domain.addresses import authority
 from scrivano.engines.gpu_memory import MemoryReader, NvmlReader
 from scrivano.files.data_dir_lock import DataDirLock
 from scrivano.server.banner import Started
@@ -36,7 +37,8 @@ OWN_DESCRIPTORS = 512
 
 
 def _log_start(started: Started) -> None:
-    logger.info("listening", extra={"url": f"http://{started.authority}", "data_dir": str(started.data_dir)})
+    url = f"http://{authority(started.host, started.port)}"
+    logger.info("listening", extra={"url": url, "data_dir": str(started.data_dir)})
 
 
 def run(

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from importlib.util import find_spec
 from ipaddress import ip_address
 
+from scrivano.domain.addresses import authority
 from scrivano.domain.errors import StartError
 from scrivano.server.http_server import BACKLOG
 from scrivano.server.settings import Settings
@@ -105,9 +106,9 @@ def bind_wyoming(settings: Settings, cleanup: ExitStack) -> socket.socket | None
 
 
 def host_and_port(listener: socket.socket) -> str:
-    """As in a URL: `127.0.0.1:8080`, `[::1]:8080`."""
+    """Where it listens, as in a URL."""
     host, port = listener.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return authority(host, port)
 
 
 def _host_setting(setting: str) -> str:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from scrivano.cli.transcribe import Format, Profile, Task
+from scrivano.cli.job_options import Format, Profile, Task
 from scrivano.domain.job import Task as JobTask
 from scrivano.text.formats import FORMATS
 from scrivano.text.shape import PROFILES

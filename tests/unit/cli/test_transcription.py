@@ -5,7 +5,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from scrivano.cli.transcription import TranscribeOptions, complete_url, quality_line, rendered, same_model, timed
+from scrivano.cli.chosen_server import complete_url, same_model
+from scrivano.cli.transcription import TranscribeOptions, quality_line, rendered, timed
 from scrivano.client import Client
 from scrivano.domain.transcript import Segment, Transcript
 
