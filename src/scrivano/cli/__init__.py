@@ -21,6 +21,9 @@ Modules, each may import only those below it:
     serve             `serve`, `wyoming` and `dispatcher`: run a server, or what works for several
     checks            what `doctor` checks
     evaluation        transcribe recordings with several systems, and report how good they are
+    evaluated_systems  the systems that are compared (pure)
+    evaluation_tables  their figures as tables
+    evaluation_outputs  the files that are written about them
     bench             how fast this machine transcribes
     chosen_server     the server that a command uses
     transcription     submit files, show progress, write transcripts

@@ -55,7 +55,9 @@ def evaluate(
 
     Exit codes: 0 all done, 1 a recording failed, 2 wrong usage, 3 no server.
     """
-    from scrivano.cli.evaluation import Evaluation, Outputs, evaluate_all, load_recordings, load_results, systems_of
+    from scrivano.cli.evaluated_systems import systems_of
+    from scrivano.cli.evaluation import Evaluation, evaluate_all, load_recordings, load_results
+    from scrivano.cli.evaluation_outputs import Outputs
     from scrivano.domain.languages import parse_language
     from scrivano.evaluation.normalizers import load_normalizers
 

@@ -2,55 +2,35 @@
 
 from __future__ import annotations
 
-import base64
-import mimetypes
-import os
-import re
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from http import HTTPStatus
-from itertools import product
 from pathlib import Path
-from urllib.parse import quote
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from scrivano.cli.chosen_server import chosen_server
-from scrivano.cli.console import print_table
+from scrivano.cli.evaluated_systems import System
+from scrivano.cli.evaluation_outputs import Outputs
+from scrivano.cli.evaluation_tables import print_tables
 from scrivano.cli.model_wait import await_model
 from scrivano.client import Client, ClientError, StatusError
 from scrivano.domain.errors import StartError
 from scrivano.domain.wording import counted
-from scrivano.evaluation.differences import Difference, difference, differences_by_language
-from scrivano.evaluation.figures import Figures, by_language, figures
-from scrivano.evaluation.material import Recording, find_recordings, names_of
+from scrivano.evaluation.differences import Compared, difference, differences_by_language
+from scrivano.evaluation.material import Recording, find_recordings
 from scrivano.evaluation.normalizers import Normalizers
-from scrivano.evaluation.page import Shown, page, percent, spread, verdict
-from scrivano.evaluation.results import Result, UnreadableResults, report_json, results_of
+from scrivano.evaluation.results import Result, UnreadableResults, results_of
 from scrivano.evaluation.scoring import Score, Transcribed, score
 
-__all__ = [
-    "Evaluation",
-    "Outputs",
-    "System",
-    "evaluate_all",
-    "load_recordings",
-    "load_results",
-    "print_tables",
-    "systems_of",
-]
+__all__ = ["Evaluation", "evaluate_all", "load_recordings", "load_results"]
 
 # Recordings that are sent ahead: enough for full batches, and few enough for servers that limit their queue.
 AHEAD = 16
-
-# Of a page, so that a browser can open it.
-MAX_EMBEDDED_BYTES = 500 * 1000 * 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,92 +42,6 @@ class Evaluation:
     detect: bool
     seed: int
     api_key: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class System:
-    """What is evaluated. `server` None: one is found or started. `options`: of jobs. `env`: settings of a server that
-    is started for this."""
-
-    model: str | None = None
-    server: str | None = None
-    options: Mapping[str, str] = field(default_factory=dict)
-    env: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def settings(self) -> dict[str, str]:
-        named = {"model": self.model, "server": self.server}
-        return {name: value for name, value in {**named, **self.options, **self.env}.items() if value is not None}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outputs:
-    json: Path | None
-    html: Path | None
-    embed_audio: bool
-
-    def check(self) -> None:
-        """Fail now, not after hours of work. Raises ValueError."""
-        for path in (self.json, self.html):
-            if path is not None and (reason := _unwritable(path)):
-                raise ValueError(f"cannot write {path}: {reason}")
-        if self.json and self.html and self.json.resolve() == self.html.resolve():
-            raise ValueError(f"--json and --html need a file each, not both {self.json}")
-
-    def check_against(self, recordings: Sequence[Recording]) -> None:
-        """Raises ValueError if one would replace a recording or its reference, or would be taken for a reference."""
-        names = names_of(recordings)
-        for path in (self.json, self.html):
-            if path is not None and path.resolve() in names:
-                raise ValueError(f"cannot write {path}: a recording or its reference has this name; choose another one")
-
-
-def _unwritable(path: Path) -> str | None:
-    if path.is_dir():
-        return "it is a folder"
-    if path.exists():
-        return None if os.access(path, os.W_OK) else "the file is not writable"
-    if not path.parent.is_dir():
-        return "there is no such folder"
-    return None if os.access(path.parent, os.W_OK) else "its folder is not writable"
-
-
-# Systems
-
-
-def systems_of(
-    models: Sequence[str], servers: Sequence[str], sets: Sequence[str], *, with_results: bool
-) -> list[System]:
-    """Every combination of the models, servers and settings. Without any, the usual server, unless stored results are
-    all that is wanted. Raises ValueError for settings that cannot be used."""
-    if with_results and not (models or servers or sets):
-        return []
-    named_models: list[str | None] = [*models] or [None]
-    named_servers: list[str | None] = [*servers] or [None]
-    systems = []
-    for model, server, text in product(named_models, named_servers, sets or ["default"]):
-        values = parse_settings(text)
-        env = {name: value for name, value in values.items() if name.isupper()}
-        options = {name: value for name, value in values.items() if not name.isupper()}
-        if server is not None and env:
-            raise ValueError(
-                f"{', '.join(env)} belongs to a server's environment: leave out --server, or restart it so"
-            )
-        if "model" in options or "queue" in options:
-            raise ValueError("use --model for the model; queue is always set")
-        systems.append(System(model=model, server=server, options=options, env=env))
-    return systems
-
-
-def parse_settings(text: str) -> dict[str, str]:
-    """`beam_size=1,prompt=One, two` as a mapping: a comma counts only before another `NAME=`. Raises ValueError."""
-    if text.strip() in ("", "default"):
-        return {}
-    parts = [part.partition("=") for part in re.split(r",\s*(?=\w+=)", text)]
-    for name, equals, _ in parts:
-        if not equals or not re.fullmatch(r"\s*\w+\s*", name):
-            raise ValueError(f"--set takes NAME=VALUE, such as beam_size=1, or `default`; not '{text}'")
-    return {name.strip(): value for name, _, value in parts}
 
 
 def load_recordings(paths: Sequence[Path], language: str | None, in_name: bool, messages: Console) -> list[Recording]:
@@ -187,9 +81,9 @@ def evaluate_all(
         for result in results
     ]
     compared = _compare(results, scores, evaluation.seed)
-    console = Console()
-    print_tables(console, results, scores, compared)
-    _write(outputs, evaluation, results, scores, compared, messages)
+    print_tables(Console(), results, scores, compared)
+    outputs.write_json(results, scores, compared, evaluation.seed, messages)
+    outputs.write_page(results, scores, compared, evaluation.recordings, messages)
     return sum(one.transcribed.error is not None for of in scores for one in of.values())
 
 
@@ -210,7 +104,16 @@ def _language(recording: Recording, results: Sequence[Result]) -> str | None:
     return recording.language or next(filter(None, heard), None)
 
 
-# Transcribing
+def _compare(results: Sequence[Result], scores: Sequence[Mapping[str, Score]], seed: int) -> Compared:
+    """The first system with each other one, over the recordings that both have."""
+    compared = []
+    for result, of in zip(results[1:], scores[1:], strict=True):
+        pairs = [(first, of[name]) for name, first in scores[0].items() if name in of]
+        found = dict(differences_by_language(pairs, seed))
+        if len(found) > 1:
+            found = {"all": difference(pairs, seed), **found}
+        compared.append((results[0].name, result.name, found))
+    return compared
 
 
 def _transcribe(evaluation: Evaluation, system: System, systems: Sequence[System], messages: Console) -> Result:
@@ -221,7 +124,7 @@ def _transcribe(evaluation: Evaluation, system: System, systems: Sequence[System
             load_model(client, model, messages)
         except ClientError as error:
             raise StartError(f"the server at {url} cannot be used: {error}") from error
-        name = _name(system, systems, served)
+        name = system.name(systems, served)
         with _progress(messages, name, len(evaluation.recordings)) as advance:
             started_at = time.monotonic()
             transcripts: dict[str, Transcribed] = {}
@@ -232,14 +135,6 @@ def _transcribe(evaluation: Evaluation, system: System, systems: Sequence[System
         return Result(
             name=name, seconds=seconds, transcripts=transcripts, settings={"model": served, **system.settings}
         )
-
-
-def _name(system: System, systems: Sequence[System], served: str) -> str:
-    """What tells a system from the others: its model, and its server and settings."""
-    several = len({other.server for other in systems}) > 1
-    model = Path(system.model).name if system.model else served
-    settings = [f"{name}={value}" for name, value in {**system.options, **system.env}.items()]
-    return ", ".join([model, *([system.server] if several and system.server else []), *settings])
 
 
 def _server(system: System) -> AbstractContextManager[str]:
@@ -334,117 +229,3 @@ def _progress(messages: Console, name: str, total: int) -> Iterator[_Advance]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=messages) as progress:
         yield _Advance(messages, progress, name, total)
-
-
-# Reporting
-
-Compared = Sequence[tuple[str, str, Mapping[str, Difference]]]
-
-
-def _compare(results: Sequence[Result], scores: Sequence[Mapping[str, Score]], seed: int) -> Compared:
-    """The first system with each other one, over the recordings that both have."""
-    compared = []
-    for result, of in zip(results[1:], scores[1:], strict=True):
-        pairs = [(first, of[name]) for name, first in scores[0].items() if name in of]
-        found = dict(differences_by_language(pairs, seed))
-        if len(found) > 1:
-            found = {"all": difference(pairs, seed), **found}
-        compared.append((results[0].name, result.name, found))
-    return compared
-
-
-def print_tables(
-    console: Console, results: Sequence[Result], scores: Sequence[Mapping[str, Score]], compared: Compared
-) -> None:
-    _print_errors(console, results, scores)
-    _print_times(console, results, scores)
-    for a, b, found in compared:
-        table = _table(f"{b}, compared with {a}", ("language",), ("points",))
-        for head in (f"only {a} right", f"only {b} right"):
-            table.add_column(escape(head), justify="right")
-        table.add_column("verdict")
-        for language, one in found.items():
-            points = f"{100 * one.comparison.difference:+.2f}"
-            table.add_row(language, points, str(one.only_a), str(one.only_b), escape(verdict(one, a, b)))
-        if found:
-            unit = next(iter(found.values())).unit
-            table.caption = f"paired bootstrap over {unit}; 95 % confidence"
-        print_table(table, console)
-
-
-def _table(title: str, texts: Sequence[str], figures: Sequence[str]) -> Table:
-    """`texts` may be broken into lines on a narrow terminal; `figures` stay whole."""
-    table = Table(title=escape(title), title_justify="left")
-    for head in texts:
-        table.add_column(head)
-    for head in figures:
-        table.add_column(head, justify="right", no_wrap=True)
-    return table
-
-
-def _print_errors(console: Console, results: Sequence[Result], scores: Sequence[Mapping[str, Score]]) -> None:
-    heads = ("WER", "CER", "subst.", "del.", "ins.", "coverage", "holes", "RTFx")
-    table = _table("Errors, after Whisper's normalizers", ("system", "language", "files"), heads)
-    for result, of in zip(results, scores, strict=True):
-        found = by_language(list(of.values()))
-        for language, one in found.items() if len(found) > 1 else ():
-            table.add_row(escape(result.name), language, *_cells(one), "")
-        [only] = found if len(found) == 1 else ["all"]
-        cells = _cells(figures(list(of.values())))
-        table.add_row(escape(result.name), only, *cells, f"{result.rtfx:.1f}", end_section=True)
-    print_table(table, console)
-
-
-def _cells(found: Figures) -> list[str]:
-    files = f"{found.recordings}" + (f" ({found.failed} failed)" if found.failed else "")
-    counts = [str(count) for count in (found.counts.substituted, found.counts.deleted, found.counts.inserted)]
-    return [files, percent(found.wer), percent(found.cer), *counts, percent(found.coverage), str(found.holes)]
-
-
-def _print_times(console: Console, results: Sequence[Result], scores: Sequence[Mapping[str, Score]]) -> None:
-    found = [(result.name, figures(list(of.values())).times) for result, of in zip(results, scores, strict=True)]
-    kinds = list(dict.fromkeys(kind for _, times in found for kind in times))
-    if not kinds:
-        return
-    heads = [kind.replace("_", " ") for kind in kinds]
-    table = _table("Errors of times, in ms: median / 95th percentile", ("system",), heads)
-    for name, times in found:
-        table.add_row(escape(name), *(spread(times.get(kind)) for kind in kinds))
-    print_table(table, console)
-
-
-def _write(
-    outputs: Outputs,
-    evaluation: Evaluation,
-    results: Sequence[Result],
-    scores: Sequence[Mapping[str, Score]],
-    compared: Compared,
-    messages: Console,
-) -> None:
-    if outputs.json is not None:
-        outputs.json.write_text(report_json(results, scores, compared, evaluation.seed), encoding="utf-8")
-        messages.print(f"wrote {outputs.json}", markup=False, soft_wrap=True)
-    if outputs.html is not None:
-        shown = [Shown(result.name, result.rtfx, of) for result, of in zip(results, scores, strict=True)]
-        audio = _audio(evaluation.recordings, outputs.html, embed=outputs.embed_audio, messages=messages)
-        title = "Evaluation: " + " / ".join(result.name for result in results)
-        outputs.html.write_text(page(shown, audio, compared, title), encoding="utf-8")
-        messages.print(f"wrote {outputs.html}", markup=False, soft_wrap=True)
-
-
-def _audio(recordings: Sequence[Recording], html: Path, *, embed: bool, messages: Console) -> dict[str, str]:
-    """Where the page finds each recording."""
-    sizes = sum(one.path.stat().st_size for one in recordings)
-    if embed and sizes <= MAX_EMBEDDED_BYTES:
-        return {one.name: _data_url(one.path) for one in recordings}
-    if embed:
-        messages.print(
-            f"the recordings ({sizes / 1e6:.0f} MB) are too large for one page; it has links to them instead",
-            soft_wrap=True,
-        )
-    return {one.name: quote(os.path.relpath(one.path.resolve(), html.parent.resolve())) for one in recordings}
-
-
-def _data_url(path: Path) -> str:
-    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"

@@ -10,7 +10,7 @@ from scrivano.comparison.alignment import Kind
 from scrivano.comparison.chance import Comparison, Piece, compare
 from scrivano.evaluation.scoring import Score
 
-__all__ = ["Difference", "difference", "differences_by_language"]
+__all__ = ["Compared", "Difference", "difference", "differences_by_language"]
 
 # With fewer recordings than this, pieces of recordings are drawn, because so few recordings say little.
 FEWEST_RECORDINGS = 20
@@ -33,6 +33,9 @@ class Difference:
     only_b: int
     neither: int
 
+
+# The first system with each other one: the names of both, and their differences, by language and as `all`.
+Compared = Sequence[tuple[str, str, Mapping[str, Difference]]]
 
 Pair = tuple[Score, Score]
 

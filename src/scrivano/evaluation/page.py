@@ -16,7 +16,7 @@ from itertools import groupby
 
 from scrivano.comparison.alignment import Kind, Step
 from scrivano.comparison.tokens import Token, plain
-from scrivano.evaluation.differences import Difference
+from scrivano.evaluation.differences import Compared, Difference
 from scrivano.evaluation.figures import Figures, Spread, by_language, figures
 from scrivano.evaluation.scoring import HOLE_WORDS, Score
 
@@ -36,16 +36,8 @@ class Shown:
     scores: Mapping[str, Score]
 
 
-def page(
-    systems: Sequence[Shown],
-    audio: Mapping[str, str],
-    compared: Sequence[tuple[str, str, Mapping[str, Difference]]],
-    title: str,
-) -> str:
-    """`audio`: for each recording the address of its audio, relative to the page, or a `data:` URL.
-
-    `compared`: the first system with each other one, by language and as `all`.
-    """
+def page(systems: Sequence[Shown], audio: Mapping[str, str], compared: Compared, title: str) -> str:
+    """`audio`: for each recording the address of its audio, relative to the page, or a `data:` URL."""
     style, script = _resource("page.css"), _resource("page.js")
     policy = (
         "default-src 'none'; base-uri 'none'; form-action 'none'; media-src 'self' file: data:; "
@@ -98,7 +90,7 @@ _HEADS = (
 )  # fmt: skip
 
 
-def _summary(systems: Sequence[Shown], compared: Sequence[tuple[str, str, Mapping[str, Difference]]]) -> Iterator[str]:
+def _summary(systems: Sequence[Shown], compared: Compared) -> Iterator[str]:
     heads = "".join(f"<th>{head}</th>" for head in ("language", *_HEADS, "RTFx"))
     yield f'<div class="scroll"><table><thead><tr><th class="text">system</th>{heads}</tr></thead><tbody>'
     for system in systems:

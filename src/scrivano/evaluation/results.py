@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from scrivano.domain.transcript import Segment, Word
-from scrivano.evaluation.differences import Difference
+from scrivano.evaluation.differences import Compared, Difference
 from scrivano.evaluation.figures import Figures, by_language, figures
 from scrivano.evaluation.scoring import Score, Transcribed
 
@@ -40,14 +40,8 @@ class Result:
         return sum(one.duration for one in self.transcripts.values()) / self.seconds if self.seconds else 0.0
 
 
-def report_json(
-    results: Sequence[Result],
-    scores: Sequence[Mapping[str, Score]],
-    compared: Sequence[tuple[str, str, Mapping[str, Difference]]],
-    seed: int,
-) -> str:
-    """`scores`: for each result, of each recording. `compared`: pairs of names with their differences, by language and
-    as `all`."""
+def report_json(results: Sequence[Result], scores: Sequence[Mapping[str, Score]], compared: Compared, seed: int) -> str:
+    """`scores`: for each result, of each recording."""
     report = {
         "format": FORMAT,
         "version": 1,

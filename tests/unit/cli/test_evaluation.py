@@ -11,17 +11,10 @@ import pytest
 from evaluation_support import recording, scored, spoken
 from rich.console import Console
 
-from scrivano.cli.evaluation import (
-    Evaluation,
-    Outputs,
-    System,
-    evaluate_all,
-    load_model,
-    load_results,
-    parse_settings,
-    print_tables,
-    systems_of,
-)
+from scrivano.cli.evaluated_systems import System, parse_settings, systems_of
+from scrivano.cli.evaluation import Evaluation, evaluate_all, load_model, load_results
+from scrivano.cli.evaluation_outputs import Outputs
+from scrivano.cli.evaluation_tables import print_tables
 from scrivano.client import Client, StatusError
 from scrivano.evaluation.normalizers import load_normalizers
 from scrivano.evaluation.page import percent
