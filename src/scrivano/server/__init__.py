@@ -22,6 +22,7 @@ Modules, each may import only those below it:
     http_server  uvicorn, with protection against slow clients and an orderly shutdown
     request_parser  an HTTP parser that ignores `Upgrade`
     settings     every setting: flags, environment, file
+    setting_types what kinds of values they have (pure)
 """
 
 __all__ = ["banner", "blob_storage", "devices", "dispatcher", "run", "settings", "start_checks", "stores"]

@@ -2,187 +2,60 @@
 
 from __future__ import annotations
 
-import base64
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from types import NoneType
-from typing import Annotated, Any, Literal, NewType, get_args
-from urllib.parse import urlsplit
+from typing import Annotated, Literal, get_args
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretBytes, SecretStr, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from scrivano.domain.decoding import REPAIR_SHARE
 from scrivano.domain.errors import StartError
 from scrivano.domain.wording import did_you_mean
+from scrivano.server.setting_types import (
+    LOOPBACK,
+    Aliases,
+    Ancestors,
+    AnyCase,
+    BlobUrl,
+    DatabaseUrl,
+    Formats,
+    HomePath,
+    Indices,
+    KeepAlive,
+    Labels,
+    Listen,
+    Names,
+    Networks,
+    Origins,
+    Proxies,
+    Secrets,
+    allowed,
+    parse_aliases,
+    parse_ancestors,
+    parse_blob_url,
+    parse_database_url,
+    parse_indices,
+    parse_keep_alive,
+    parse_listen,
+    parse_names,
+    parse_networks,
+    parse_origins,
+    parse_proxies,
+    parse_secrets,
+    parsed,
+)
 
 __all__ = ["Settings", "allowed", "variable"]
-
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
-# Values in capitals are accepted, too (`LOG_LEVEL=INFO`).
-AnyCase = BeforeValidator(_lower)
-
-# `~` is the home folder. Environment variables and the settings file are not expanded by a shell.
-# Raises `RuntimeError` if there is no home folder.
-HomePath = Annotated[Path, BeforeValidator(lambda value: Path(value).expanduser() if isinstance(value, str) else value)]
 
 
 def _user_data_folder() -> Path:
     """Raises `RuntimeError` if there is no home folder; platformdirs would make a folder named `~` then."""
     return user_data_path("scrivano", appauthor=False).expanduser()
-
-
-def _networks(value: object) -> object:
-    """Parse a comma-separated list of networks; `none` is the empty list."""
-    if not isinstance(value, str):
-        return value
-    texts = [text.strip() for text in value.split(",")]
-    return () if texts == ["none"] else tuple(ip_network(text) for text in texts)
-
-
-def _proxies(value: object) -> object:
-    """Check a comma-separated list of addresses and networks. Names of hosts would match no proxy, without a word."""
-    if isinstance(value, str) and value.strip() != "*":
-        for text in value.split(","):
-            (ip_network if "/" in text else ip_address)(text.strip())
-    return value.strip() if isinstance(value, str) else value
-
-
-def _secrets(value: object) -> object:
-    """Parse a comma-separated list of Standard Webhooks secrets: base64, usually with the prefix `whsec_`."""
-    if not isinstance(value, str):
-        return value
-    return tuple(_secret(text.strip()) for text in value.split(","))
-
-
-def _secret(text: str) -> SecretBytes:
-    key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
-    if not 24 <= len(key) <= 64:
-        raise ValueError("a Standard Webhooks secret has 24 to 64 bytes")
-    return SecretBytes(key)
-
-
-def _database_url(value: object) -> object:
-    if isinstance(value, str) and not value.startswith(("postgresql://", "postgres://")):
-        raise ValueError("only PostgreSQL is supported")
-    return value.replace("postgres://", "postgresql://", 1) if isinstance(value, str) else value
-
-
-def _names(value: object) -> object:
-    """Parse a comma-separated list of names."""
-    return tuple(text.strip() for text in value.split(",")) if isinstance(value, str) else value
-
-
-def _indices(value: object) -> object:
-    """Parse a comma-separated list of indices, or a single index."""
-    if isinstance(value, int):
-        return (value,)
-    indices = [int(text) for text in value.split(",")] if isinstance(value, str) else value
-    if not indices:
-        raise ValueError("at least one index is necessary")
-    return indices
-
-
-def _keep_alive(value: object) -> object:
-    """Parse a comma-separated list of `name=seconds`."""
-    if not isinstance(value, str):
-        return value
-    pairs = (text.rpartition("=") for text in value.split(","))
-    return {name.strip(): float(seconds) for name, _, seconds in pairs}
-
-
-def _aliases(value: object) -> object:
-    """Parse a comma-separated list of `name=model`."""
-    if not isinstance(value, str):
-        return value
-    pairs = (text.partition("=") for text in value.split(","))
-    return {name.strip(): model.strip() for name, _, model in pairs}
-
-
-def _origins(value: object) -> object:
-    """Parse a comma-separated list of origins. The result is as browsers send them."""
-    return tuple(_origin(text.strip()) for text in value.split(",")) if isinstance(value, str) else value
-
-
-def _origin(text: str) -> str:
-    """As a browser sends it: in lower case, without the default port, with an international name in ASCII.
-
-    Origins are compared as a whole, so one with a wildcard (`https://*.example.org`) would match no page.
-    """
-    if text in ("*", LOOPBACK):
-        return text
-    found = _ORIGIN.fullmatch(text.rstrip("/").lower())
-    if found is None:
-        raise ValueError("an origin has only a scheme, a host and a port")
-    scheme, host, port = found["scheme"], found["host"], found["port"] or ""
-    host = host if host.isascii() else host.encode("idna").decode()
-    return f"{scheme}://{host}{'' if port == _DEFAULT_PORTS.get(scheme) else port}"
-
-
-def _ancestors(value: object) -> object:
-    """Parse a comma-separated list of origins, `self` and `*`."""
-    if not isinstance(value, str):
-        return value
-    texts = [text.strip() for text in value.split(",")]
-    if LOOPBACK in texts:
-        raise ValueError("a policy cannot name any port")
-    # In quotes it is as a policy has it.
-    return tuple("self" if text in ("self", "'self'") else _origin(text) for text in texts)
-
-
-def _blob_url(value: object) -> object:
-    """`s3://bucket` or `file:///folder`, either with a path. Credentials do not belong in it: it is logged."""
-    if isinstance(value, str):
-        parts = urlsplit(value)
-        bucket = parts.scheme == "s3" and parts.netloc and not {"@", ":"} & {*parts.netloc}
-        folder = parts.scheme == "file" and not parts.netloc and parts.path.startswith("/")
-        if not (bucket or folder) or parts.query or parts.fragment:
-            raise ValueError("not a place for recordings")
-    return value
-
-
-def _listen(value: object) -> object:
-    """Parse `host:port`; an IPv6 address is in brackets."""
-    if not isinstance(value, str):
-        return value
-    found = _LISTEN.fullmatch(value.strip())
-    if found is None or int(found["port"]) > 65535:
-        raise ValueError("no address and port")
-    return found["ipv6"] or found["host"], int(found["port"])
-
-
-# Pages of this machine, on any port.
-LOOPBACK = "loopback"
-
-_ORIGIN = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>\[[0-9a-f:.]+\]|[^/?#@:*\s]+)(?P<port>:\d+)?")
-_LISTEN = re.compile(r"(\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\[\]:,\s]+)):(?P<port>\d{1,5})", re.ASCII)
-_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
-
-Names = tuple[Annotated[str, Field(min_length=1)], ...]
-Indices = tuple[Annotated[int, Field(ge=0)], ...]
-KeepAlive = dict[Annotated[str, Field(min_length=1)], Annotated[float, Field(ge=0)]]
-Aliases = dict[Annotated[str, Field(min_length=1)], Annotated[str, Field(min_length=1)]]
-Labels = NewType("Labels", dict[str, str])
-Formats = tuple[Literal["txt", "srt", "vtt", "tsv", "json", "lrc"], ...]
-Secrets = tuple[SecretBytes, ...]
-Origins = NewType("Origins", tuple[str, ...])
-Ancestors = NewType("Ancestors", tuple[str, ...])
-Proxies = NewType("Proxies", str)
-DatabaseUrl = NewType("DatabaseUrl", SecretStr)
-Listen = NewType("Listen", tuple[str, int])
-Networks = tuple[IPv4Network | IPv6Network, ...]
-BlobUrl = NewType("BlobUrl", str)
 
 
 class Settings(BaseModel):
@@ -200,12 +73,12 @@ class Settings(BaseModel):
         default_factory=_user_data_folder,
         description="Folder for jobs and recordings. Unset: the user's data folder.",
     )
-    database_url: Annotated[DatabaseUrl | None, BeforeValidator(_database_url)] = Field(
+    database_url: Annotated[DatabaseUrl | None, parsed(parse_database_url)] = Field(
         None,
         description="A PostgreSQL database for jobs and transcripts, which several servers may share. Unset: a file in"
         " `DATA_DIR`.",
     )
-    blob_url: Annotated[BlobUrl | None, BeforeValidator(_blob_url)] = Field(
+    blob_url: Annotated[BlobUrl | None, parsed(parse_blob_url)] = Field(
         None,
         description="Where recordings are stored: an S3 server, or a folder that several servers share. Unset: in"
         " `DATA_DIR`. See [where the audio lies](scale.md#where-the-audio-lies).",
@@ -228,20 +101,20 @@ class Settings(BaseModel):
     whisper_model_path: HomePath | None = Field(
         None, description="A model on disk: a folder, or a GGML file. No model is downloaded then."
     )
-    models: Annotated[Names | None, BeforeValidator(_names)] = Field(
+    models: Annotated[Names | None, parsed(parse_names)] = Field(
         None, description="More models, by name or repository id, that a request may name. Unset: none."
     )
-    model_aliases: Annotated[Aliases | None, BeforeValidator(_aliases)] = Field(
+    model_aliases: Annotated[Aliases | None, parsed(parse_aliases)] = Field(
         None, description="More names by which requests may call the served models. Unset: none."
     )
-    keep_alive: Annotated[KeepAlive | None, BeforeValidator(_keep_alive)] = Field(
+    keep_alive: Annotated[KeepAlive | None, parsed(parse_keep_alive)] = Field(
         None,
         description="How long these models stay loaded without work; others: `IDLE_TIMEOUT_SECS`.",
     )
     device: Annotated[Literal["auto", "cpu", "cuda"], AnyCase] = Field(
         "auto", description="What the model runs on; `auto`: a CUDA device if there is one, else the CPU."
     )
-    cuda_device: Annotated[Indices, BeforeValidator(_indices)] = Field(
+    cuda_device: Annotated[Indices, BeforeValidator(parse_indices)] = Field(
         (0,),
         description="Index of the CUDA device, from 0; several (`0,1`) share the work, each with a copy of the model.",
     )
@@ -298,7 +171,7 @@ class Settings(BaseModel):
         " 0.",
     )
     engine_cpus: float = Field(1, ge=0, description="For a dispatcher: CPUs that Ray reserves for an engine.")
-    engine_labels: Annotated[Labels | None, BeforeValidator(_aliases)] = Field(
+    engine_labels: Annotated[Labels | None, parsed(parse_aliases)] = Field(
         None, description="For a dispatcher: labels that the Ray nodes of engines must have. Unset: none."
     )
     media_cpus: float = Field(
@@ -308,7 +181,7 @@ class Settings(BaseModel):
         None,
         description="For a dispatcher: a folder on each Ray node for what is temporary. Unset: in the system's own.",
     )
-    dispatcher_listen: Annotated[Listen | None, BeforeValidator(_listen)] = Field(
+    dispatcher_listen: Annotated[Listen | None, parsed(parse_listen)] = Field(
         None,
         description="For a dispatcher: where it answers `/metrics`, `/health` and `/livez`, without API keys; port 0:"
         " any free one. Unset: nowhere.",
@@ -378,14 +251,14 @@ class Settings(BaseModel):
         None,
         description="Requests need one of the API keys in this file. Unset: anyone who can connect may do everything.",
     )
-    cors_origins: Annotated[Origins | None, BeforeValidator(_origins)] = Field(
+    cors_origins: Annotated[Origins | None, parsed(parse_origins)] = Field(
         None,
         description="Web pages of these origins may call the server; `loopback`: pages of this machine, on any port;"
         " `*`: all pages. Unset: none.",
     )
     docs: bool = Field(True, description="Serve `/docs` and `/openapi.json`.")
     page: bool = Field(True, description="Serve the page for people at `/`.")
-    page_frame_ancestors: Annotated[Ancestors | None, BeforeValidator(_ancestors)] = Field(
+    page_frame_ancestors: Annotated[Ancestors | None, parsed(parse_ancestors)] = Field(
         None,
         description="Web pages of these origins may show the server's pages in a frame; `self`: those of its own"
         " origin, `*`: all. Unset: none.",
@@ -406,7 +279,7 @@ class Settings(BaseModel):
         ge=1,
         description="How long a connection stays open without a request. Should be longer than in a proxy in front.",
     )
-    forwarded_allow_ips: Annotated[Proxies, BeforeValidator(_proxies)] = Field(
+    forwarded_allow_ips: Annotated[Proxies, parsed(parse_proxies)] = Field(
         Proxies("127.0.0.1,::1"),
         description="Proxies whose `X-Forwarded-For`, `-Proto` and `-Prefix` are used; `*`: all.",
     )
@@ -417,12 +290,12 @@ class Settings(BaseModel):
     )
     max_connections: int = Field(1000, ge=1, description="Further connections are refused with 503.")
     fetch_timeout_secs: float = Field(1800, gt=0, description="Longest time for fetching one `audio_url`.")
-    allow_networks: Annotated[Networks | None, BeforeValidator(_networks)] = Field(
+    allow_networks: Annotated[Networks | None, parsed(parse_networks)] = Field(
         None,
         description="Private networks, loopback included, that webhooks and `audio_url` may call; `none`: none. Unset:"
         " all, but with `API_KEYS_FILE` none.",
     )
-    webhook_secret: Annotated[Secrets | None, BeforeValidator(_secrets)] = Field(
+    webhook_secret: Annotated[Secrets | None, parsed(parse_secrets)] = Field(
         None,
         description="Secrets that sign webhooks (Standard Webhooks); two while receivers change to a new one. Unset: no"
         " signatures.",
@@ -433,7 +306,7 @@ class Settings(BaseModel):
         description="What to do with several channels in jobs that do not say `channels`: `mix` them, `split` them into"
         " speakers, or `auto`: split a call with one voice on each channel, where speakers are wanted.",
     )
-    channel_names: Annotated[Names | None, BeforeValidator(_names)] = Field(
+    channel_names: Annotated[Names | None, parsed(parse_names)] = Field(
         None,
         description="Who speaks on each channel, such as `agent,customer`, in jobs that do not say `channel_names`."
         " Unset: `Speaker 1`, `Speaker 2`, …",
@@ -454,7 +327,7 @@ class Settings(BaseModel):
     watch_folder: HomePath | None = Field(
         None, description="Recordings that arrive in this folder are transcribed, beside them. Unset: none."
     )
-    watch_formats: Annotated[Formats, BeforeValidator(_names)] = Field(
+    watch_formats: Annotated[Formats, parsed(parse_names)] = Field(
         ("srt", "txt", "json"), description="Transcripts that are written for the recordings in `WATCH_FOLDER`."
     )
     watch_settle_secs: float = Field(
@@ -503,49 +376,6 @@ class Settings(BaseModel):
 def variable(field: str) -> str:
     """The environment variable of a field. `HOST` is not used: shells and conda set it to the machine's name."""
     return "SCRIVANO_HOST" if field == "host" else field.upper()
-
-
-def allowed(field: FieldInfo) -> str:
-    """A description of the values that a setting may have."""
-    annotation = field.annotation
-    kinds = (annotation,) if annotation in _NOUNS else get_args(annotation) or (annotation,)
-    if all(isinstance(kind, str) for kind in kinds):
-        return "one of " + ", ".join(kinds)
-    kind = next(kind for kind in kinds if kind is not NoneType)
-    if kind in _NOUNS:
-        return _NOUNS[kind] + _bounds(field)
-    return "a path" if Path in get_args(kind) else "non-empty text"
-
-
-_NOUNS: Mapping[Any, str] = {
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    Path: "a path",
-    Names: "names, separated by commas",
-    Origins: "origins like https://app.example.org, separated by commas, loopback, or *",
-    Ancestors: "self, or origins like https://app.example.org, separated by commas, or *",
-    Formats: "some of txt, srt, vtt, tsv, json and lrc, separated by commas",
-    Indices: "whole numbers from 0, separated by commas",
-    Aliases: "name=model, separated by commas",
-    Labels: "name=value, separated by commas",
-    KeepAlive: "name=seconds, separated by commas; 0 seconds: never unloaded",
-    Secrets: "base64 of 24 to 64 random bytes, with or without the prefix whsec_, separated by commas",
-    Proxies: "addresses and networks like 10.0.0.0/8, separated by commas, or *",
-    DatabaseUrl: "a URL like postgresql://user:password@host/name",
-    BlobUrl: "s3://bucket/prefix or file:///folder",
-    Listen: "an address and a port like 127.0.0.1:9464 or [::1]:9464",
-    Networks: "networks like 10.0.0.0/8 and fd00::/8, separated by commas, or none",
-}
-
-
-def _bounds(field: FieldInfo) -> str:
-    bounds = {name: getattr(item, name) for item in field.metadata for name in _BOUNDS if hasattr(item, name)}
-    words = [f"{_BOUNDS[name]} {bound}" for name, bound in bounds.items()]
-    return f" {' '.join(words)}" if words else ""
-
-
-_BOUNDS = {"gt": "above", "ge": "from", "le": "to"}
 
 
 @dataclass(frozen=True, slots=True)
