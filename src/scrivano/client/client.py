@@ -1,15 +1,4 @@
-"""Python client. It uses HTTP, and imports nothing that only a server needs.
-
-ClientError (a ScrivanoError)
-├── Unreachable          no response: refused, dropped, timed out
-├── StatusError          the server answered with an error; `status` and its message
-│   ├── NoSuchJob        404
-│   ├── AlreadyEnded     409: the job has already ended
-│   └── NotReady         503: the model is not loaded; `state`, `retry_after_s`
-├── JobFailed            the job ended without a transcript; `job`
-├── JobCancelled         the job was cancelled; `job`
-└── WaitTimeout          the caller's deadline has passed
-"""
+"""Python client. It uses HTTP, and imports nothing that only a server needs."""
 
 from __future__ import annotations
 
@@ -17,38 +6,32 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass, field, fields
-from pathlib import Path, PurePath
+from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol, TypeVar
 
 import httpx2
 
+from scrivano.client.errors import AlreadyEnded, NoSuchJob, NotReady, StatusError, Unreachable, WaitTimeout
+from scrivano.client.snapshots import (
+    JobEvent,
+    JobSnapshot,
+    ModelStatus,
+    Version,
+    Voice,
+    job_of,
+    model_status_of,
+    versions_of,
+    voice_of,
+)
 from scrivano.client.sse import frames
-from scrivano.domain.errors import ScrivanoError
 from scrivano.domain.file_names import valid_name
-from scrivano.domain.speakers import Speaker
-from scrivano.domain.transcript import Segment, Transcript, segment_from_dict
+from scrivano.domain.transcript import Transcript
 
 T = TypeVar("T")
 
-__all__ = [
-    "AlreadyEnded",
-    "Client",
-    "ClientError",
-    "JobCancelled",
-    "JobEvent",
-    "JobFailed",
-    "JobSnapshot",
-    "ModelStatus",
-    "NoSuchJob",
-    "NotReady",
-    "StatusError",
-    "Unreachable",
-    "Version",
-    "Voice",
-    "WaitTimeout",
-]
+__all__ = ["Client"]
 
 # The server sends something on each stream every 15 s. After three times that, the connection counts as dropped.
 STREAM_TIMEOUT_S = 45.0
@@ -57,180 +40,6 @@ STREAM_TIMEOUT_S = 45.0
 # longer than a server's restart.
 RECONNECTS = 10
 RECONNECT_S = 1.0
-
-
-class ClientError(ScrivanoError):
-    code = "client"
-
-
-class Unreachable(ClientError):
-    code = "unreachable"
-
-
-class StatusError(ClientError):
-    code = "refused"
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-
-
-class NoSuchJob(StatusError):
-    code = "not_found"
-
-
-class AlreadyEnded(StatusError):
-    code = "ended"
-
-
-class NotReady(StatusError):
-    """`state`: the model's state. `retry_after_s`: when the server wants the next attempt, in seconds."""
-
-    code = "not_ready"
-
-    def __init__(self, message: str, state: str | None, retry_after_s: float) -> None:
-        super().__init__(503, message)
-        self.state = state
-        self.retry_after_s = retry_after_s
-
-
-class WaitTimeout(ClientError):
-    code = "took_too_long"
-
-
-class _JobError(ClientError):
-    def __init__(self, job: JobSnapshot) -> None:
-        super().__init__(job.error or f"job {job.id} is {job.status}")
-        self.job = job
-
-
-class JobFailed(_JobError):
-    code = "job_failed"
-
-
-class JobCancelled(_JobError):
-    code = "job_cancelled"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobSnapshot:
-    """A job at the time of the request. Times are ISO 8601 in UTC; `progress` is percent; `duration_secs` is audio.
-
-    `audio` is the track that was transcribed, `warnings` what is to be said about the recording (`code`, `message`,
-    `at`), `quality` how far the transcript can be trusted (`coverage`, `uncovered`, `doubtful`, …). `speakers`: who
-    speaks; None: not asked for, or not known. `model`: unless it is the server's default model. `version`: the number
-    of the version, if the job has several; `version_of`: the job that this is a version of. `more` has the fields that
-    this client does not know.
-    """
-
-    id: str
-    status: str
-    task: str = "transcribe"
-    progress: int = 0
-    language: str | None = None
-    duration_secs: float | None = None
-    segments: tuple[Segment, ...] = ()
-    error: str | None = None
-    webhook_url: str | None = None
-    filename: str | None = None
-    created_at: str | None = None
-    completed_at: str | None = None
-    audio: Mapping[str, Any] | None = None
-    warnings: Sequence[Mapping[str, Any]] = ()
-    quality: Mapping[str, Any] | None = None
-    speakers: tuple[Speaker, ...] | None = None
-    model: str | None = None
-    version: int | None = None
-    version_of: str | None = None
-    more: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def ended(self) -> bool:
-        return self.status in ("done", "failed", "cancelled")
-
-    @property
-    def transcript(self) -> Transcript:
-        """Raises `JobFailed`, `JobCancelled`, or, while the job has not ended, `ClientError`."""
-        if self.status == "failed":
-            raise JobFailed(self)
-        if self.status == "cancelled":
-            raise JobCancelled(self)
-        if self.status != "done":
-            raise ClientError(f"job {self.id} is {self.status}: wait for it first")
-        return Transcript(
-            language=self.language,
-            duration=self.duration_secs or 0.0,
-            segments=self.segments,
-            task=self.task,
-            quality=self.quality,
-            speakers=self.speakers or (),
-            recording=PurePath(self.filename or self.id).stem,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Version:
-    """A transcript of a job's recording, by one model with some options. `number` 1 is the first one.
-
-    `id` is its own: all calls that take the id of a job take it. `current`: the job shows this version. `options`:
-    those that were given. `more` as in `JobSnapshot`.
-    """
-
-    number: int
-    id: str
-    current: bool
-    status: str
-    created_at: str | None = None
-    completed_at: str | None = None
-    task: str = "transcribe"
-    language: str | None = None
-    model: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-    more: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Voice:
-    """A voice that was enrolled. What it sounds like never leaves the server. `more` as in `JobSnapshot`."""
-
-    id: str
-    name: str
-    created_at: str | None = None
-    more: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelStatus:
-    """The model's state: `unloaded`, `loading`, `waiting_for_gpu`, `ready`. `more` as in `JobSnapshot`."""
-
-    state: str
-    loaded_at: str | None = None
-    vram_needed_mb: int | None = None
-    vram_free_mb: int | None = None
-    vram_used_mb: int | None = None
-    vram_total_mb: int | None = None
-    retry_in_secs: int | None = None
-    more: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class JobEvent:
-    """An event of a job. `type`: `progress`, `segment`, `speakers`, …, at last `done` or `error`. `id`: its number in
-    the job's event log."""
-
-    type: str
-    data: Mapping[str, Any]
-    id: str = ""
-
-    @property
-    def last(self) -> bool:
-        return self.type in ("done", "error")
-
-    @property
-    def job(self) -> JobSnapshot | None:
-        """The ended job, if this is a `done` event."""
-        return _snapshot(self.data["job"]) if self.type == "done" else None
 
 
 class _Readable(Protocol):
@@ -306,15 +115,25 @@ class Client:
         `model`: one of the served ones. `options`: more fields of `POST /jobs`, such as `{"beam_size": 1}`.
         `idempotency_key`: a second submission with the same key gets the job of the first one.
         """
-        form = {"language": language, "languages": ",".join(languages) or None, "task": task}
-        form |= {"prompt": prompt, "hotwords": hotwords}
-        form |= {"speakers": _flag(speakers), "num_speakers": None if num_speakers is None else str(num_speakers)}
-        form |= {"channels": channels, "channel_names": ",".join(channel_names) or None}
-        form |= {"audio_track": None if audio_track is None else str(audio_track)}
-        form |= {"webhook_if": webhook_if}
-        form |= {"webhook_url": webhook_url, "multilingual": _flag(multilingual), "queue": _flag(queue)}
-        form |= {"model": model, **{name: _text(value) for name, value in (options or {}).items()}}
-        data = {name: value for name, value in form.items() if value is not None}
+        form = {
+            "language": language,
+            "languages": ",".join(languages) or None,
+            "multilingual": multilingual,
+            "task": task,
+            "prompt": prompt,
+            "hotwords": hotwords,
+            "speakers": speakers,
+            "num_speakers": num_speakers,
+            "channels": channels,
+            "channel_names": ",".join(channel_names) or None,
+            "audio_track": audio_track,
+            "model": model,
+            "webhook_url": webhook_url,
+            "webhook_if": webhook_if,
+            "queue": queue,
+            **(options or {}),
+        }
+        data = {name: _text(value) for name, value in form.items() if value is not None}
         with _opened(file) as source:
             headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
             upload = _Upload(source, valid_name(filename or _name(file)), data, headers)
@@ -334,15 +153,15 @@ class Client:
 
     def rename_speakers(self, job_id: str, names: Mapping[str, str]) -> JobSnapshot:
         """Name the speakers of a job by their ids. Two speakers that get the same name stay two."""
-        return self._call(_snapshot, "PATCH", f"/jobs/{job_id}/speakers", json={"names": dict(names)})
+        return self._call(job_of, "PATCH", f"/jobs/{job_id}/speakers", json={"names": dict(names)})
 
     def merge_speakers(self, job_id: str, merge: Mapping[str, str]) -> JobSnapshot:
         """Make speakers one who are the same person: from an id to the id that stays."""
-        return self._call(_snapshot, "PATCH", f"/jobs/{job_id}/speakers", json={"merge": dict(merge)})
+        return self._call(job_of, "PATCH", f"/jobs/{job_id}/speakers", json={"merge": dict(merge)})
 
     def voices(self) -> list[Voice]:
         """The enrolled voices of the key."""
-        return self._call(lambda data: list(map(_voice, data["voices"])), "GET", "/voices")
+        return self._call(lambda data: list(map(voice_of, data["voices"])), "GET", "/voices")
 
     def enrol_voice(self, name: str, sample: str | Path | BinaryIO) -> Voice:
         """Enrol a voice: from then on, jobs with the option `voices` give its speaker this name.
@@ -352,7 +171,7 @@ class Client:
         """
         with _opened(sample) as source:
             files = {"audio": (valid_name(_name(sample)), source)}
-            return self._call(_voice, "POST", "/voices", data={"name": name}, files=files)
+            return self._call(voice_of, "POST", "/voices", data={"name": name}, files=files)
 
     def delete_voice(self, voice_id: str) -> None:
         """Names that transcripts have got from it stay."""
@@ -360,16 +179,16 @@ class Client:
             _check(self._http.request("DELETE", f"/voices/{voice_id}"))
 
     def get(self, job_id: str) -> JobSnapshot:
-        return self._call(_snapshot, "GET", f"/jobs/{job_id}")
+        return self._call(job_of, "GET", f"/jobs/{job_id}")
 
     def cancel(self, job_id: str) -> JobSnapshot:
         """Raises `AlreadyEnded` if the job has ended."""
-        return self._call(_snapshot, "DELETE", f"/jobs/{job_id}")
+        return self._call(job_of, "DELETE", f"/jobs/{job_id}")
 
     def delete(self, job_id: str) -> JobSnapshot:
         """Delete an ended job with all that belongs to it; returns it as it was. Raises `AlreadyEnded` if it has not
         ended."""
-        return self._call(_snapshot, "DELETE", f"/jobs/{job_id}", params={"purge": "true"})
+        return self._call(job_of, "DELETE", f"/jobs/{job_id}", params={"purge": "true"})
 
     def retry(self, job_id: str, *, model: str | None = None, **options: Any) -> JobSnapshot:
         """Queue an ended job again. Returns the queued job.
@@ -380,14 +199,14 @@ class Client:
         """
         fields = {"model": model, **options}
         body = {name: value for name, value in fields.items() if value is not None}
-        return self._call(_snapshot, "POST", f"/jobs/{job_id}/retry", json=body)
+        return self._call(job_of, "POST", f"/jobs/{job_id}/retry", json=body)
 
     def versions(self, job_id: str) -> list[Version]:
         """Oldest first; the first transcript of the job is version 1."""
-        return self._call(_versions, "GET", f"/jobs/{job_id}/versions")
+        return self._call(versions_of, "GET", f"/jobs/{job_id}/versions")
 
     def version(self, job_id: str, number: int) -> JobSnapshot:
-        return self._call(_snapshot, "GET", f"/jobs/{job_id}/versions/{number}")
+        return self._call(job_of, "GET", f"/jobs/{job_id}/versions/{number}")
 
     def compare(self, job_id: str, a: int, b: int) -> Mapping[str, Any]:
         """Two versions word by word: `equal`, `substituted`, `deleted`, `inserted`, `difference`, and the `spans`."""
@@ -444,7 +263,7 @@ class Client:
         return self.wait(job_id, timeout).transcript
 
     def model_status(self) -> ModelStatus:
-        return self._call(_model_status, "GET", "/model/status")
+        return self._call(model_status_of, "GET", "/model/status")
 
     def load(self, model: str | None = None) -> str:
         """Start to load a model; None: the default one. Returns `load_initiated` or `already_ready` without waiting."""
@@ -530,10 +349,6 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _flag(value: bool | None) -> str | None:
-    return None if value is None else str(value).lower()
-
-
 def _opened(file: str | Path | BinaryIO) -> Any:
     return Path(file).open("rb") if isinstance(file, str | Path) else nullcontext(file)
 
@@ -591,35 +406,6 @@ def _body(response: httpx2.Response) -> Mapping[str, Any]:
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
-
-
-def _snapshot(data: Mapping[str, Any]) -> JobSnapshot:
-    segments = tuple(segment_from_dict(one) for one in data.get("segments") or ())
-    speakers = None if data.get("speakers") is None else tuple(map(_speaker, data["speakers"]))
-    return JobSnapshot(**_known(JobSnapshot, {**data, "segments": segments, "speakers": speakers}))
-
-
-def _speaker(data: Mapping[str, Any]) -> Speaker:
-    return Speaker(id=data["id"], name=data["name"], seconds=data["seconds"])
-
-
-def _voice(data: Mapping[str, Any]) -> Voice:
-    return Voice(**_known(Voice, data))
-
-
-def _versions(data: Mapping[str, Any]) -> list[Version]:
-    return [Version(**_known(Version, one)) for one in data["versions"]]
-
-
-def _model_status(data: Mapping[str, Any]) -> ModelStatus:
-    return ModelStatus(**_known(ModelStatus, data))
-
-
-def _known(kind: type[JobSnapshot | ModelStatus | Version | Voice], data: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments for `kind`. Values without a field of their own go to `more`."""
-    names = {one.name for one in fields(kind)} - {"more"}
-    known = {name: value for name, value in data.items() if name in names}
-    return known | {"more": {name: value for name, value in data.items() if name not in names}}
 
 
 def _job_id(data: Mapping[str, Any]) -> str:

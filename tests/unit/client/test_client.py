@@ -13,8 +13,7 @@ import httpx2
 import pytest
 
 from scrivano.api.routes.speakers import SpeakerChanges
-from scrivano.client.client import (
-    RECONNECTS,
+from scrivano.client import (
     AlreadyEnded,
     Client,
     ClientError,
@@ -29,6 +28,7 @@ from scrivano.client.client import (
     Unreachable,
     WaitTimeout,
 )
+from scrivano.client.client import RECONNECTS
 from scrivano.domain.transcript import Segment, Transcript, Word
 
 Answer = httpx2.Response | Exception
