@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from importlib.resources import as_file, files
 from importlib.util import find_spec
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from scrivano.cli.console import ExitCode, fail, stderr_console
+from scrivano.cli.console import ExitCode, end_as_exception, fail, stderr_console
 from scrivano.domain.errors import ScrivanoError, StartError
 from scrivano.domain.wording import counted
 
@@ -57,7 +56,7 @@ def demo(
     and equal ones equally. Takes two to three minutes on two cores.
     """
     console = stderr_console()
-    signal.signal(signal.SIGTERM, _exit)
+    signal.signal(signal.SIGTERM, end_as_exception)
     try:
         with _running(_Steps(console)) as system:
             alike = _transcribe(system, kill=kill)
@@ -67,11 +66,6 @@ def demo(
         fail(str(error), ExitCode.FAILED)
     console.print("all processes have ended, and all files are deleted", style="dim")
     raise typer.Exit(ExitCode.OK if alike else ExitCode.FAILED)
-
-
-def _exit(number: int, frame: FrameType | None) -> None:
-    """The default handler would end this process without ending the others."""
-    raise SystemExit(128 + number)
 
 
 class _Steps:

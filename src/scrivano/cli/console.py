@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from types import FrameType
 from typing import NoReturn
 
 import typer
@@ -16,7 +17,7 @@ from rich.table import Table
 
 from scrivano.domain.errors import StartError
 
-__all__ = ["ExitCode", "exit_on_start_error", "fail", "print_table", "stderr_console"]
+__all__ = ["ExitCode", "end_as_exception", "exit_on_start_error", "fail", "print_table", "stderr_console"]
 
 
 # Columns of a table that is not written to a terminal.
@@ -56,6 +57,11 @@ def fail(message: str, code: ExitCode = ExitCode.USAGE) -> NoReturn:
     """Print an error message and exit."""
     stderr_console().print(f"scrivano: {message}", style="bold red", soft_wrap=True, markup=False)
     raise typer.Exit(code)
+
+
+def end_as_exception(number: int, frame: FrameType | None) -> NoReturn:
+    """Handles a signal: the command removes what it has begun. The default handler would end it at once."""
+    raise SystemExit(128 + number)
 
 
 @contextmanager

@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import unquote, urlsplit
 
 import typer
 
 from scrivano import __version__
-from scrivano.cli.console import ExitCode, exit_on_start_error, fail, stderr_console
+from scrivano.cli.console import ExitCode, end_as_exception, exit_on_start_error, fail, stderr_console
 from scrivano.domain.wording import counted
 
 if TYPE_CHECKING:
@@ -149,16 +147,13 @@ def _settings(data_dir: Path | None) -> Settings:
 
 @contextmanager
 def _errors(written: Path, settings: Settings) -> Iterator[None]:
-    """Exits with a message. What root writes belongs to the server's user afterwards.
-
-    A signal ends the command as an exception, so that it removes what it has begun.
-    """
+    """Exits with a message. What root writes belongs to the server's user afterwards."""
     from scrivano.domain.errors import StorageFull, StorageUnreachable
     from scrivano.files.ownership import owned_like_folder
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` has it
-            signal.signal(number, _exit)
+            signal.signal(number, end_as_exception)
     with exit_on_start_error(), owned_like_folder(settings.data_dir, *_shared_folder(settings)):
         try:
             yield
@@ -168,14 +163,12 @@ def _errors(written: Path, settings: Settings) -> Iterator[None]:
             fail(f"cannot write {written} ({error.strerror or error})", ExitCode.FAILED)
 
 
-def _exit(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
-
-
 def _shared_folder(settings: Settings) -> Iterator[Path]:
     """Where recordings are, if that is a folder outside of the data folder."""
+    from scrivano.files.blob_url import folder_of
+
     if settings.blob_url is not None and settings.blob_url.startswith("file:"):
-        yield Path(unquote(urlsplit(settings.blob_url).path))
+        yield folder_of(settings.blob_url)
 
 
 def _now() -> datetime:

@@ -30,14 +30,13 @@ __all__ = [
     "hub_folders",
     "hub_model",
     "is_downloaded",
+    "nearest_folder",
     "one_line",
     "remove_cached",
     "repository_folder",
 ]
 
 HUB_S = 10.0
-
-READ_BYTES = 1024 * 1024
 
 # The hub's cache names a file by its hash: SHA-256 for large files, Git's SHA-1 for small ones.
 SHA256_DIGITS, SHA1_DIGITS = 64, 40
@@ -135,7 +134,11 @@ def cache_folder() -> Path:
     """The folder of downloaded models, or the nearest one above it that exists."""
     from huggingface_hub import constants
 
-    folder = Path(constants.HF_HUB_CACHE).absolute()
+    return nearest_folder(Path(constants.HF_HUB_CACHE).absolute())
+
+
+def nearest_folder(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
     return next(one for one in (folder, *folder.parents) if one.is_dir())
 
 
@@ -191,13 +194,8 @@ def _intact(path: Path) -> bool:
         return False
     if not path.is_symlink():  # A cache without links does not keep the hashes.
         return True
-    if len(expected) == SHA1_DIGITS:
-        return _hash(target, hashlib.sha1(b"blob %d\0" % target.stat().st_size)) == expected
-    return len(expected) != SHA256_DIGITS or _hash(target, hashlib.sha256()) == expected
-
-
-def _hash(path: Path, state: hashlib._Hash) -> str:
-    with path.open("rb") as file:
-        while data := file.read(READ_BYTES):
-            state.update(data)
-    return state.hexdigest()
+    with target.open("rb") as file:
+        if len(expected) == SHA1_DIGITS:
+            start = hashlib.sha1(b"blob %d\0" % target.stat().st_size)
+            return hashlib.file_digest(file, lambda: start).hexdigest() == expected
+        return len(expected) != SHA256_DIGITS or hashlib.file_digest(file, "sha256").hexdigest() == expected

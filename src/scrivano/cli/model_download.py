@@ -21,6 +21,7 @@ from scrivano.cli.model_cache import (
     HubFile,
     HubModel,
     damaged_files,
+    nearest_folder,
     one_line,
     repository_folder,
 )
@@ -48,7 +49,7 @@ def missing_bytes(model: HubModel) -> int:
 
 def pull(model: HubModel, on_bytes: OnBytes) -> Path:
     """Download what is missing of a model, and check its large files. Returns its folder. Raises `HubError`."""
-    missing, free = missing_bytes(model), free_bytes(_existing(repository_folder(model.repository)))
+    missing, free = missing_bytes(model), free_bytes(nearest_folder(repository_folder(model.repository)))
     if missing > free:
         raise HubError(
             f"{missing / 1e6:.0f} MB are missing, but the disk of {repository_folder(model.repository).parent} has"
@@ -181,10 +182,6 @@ def _blob(model: HubModel, file: HubFile) -> Path:
 
 def _part(model: HubModel, file: HubFile) -> Path:
     return _blob(model, file).with_name(f"{file.sha256}.part")
-
-
-def _existing(folder: Path) -> Path:
-    return next(one for one in (folder, *folder.parents) if one.is_dir())
 
 
 def _sha256(path: Path) -> str:

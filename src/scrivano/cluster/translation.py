@@ -18,7 +18,7 @@ from pathlib import Path, PurePath
 from typing import Any, Protocol
 
 from scrivano.cluster.audio_names import BYTES_PER_SAMPLE, PreparedAudio, blocks
-from scrivano.domain.chunk import SAMPLE_RATE, side_path
+from scrivano.domain.chunk import SAMPLE_RATE, side_path, speechless_start
 from scrivano.domain.errors import ScrivanoError, StorageFull, StorageUnreachable
 from scrivano.files.audio_objects import AudioObjects
 from scrivano.files.blobs import LocalCopy, Recordings
@@ -59,9 +59,6 @@ RETRY_S = 3.0
 # A request of the speakers child waits so long for its storage, and looks for it this often.
 VOICES_WAIT_S = 600.0
 VOICES_RETRY_S = 5.0
-
-# Of a recording without speech, the start is decoded all the same if its language is asked for.
-GUESSED_FROM = 30 * SAMPLE_RATE
 
 
 class Translator(Protocol):
@@ -134,11 +131,11 @@ class MediaTranslator:
                 if message.index:  # what is before the first chunk belongs to it
                     self._store_blocks(message.pieces[0][0])
             case Prepared():
-                samples = round(message.duration * SAMPLE_RATE)
-                if not message.chunks and samples:
-                    self._put(self._prepared, self._prepared.chunk(0), [(0, min(samples, GUESSED_FROM))])
+                start = speechless_start(message.duration)
+                if not message.chunks and start.end:
+                    self._put(self._prepared, self._prepared.chunk(0), [(start.start, start.end)])
                 if message.chunks:
-                    self._store_blocks(samples)
+                    self._store_blocks(round(message.duration * SAMPLE_RATE))
 
     def _store_blocks(self, to: int) -> None:
         """Voices may be looked for from the chunk before up to here: where the next one starts, or the audio ends."""

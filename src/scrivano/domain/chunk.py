@@ -10,6 +10,9 @@ from scrivano.domain.coverage import Span
 # Prepared audio: mono signed 16-bit little-endian at this rate, which Whisper takes.
 SAMPLE_RATE = 16_000
 
+# The model's window.
+GUESSED_FROM_S = 30.0
+
 
 def side_path(path: str, side: int | None) -> str:
     """Where the prepared audio of a side is; `path`: that of the first one, or of all."""
@@ -26,6 +29,11 @@ class Piece:
     @property
     def seconds(self) -> float:
         return (self.end - self.start) / SAMPLE_RATE
+
+
+def speechless_start(duration: float) -> Piece:
+    """Of a recording without speech, of so many seconds: what is decoded all the same if its language is asked for."""
+    return Piece(0, round(min(duration, GUESSED_FROM_S) * SAMPLE_RATE))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from scrivano.files.folder_blobs import FolderBlobs
 if TYPE_CHECKING:
     from scrivano.files.bucket import Bucket
 
-__all__ = ["open_audio", "open_recordings"]
+__all__ = ["folder_of", "open_audio", "open_recordings"]
 
 
 def open_recordings(
@@ -44,8 +44,13 @@ def open_audio(url: str) -> AudioObjects:
     return AudioObjects(FolderAudio(_folder(url)) if url.startswith("file:") else BucketAudio(_bucket(url)))
 
 
+def folder_of(url: str) -> Path:
+    """What a `file:` URL means."""
+    return Path(unquote(urlsplit(url).path))
+
+
 def _folder(url: str) -> Path:
-    folder = Path(unquote(urlsplit(url).path))
+    folder = folder_of(url)
     if not folder.is_dir():  # not created here: it may be on a disk that is not mounted
         raise StartError(f"BLOB_URL is {url!r}: there is no such folder, or this user may not see it")
     return folder

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from scrivano.domain.chunk import SAMPLE_RATE, Chunk, Piece, side_path
+from scrivano.domain.chunk import Chunk, side_path, speechless_start
 from scrivano.domain.coverage import seconds_of
 from scrivano.domain.decoding import ChunkResult
 from scrivano.domain.job import Job
@@ -90,7 +90,6 @@ CRASHES_ALLOWED = 1
 KILLS_ALLOWED = 5
 
 # The language of a recording without speech is guessed from its start, with at most this probability.
-GUESSED_FROM_S = 30.0
 GUESSED_AT_MOST = 0.2
 
 
@@ -295,11 +294,11 @@ class JobRun:
         return True
 
     def _complete_plan(self, plan: Prepared) -> list[Command]:
-        samples = round(min(plan.duration, GUESSED_FROM_S) * SAMPLE_RATE)
-        if self.job.decoding.detects_language and not plan.chunks and samples:
+        start = speechless_start(plan.duration)
+        if self.job.decoding.detects_language and not plan.chunks and start.end:
             # There is no speech, but whoever asks for a language gets the model's best guess.
             self._guessed = True
-            cut = self._add(Chunk(0, (Piece(0, samples),)))
+            cut = self._add(Chunk(0, (start,)))
             return cut + self._complete_plan(replace(plan, chunks=1))
         self.chunks_total, self._duration = plan.chunks, plan.duration
         self._progress.complete()
