@@ -227,14 +227,6 @@ class JobStore(JobQueries):
         with self._database.write() as db:
             return job_rows.set_columns(db, job_id, attempt, lease_expires_at=None)
 
-    def set_language(self, job_id: str, attempt: int, language: str) -> bool:
-        """Set the language of a job that has none; a known language stays."""
-        with self._database.write() as db:
-            job = job_rows.held(db, job_id, attempt)
-            if job is not None and job.language is None:
-                job_rows.set_columns(db, job_id, attempt, language=language)
-            return job is not None
-
     # Chunks ----------------------------------------------------------------------------------------------------
 
     def add_chunks(
@@ -552,18 +544,6 @@ class JobStore(JobQueries):
 
     # Events ----------------------------------------------------------------------------------------------------
 
-    def append_event(self, job_id: str, attempt: int, kind: str, data: Mapping[str, Any]) -> int | None:
-        """Add to the event log of the job; returns the `seq` of the event, None if the attempt no longer runs.
-
-        A `progress` event also sets the percentage of the job, and never lowers it.
-        """
-        with self._database.write() as db:
-            job = job_rows.held(db, job_id, attempt)
-            seq = self._append(db, job, kind, data) if job else None
-        if seq is not None:
-            self._changed(job_id)
-        return seq
-
     def _restart_log(self, db: Connection, job: Job) -> None:
         """The event `retry` in place of all others; the language of the job follows it, if it is still known."""
         of_job = events.c.job_id == job.id
@@ -575,6 +555,7 @@ class JobStore(JobQueries):
             self._append(db, job, "language", language)
 
     def _append(self, db: Connection, job: Job, kind: str, data: Mapping[str, Any]) -> int:
+        """Returns the `seq` of the event."""
         log = EventLog(db, [job], self._now())
         seq = log.add(job.id, kind, data)
         log.write()

@@ -106,8 +106,9 @@ WRITES: dict[str, Callable[[JobStore, Outbox, Clock], object]] = {
     "renew": lambda store, outbox, clock: store.renew("a", 1, 90),
     "add_chunks": lambda store, outbox, clock: store.add_chunks("a", 1, plan(3)),
     "plan_complete": lambda store, outbox, clock: store.plan_complete("a", 1, chunks_total=3, duration_secs=1.0),
-    "append_event": lambda store, outbox, clock: store.append_event("a", 1, "language", {"language": "en"}),
-    "set_language": lambda store, outbox, clock: store.set_language("a", 1, "en"),
+    "store_language": lambda store, outbox, clock: store.store_results(
+        [Decoded(job_id="a", attempt=1, index=None, result=None, language="en", detected={"language": "en"})]
+    ),
     "store_results": lambda store, outbox, clock: store.store_results(
         [Decoded(job_id="a", attempt=1, index=index, result=b"r" * 3000) for index in range(3)]
     ),
@@ -204,10 +205,15 @@ def test_one_log_is_numbered_without_gaps_by_many_writers(store: JobStore, clock
     add(store, new_job("a", clock))
     store.claim("a", 600)
 
-    with ThreadPoolExecutor(8) as threads:
-        seqs = list(threads.map(lambda n: store.append_event("a", 1, "note", {"n": n}), range(80)))
+    def tell(n: int) -> list[bool]:
+        return store.store_results([Decoded(job_id="a", attempt=1, index=None, result=None, segments=[{"n": n}])])
 
-    assert sorted(seq for seq in seqs if seq) == list(range(1, 81))
+    with ThreadPoolExecutor(8) as threads:
+        assert all(accepted == [True] for accepted in threads.map(tell, range(80)))
+
+    events = store.events_after("a", 0)
+    assert [event.seq for event in events] == list(range(1, 81))
+    assert {event.data["n"] for event in events} == {*range(80)}
 
 
 def test_one_attempt_wins_the_claim(store: JobStore, clock: Clock) -> None:

@@ -8,13 +8,14 @@ import pytest
 from store_support import Clock, add, new_job
 
 from scrivano.domain.errors import KeyReused
-from scrivano.store.jobs import JobStore
+from scrivano.store.jobs import Decoded, JobStore
 
 
 def test_the_same_key_and_request_is_the_same_job(store: JobStore, clock: Clock) -> None:
     assert add(store, new_job("a", clock, filename="one.mp3"), idempotency_key="k") == "a"
     store.claim("a", 60)
-    store.set_language("a", 1, "en")  # what is detected later is no part of the request
+    # What is detected later is no part of the request.
+    store.store_results([Decoded(job_id="a", attempt=1, index=None, result=None, language="en")])
 
     assert add(store, new_job("b", clock, filename="two.mp3"), idempotency_key="k") == "a"
     assert add(store, new_job("c", clock)) == "c"

@@ -13,7 +13,7 @@ from store_support import Clock, add, new_job, plan
 from scrivano.domain.errors import JobNotFound, JobTerminal, JobUnfinished, NoSpeakers, QueueFull
 from scrivano.domain.job import Job, JobStatus, Task
 from scrivano.domain.job_event import JobEvent
-from scrivano.domain.speakers import Diarization, NamedVoice, Speaker, Turn
+from scrivano.domain.speakers import NO_SPEAKERS, Diarization, NamedVoice, Speaker, Turn
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.database import Database
 from scrivano.store.jobs import Decoded, JobStore
@@ -137,8 +137,8 @@ def test_an_ended_job_cannot_be_claimed(store: JobStore, clock: Clock) -> None:
 def test_a_known_language_is_kept(store: JobStore, clock: Clock) -> None:
     running(store, clock)
 
-    assert store.set_language("a", 1, "it")
-    assert store.set_language("a", 1, "en")
+    assert store.store_results([decoded(language="it")]) == [True]
+    assert store.store_results([decoded(language="en")]) == [True]
     assert store.get_job("a").language == "it"
 
 
@@ -243,7 +243,7 @@ def test_progress_never_goes_back(store: JobStore, clock: Clock) -> None:
 
     for percent in (40, 10, 41):
         store.store_results([decoded(progress={**PROGRESS, "percent": percent})])
-        store.append_event("a", 1, "progress", {**PROGRESS, "percent": percent - 5})
+        store.store_results([decoded(progress={**PROGRESS, "percent": percent - 5})])
 
     assert [event.data["percent"] for event in store.events_after("a", 0)] == [40, 40, 40, 40, 41, 41]
     assert store.get_job("a").progress == 41
@@ -325,13 +325,13 @@ def test_cancelling_ends_waiting_and_running_jobs_once(store: JobStore, outbox: 
 
 WRITES: dict[str, Callable[[JobStore, str, int], object]] = {
     "renew": lambda store, a, n: store.renew(a, n, 600),
-    "language": lambda store, a, n: store.set_language(a, n, "it"),
     "chunks": lambda store, a, n: store.add_chunks(a, n, plan(1, first=3)),
     "other chunks": lambda store, a, n: store.add_chunks(a, n, plan(3, length=600)),
     "plan": lambda store, a, n: store.plan_complete(a, n, chunks_total=2, duration_secs=5.0),
     "result": lambda store, a, n: store.store_results([decoded(a, n, progress=PROGRESS, language="it")])[0],
     "crash": lambda store, a, n: store.count_crashes([(a, n, 0)])[0],
-    "event": lambda store, a, n: store.append_event(a, n, "progress", PROGRESS),
+    "voices": lambda store, a, n: store.store_voices(a, n, 0, b"v"),
+    "guess": lambda store, a, n: store.store_guess(a, n, NO_SPEAKERS, []),
     "done": lambda store, a, n: store.publish_done(a, n, b"[]", language="it", duration_secs=5.0),
     "failed": lambda store, a, n: store.publish_failed(a, n, "code", "message"),
 }
@@ -372,8 +372,10 @@ def test_the_log_is_numbered_by_job_and_replays_from_anywhere(store: JobStore, c
     running(store, clock, "a")
     running(store, clock, "b")
 
-    assert [store.append_event("a", 1, "note", {"n": n}) for n in range(3)] == [1, 2, 3]
-    assert store.append_event("b", 1, "note", {}) == 1
+    store.store_results([decoded(segments=[{"n": n} for n in range(3)]), decoded("b", segments=[{}])])
+
+    assert [event.seq for event in store.events_after("a", 0)] == [1, 2, 3]
+    assert [event.seq for event in store.events_after("b", 0)] == [1]
     assert [event.seq for event in store.events_after("a", 1)] == [2, 3]
     assert store.events_after("a", 3) == []
     assert (store.last_seq("a"), store.last_seq("nope")) == (3, 0)
@@ -392,7 +394,7 @@ def test_hooks_are_called_after_the_commit(database: Database, clock: Clock) -> 
     running(store, clock, "a", webhook_url=URL)
     running(store, clock, "b")
     assert seen == []
-    store.append_event("a", 1, "note", {})
+    store.store_results([decoded("a", progress=PROGRESS)])
     store.store_results([decoded("b", progress=PROGRESS), decoded("b", index=1, progress=PROGRESS), decoded("a")])
     store.publish_done("a", 1, b"[]", language="en", duration_secs=1.0)
     store.cancel("b")

@@ -12,7 +12,7 @@ from store_support import Clock, add, new_job
 from scrivano.auth.keys import Limits
 from scrivano.domain.errors import LimitReached
 from scrivano.store.database import Database
-from scrivano.store.jobs import JobStore
+from scrivano.store.jobs import Decoded, JobStore
 from scrivano.store.outbox import Outbox
 from scrivano.store.tables import usage
 
@@ -27,7 +27,8 @@ def run(store: JobStore, job_id: str, duration_secs: float, percent: int | None 
     if percent is None:
         assert store.publish_done(job_id, job.attempt, b"[]", language="en", duration_secs=duration_secs)
     else:
-        store.append_event(job_id, job.attempt, "progress", {"percent": percent, "chunk": 1, "chunks_total": 2})
+        progress = {"percent": percent, "chunk": 1, "chunks_total": 2}
+        store.store_results([Decoded(job_id=job_id, attempt=job.attempt, index=None, result=None, progress=progress)])
 
 
 def test_jobs_that_have_not_ended_are_limited_by_owner(store: JobStore, clock: Clock) -> None:
