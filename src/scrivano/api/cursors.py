@@ -1,20 +1,38 @@
-"""Where a page of a list ended, as an opaque string."""
+"""Pages of lists, and where each ended, as an opaque string."""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Protocol, TypeVar
 
 from scrivano.domain.errors import BadParameter
 
-__all__ = ["Place", "format_cursor", "parse_cursor"]
+__all__ = ["Place", "cut_page", "parse_cursor"]
 
 # `created_at` and `id` of the last item of a page.
 Place = tuple[datetime, str]
 
 
-def format_cursor(place: Place) -> str:
-    created_at, item_id = place
+class Listed(Protocol):
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def created_at(self) -> datetime: ...
+
+
+Item = TypeVar("Item", bound=Listed)
+
+
+def cut_page(found: Sequence[Item], limit: int) -> tuple[Sequence[Item], str | None]:
+    """A page, and the cursor of the next one, if there is one. `found`: up to one item more than the page may have."""
+    page = found[:limit]
+    return page, _format_cursor(page[-1].created_at, page[-1].id) if len(found) > limit else None
+
+
+def _format_cursor(created_at: datetime, item_id: str) -> str:
     return base64.urlsafe_b64encode(f"{created_at.isoformat()} {item_id}".encode()).decode().rstrip("=")
 
 

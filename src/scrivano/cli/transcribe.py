@@ -92,13 +92,13 @@ def transcribe(
 
     files = _expanded(files)
     if output_dir is not None:
-        _check_outputs(files, output_dir, format.value, force=force)
+        _check_outputs(files, output_dir, format, force=force)
     options = TranscribeOptions(
         language=language,
         languages=listed(languages),
         multilingual=multilingual or None,
-        task=task.value,
-        format=format.value,
+        task=task,
+        format=format,
         output_dir=output_dir,
         prompt=prompt,
         hotwords=hotwords,
@@ -107,9 +107,9 @@ def transcribe(
         min_speakers=min_speakers,
         max_speakers=max_speakers,
         voices=voices or None,
-        channels=None if channels is None else channels.value,
+        channels=channels,
         channel_names=listed(channel_names),
-        profile=None if profile is None else profile.value,
+        profile=profile,
     )
     try:
         with _recordings(files) as recordings, chosen_server(server, model) as url:

@@ -66,7 +66,7 @@ class Delivery:
 
 
 _DELIVERY = [deliveries.c[name] for name in Delivery.__dataclass_fields__]
-_PENDING = deliveries.c.status == "pending"
+_PENDING = deliveries.c.status == DeliveryStatus.PENDING
 # When it is due; while a server sends it, when that server has lost it.
 _DUE_AT = case(
     (deliveries.c.claimed_until > deliveries.c.next_attempt_at, deliveries.c.claimed_until),
@@ -75,7 +75,7 @@ _DUE_AT = case(
 
 # Built once, because it runs at the end of every job.
 _DELIVERIES = (
-    select(func.count(), func.count().filter(deliveries.c.status == "gone"))
+    select(func.count(), func.count().filter(deliveries.c.status == DeliveryStatus.GONE))
     .select_from(deliveries)
     .where(deliveries.c.job_id == bindparam("_job_id"))
 )
@@ -119,7 +119,7 @@ class Outbox:
 
     def cancel(self, db: Connection, job_id: str, reason: str) -> None:
         """Fail the pending delivery of a job that is retried: the job is no longer at its end."""
-        values = {"status": "failed", "last_error": reason}
+        values = {"status": DeliveryStatus.FAILED, "last_error": reason}
         db.execute(update(deliveries).where(deliveries.c.job_id == job_id, _PENDING).values(values))
 
     # Due deliveries, and their results -------------------------------------------------------------------------
@@ -232,8 +232,8 @@ class Outbox:
 
         Raises `DeliveryNotFound`, and `JobUnfinished` if its job is being retried: it has no result to deliver.
         """
-        values = {"status": "pending", "attempts": 0, "next_attempt_at": self._now(), "delivered_at": None}
-        values |= {"claimed_until": None}
+        values = {"status": DeliveryStatus.PENDING, "attempts": 0, "next_attempt_at": self._now()}
+        values |= {"delivered_at": None, "claimed_until": None}
         same = deliveries.c.id == delivery_id
         with self._database.write() as db:
             row = db.execute(select(*_DELIVERY).where(same).with_for_update()).one_or_none()
@@ -255,15 +255,20 @@ class Outbox:
 
     def delivered(self, delivery_id: str, status: int | None = None) -> None:
         """`status`: the HTTP status of the response, here and below."""
-        now = self._now()
-        self._attempted(delivery_id, status="delivered", delivered_at=now, last_error=None, last_status=status)
+        self._attempted(
+            delivery_id,
+            status=DeliveryStatus.DELIVERED,
+            delivered_at=self._now(),
+            last_error=None,
+            last_status=status,
+        )
 
     def retry_at(self, delivery_id: str, when: datetime, error: str, status: int | None = None) -> None:
         self._attempted(delivery_id, next_attempt_at=when, last_error=error, last_status=status)
 
     def give_up(self, delivery_id: str, error: str, status: int | None = None, *, gone: bool = False) -> None:
         """`gone`: the receiver answered 410, so a retry of the job will not be delivered to it either."""
-        ended = "gone" if gone else "failed"
+        ended = DeliveryStatus.GONE if gone else DeliveryStatus.FAILED
         self._attempted(delivery_id, status=ended, last_error=error, last_status=status)
 
     def purge(self, before: datetime) -> int:
@@ -314,6 +319,6 @@ def _add(
     payload: bytes | None = None,
 ) -> None:
     row: dict[str, object] = {"id": delivery_id, "url": url, "kind": kind, "job_id": job_id, "payload": payload}
-    row |= {"host": _host(url)}
-    row |= {"status": "pending", "attempts": 0, "next_attempt_at": now, "created_at": now}
+    row |= {"host": _host(url), "status": DeliveryStatus.PENDING, "attempts": 0}
+    row |= {"next_attempt_at": now, "created_at": now}
     db.execute(insert(deliveries), row)

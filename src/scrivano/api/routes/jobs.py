@@ -12,7 +12,7 @@ from anyio.to_thread import run_sync
 from fastapi import Header, Path, Query, Response
 
 from scrivano.api.chunked_response import ChunkedResponse
-from scrivano.api.cursors import format_cursor, parse_cursor
+from scrivano.api.cursors import cut_page, parse_cursor
 from scrivano.api.documentation import JOB_EXAMPLES, RETRY_BODY, SUBMIT_BODY, errors
 from scrivano.api.request_body import BodyDep
 from scrivano.api.routing import Router
@@ -103,13 +103,11 @@ def list_(
     ] = "",
 ) -> Response:
     """Jobs without their `segments`. `next_cursor` is null on the last page. New jobs do not change later pages."""
-    # One more than the page shows, if there is a next page.
     terms, before = search_terms(search), parse_cursor(cursor)
     found = store.list_jobs(limit + 1, status=status, before=before, owner=caller.sees, terms=terms)
-    page = found[:limit]
+    page, next_cursor = cut_page(found, limit)
     excerpts = store.excerpts([job.id for job in page], terms) if terms else {}
     progress = store.progress_of([job.id for job in page if job.status is JobStatus.RUNNING])
-    next_cursor = format_cursor((page[-1].created_at, page[-1].id)) if len(found) > limit else None
     return JobListResponse(
         jobs=[_summary(job, excerpts.get(job.id), progress.get(job.id)) for job in page], next_cursor=next_cursor
     ).response()

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 from fastapi import Path, Query, Response
 from pydantic import BaseModel, Field
 
-from scrivano.api.cursors import format_cursor, parse_cursor
+from scrivano.api.cursors import cut_page, parse_cursor
 from scrivano.api.routing import Router
 from scrivano.api.schemas import (
     EXAMPLE_JOB_ID,
@@ -50,11 +50,9 @@ def list_deliveries(
     cursor: Annotated[str | None, Query(description="Continue after the page with this `next_cursor`.")] = None,
 ) -> Response:
     """Where each was sent, how often it was tried, and when it is tried next."""
-    # One more than the page shows, if there is a next page.
     before = parse_cursor(cursor)
     found = outbox.newest(limit + 1, status=status, job_id=job_id, before=before, owner=caller.sees)
-    page = found[:limit]
-    next_cursor = format_cursor((page[-1].created_at, page[-1].id)) if len(found) > limit else None
+    page, next_cursor = cut_page(found, limit)
     deliveries = [_delivery_response(delivery) for delivery in page]
     return DeliveryListResponse(deliveries=deliveries, next_cursor=next_cursor).response()
 
