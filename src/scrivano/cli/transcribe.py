@@ -29,7 +29,7 @@ from scrivano.cli.job_options import (
     listed,
 )
 from scrivano.domain.errors import StartError
-from scrivano.domain.file_endings import RECORDING_ENDINGS
+from scrivano.domain.file_endings import is_recording_name
 
 __all__ = ["transcribe"]
 
@@ -129,14 +129,10 @@ def _recordings_in(folder: str) -> list[str]:
         paths = sorted(Path(folder).iterdir())
     except OSError as error:
         fail(f"cannot read the folder {folder} ({error.strerror})")
-    found = [str(path) for path in paths if _is_recording(path)]
+    found = [str(path) for path in paths if is_recording_name(path.name) and path.is_file()]
     if not found:
         fail(f"no recordings in the folder {folder}: name the files themselves if their names have unusual endings")
     return found
-
-
-def _is_recording(path: Path) -> bool:
-    return path.suffix.lower() in RECORDING_ENDINGS and path.is_file() and not path.name.startswith(".")
 
 
 def _check_outputs(names: Sequence[str], folder: Path, format: str, *, force: bool) -> None:

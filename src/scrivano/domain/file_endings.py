@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["RECORDING_ENDINGS"]
+from pathlib import PurePath
+
+__all__ = ["RECORDING_ENDINGS", "is_recording_name"]
 
 # fmt: off
 RECORDING_ENDINGS = frozenset((
@@ -11,3 +13,8 @@ RECORDING_ENDINGS = frozenset((
     ".mts", ".oga", ".ogg", ".ogv", ".opus", ".ts", ".wav", ".webm", ".wma", ".wmv", ".wv",
 ))
 # fmt: on
+
+
+def is_recording_name(name: str) -> bool:
+    """Whether a file of a folder is taken for a recording; hidden ones are not."""
+    return PurePath(name).suffix.lower() in RECORDING_ENDINGS and not name.startswith(".")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scrivano.domain.errors import BadRequest
-from scrivano.domain.file_endings import RECORDING_ENDINGS
+from scrivano.domain.file_endings import RECORDING_ENDINGS, is_recording_name
 from scrivano.domain.languages import LANGUAGES, parse_language
 from scrivano.evaluation.references import ENDINGS, Reference, UnreadableReference, parse_reference
 
@@ -58,7 +58,7 @@ def _audio_files(paths: Sequence[Path], warn: Callable[[str], object]) -> Iterat
     for root in paths:
         if root.is_dir():
             for path in sorted(root.rglob("*")):
-                if path.suffix.lower() in RECORDING_ENDINGS and path.is_file() and not path.name.startswith("."):
+                if is_recording_name(path.name) and path.is_file():
                     yield root, path
         elif root.suffix.lower() in RECORDING_ENDINGS:
             yield root, root

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 
 from scrivano.domain.errors import ServerStopping
-from scrivano.domain.file_endings import RECORDING_ENDINGS
+from scrivano.domain.file_endings import is_recording_name
 from scrivano.watch.settling import Stamp
 
 __all__ = ["Folder", "sidecar_names"]
@@ -39,7 +39,7 @@ class Folder:
         for folder, subfolders, files in os.walk(self.root):
             subfolders[:] = [name for name in subfolders if not name.startswith(".")]
             for name in files:
-                if os.path.splitext(name)[1].lower() in RECORDING_ENDINGS and not name.startswith("."):
+                if is_recording_name(name):
                     path = Path(folder) / name
                     with suppress(OSError):  # It has been moved away in the meantime.
                         status = path.stat()
