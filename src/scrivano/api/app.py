@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -93,6 +93,28 @@ LOOPBACK_ORIGIN = r"https?://(localhost|[a-z0-9-]+\.localhost|127\.0\.0\.1|\[::1
 # How long a browser may cache the response to a preflight request; Chromium allows 7200 s at most.
 PREFLIGHT_S = 600
 
+# In the order of the OpenAPI document.
+ROUTERS = (
+    jobs.router,
+    uploads.router,
+    events.router,
+    audio.router,
+    stream_tokens.router,
+    speakers.router,
+    voices.router,
+    transcripts.router,
+    versions.router,
+    segments.router,
+    waveforms.router,
+    models.router,
+    webhooks.router,
+    health.router,
+    history.router,
+    openai.router,
+    whisper_asr.router,
+    whisper_cpp.router,
+)
+
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
@@ -102,11 +124,10 @@ class HttpOptions:
 
     `keys` None: no API keys are needed. `origins`: web origins whose scripts may call; `*`: all; `loopback`: pages of
     this machine, on any port. `frame_ancestors`: web origins whose pages may show this server in a frame; `self`: its
-    own origin, `*`: all. `docs`: serve the documentation page. `page`: serve the
-    page for people. `audio_origin`: where its player may read recordings, besides here. `body_rate`: how slowly request
-    bodies may arrive.
-    `uploading`: those with a recording, to be stopped with the server. `telemetry` None: requests are not recorded.
-    `shared_take`: counts the requests of a key at all servers, see `Authorization`.
+    own origin, `*`: all. `docs`: serve the documentation page. `page`: serve the page for people. `audio_origin`:
+    where its player may read recordings, besides here. `body_rate`: how slowly request bodies may arrive. `uploading`:
+    those with a recording, to be stopped with the server. `telemetry` None: requests are not recorded. `shared_take`:
+    counts the requests of a key at all servers, see `Authorization`.
     """
 
     keys: KeyRing | None = None
@@ -122,38 +143,8 @@ class HttpOptions:
 
 
 def create_app(services: Services, lifespan: Lifespan | None = None, options: HttpOptions = HttpOptions()) -> FastAPI:
-    routers = [
-        jobs.router,
-        uploads.router,
-        events.router,
-        audio.router,
-        stream_tokens.router,
-        speakers.router,
-        voices.router,
-        transcripts.router,
-        versions.router,
-        segments.router,
-        waveforms.router,
-        models.router,
-        webhooks.router,
-        health.router,
-        history.router,
-        openai.router,
-        whisper_asr.router,
-        whisper_cpp.router,
-        *(
-            [
-                page.page_router(
-                    docs=options.docs, audio_origin=options.audio_origin, frame_ancestors=options.frame_ancestors
-                )
-            ]
-            if options.page
-            else ()
-        ),
-        *([docs.docs_router(options.frame_ancestors)] if options.docs else ()),
-    ]
     app = _Application(
-        routers,
+        [*ROUTERS, *_pages(options)],
         options,
         title="Scrivano",
         version=__version__,
@@ -168,6 +159,15 @@ def create_app(services: Services, lifespan: Lifespan | None = None, options: Ht
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _internal_error)
     return app
+
+
+def _pages(options: HttpOptions) -> Iterator[Router]:
+    if options.page:
+        yield page.page_router(
+            docs=options.docs, audio_origin=options.audio_origin, frame_ancestors=options.frame_ancestors
+        )
+    if options.docs:
+        yield docs.docs_router(options.frame_ancestors)
 
 
 class _Application(FastAPI):

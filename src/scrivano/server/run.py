@@ -7,7 +7,7 @@ import os
 import resource
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -71,13 +71,8 @@ def run(
         cleanup.callback(logger.info, "stopped")
         host, port = listeners[0].getsockname()[:2]
         lock.announce(host=host, port=port)
-        addresses = [listener.getsockname()[0] for listener in listeners]
-        if settings.api_keys_file is None and not all(ip_address(address).is_loopback for address in addresses):
-            logger.warning(
-                "Listening on %s without API keys: anyone who can reach this machine can use it. Create one with"
-                " `scrivano keys create`.",
-                ", ".join(addresses),
-            )
+        if settings.api_keys_file is None:
+            _warn_of_strangers([listener.getsockname()[0] for listener in listeners])
         on_start(
             Started(
                 host=host,
@@ -88,12 +83,19 @@ def run(
                 data_dir=settings.data_dir,
             )
         )
-        limits = _connection_limits(settings)
-        HttpServer(parts.app, limits, runner_failed.is_set, parts.prepare_shutdown, settings.forwarded_allow_ips).run(
-            listeners
-        )
+        limits, proxies = _connection_limits(settings), settings.forwarded_allow_ips
+        HttpServer(parts.app, limits, runner_failed.is_set, parts.prepare_shutdown, proxies).run(listeners)
         if runner_failed.is_set():
             raise SystemExit(EXIT_FAILED)
+
+
+def _warn_of_strangers(addresses: Sequence[str]) -> None:
+    if not all(ip_address(address).is_loopback for address in addresses):
+        logger.warning(
+            "Listening on %s without API keys: anyone who can reach this machine can use it. Create one with"
+            " `scrivano keys create`.",
+            ", ".join(addresses),
+        )
 
 
 def _exit(number: int, frame: FrameType | None) -> None:

@@ -72,6 +72,11 @@ async def audio(
     if url is not None:
         blob.close()
         return RedirectResponse(url, headers={"Cache-Control": "no-store"})
+    return _response(job, blob, range_header, if_range)
+
+
+def _response(job: Job, blob: OpenBlob, range_header: str | None, if_range: str | None) -> Response:
+    """Closes the recording when it is sent."""
     if range_header is not None and not _is_satisfiable(range_header, blob.size_bytes):
         blob.close()
         message = f"the recording has {blob.size_bytes} bytes; ask for a part of it, such as 'Range: bytes=0-999'"
