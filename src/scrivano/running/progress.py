@@ -33,8 +33,9 @@ class Progress:
         self._told_at = -math.inf
 
     def expect(self, duration: float | None, sides: int) -> None:
+        """May be called again: for sides that are known now, or by a media child that was started again."""
         self._duration = duration
-        self._cut_to = dict.fromkeys(range(sides), 0.0)
+        self._cut_to = {side: self._cut_to.get(side, 0.0) for side in range(sides)}
 
     def add_cut(self, chunk: Chunk) -> None:
         self.cut += 1

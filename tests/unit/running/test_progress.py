@@ -37,6 +37,17 @@ def test_each_side_is_still_to_be_cut_from_its_last_chunk_on() -> None:
     assert progress.due(0.0, last=False) == {"percent": 25, "chunk": 1, "chunks_total": 1 + 3}
 
 
+def test_what_was_cut_before_the_media_child_was_started_again_stays_cut() -> None:
+    progress = Progress(30.0)
+    progress.expect(48.0, 1)
+    progress.add_cut(chunk(0, 0, 24))
+    before = progress.due(0.0, last=False)
+
+    progress.expect(48.0, 1)
+
+    assert progress.due(1.0, last=False) == before == {"percent": 0, "chunk": 0, "chunks_total": 1 + 1}
+
+
 def test_a_recording_of_unknown_length_has_the_chunks_that_are_cut() -> None:
     progress = Progress(30.0)
     progress.expect(None, 1)
