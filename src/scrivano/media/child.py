@@ -35,7 +35,7 @@ from scrivano.media.peaks import Peaks
 from scrivano.media.prepared_file import PreparedFile
 from scrivano.media.recording import BLOCK, Sides, open_recording
 from scrivano.media.sides import Plan, plan
-from scrivano.media.silero_vad import SileroVad, SpeechDetector
+from scrivano.media.silero_vad import SileroVad, SpeechDetector, whole_windows
 from scrivano.media.source import ADVICE
 from scrivano.media.track_search import find_tracks
 from scrivano.media.tracks import TrackChoice
@@ -166,7 +166,7 @@ def _written(
         for block, target in zip(blocks, targets, strict=True):
             target.write(block)
         peaks.feed(_loudest(blocks))
-        yield [_whole_windows(block) for block in blocks]
+        yield [whole_windows(block) for block in blocks]
 
 
 def _loudest(blocks: Sequence[NDArray[np.int16]]) -> NDArray[np.int16]:
@@ -184,11 +184,6 @@ def _too_long(max_audio_s: float) -> MediaError:
         f"the recording is longer than the {max_audio_s:g} s that this server accepts; "
         "submit it in parts, or raise MAX_AUDIO_SECS",
     )
-
-
-def _whole_windows(block: NDArray[np.int16]) -> NDArray[np.int16]:
-    missing = -len(block) % WINDOW
-    return np.pad(block, (0, missing)) if missing else block
 
 
 class Loaded(NamedTuple):

@@ -21,6 +21,13 @@ from scrivano.media.chunking import WINDOW
 # Blocks of one recording (whole windows of 16 kHz mono) → the probability of speech in each window, block by block.
 SpeechDetector = Callable[[Iterable[NDArray[np.int16]]], Iterator[NDArray[np.float32]]]
 
+
+def whole_windows(block: NDArray[np.int16]) -> NDArray[np.int16]:
+    """The block, with silence up to the end of its last window."""
+    missing = -len(block) % WINDOW
+    return np.pad(block, (0, missing)) if missing else block
+
+
 # Samples of the previous window that the network sees in front of each window.
 CONTEXT = 64
 

@@ -12,6 +12,7 @@ from scrivano.domain.errors import MediaError
 from scrivano.domain.recording import RecordingWarning
 from scrivano.media.chunking import WINDOW, ChunkingOptions, SpanFinder
 from scrivano.media.recording import Recording
+from scrivano.media.silero_vad import whole_windows
 from scrivano.media.simultaneous import SECOND, Relation, TrackSound, relation
 from scrivano.media.tracks import Track, may_join
 
@@ -100,8 +101,7 @@ def _sound(recording: Recording, rank: int, detect: Detect, *, compared: bool) -
 def _recorded(blocks: Iterable[NDArray[np.int16]], kept: list[NDArray[np.int16]]) -> Iterator[NDArray[np.int16]]:
     """The blocks as whole windows; each is also appended to `kept`."""
     for block in blocks:
-        missing = -len(block) % WINDOW
-        whole = np.pad(block, (0, missing)) if missing else block
+        whole = whole_windows(block)
         kept.append(whole)
         yield whole
 
