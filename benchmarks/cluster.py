@@ -23,14 +23,10 @@ from typing import Any
 import httpx2
 
 from benchmarks import cluster_simulation, machine
-from scrivano.cli.local_cluster import (
-    Program,
-    RayNodes,
-    Scrivano,
-    private_postgres,
-    temporary_folder,
-    wait_until,
-)
+from scrivano.cli.local_cluster import Scrivano, temporary_folder
+from scrivano.cli.local_postgres import private_postgres
+from scrivano.cli.local_program import Program, wait_until
+from scrivano.cli.local_ray import RayNodes
 from scrivano.engines.catalog import NANO_FOLDER
 
 ENGINES = (1, 2, 4, 8)

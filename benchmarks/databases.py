@@ -21,7 +21,8 @@ from benchmarks import machine, material
 from benchmarks.figures import Figure, at_least, ratio, table
 from benchmarks.machine import cpu_seconds, tree_cpu_seconds
 from benchmarks.servers import Scrivano, scrivano
-from scrivano.cli.local_cluster import Postgres, private_postgres, temporary_folder
+from scrivano.cli.local_cluster import temporary_folder
+from scrivano.cli.local_postgres import Postgres, private_postgres
 
 CLIENTS = 4
 

@@ -25,17 +25,10 @@ import psycopg
 
 from benchmarks import machine
 from benchmarks.figures import quantile
-from scrivano.cli.local_cluster import (
-    Program,
-    RayNodes,
-    Scrivano,
-    kill_tree,
-    private_postgres,
-    private_s3,
-    temporary_folder,
-    tree,
-    wait_until,
-)
+from scrivano.cli.local_cluster import Scrivano, private_s3, temporary_folder
+from scrivano.cli.local_postgres import private_postgres
+from scrivano.cli.local_program import Program, kill_tree, tree, wait_until
+from scrivano.cli.local_ray import RayNodes
 from scrivano.domain.errors import StartError
 from torture.kills import COUNTED, SECRET, Spoken, clips, spoken
 from torture.load import Load

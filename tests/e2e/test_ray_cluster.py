@@ -16,16 +16,10 @@ from media_files import repeated
 from prometheus_client.parser import text_string_to_metric_families
 from served import until
 
-from scrivano.cli.local_cluster import (
-    Program,
-    RayNodes,
-    Scrivano,
-    postgres_is_missing,
-    private_postgres,
-    private_s3,
-    temporary_folder,
-    tree,
-)
+from scrivano.cli.local_cluster import Scrivano, private_s3, temporary_folder
+from scrivano.cli.local_postgres import postgres_is_missing, private_postgres
+from scrivano.cli.local_program import Program, tree
+from scrivano.cli.local_ray import RayNodes
 
 MISSING = "Ray is not installed" if find_spec("ray") is None else postgres_is_missing()
 

@@ -19,7 +19,7 @@ import yaml
 
 from scrivano import __version__
 from scrivano.api.app import create_app
-from scrivano.cli.local_cluster import RAY_SETTINGS
+from scrivano.cli.local_ray import RAY_SETTINGS
 from scrivano.server.settings import Settings, variable
 
 ROOT = Path(__file__).parents[2]

@@ -32,7 +32,10 @@ Modules, each may import only those below it:
     model_cache       the models in the hub's cache, and what the hub has of a model
     remote_transcriber  a server elsewhere, as the watcher uses it
     service_files     the files of a service (pure)
-    local_cluster     the parts of a cluster on this machine
+    local_cluster     servers, dispatchers and an S3 server on this machine, for a while
+    local_postgres    a PostgreSQL on it
+    local_ray         a Ray cluster on it
+    local_program     a program on it
     temporary_server  a server for the duration of one command
     job_options       options that several commands have
     console           error messages and exit codes

@@ -94,7 +94,9 @@ def _running(say: _Steps) -> Iterator[_System]:
         raise StartError("the demo needs Linux: each of its nodes has a loopback address of its own")
     if find_spec("ray") is None:
         raise StartError("the demo needs Ray: pip install 'scrivano[ray,postgres,s3]'")
-    from scrivano.cli.local_cluster import RayNodes, Scrivano, private_postgres, temporary_folder
+    from scrivano.cli.local_cluster import Scrivano, temporary_folder
+    from scrivano.cli.local_postgres import private_postgres
+    from scrivano.cli.local_ray import RayNodes
     from scrivano.client import Client
 
     with ExitStack() as stack:
@@ -204,6 +206,6 @@ def _ended(client: Client, jobs: Sequence[tuple[Path, str]]) -> int:
 
 
 def _wait(condition: Callable[[], bool]) -> None:
-    from scrivano.cli.local_cluster import wait_until
+    from scrivano.cli.local_program import wait_until
 
     wait_until(condition, "the jobs did not go on", WAIT_S)
