@@ -16,11 +16,11 @@ RUNNER_ENDED = "the runner has failed, and this process stops; its log has the e
 RUNNER_STUCK = "the runner has made no progress for minutes: restart this process; no job is lost by that"
 
 
-def check_runner(runner: Executor, *, stopping: bool) -> str:
+def check_runner(executor: Executor, *, stopping: bool) -> str:
     """`stopping`: the process does, so that the runner may have ended."""
-    if not runner.alive and not stopping:
+    if not executor.alive and not stopping:
         return RUNNER_ENDED
-    return RUNNER_STUCK if runner.stuck else OK
+    return RUNNER_STUCK if executor.stuck else OK
 
 
 def checks_response(checks: Mapping[str, str]) -> Response:

@@ -35,12 +35,12 @@ ROUTES = "a dispatcher answers GET /health, /livez and /metrics; jobs and all el
 
 
 def create_dispatcher_app(
-    metrics: Metrics, runner: Executor, database: Database, stopping: Callable[[], bool]
+    metrics: Metrics, executor: Executor, database: Database, stopping: Callable[[], bool]
 ) -> ASGIApp:
     check_database = DatabaseCheck(database)
 
     def live() -> Mapping[str, str]:
-        return {"runner": check_runner(runner, stopping=stopping())}
+        return {"runner": check_runner(executor, stopping=stopping())}
 
     # What waits is not async: it is called in a thread.
     def health(request: Request) -> Response:

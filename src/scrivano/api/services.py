@@ -35,6 +35,7 @@ __all__ = [
     "CallerDep",
     "DatabaseDep",
     "EnrolmentDep",
+    "ExecutorDep",
     "HistoryDep",
     "LongCallsDep",
     "MetricsDep",
@@ -44,7 +45,6 @@ __all__ = [
     "ReadGpuDep",
     "ResumableJobsDep",
     "RetriesDep",
-    "RunnerDep",
     "Services",
     "StoreDep",
     "StreamTokensDep",
@@ -70,7 +70,7 @@ class Services:
     store: JobStore
     outbox: Outbox
     blobs: Blobs
-    runner: Executor
+    executor: Executor
     webhooks: WebhookSender
     submissions: Submissions
     resumable_jobs: ResumableJobs
@@ -110,6 +110,7 @@ BlobsDep = Annotated[Blobs, _part(lambda services: services.blobs)]
 CallerDep = Annotated[Caller, Depends(_caller)]
 DatabaseDep = Annotated[Database, _part(lambda services: services.database)]
 EnrolmentDep = Annotated[Enrolment | None, _part(lambda services: services.enrolment)]
+ExecutorDep = Annotated[Executor, _part(lambda services: services.executor)]
 HistoryDep = Annotated[History, _part(lambda services: services.history)]
 LongCallsDep = Annotated[LongCalls, _part(lambda services: services.long_calls)]
 MetricsDep = Annotated[Metrics, _part(lambda services: services.metrics)]
@@ -119,7 +120,6 @@ OutboxDep = Annotated[Outbox, _part(lambda services: services.outbox)]
 ReadGpuDep = Annotated[ReadGpu, _part(lambda services: services.read_gpu)]
 ResumableJobsDep = Annotated[ResumableJobs, _part(lambda services: services.resumable_jobs)]
 RetriesDep = Annotated[Retries, _part(lambda services: services.retries)]
-RunnerDep = Annotated[Executor, _part(lambda services: services.runner)]
 StoreDep = Annotated[JobStore, _part(lambda services: services.store)]
 StreamTokensDep = Annotated[StreamTokens, _part(lambda services: services.stream_tokens)]
 SubmissionsDep = Annotated[Submissions, _part(lambda services: services.submissions)]

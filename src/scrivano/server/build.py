@@ -112,7 +112,7 @@ class ServerParts:
     """The built server. It starts to work when the lifespan of `app` starts. `model`: the default one."""
 
     app: FastAPI
-    runner: Executor
+    executor: Executor
     wake_ups: WakeUps
     uploading: Uploading
     model: str
@@ -122,7 +122,7 @@ class ServerParts:
         end while the open requests end."""
         self.uploading.stop()
         self.wake_ups.stop()
-        self.runner.drain()
+        self.executor.drain()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,16 +173,16 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
         webhooks.announce(type, event)
 
     device, models = choose_device(settings, memory), served_models(settings, memory)
-    runner = _executor(base, options, device, models, announce)
-    metrics.add(gauges(base.stores.jobs, base.stores.outbox, runner, memory, device.gpus, settings.data_dir))
-    submission = _submission(base, runner, webhooks, GuardedTransport(address_policy), models)
+    executor = _executor(base, options, device, models, announce)
+    metrics.add(gauges(base.stores.jobs, base.stores.outbox, executor, memory, device.gpus, settings.data_dir))
+    submission = _submission(base, executor, webhooks, GuardedTransport(address_policy), models)
     gpu = settings.cuda_device[0]
     services = Services(
         database=base.stores.database,
         store=base.stores.jobs,
         outbox=base.stores.outbox,
         blobs=base.blobs,
-        runner=runner,
+        executor=executor,
         webhooks=webhooks,
         submissions=submission.submissions,
         resumable_jobs=submission.resumable_jobs,
@@ -199,13 +199,13 @@ def build(settings: Settings, options: BuildOptions, cleanup: ExitStack) -> Serv
         read_gpu=lambda: memory.read(gpu),
         models=models,
     )
-    sampling = Sampling(history=history, store=base.stores.jobs, runner=runner, memory=memory, gpu=gpu)
+    sampling = Sampling(history=history, store=base.stores.jobs, executor=executor, memory=memory, gpu=gpu)
     background = [sampling.run] if keys is None else [sampling.run, keys.run]
     lifespan = _lifespan(base, services, submission, options.wyoming_listener, background)
     http_options = _http_options(base, keys, traces)
     return ServerParts(
         app=create_app(services, lifespan, http_options),
-        runner=runner,
+        executor=executor,
         wake_ups=base.wake_ups,
         uploading=http_options.uploading,
         model=models[0],
@@ -272,24 +272,26 @@ def _executor(
 
 
 def _submission(
-    base: _Base, runner: Executor, webhooks: WebhookSender, transport: GuardedTransport, models: ServedModels
+    base: _Base, executor: Executor, webhooks: WebhookSender, transport: GuardedTransport, models: ServedModels
 ) -> _Submission:
     settings, blobs, jobs = base.settings, base.blobs, base.stores.jobs
     max_queue = settings.max_queue
     admission = Admission(
         store=jobs,
-        runner=runner,
+        executor=executor,
         webhooks=webhooks,
         models=models,
         queue_always=settings.admission == "queue",
         max_queue=max_queue,
         gpu_poll_interval_secs=settings.gpu_poll_interval_secs,
     )
-    intake = JobIntake(store=jobs, blobs=blobs, runner=runner, emit=base.emit, now=base.stores.now, max_queue=max_queue)
+    intake = JobIntake(
+        store=jobs, blobs=blobs, executor=executor, emit=base.emit, now=base.stores.now, max_queue=max_queue
+    )
     downloads = Downloads(transport, settings.fetch_timeout_secs)
     submissions = Submissions(
         blobs=blobs,
-        runner=runner,
+        executor=executor,
         downloads=downloads,
         admission=admission,
         intake=intake,
@@ -297,19 +299,19 @@ def _submission(
         models=models,
         max_upload_bytes=settings.max_upload_bytes,
     )
-    waiter = Waiter(store=jobs, runner=runner, wake_ups=base.wake_ups, gpu_wait_s=settings.gpu_wait_secs or None)
+    waiter = Waiter(store=jobs, executor=executor, wake_ups=base.wake_ups, gpu_wait_s=settings.gpu_wait_secs or None)
     return _Submission(
         downloads=downloads,
         submissions=submissions,
-        resumable_jobs=_resumable_jobs(base, runner, admission, intake, models),
-        retries=Retries(store=jobs, blobs=blobs, runner=runner, models=models, max_queue=max_queue),
+        resumable_jobs=_resumable_jobs(base, executor, admission, intake, models),
+        retries=Retries(store=jobs, blobs=blobs, executor=executor, models=models, max_queue=max_queue),
         waiter=waiter,
         voice_samples=_voice_samples(base, submissions, waiter),
     )
 
 
 def _resumable_jobs(
-    base: _Base, runner: Executor, admission: Admission, intake: JobIntake, models: ServedModels
+    base: _Base, executor: Executor, admission: Admission, intake: JobIntake, models: ServedModels
 ) -> ResumableJobs:
     settings, stores = base.settings, base.stores
     expiry = timedelta(hours=settings.upload_expiry_hours)
@@ -317,7 +319,7 @@ def _resumable_jobs(
         uploads=ResumableUploads(stores.uploads, base.blobs, stores.now, expiry, shared=stores.database.shared),
         admission=admission,
         intake=intake,
-        runner=runner,
+        executor=executor,
         wake_ups=base.wake_ups,
         new_id=_new_id,
         models=models,
@@ -348,11 +350,11 @@ def _lifespan(
     wyoming_listener: socket.socket | None,
     background: Sequence[BackgroundTask],
 ) -> Lifespan:
-    runner, stores, folder = services.runner, base.stores, base.settings.watch_folder
+    executor, stores, folder = services.executor, base.stores, base.settings.watch_folder
     return Lifespan(
         wake_ups=base.wake_ups,
-        runner=runner,
-        notices=stores.notices(runner, runner.look_at_models) if stores.notices is not None else None,
+        executor=executor,
+        notices=stores.notices(executor, executor.look_at_models) if stores.notices is not None else None,
         wyoming=WyomingOptions(
             listener=wyoming_listener,
             submissions=submission.submissions,

@@ -19,7 +19,7 @@ __all__ = ["gauges", "runner_gauges"]
 
 
 def gauges(
-    store: JobStore, outbox: Outbox, runner: Executor, memory: MemoryReader, gpus: Sequence[int], data_dir: Path
+    store: JobStore, outbox: Outbox, executor: Executor, memory: MemoryReader, gpus: Sequence[int], data_dir: Path
 ) -> list[MetricGauge]:
     """Of a server. `gpus`: the indices of the GPUs that the engines use."""
 
@@ -41,15 +41,15 @@ def gauges(
         for index in gpus:
             by_pid = memory.by_process(index)
             if by_pid:
-                yield (str(index),), sum(by_pid.get(pid, 0) for pid in runner.pids) * MEGABYTE
+                yield (str(index),), sum(by_pid.get(pid, 0) for pid in executor.pids) * MEGABYTE
 
     def webhooks() -> Iterator[Sample]:
         yield (), outbox.count_pending()
 
     return [
         MetricGauge("scrivano_jobs", "Unfinished jobs, by state and priority.", ["state", "priority"], jobs),
-        *_executor_gauges(runner, data_dir),
-        *(_workload_gauges(runner) if isinstance(runner, Runner) else ()),
+        *_executor_gauges(executor, data_dir),
+        *(_workload_gauges(executor) if isinstance(executor, Runner) else ()),
         MetricGauge("scrivano_webhooks_pending", "Webhook deliveries that are not finished.", [], webhooks),
         MetricGauge("scrivano_gpu_memory_total_bytes", "Memory of a GPU.", ["gpu"], gpu(lambda gpu: gpu.total_mb)),
         MetricGauge("scrivano_gpu_memory_used_bytes", "Used memory of a GPU.", ["gpu"], gpu(lambda gpu: gpu.used_mb)),

@@ -44,7 +44,7 @@ class Lifespan:
     `closers` are called in this order."""
 
     wake_ups: WakeUps
-    runner: Executor
+    executor: Executor
     wyoming: WyomingOptions
     notices: Notices | None
     tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]]
@@ -53,7 +53,7 @@ class Lifespan:
     @asynccontextmanager
     async def __call__(self, app: FastAPI) -> AsyncIterator[None]:
         self.wake_ups.attach(asyncio.get_running_loop())
-        self.runner.start()
+        self.executor.start()
         if self.notices is not None:
             self.notices.start()
         tasks = [asyncio.create_task(task()) for task in self.tasks]
@@ -62,7 +62,7 @@ class Lifespan:
                 yield
         finally:
             # The runner stops first: the end of a batch may still publish a job and wake the tasks.
-            await run_sync(self.runner.stop)
+            await run_sync(self.executor.stop)
             if self.notices is not None:
                 await run_sync(self.notices.stop)
             for task in tasks:

@@ -67,7 +67,7 @@ def run(
         )
         with start_errors(settings):
             parts = build(settings, options, cleanup)
-            parts.runner.take_up()
+            parts.executor.take_up()
         cleanup.callback(logger.info, "stopped")
         host, port = listeners[0].getsockname()[:2]
         lock.announce(host=host, port=port)

@@ -26,7 +26,7 @@ class Sampling:
 
     history: History
     store: JobStore
-    runner: Executor
+    executor: Executor
     memory: MemoryReader
     gpu: int
 
@@ -49,6 +49,6 @@ class Sampling:
         return Reading(
             queued=of[JobStatus.QUEUED],
             running=of[JobStatus.RUNNING],
-            usage=process_usage([os.getpid(), *self.runner.pids]),
+            usage=process_usage([os.getpid(), *self.executor.pids]),
             gpu_used_mb=None if gpu is None else gpu.used_mb,
         )

@@ -109,11 +109,11 @@ def _open_postgres(url: str, wake_ups: WakeUps, emit: Emit, cleanup: ExitStack, 
 
     jobs = JobStore(database, outbox, now, on_change=job_changed, on_end=job_ended, on_queued=outgoing.queued)
 
-    def notices(runner: Executor, models: Callable[[], None]) -> Notices:
+    def notices(executor: Executor, models: Callable[[], None]) -> Notices:
         handlers = NoticeHandlers(
             changed=wake_ups.fire,
-            cancelled=runner.cancelled_elsewhere,
-            look=runner.look,
+            cancelled=executor.cancelled_elsewhere,
+            look=executor.look,
             models=models,
             deliveries=lambda: wake_ups.fire(DELIVERIES),
             watched=wake_ups.watched,

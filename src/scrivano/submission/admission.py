@@ -29,7 +29,7 @@ class Admission:
     `max_queue` None: no limit. `gpu_poll_interval_secs`: when to try again if the GPU lacks memory."""
 
     store: JobStore
-    runner: Executor
+    executor: Executor
     webhooks: WebhookSender
     models: ServedModels
     queue_always: bool
@@ -38,7 +38,7 @@ class Admission:
 
     def check_worker(self) -> None:
         """Raises `WorkerGone`."""
-        if not self.runner.alive:
+        if not self.executor.alive:
             raise WorkerGone
 
     def check_model(self, job_request: JobRequest, *, may_wait: bool) -> None:
@@ -50,10 +50,10 @@ class Admission:
         self.check_worker()
         if job_request.webhook_url:
             self.webhooks.register(job_request.webhook_url)
-        life = self.runner.models[job_request.model or self.models[0]].life
+        life = self.executor.models[job_request.model or self.models[0]].life
         state = life.state
         if state is not ModelState.READY and not (may_wait or self.queue_always):
-            self.runner.load(job_request.model)
+            self.executor.load(job_request.model)
             retry_after_secs = RETRY_AFTER_SECS.get(state, self.gpu_poll_interval_secs)
             raise ModelNotReady(state.value, retry_after_secs, life.last_error)
 
@@ -70,8 +70,8 @@ class Admission:
     @contextmanager
     def uploading(self) -> Iterator[None]:
         """The model is not unloaded while an upload that may need it arrives."""
-        self.runner.upload_began()
+        self.executor.upload_began()
         try:
             yield
         finally:
-            self.runner.upload_ended()
+            self.executor.upload_ended()

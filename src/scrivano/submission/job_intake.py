@@ -33,7 +33,7 @@ class JobIntake:
 
     store: JobStore
     blobs: Blobs
-    runner: Executor
+    executor: Executor
     emit: Emit
     now: Callable[[], datetime]
     max_queue: int | None
@@ -107,7 +107,7 @@ class JobIntake:
         if job_id == job.id:
             self.emit(Uploaded(job, upload_s, blob.size_bytes))
             logger.info("job accepted")
-            self.runner.submit(job)
+            self.executor.submit(job)
 
     def _new_job(self, job_id: str, job_request: JobRequest, owner: str | None) -> Job:
         options = job_request.options.stored()

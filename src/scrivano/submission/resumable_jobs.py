@@ -39,7 +39,7 @@ class ResumableJobs:
     uploads: ResumableUploads
     admission: Admission
     intake: JobIntake
-    runner: Executor
+    executor: Executor
     wake_ups: WakeUps
     new_id: Callable[[], str]
     models: ServedModels
@@ -84,7 +84,7 @@ class ResumableJobs:
                 offset_bytes,
                 self._until_stop(upload.id, body.chunks),
                 checksum=checksum,
-                on_long=partial(self.runner.load, self._job_request(upload.metadata).model),
+                on_long=partial(self.executor.load, self._job_request(upload.metadata).model),
             )
             return await self._finish(upload, caller)
 

@@ -26,7 +26,7 @@ class Retries:
 
     store: JobStore
     blobs: Blobs
-    runner: Executor
+    executor: Executor
     models: ServedModels
     max_queue: int | None
 
@@ -55,7 +55,7 @@ class Retries:
             if JobStatus.QUEUED in NEXT_STATUSES[job.status]:
                 self._check_recording(job)
             queued = self.store.retry(job_id, owner=caller.sees, limits=caller.limits, changes=changes)
-        self.runner.submit(queued)
+        self.executor.submit(queued)
         return queued
 
     def _check_recording(self, job: Job) -> None:

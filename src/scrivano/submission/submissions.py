@@ -38,7 +38,7 @@ class Submissions:
     """`max_upload_bytes` None: no limit."""
 
     blobs: Blobs
-    runner: Executor
+    executor: Executor
     downloads: Downloads
     admission: Admission
     intake: JobIntake
@@ -99,7 +99,7 @@ class Submissions:
         Raises what `chunks` does, and `TooLarge`, `QueueFull`, `LimitReached`, `WorkerGone`, `StorageFull`.
         """
         async with self._new_recording(prefix) as recording:
-            self.runner.load()  # while the speaker still speaks
+            self.executor.load()  # while the speaker still speaks
             await recording.sink.receive(chunks)
             return await self._accept_once(recording, job_request, caller) if recording.size_bytes else None
 
@@ -145,7 +145,7 @@ class Submissions:
             # A bad request does not load a model.
             with suppress(BadRequest, ModelNotFound):
                 if job_request_of is not None:
-                    self.runner.load(job_request_of(parser.form).model)
+                    self.executor.load(job_request_of(parser.form).model)
 
         early_load = EarlyLoad(body.size_bytes, load)
 

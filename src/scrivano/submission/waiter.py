@@ -66,7 +66,7 @@ class Waiter:
     """
 
     store: JobStore
-    runner: Executor
+    executor: Executor
     wake_ups: WakeUps
     gpu_wait_s: float | None = None
     check_interval_s: float = 5.0
@@ -135,7 +135,7 @@ class Waiter:
 
     async def load_model(self, model: str | None) -> None:
         """Load a model (None: the default one) and wait until it is ready. Raises what `_check_running` does."""
-        self.runner.load(model)
+        self.executor.load(model)
         since = time.monotonic()
         with self.wake_ups.watch(MODEL) as changed:
             while self._model_life(model).state is not ModelState.READY:
@@ -155,7 +155,7 @@ class Waiter:
         """
         if self.wake_ups.stopping:
             raise ServerStopping
-        if not self.runner.alive:
+        if not self.executor.alive:
             raise WorkerGone
         life = self._model_life(model)
         if life.state is ModelState.UNLOADED and life.failures >= MAX_FAILED_LOADS:
@@ -182,12 +182,12 @@ class Waiter:
 
     def _model_life(self, model: str | None) -> Life:
         # A job may name a model that an earlier configuration served.
-        return self.runner.models.get(model or "", self.runner.model).life
+        return self.executor.models.get(model or "", self.executor.model).life
 
     def _cancel(self, job_id: str) -> None:
         with suppress(JobTerminal, JobNotFound):
             self.store.cancel(job_id)
-            self.runner.cancel(job_id)
+            self.executor.cancel(job_id)
 
     def stored_transcript(self, job_id: str) -> Transcript:
         """The transcript of an ended job. Raises `RecordingRefused`, `JobFailed`, `JobCancelled`, `JobNotFound`."""

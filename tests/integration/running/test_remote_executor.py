@@ -134,7 +134,7 @@ def test_the_recording_of_a_job_that_was_cancelled_before_it_ran_is_deleted(benc
 def test_a_call_does_not_wait_for_a_dispatcher_for_ever(bench: Bench) -> None:
     job = Job(id="a", status=JobStatus.QUEUED, task=Task.TRANSCRIBE, created_at=now())
     bench.store.add_job(job, audio_sha256="ab" * 32, audio_bytes=9)
-    calls = Waiter(store=bench.store, runner=bench.server, wake_ups=WakeUps(), gpu_wait_s=0.2, check_interval_s=0.05)
+    calls = Waiter(store=bench.store, executor=bench.server, wake_ups=WakeUps(), gpu_wait_s=0.2, check_interval_s=0.05)
 
     waits = waiting_for(job, bench.server)
     assert (waits and waits.state, waits and waits.last_error) == (ModelState.UNLOADED, NO_DISPATCHER)

@@ -24,7 +24,7 @@ def app(tmp_path: Path) -> Iterator[FastAPI]:
 
 
 def test_without_a_runner_submissions_are_refused(app: FastAPI, tmp_path: Path) -> None:
-    runner: Runner = app.state.services.runner
+    runner: Runner = app.state.services.executor
     with TestClient(app) as client:
         runner.stop()
 
@@ -37,7 +37,7 @@ def test_without_a_runner_submissions_are_refused(app: FastAPI, tmp_path: Path) 
 def test_without_a_runner_the_server_is_not_alive(app: FastAPI) -> None:
     with TestClient(app) as client:
         assert client.get("/livez").json() == {"status": "ok", "checks": {"loop": "ok", "runner": "ok"}}
-        app.state.services.runner.stop()
+        app.state.services.executor.stop()
 
         for probe in ("/livez", "/readyz"):
             response = client.get(probe)

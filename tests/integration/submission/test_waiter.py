@@ -23,7 +23,7 @@ from scrivano.submission.waiter import Waiter
 def test_a_call_does_not_wait_for_memory_for_ever(tmp_path: Path) -> None:
     with bench(tmp_path, free_mb=512, options={"policy": Policy(poll_interval_s=0.2)}) as it:
         job_id = it.submit()
-        calls = Waiter(store=it.store, runner=it.runner, wake_ups=WakeUps(), gpu_wait_s=0.5, check_interval_s=0.05)
+        calls = Waiter(store=it.store, executor=it.runner, wake_ups=WakeUps(), gpu_wait_s=0.5, check_interval_s=0.05)
         with pytest.raises(ModelLacksMemory, match="4000 MB, and 512 MB are free; the job stays queued"):
             asyncio.run(calls.transcript(job_id))
 
@@ -46,7 +46,7 @@ class Crowded:
 def test_a_call_that_waits_for_a_place_in_a_cluster_says_so() -> None:
     crowded = cast(Executor, Crowded())
     calls = Waiter(
-        store=cast(JobStore, None), runner=crowded, wake_ups=WakeUps(), gpu_wait_s=0.0, check_interval_s=0.05
+        store=cast(JobStore, None), executor=crowded, wake_ups=WakeUps(), gpu_wait_s=0.0, check_interval_s=0.05
     )
 
     with pytest.raises(ModelLacksMemory, match="a node with room for an engine"):

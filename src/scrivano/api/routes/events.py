@@ -14,7 +14,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from scrivano.api.documentation import STREAM_EXAMPLE, errors
 from scrivano.api.routes.jobs import JobId, stored_job_json, waiting_for
 from scrivano.api.routing import Router
-from scrivano.api.services import CallerDep, RunnerDep, StoreDep, WakeUpsDep
+from scrivano.api.services import CallerDep, ExecutorDep, StoreDep, WakeUpsDep
 from scrivano.api.sse import frame, parse_event_id, respond
 from scrivano.auth.keys import Scope
 from scrivano.domain.job import Job
@@ -46,7 +46,7 @@ async def stream(
     job_id: JobId,
     store: StoreDep,
     wake_ups: WakeUpsDep,
-    runner: RunnerDep,
+    executor: ExecutorDep,
     caller: CallerDep,
     last_event_id: Annotated[str | None, Header(description="Continue after this event.")] = None,
 ) -> EventSourceResponse:
@@ -58,14 +58,14 @@ async def stream(
     have no `id`. The segments of `done` are the transcript: text that two chunks share is in it once.
     """
     job = await run_sync(lambda: store.get_job(job_id, owner=caller.sees))
-    return respond(_Stream(store, wake_ups, runner, job).frames(parse_event_id(last_event_id)))
+    return respond(_Stream(store, wake_ups, executor, job).frames(parse_event_id(last_event_id)))
 
 
 @dataclass(frozen=True, slots=True)
 class _Stream:
     store: JobStore
     wake_ups: WakeUps
-    runner: Executor
+    executor: Executor
     job: Job
 
     async def frames(self, after: int | None) -> AsyncIterator[bytes]:
@@ -98,7 +98,7 @@ class _Stream:
 
     def _reason_to_wait(self, before: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         """What the job waits for, without times that pass; None: it does not wait, and did not."""
-        waits = waiting_for(self.job, self.runner)
+        waits = waiting_for(self.job, self.executor)
         if waits is not None:
             return waits.model_dump(mode="json", exclude_none=True, exclude={"retry_in_secs"})
         return None if before is None else {"model": before["model"], "state": ModelState.READY.value}

@@ -11,10 +11,10 @@ from scrivano.api.schemas import ChecksResponse, FailedChecksResponse, HealthRes
 from scrivano.api.services import (
     BlobsDep,
     DatabaseDep,
+    ExecutorDep,
     MetricsDep,
     ModelsDep,
     ReadGpuDep,
-    RunnerDep,
     StoreDep,
     WakeUpsDep,
 )
@@ -30,7 +30,7 @@ STOPPING = "the server is stopping"
 @router.head("/health", include_in_schema=False)
 @router.get("/health", summary="What the server runs on", response_model=HealthResponse)
 @router.public(probe=True)
-def health(runner: RunnerDep, store: StoreDep, models: ModelsDep, read_gpu: ReadGpuDep) -> Response:
+def health(executor: ExecutorDep, store: StoreDep, models: ModelsDep, read_gpu: ReadGpuDep) -> Response:
     """Never waits for the model."""
     memory = read_gpu()
     return HealthResponse(
@@ -39,7 +39,7 @@ def health(runner: RunnerDep, store: StoreDep, models: ModelsDep, read_gpu: Read
         vram_total_mb=memory.total_mb if memory else None,
         model=models[0],
         queue_depth=store.queue_depth(),
-        model_state=runner.model.life.state,
+        model_state=executor.model.life.state,
     ).response()
 
 
@@ -50,12 +50,12 @@ def health(runner: RunnerDep, store: StoreDep, models: ModelsDep, read_gpu: Read
     responses={503: {"model": FailedChecksResponse, "description": "It is not, and only a restart helps."}},
 )
 @router.public(probe=True)
-async def livez(runner: RunnerDep, wake_ups: WakeUpsDep) -> Response:
+async def livez(executor: ExecutorDep, wake_ups: WakeUpsDep) -> Response:
     """For a supervisor that restarts the server: the event loop responds, and the runner makes progress.
 
     Does not read the disk, so that a slow one does not cause a restart.
     """
-    return checks_response({"loop": OK, "runner": check_runner(runner, stopping=wake_ups.stopping)})
+    return checks_response({"loop": OK, "runner": check_runner(executor, stopping=wake_ups.stopping)})
 
 
 @router.get(
@@ -65,13 +65,13 @@ async def livez(runner: RunnerDep, wake_ups: WakeUpsDep) -> Response:
     responses={503: {"model": FailedChecksResponse, "description": "Not now; `checks` says why."}},
 )
 @router.public(probe=True)
-def readyz(runner: RunnerDep, wake_ups: WakeUpsDep, database: DatabaseDep, blobs: BlobsDep) -> Response:
+def readyz(executor: ExecutorDep, wake_ups: WakeUpsDep, database: DatabaseDep, blobs: BlobsDep) -> Response:
     """For a load balancer: the runner is alive, the database and the folder of uploads can be written to, the disk has
     space for uploads, the server is not stopping. The state of the model does not matter: a submission loads it.
     """
     return checks_response(
         {
-            "runner": check_runner(runner, stopping=wake_ups.stopping),
+            "runner": check_runner(executor, stopping=wake_ups.stopping),
             "store": database.fault() or OK,
             "uploads": blobs.fault() or OK,
             "disk": _check_disk(blobs),

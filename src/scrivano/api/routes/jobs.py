@@ -27,7 +27,7 @@ from scrivano.api.schemas import (
     WaitingFor,
     job_json_chunks,
 )
-from scrivano.api.services import BlobsDep, CallerDep, RetriesDep, RunnerDep, StoreDep, SubmissionsDep, WakeUpsDep
+from scrivano.api.services import BlobsDep, CallerDep, ExecutorDep, RetriesDep, StoreDep, SubmissionsDep, WakeUpsDep
 from scrivano.auth.keys import Caller, Scope
 from scrivano.domain.folding import search_terms
 from scrivano.domain.job import Job, JobStatus
@@ -133,7 +133,7 @@ async def get(
     job_id: JobId,
     store: StoreDep,
     wake_ups: WakeUpsDep,
-    runner: RunnerDep,
+    executor: ExecutorDep,
     caller: CallerDep,
     wait: Annotated[
         float, Query(ge=0, le=MAX_WAIT_S, description="Seconds to wait for the job to end before responding.")
@@ -147,16 +147,16 @@ async def get(
 
     def read() -> tuple[bytes, ...]:
         job = store.get_job(job_id, owner=caller.sees)
-        return stored_job_json(store, job, waiting_for(job, runner))
+        return stored_job_json(store, job, waiting_for(job, executor))
 
     return ChunkedResponse(await run_sync(read))
 
 
-def waiting_for(job: Job, runner: Executor) -> WaitingFor | None:
+def waiting_for(job: Job, executor: Executor) -> WaitingFor | None:
     """None if the job has ended or its model is ready, and if another server may have it ready."""
-    if runner.shares_jobs:
+    if executor.shares_jobs:
         return None
-    models = runner.models
+    models = executor.models
     # A job may name a model that an earlier configuration served; the first one takes its place.
     name = job.model if job.model is not None and job.model in models else next(iter(models))
     life = models[name].life
@@ -200,7 +200,7 @@ def cancel(
     job_id: JobId,
     store: StoreDep,
     blobs: BlobsDep,
-    runner: RunnerDep,
+    executor: ExecutorDep,
     caller: CallerDep,
     purge: Annotated[
         bool, Query(description="Delete an ended job with its transcript, events, deliveries and recording.")
@@ -215,7 +215,7 @@ def cancel(
         forget(store, blobs, job_id)
         return ChunkedResponse(chunks)
     job = store.cancel(job_id, owner=caller.sees)
-    runner.cancel(job_id)
+    executor.cancel(job_id)
     return ChunkedResponse(job_json_chunks(job))
 
 

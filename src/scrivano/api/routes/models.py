@@ -19,7 +19,7 @@ from scrivano.api.schemas import (
     ModelStatusResponse,
     ServedModelStatus,
 )
-from scrivano.api.services import ModelLogDep, ModelsDep, ReadGpuDep, RunnerDep, WakeUpsDep
+from scrivano.api.services import ExecutorDep, ModelLogDep, ModelsDep, ReadGpuDep, WakeUpsDep
 from scrivano.api.sse import frame, parse_event_id, respond
 from scrivano.auth.keys import Scope
 from scrivano.running.executor import Executor
@@ -39,23 +39,23 @@ ModelName = Annotated[str | None, Query(description="One of the served models.",
     responses={200: {"content": {"application/json": {"examples": MODEL_EXAMPLES}}}},
 )
 @router.requires(Scope.READ, Scope.SUBMIT)
-def status(runner: RunnerDep, models: ModelsDep, read_gpu: ReadGpuDep) -> Response:
+def status(executor: ExecutorDep, models: ModelsDep, read_gpu: ReadGpuDep) -> Response:
     """`last_error` says why the last load failed. GPU figures are present only if a GPU can be read.
 
     With `MODELS` set, `models` has all of them, the default one first.
     """
     memory = read_gpu()
     return ModelStatusResponse(
-        **_status(runner, models[0]),
+        **_status(executor, models[0]),
         vram_used_mb=memory.used_mb if memory else None,
         vram_total_mb=memory.total_mb if memory else None,
-        models=[ServedModelStatus(**_status(runner, name)) for name in models] if len(models) > 1 else None,
+        models=[ServedModelStatus(**_status(executor, name)) for name in models] if len(models) > 1 else None,
     ).response()
 
 
-def _status(runner: Executor, name: str) -> dict[str, Any]:
+def _status(executor: Executor, name: str) -> dict[str, Any]:
     """The fields of a `ServedModelStatus`."""
-    model = runner.models[name]
+    model = executor.models[name]
     life = model.life
     fields: dict[str, Any] = {
         "state": life.state,
@@ -85,12 +85,12 @@ def _status(runner: Executor, name: str) -> dict[str, Any]:
     },
 )
 @router.requires(Scope.ADMIN)
-def load(runner: RunnerDep, models: ModelsDep, model: ModelName = None) -> Response:
+def load(executor: ExecutorDep, models: ModelsDep, model: ModelName = None) -> Response:
     """Idempotent; follow `/model/events` or `/model/status`. Without `model`: the default model."""
     name = models.find(model)
-    ready = runner.models[name or models[0]].life.state is ModelState.READY
+    ready = executor.models[name or models[0]].life.state is ModelState.READY
     # Also if it is ready: this restarts its idle time.
-    runner.load(name)
+    executor.load(name)
     if ready:
         return ModelActionResponse(status="already_ready").response()
     return ModelActionResponse(status="load_initiated").response(202)
@@ -98,13 +98,13 @@ def load(runner: RunnerDep, models: ModelsDep, model: ModelName = None) -> Respo
 
 @router.post("/unload", summary="Free the model's memory", response_model=ModelActionResponse, responses=errors(404))
 @router.requires(Scope.ADMIN)
-def unload(runner: RunnerDep, models: ModelsDep, model: ModelName = None) -> Response:
+def unload(executor: ExecutorDep, models: ModelsDep, model: ModelName = None) -> Response:
     """Without `model`: all of them. Work in progress ends first.
 
     Jobs that are not done continue when their model is loaded again: by a load, by the next submission, or after
     UNLOAD_HOLD_SECS, so that other programs can use the GPU in between.
     """
-    runner.unload(None if model is None else models.find(model) or models[0])
+    executor.unload(None if model is None else models.find(model) or models[0])
     return ModelActionResponse(status="unload_requested").response()
 
 

@@ -22,7 +22,7 @@ from scrivano.api.schemas import (
     VersionListResponse,
     VersionResponse,
 )
-from scrivano.api.services import CallerDep, ModelsDep, RunnerDep, StoreDep, WakeUpsDep
+from scrivano.api.services import CallerDep, ExecutorDep, ModelsDep, StoreDep, WakeUpsDep
 from scrivano.auth.keys import Scope
 from scrivano.comparison.alignment import Kind, count
 from scrivano.comparison.spans import Span, align_tokens, spans_of
@@ -118,7 +118,7 @@ async def get_version(
     number: Number,
     store: StoreDep,
     wake_ups: WakeUpsDep,
-    runner: RunnerDep,
+    executor: ExecutorDep,
     caller: CallerDep,
     wait: Annotated[
         float, Query(ge=0, le=MAX_WAIT_S, description="Seconds to wait for the version to end before responding.")
@@ -126,7 +126,7 @@ async def get_version(
 ) -> Response:
     """As `GET /jobs/{id}`, with the version's own `id`: every route of a job takes it, `/stream` and DELETE too."""
     version = store.version(job_id, number, owner=caller.sees)
-    return await get(version.id, store, wake_ups, runner, caller, wait)
+    return await get(version.id, store, wake_ups, executor, caller, wait)
 
 
 @router.get(
