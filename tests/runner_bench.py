@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +42,14 @@ def now() -> datetime:
 
 
 class ScriptedMemory(NoGpu):
-    """A GPU whose free memory a test sets."""
+    """A GPU whose free memory a test sets, or computes whenever it is read."""
 
     def __init__(self, free_mb: int) -> None:
-        self.free_mb = free_mb
+        self.free_mb: int | Callable[[], int] = free_mb
 
     def read(self, index: int) -> GpuMemory | None:
-        return GpuMemory(name="scripted", total_mb=8000, used_mb=8000 - self.free_mb, free_mb=self.free_mb)
+        free_mb = self.free_mb() if callable(self.free_mb) else self.free_mb
+        return GpuMemory(name="scripted", total_mb=8000, used_mb=8000 - free_mb, free_mb=free_mb)
 
 
 @dataclass
@@ -81,6 +83,18 @@ class Bench:
         until(lambda: self.store.get_job(job_id).status.terminal)
         return self.store.get_job(job_id)
 
+    def planned(self, job_id: str) -> None:
+        """Wait until all chunks of the job are known."""
+        until(lambda: self.store.get_job(job_id).chunks_total is not None)
+
+    def tell(self) -> None:
+        """What was ordered to wait until it is `told` goes on."""
+        (self.folder / "told").touch()
+
+    def let_time_pass(self) -> None:
+        """What the engines work on now is past its deadline. So no test waits for one that a busy machine misses."""
+        self.runner._post(partial(self.runner._pool.postpone, -3600.0))
+
     def texts(self, job_id: str) -> list[str]:
         return [segment["text"] for segment in json.loads(self.store.get_result(job_id) or b"[]")]
 
@@ -100,7 +114,9 @@ class Bench:
 
     @property
     def batches(self) -> list[list[dict[str, Any]]]:
-        return [json.loads(line) for line in (self.folder / "batches").read_text().splitlines()]
+        """Those that engines have begun."""
+        file = self.folder / "batches"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 TEXTS = ["from 0", f"from {20 * SECOND}", f"from {40 * SECOND}"]

@@ -1,9 +1,10 @@
 """A scripted engine process: it sends the real messages but decodes nothing; it can crash, hang and send wrong results.
 
 Arguments: a folder that exists longer than the process, and a JSON object of orders:
-`load`: what each start does in turn; the last one repeats: ok, download, memory, model, crash, hang.
+`load`: what each start does in turn; the last one repeats: ok, told, download, memory, model, crash, hang. `told`
+loads once there is a file `told` in the folder; `download` reports one, and loads then, too.
 `node`: where it says that it runs, as a child in a cluster does.
-`decode`: what each batch does in turn, over all starts; the last one repeats: ok, slow, crash, kill, hang,
+`decode`: what each batch does in turn, over all starts; the last one repeats: ok, told, slow, crash, kill, hang,
 very slow, nonsense, few, other id, no fields, not a number, out of range, backwards, input, memory, device.
 `languages`: languages and their probabilities, by a chunk's first sample; for other chunks, certainly English.
 `poison`: pieces, as [start, end], that make the process crash.
@@ -64,6 +65,12 @@ def crash() -> None:
     signal.pthread_kill(threading.get_ident(), signal.SIGSEGV)
 
 
+def wait_until_told(folder: Path) -> None:
+    """A test goes on when it has seen what it waited for, however long that takes."""
+    while not (folder / "told").exists():
+        time.sleep(0.01)
+
+
 def misbehave(what: str, id: int | None) -> None:
     match what:
         case "crash":
@@ -93,8 +100,9 @@ def handle(message: dict[str, Any], folder: Path, orders: dict[str, Any]) -> Non
             send(type="placed", node=orders["node"])
         if what == "download":
             send(type="downloading", done_bytes=10, total_bytes=100)
-            time.sleep(1)
-        if what in ("ok", "download"):
+        if what in ("told", "download"):
+            wait_until_told(folder)
+        if what in ("ok", "told", "download"):
             send(type="loaded")
         else:
             misbehave(what, None)
@@ -108,11 +116,13 @@ def handle(message: dict[str, Any], folder: Path, orders: dict[str, Any]) -> Non
             (folder / "options").open("a").write(json.dumps(message["options"]) + "\n")
             # The last of these: a test that sees a batch may rely on it having its order.
             (folder / "batches").open("a").write(json.dumps(message["chunks"]) + "\n")
+        if what == "told":
+            wait_until_told(folder)
         if what == "slow":
             time.sleep(0.1)
         if what == "very slow":
             time.sleep(1)
-        if what in ("ok", "slow", "very slow", *WRONG_RESULTS):
+        if what in ("ok", "told", "slow", "very slow", *WRONG_RESULTS):
             results = [result(chunk, orders.get("languages", {})) for chunk in message["chunks"]]
             for name, value in WRONG_RESULTS.get(what, {}).items():
                 results[0]["segments"][0][name] = value

@@ -67,6 +67,7 @@ def test_a_download_shows_in_the_models_state(tmp_path: Path) -> None:
         download = until(lambda: server.http.get("/model/status").json().get("download"))
 
         assert download == {"done_bytes": 10, "total_bytes": 100}
+        (tmp_path / "data" / "told").touch()
         until(lambda: server.state() == "ready")
         assert "download" not in server.http.get("/model/status").json()
 

@@ -13,6 +13,7 @@ import httpx2
 import openai
 import pytest
 from served import CATALOG, DATA, Served, served, until, word_error_rate
+from shared_gpu import scripted
 
 CLIP = "en-exact-0.flac"
 TEXT = CATALOG[CLIP]["text"]
@@ -375,16 +376,16 @@ def test_a_full_queue_says_when_to_come_back(tmp_path: Path) -> None:
 
 def test_a_call_that_waits_is_told_when_the_server_ends_and_finds_its_job_again(tmp_path: Path) -> None:
     answers: list[httpx2.Response] = []
-    with served(tmp_path, WHISPER_MODEL="some/model") as server:
+    with scripted(tmp_path, free_mb=8000, load=["hang"]) as (server, _):
         url = f"{server.url}/v1/audio/transcriptions"
-        caller = threading.Thread(target=lambda: answers.append(httpx2.post(url, timeout=30, **form())))
+        caller = threading.Thread(target=lambda: answers.append(httpx2.post(url, timeout=120, **form())))
         caller.start()
         until(lambda: server.http.get("/health").json()["queue_depth"] == 1)
-    caller.join(30)
+    caller.join(120)
 
     assert [answer.status_code for answer in answers] == [503]
     assert answers[0].json()["error"]["code"] == "server_stopping"
-    with served(tmp_path) as server:
+    with served(tmp_path / "data") as server:
         job_id = jobs_with(server, CLIP)
         assert answers[0].headers["X-Job-Id"] == job_id
         assert until(lambda: done(server)) == [job_id]

@@ -58,8 +58,10 @@ def told(it: Bench, job_id: str) -> list[Mapping[str, Any]]:
 
 
 def test_an_unsure_first_chunk_is_outvoted_and_decoded_again(tmp_path: Path) -> None:
-    with bench(tmp_path, languages=UNSURE) as it:
+    with bench(tmp_path, languages=UNSURE, decode=["told", "ok"]) as it:
         job_id = it.submit([*THREE, [60 * SECOND, 80 * SECOND]])
+        it.planned(job_id)
+        it.tell()
         job = it.ended(job_id)
 
         assert job.language == "en"
@@ -83,7 +85,7 @@ def test_a_resumed_job_comes_to_the_same_languages(tmp_path: Path, decoded: int,
     folder = tmp_path / "disturbed"
     with bench(folder, options=alone, languages=languages, decode=["ok"] * decoded + ["hang"]) as it:
         job_id = it.submit(chunks, options=options)
-        until(lambda: len(it.batches) > decoded if (folder / "batches").exists() else False)
+        until(lambda: len(it.batches) > decoded)
 
     with bench(folder, options=alone, languages=languages) as it:
         assert (it.ended(job_id).language, it.texts(job_id), it.segment_events(job_id), told(it, job_id)) == expected
@@ -135,12 +137,12 @@ def test_work_goes_on_after_an_engine_is_lost(tmp_path: Path, fault: str) -> Non
 
 
 def test_a_hanging_engine_is_killed_at_its_deadline(tmp_path: Path) -> None:
-    with bench(tmp_path, options={"limits": EngineLimits(chunk_s=2)}, decode=["hang", "ok"]) as it:
+    with bench(tmp_path, options={"limits": EngineLimits(chunk_s=5)}, decode=["hang", "ok"]) as it:
         assert it.ended(it.submit()).status is JobStatus.DONE
 
 
 def test_an_engine_that_hangs_is_killed_long_before_the_limit_once_its_pace_is_known(tmp_path: Path) -> None:
-    limits = EngineLimits(chunk_s=600, least_s=2, slack=10)
+    limits = EngineLimits(chunk_s=600, least_s=5, slack=10)
     with bench(tmp_path, options={"limits": limits}, decode=["ok", "hang", "ok"], secs=0.01) as it:
         assert it.ended(it.submit()).status is JobStatus.DONE
         assert len(it.batches) > 2
@@ -171,11 +173,12 @@ def test_the_deadline_of_the_first_batch_follows_the_warm_up(warm_up_s: float, s
 
     began = time.monotonic()
     host.decode([WorkItem("a", 0, 1.0)], DecodingOptions(), [])
+    given = time.monotonic()
     deadline = host.deadline
     host.kill()
 
     assert deadline is not None
-    assert deadline - began == pytest.approx(seconds, abs=1)
+    assert began + seconds <= deadline <= given + seconds
 
 
 @pytest.mark.parametrize(
@@ -199,8 +202,12 @@ def test_an_engine_that_is_slower_than_ever_is_not_killed(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("fault", ["nonsense", "hang", "not a number"])
 def test_a_chunk_over_which_two_engines_go_wrong_fails_its_job_with_a_reason(tmp_path: Path, fault: str) -> None:
-    with bench(tmp_path, options={"limits": EngineLimits(chunk_s=2)}, decode=[fault, fault, "ok"]) as it:
-        job = it.ended(it.submit())
+    with bench(tmp_path, decode=[fault, fault, "ok"]) as it:
+        job_id = it.submit()
+        for begun in (1, 2) if fault == "hang" else ():
+            until(lambda begun=begun: len(it.batches) == begun)  # type: ignore[misc]
+            it.let_time_pass()
+        job = it.ended(job_id)
 
         assert (job.status, job.error_code) == (JobStatus.FAILED, "engine_crashed")
         assert it.ended(it.submit()).status is JobStatus.DONE
@@ -234,9 +241,11 @@ def test_a_chunk_that_cannot_be_decoded_fails_its_job_with_the_reason(tmp_path: 
 
 
 def test_a_full_device_gets_smaller_batches_then_no_beam_then_waits_for_memory(tmp_path: Path) -> None:
-    decode = ["ok", "memory", "memory", "ok", "memory", "ok"]
+    decode = ["told", "memory", "memory", "ok", "memory", "ok"]
     with bench(tmp_path, decode=decode, options={"decoding": DecodingOptions(beam_size=5, word_timestamps=True)}) as it:
         job_id = it.submit()
+        it.planned(job_id)
+        it.tell()
 
         assert it.ended(job_id).status is JobStatus.DONE
         assert it.texts(job_id) == TEXTS
@@ -329,7 +338,7 @@ def test_a_recording_without_speech_has_an_empty_transcript(tmp_path: Path) -> N
 def test_a_cancelled_job_stops_and_its_files_go(tmp_path: Path) -> None:
     with bench(tmp_path, decode=["ok", "hang"]) as it:
         job_id = it.submit()
-        until(lambda: len(it.batches) == 2 if (tmp_path / "batches").exists() else False)
+        until(lambda: len(it.batches) == 2)
 
         it.store.cancel(job_id)
         it.runner.cancel(job_id)
@@ -340,10 +349,11 @@ def test_a_cancelled_job_stops_and_its_files_go(tmp_path: Path) -> None:
 
 def test_unloading_in_the_middle_of_a_job_keeps_its_chunks(tmp_path: Path) -> None:
     options = {"policy": Policy(poll_interval_s=30), "batch_size": 1}
-    with bench(tmp_path, options=options, decode=["slow"]) as it:
+    with bench(tmp_path, options=options, decode=["ok", "ok", "told"]) as it:
         job_id = it.submit([[n * SECOND, (n + 1) * SECOND] for n in range(20)])
-        until(lambda: len(it.batches) > 2 if (tmp_path / "batches").exists() else False)
+        until(lambda: len(it.batches) > 2)
         it.runner.unload()
+        it.tell()
         until(lambda: it.state is ModelState.UNLOADED)
         assert not it.store.get_job(job_id).status.terminal
         assert len(it.batches) < 20
@@ -358,7 +368,7 @@ def test_a_job_that_is_nearly_done_ends_before_an_unload(tmp_path: Path) -> None
     options = {"policy": Policy(poll_interval_s=30), "batch_size": 1, "unload_grace_s": 60.0}
     with bench(tmp_path, options=options, decode=["ok", "slow"], secs=1.0) as it:
         job_id = it.submit([[n * SECOND, (n + 1) * SECOND] for n in range(20)])
-        until(lambda: len(it.batches) > 8 if (tmp_path / "batches").exists() else False)
+        until(lambda: len(it.batches) > 8)
         it.runner.unload()
         until(lambda: it.state is ModelState.UNLOADED)
 
@@ -369,7 +379,7 @@ def test_a_job_that_is_nearly_done_ends_before_an_unload(tmp_path: Path) -> None
 def test_a_new_runner_goes_on_where_the_last_one_stopped(tmp_path: Path) -> None:
     with bench(tmp_path, decode=["ok", "ok", "hang"], options={"batch_size": 1}) as it:
         job_id = it.submit()
-        until(lambda: len(it.batches) == 3 if (tmp_path / "batches").exists() else False)
+        until(lambda: len(it.batches) == 3)
         until(lambda: sum(row.result is not None for row in it.store.chunks(job_id)) == 2)
     (tmp_path / "batches").unlink()
 
@@ -464,13 +474,18 @@ def test_each_job_is_decoded_with_its_own_options_and_never_in_a_batch_with_othe
 
 def test_a_call_overtakes_bulk_work_that_fills_all_rooms(tmp_path: Path) -> None:
     long = [[n * 20 * SECOND, (n + 1) * 20 * SECOND] for n in range(30)]
-    with bench(tmp_path, options={"batch_size": 1, "jobs_open": 2}, decode=["slow"]) as it:
+    with bench(tmp_path, options={"batch_size": 1, "jobs_open": 2}, decode=["told", "ok"]) as it:
         bulk = [it.submit(long, options={"priority": "bulk"}) for _ in range(3)]
-        until(lambda: it.store.get_job(bulk[0]).status is JobStatus.RUNNING)
+        for job_id in bulk[:2]:
+            it.planned(job_id)
         call = it.submit(options={"priority": "interactive"})
+        it.planned(call)
+        it.tell()
 
         assert it.ended(call).status is JobStatus.DONE
-        assert not any(it.store.get_job(job_id).status.terminal for job_id in bulk)
+        given = [Path(chunk["path"]).name.startswith(call) for batch in it.batches for chunk in batch]
+        last_of_call = max(place for place, of_call in enumerate(given) if of_call)
+        assert given[: last_of_call + 1].count(False) < 6, "of 90 chunks of the others"
 
 
 def test_a_failed_job_is_tried_again_under_its_id(tmp_path: Path) -> None:
