@@ -10,10 +10,11 @@ import sys
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from types import MappingProxyType
 
 import httpx2
+from free_ports import free_port
 from served import until
 
 START_S = 120.0
@@ -24,9 +25,7 @@ class ObjectServer:
     """moto's S3 server. It keeps objects in its memory, so it is never restarted: a `Gate` closes instead."""
 
     def __init__(self, **env: str) -> None:
-        with closing(socket.socket()) as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = subprocess.Popen(
             [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(self.port)],
@@ -101,13 +100,12 @@ class Gate:
         self._target = target
         self._connections: list[socket.socket] = []
         self._listener: socket.socket | None = None
-        self.port = 0
+        self.port = free_port()
         self.open()
         self.url = f"http://127.0.0.1:{self.port}"
 
     def open(self) -> None:
         listener = socket.create_server(("127.0.0.1", self.port), backlog=100)
-        self.port = listener.getsockname()[1]
         self._listener = listener
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from free_ports import free_port
 from served import until
 
 SEARCHED = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
@@ -91,8 +92,7 @@ def proxied(kind: str, url: str, folder: Path, timeout_s: int = 60) -> Iterator[
     program = shutil.which(kind, path=SEARCHED)
     if program is None:
         pytest.skip(f"no {kind} here")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     values = {"folder": folder, "port": port, "url": url, "host": urlsplit(url).netloc, "timeout_s": timeout_s}
     config = folder / "conf"
     config.write_text(CONFIGS[kind].format(**values))

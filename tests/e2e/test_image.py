@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from pathlib import Path
 import httpx2
 import node
 import pytest
+from free_ports import free_port
 from served import CATALOG, DATA, until
 
 RUN = Path(__file__).parents[2] / "tools" / "release" / "run_image.py"
@@ -70,8 +70,7 @@ def volumes(tmp_path: Path, nano_ggml: Path) -> dict[str, Path]:
 
 @pytest.fixture
 def running(volumes: dict[str, Path]) -> Iterator[Running]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     if _docker_has_it():
         mounts = [option for inside, outside in volumes.items() for option in ("--volume", f"{outside}:{inside}")]
         hardened = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
@@ -97,7 +96,7 @@ def running(volumes: dict[str, Path]) -> Iterator[Running]:
 def _is_ready(started: Running) -> bool:
     assert started.process.poll() is None, "it ended"
     try:
-        return httpx2.get(f"{started.url}/readyz").status_code == 200
+        return httpx2.get(f"{started.url}/readyz", timeout=60).status_code == 200
     except httpx2.TransportError:
         return False
 

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from typing import Any
 import node
 import pytest
 from chromium import Window, chromium, window
+from free_ports import free_port
 from installed import must_be_there
 from media_files import repeated
 from node import WEB
@@ -71,13 +71,8 @@ def test_a_reload_in_the_middle_goes_on_and_a_second_tab_sees_the_same(
         expect(other.get_by_role("listitem").filter(has_text="long.wav")).to_contain_text("Cancelled")
 
 
-def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return str(listener.getsockname()[1])
-
-
 def test_the_page_recovers_by_itself_when_the_server_was_killed(browser: Browser, long: Path, tmp_path: Path) -> None:
-    port = free_port()
+    port = str(free_port())
     first = Served(start(tmp_path, PORT=port))
     with window(browser, first.url) as opened:
         page = opened.page
@@ -391,10 +386,10 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(
         expect(page.get_by_role("heading", name="No transcripts yet")).to_be_visible()
         found = {"empty": violations(opened, axe)}
         failed = server.submit("silence-0.flac", queue="true", audio_track="7")
-        job = server.ended(server.submit("en-clean-short-00.flac", queue="true", keep_audio="true"))
+        job = server.ended(server.submit(CLIP, queue="true", keep_audio="true"))
         server.ended(failed)
         page.reload()
-        expect(page.get_by_role("link", name="en-clean-short-00.flac")).to_be_visible()
+        expect(page.get_by_role("link", name=CLIP)).to_be_visible()
         page.get_by_text("More options").click()
         found["list"] = violations(opened, axe)
         page.get_by_role("button", name="Model nano").click()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import http.server
-import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 import node
 import pytest
 from browser import CHROMEDRIVER, CHROMIUM, browser
+from free_ports import free_port
 from installed import must_be_there
 from served import DATA, Served, served, until
 
@@ -128,9 +128,7 @@ def test_the_complete_example_of_the_guide_runs_in_a_browser(guide: Path, server
 
 
 def test_the_receiver_of_the_guide_takes_signed_webhooks_only(guide: Path, server: Served) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     env = {**node.ENV, "PORT": str(port), "WEBHOOK_SECRET": SECRET}
     command = ["node", str(guide / "compiled" / "receiver.js")]
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as receiver:
