@@ -64,8 +64,8 @@ class Served:
         self.http.close()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        self.process.wait(20)
-        self._reader.join(5)
+        self.process.wait(TIMEOUT_S)
+        self._reader.join(TIMEOUT_S)
 
     def submit(self, name: str, **fields: str) -> str:
         answer = self.http.post("/jobs", files={"audio": (name, (DATA / name).read_bytes())}, data=fields)
@@ -92,6 +92,20 @@ class Served:
     def load(self) -> None:
         self.http.post("/model/load")
         until(lambda: self.state() == "ready")
+
+    @contextmanager
+    def paused(self, name: str) -> Iterator[None]:
+        """Stop its `media`, `engine` or `speakers` processes meanwhile: what needs them cannot end."""
+        stopped = self.children(name)
+        assert stopped, f"no {name} process"
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in stopped:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
 
     def children(self, name: str) -> list[int]:
         """The process ids of its `media`, `engine` or `speakers` processes, including forked ones."""

@@ -62,12 +62,13 @@ def test_no_write_succeeds_for_a_while_and_nothing_is_lost(tmp_path: Path) -> No
     """The kernel refuses every byte of the server and its children: as on a full disk, with no reserve left."""
     with receiver() as hooks, served(tmp_path, RESERVE_BYTES="0", MIN_FREE_BYTES="0") as server:
         server.load()
-        first = server.submit(LONG, webhook_url=hooks.url)
-        until(lambda: server.job(first)["status"] == "running")
-        processes = [server.process.pid, *server.children("engine"), *server.children("media")]
-        limits = {pid: limit(pid, 0) for pid in processes}
-        refused = post(server)
-        cancelled = server.http.delete(f"/jobs/{first}")
+        with server.paused("engine"):  # so that the job is not done before
+            first = server.submit(LONG, webhook_url=hooks.url)
+            until(lambda: server.job(first)["status"] == "running")
+            processes = [server.process.pid, *server.children("engine"), *server.children("media")]
+            limits = {pid: limit(pid, 0) for pid in processes}
+            refused = post(server)
+            cancelled = server.http.delete(f"/jobs/{first}")
         until(lambda: [line for line in server.log if "no disk space left for the database" in line["message"]])
         assert server.http.get("/health").status_code == 200
         assert server.job(first)["status"] != "failed"

@@ -16,7 +16,7 @@ from typing import Any
 import httpx2
 import openai
 import pytest
-from served import DATA, Served, served, start, until
+from served import DATA, TIMEOUT_S, Served, served, start, until
 
 from scrivano.client import Client, StatusError
 
@@ -26,7 +26,7 @@ CLIP = "en-exact-0.flac"
 def manage(keys: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "scrivano", "keys", *arguments]
     environ = {**os.environ, "API_KEYS_FILE": str(keys), "COLUMNS": "200"}
-    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=TIMEOUT_S)
 
 
 def create(keys: Path, name: str, *options: str) -> str:
@@ -131,20 +131,20 @@ def test_our_own_clients_send_a_key(locked: Locked) -> None:
     url = str(locked.server.http.base_url)
     command = [sys.executable, "-m", "scrivano", "transcribe", "--server", url, str(DATA / CLIP)]
     with_key = {**os.environ, "SCRIVANO_API_KEY": locked.secrets["ann"]}
-    done = subprocess.run(command, env=with_key, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=with_key, capture_output=True, text=True, timeout=TIMEOUT_S)
     assert (done.returncode, "director" in done.stdout) == (0, True), done.stderr
-    refused = subprocess.run([*command, "--api-key", "no"], env=with_key, capture_output=True, text=True, timeout=60)
+    refused = subprocess.run(
+        [*command, "--api-key", "no"], env=with_key, capture_output=True, text=True, timeout=TIMEOUT_S
+    )
     assert (refused.returncode, "API key" in refused.stderr) == (1, True)
     with Client(url) as client, pytest.raises(StatusError, match="requires an API key"):
         client.get("x")
 
 
 def test_jobs_and_streams_are_limited(locked: Locked) -> None:
-    locked.call("admin", "POST", "/model/unload")
-    until(lambda: locked.call("admin", "GET", "/model/status").json()["state"] == "unloaded")
-    locked.call("admin", "POST", "/model/load")  # while it loads, a job waits
-    first = locked.submit("bob", "en-it-mixed-0.flac")
-    second = locked.submit("bob", "en-it-mixed-0.flac", key="another")
+    with locked.server.paused("engine"):
+        first = locked.submit("bob", "en-it-mixed-0.flac")
+        second = locked.submit("bob", "en-it-mixed-0.flac", key="another")
     assert (first.status_code, second.status_code) == (202, 429), first.text
     assert (second.headers["Retry-After"], "1 unfinished jobs" in second.json()["error"]) == ("30", True)
 
@@ -169,13 +169,13 @@ def test_a_revoked_key_is_refused_and_its_streams_end(locked: Locked) -> None:
     opened = threading.Event()
     thread = threading.Thread(target=listen, daemon=True)
     thread.start()
-    assert opened.wait(10)
+    assert opened.wait(TIMEOUT_S)
 
     gone = manage(locked.keys, "revoke", "gone")
     assert (gone.returncode, "is revoked" in gone.stdout) == (0, True)
 
-    until(lambda: locked.call("gone", "GET", "/jobs").status_code == 401, 5)
-    assert ended.wait(5)
+    until(lambda: locked.call("gone", "GET", "/jobs").status_code == 401)
+    assert ended.wait(TIMEOUT_S)
     assert locked.call("ann", "GET", "/jobs").status_code == 200
     listed = manage(locked.keys, "list").stdout
     assert "ann" in listed
@@ -183,17 +183,24 @@ def test_a_revoked_key_is_refused_and_its_streams_end(locked: Locked) -> None:
     assert not re.search(r"scv_|[0-9a-f]{64}", listed)
 
 
+def replace(path: Path, text: str) -> None:
+    """At once: the server would see an empty file, too, and say so."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text(text)
+    fresh.replace(path)
+
+
 def test_a_new_key_is_taken_and_a_broken_file_changes_nothing(locked: Locked) -> None:
     locked.secrets["new"] = create(locked.keys, "new", "--scopes", "read")
-    until(lambda: locked.call("new", "GET", "/jobs").status_code == 200, 5)
+    until(lambda: locked.call("new", "GET", "/jobs").status_code == 200)
     assert locked.call("new", "GET", "/jobs").json()["jobs"] == []
     assert locked.submit("new").status_code == 403
 
     good = locked.keys.read_text()
-    locked.keys.write_text("{")
-    until(lambda: [line for line in locked.server.log if line["level"] == "error"], 5)
+    replace(locked.keys, "{")
+    until(lambda: [line for line in locked.server.log if line["level"] == "error"])
     assert locked.call("ann", "GET", "/jobs").status_code == 200
-    locked.keys.write_text(good)
+    replace(locked.keys, good)
     errors = [line for line in locked.server.log if line["level"] == "error"]
     assert [line["logger"] for line in errors] == ["scrivano.auth.key_ring"]
 

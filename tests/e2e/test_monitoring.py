@@ -6,10 +6,11 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
-from served import Served, served, start, until
+from served import TIMEOUT_S, Served, served, start, until
 
 DOCS = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text()
 
@@ -21,19 +22,21 @@ def scrape(server: Served) -> dict[tuple[str, frozenset[tuple[str, str]]], float
 
 def test_a_job_shows_in_metrics_and_log(tmp_path: Path) -> None:
     with served(tmp_path, ADMISSION="queue") as server:
-        answer = server.http.post(
-            "/jobs?secret=hush",
-            files={"audio": ("a", Path("src/scrivano/nano/recording.flac").read_bytes())},
-            headers={"X-Request-Id": "the-first.one"},
-        )
-        job_id = answer.json()["job_id"]
-        bad = server.http.get("/jobs/no-such-job", headers={"X-Request-Id": "x" * 129})
-        with server.http.stream("GET", f"/jobs/{job_id}/stream") as stream:
-            lines = stream.iter_lines()
-            next(lines)
-            assert scrape(server)["scrivano_sse_streams", frozenset()] == 1
-            for _ in lines:
-                pass
+        server.load()
+        with ExitStack() as until_seen:
+            until_seen.enter_context(server.paused("engine"))
+            answer = server.http.post(
+                "/jobs?secret=hush",
+                files={"audio": ("a", Path("src/scrivano/nano/recording.flac").read_bytes())},
+                headers={"X-Request-Id": "the-first.one"},
+            )
+            job_id = answer.json()["job_id"]
+            bad = server.http.get("/jobs/no-such-job", headers={"X-Request-Id": "x" * 129})
+            with server.http.stream("GET", f"/jobs/{job_id}/stream") as stream:
+                until(lambda: scrape(server)["scrivano_sse_streams", frozenset()] == 1)
+                until_seen.close()
+                for _ in stream.iter_lines():
+                    pass
         until(lambda: scrape(server)["scrivano_sse_streams", frozenset()] == 0)
         figures = scrape(server)
 
@@ -89,7 +92,7 @@ def test_a_runner_that_ends_by_a_fault_ends_the_server(tmp_path: Path) -> None:
         assert server.http.get("/livez").status_code == 200
         memory.write_text("nonsense")
         server.http.post("/model/load")
-        server.process.wait(20)
+        server.process.wait(TIMEOUT_S)
     finally:
         server.close()
     assert server.process.returncode == 70

@@ -114,8 +114,10 @@ def test_children_get_no_credentials(store: Store, tmp_path: Path) -> None:
 
 def test_a_store_that_is_gone_in_the_middle_costs_no_job(store: Store, tmp_path: Path) -> None:
     with served(tmp_path, BLOB_CACHE_BYTES="0", **store.env) as server:
-        job_ids = [server.submit(CLIP) for _ in range(6)]
-        store.gate.close()
+        server.load()
+        with server.paused("media"):  # two are prepared at a time, and the others not fetched yet
+            job_ids = [server.submit(CLIP) for _ in range(6)]
+            store.gate.close()
         job_ids_put_off = until(lambda: [line for line in server.log if line["message"].startswith("job put off")])
         refused = server.http.post("/jobs", files={"audio": (CLIP, (DATA / CLIP).read_bytes())})
         ready = server.http.get("/readyz")
@@ -227,7 +229,7 @@ def test_clients_and_the_pages_player_are_led_to_the_bucket(store: Store, tmp_pa
         answer = server.http.get(audio)
 
         assert answer.status_code == 307
-        assert httpx2.get(answer.headers["Location"]).content == (DATA / CLIP).read_bytes()
+        assert httpx2.get(answer.headers["Location"], timeout=60).content == (DATA / CLIP).read_bytes()
         assert server.http.head(audio).status_code == 200
         page = server.http.get("/", headers={"Accept": "text/html"})
         assert f"media-src 'self' blob: {store.gate.url};" in page.headers["Content-Security-Policy"]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -146,25 +143,15 @@ def test_a_job_that_ended_without_a_transcript_says_so(ready: Served) -> None:
         assert answer.json() == {"error": f"job {failed} is failed and has no transcript; its error says why"}
 
 
-@contextmanager
-def paused_engine(server: Served) -> Iterator[None]:
-    (engine,) = server.children("engine")
-    os.kill(engine, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(engine, signal.SIGCONT)
-
-
 def test_a_running_job_shows_what_is_known_only_when_asked(ready: Served, tmp_path: Path) -> None:
     recording = repeated(tmp_path / "three-minutes.wav", seconds=180)
-    with paused_engine(ready):
+    with ready.paused("engine"):
         files = {"audio": ("\u4f1a\u8bae A.wav", recording.read_bytes())}
         job_id = ready.http.post("/jobs", files=files).json()["job_id"]
         refused = transcript(ready, job_id, format="vtt")
         empty = transcript(ready, job_id, format="vtt", partial="true")
     until(lambda: ready.job(job_id)["progress"])
-    with paused_engine(ready):
+    with ready.paused("engine"):
         known = transcript(ready, job_id, partial="true").text
     job = ready.ended(job_id)
     whole = transcript(ready, job_id, partial="true")
