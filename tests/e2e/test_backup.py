@@ -57,20 +57,25 @@ def test_unfinished_jobs_go_on_after_a_restore_and_done_ones_are_there(tmp_path:
 
 
 def test_a_killed_backup_leaves_no_half_of_a_file_and_the_server_as_it_was(tmp_path: Path) -> None:
-    data, file = tmp_path / "data", tmp_path / "b.tar"
+    data, file = tmp_path / "data", tmp_path / "b.tar.gz"
     with served(data, WHISPER_MODEL="someone/nothing", HF_ENDPOINT="http://127.0.0.1:9") as server:
-        large = b"\0" * 40_000_000
         for _ in range(3):
-            server.http.post("/jobs", files={"audio": large}, data={"queue": "true"})
-        for condition in (lambda: (data / "backup").exists(), lambda: file.with_name("b.tar.part").exists()):
+            server.http.post("/jobs", files={"audio": b"no recording"}, data={"queue": "true"})
+        recordings = [*(data / "uploads").iterdir()]
+        # They have no blocks on the disk, and are compressed slowly: the backup is not done before it is killed.
+        for recording in recordings:
+            os.truncate(recording, 50_000_000_000)
+        for condition in (lambda: (data / "backup").exists(), lambda: file.with_name("b.tar.gz.part").exists()):
             assert kill_when(condition, "backup", file, "--data-dir", data)
             assert not file.exists()
+        for recording in recordings:
+            os.truncate(recording, len(b"no recording"))
         assert server.http.get("/readyz").status_code == 200
         done = run("backup", file, "--data-dir", data)
 
     assert (done.returncode, "3 jobs, 3 recordings" in done.stdout) == (0, True), done.stderr
     assert not (data / "backup").exists()
-    assert not file.with_name("b.tar.part").exists()
+    assert not file.with_name("b.tar.gz.part").exists()
 
 
 def jobs_of(data: Path) -> set[str]:
@@ -83,7 +88,7 @@ def test_a_killed_restore_leaves_the_jobs_that_were_there(tmp_path: Path) -> Non
     data, file = tmp_path / "data", tmp_path / "b.tar"
     nothing = {"WHISPER_MODEL": "someone/nothing", "HF_ENDPOINT": "http://127.0.0.1:9"}
     with served(tmp_path / "other", **nothing) as server:
-        for _ in range(4):
+        for _ in range(8):
             server.http.post("/jobs", files={"audio": b"\0" * 40_000_000}, data={"queue": "true"})
     assert run("backup", file, "--data-dir", tmp_path / "other").returncode == 0
     with served(data, **nothing) as server:

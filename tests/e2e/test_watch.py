@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from served import CATALOG, DATA, served, start, until
+from served import CATALOG, DATA, TIMEOUT_S, served, start, until
 
 CLIP = "en-exact-0.flac"
 QUICK = ("--poll", "0.2", "--settle", "0.4")
@@ -19,6 +19,13 @@ QUICK = ("--poll", "0.2", "--settle", "0.4")
 def watch(folder: Path, *arguments: str, **env: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "scrivano", "watch", str(folder), *QUICK, *arguments]
     return subprocess.Popen(command, env={**os.environ, **env}, stderr=subprocess.PIPE, text=True)
+
+
+def arrive(name: str, path: Path) -> None:
+    """Whole, at once: a copy that is interrupted for longer than the watcher waits would be taken for a recording."""
+    part = path.with_name(f".{path.name}.part")
+    shutil.copy(DATA / name, part)
+    part.rename(path)
 
 
 def text(path: Path) -> str:
@@ -30,13 +37,13 @@ def test_recordings_are_transcribed_by_a_running_server_and_a_killed_watcher_goe
     folder.mkdir()
     with served(tmp_path / "data") as server:
         with watch(folder, "--server", server.url) as first:
-            shutil.copy(DATA / CLIP, folder / "a.flac")
+            arrive(CLIP, folder / "a.flac")
             journal = folder / ".scrivano-watch.json"
             until(lambda: journal.exists() and "a.flac" in journal.read_text())
             with watch(folder, "--server", server.url, "--once") as other:
                 told = other.communicate()[1]
             first.kill()
-        shutil.copy(DATA / CLIP, folder / "copy.flac")
+        arrive(CLIP, folder / "copy.flac")
         (folder / "broken.mp3").write_bytes(b"not a recording")
         with watch(folder, "--server", server.url, "--once") as second:
             said = second.communicate()[1]
@@ -71,11 +78,11 @@ def test_the_server_itself_watches_a_folder(tmp_path: Path) -> None:
     folder.mkdir()
     env = {"WATCH_FOLDER": str(folder), "WATCH_FORMATS": "txt", "WATCH_SETTLE_SECS": "0.3"}
     with served(tmp_path / "data", **env) as server:
-        shutil.copy(DATA / CLIP, folder / "a.flac")
+        arrive(CLIP, folder / "a.flac")
         until(lambda: (folder / "a.txt").exists())
         server.process.kill()
         server.process.wait()
-        shutil.copy(DATA / "it-exact-0.flac", folder / "b.flac")
+        arrive("it-exact-0.flac", folder / "b.flac")
     with served(tmp_path / "data", **env) as server:
         until(lambda: (folder / "b.txt").exists())
         jobs = server.http.get("/jobs").json()["jobs"]
@@ -87,9 +94,9 @@ def test_the_server_itself_watches_a_folder(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     with start(tmp_path / "data", WATCH_FOLDER=str(tmp_path / "nowhere")) as process:
-        said = process.communicate(timeout=60)[0]
+        said = process.communicate(timeout=TIMEOUT_S)[0]
     with watch(tmp_path / "nowhere") as command:
-        told = command.communicate(timeout=60)[1]
+        told = command.communicate(timeout=TIMEOUT_S)[1]
 
     assert (process.returncode, "WATCH_FOLDER is" in said) == (2, True)
     assert (command.returncode, "is not a folder" in told) == (2, True)

@@ -230,19 +230,21 @@ def test_a_model_is_loaded_where_the_gpu_has_room_for_it(bench: Bench) -> None:
 class Slow(FolderBlobs):
     """Recordings that arrive when `go` is set."""
 
-    go = threading.Event()
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.go = threading.Event()
 
     def fetch(self, blob_id: str) -> Any:
-        assert self.go.wait(20)
+        assert self.go.wait(60)
         return super().fetch(blob_id)
 
 
 def test_while_a_recording_is_fetched_the_dispatcher_hears_of_it(bench: Bench) -> None:
-    bench.recordings = Slow(bench.folder)
+    bench.recordings = slow = Slow(bench.folder)
 
     def heard(line: bytes) -> None:
         bench.replies.append(line)
-        Slow.go.set()
+        slow.go.set()
 
     bench.prepare(MediaTranslator(bench.recordings, bench.audio, bench.node, heard, progress_s=0.01))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 from pathlib import Path
@@ -51,8 +52,9 @@ def test_load_decode_close(recording: dict[str, Any]) -> None:
 def test_a_decode_beside_another_one_does_not_wait_for_it(recording: dict[str, Any]) -> None:
     with worker() as child:
         child.load()
-        child.send(decode(*[recording] * 8, request_id=1))
-        child.send(decode(recording, request_id=2, urgent=True))
+        # In one write: the first one may be done before this process runs again.
+        both = decode(*[recording] * 16, request_id=1), decode(recording, request_id=2, urgent=True)
+        child.send("\n".join(map(json.dumps, both)))
         first, second = child.receive(), child.receive()
 
         assert [first["id"], second["id"]] == [2, 1]

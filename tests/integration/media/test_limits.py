@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from media_files import Audio, media_child, write, write_long_silence
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 HOUR = 3600
 
 
@@ -50,21 +50,22 @@ def test_every_limit_is_set(tmp_path: Path) -> None:
     assert int(values["Max cpu time"][1]) <= 70
 
 
-def _peak_kb(pid: int) -> int:
-    """Not `ru_maxrss`: that begins with what the parent had when it started the child."""
+def _peak_kb(pid: int) -> list[int]:
+    """Nothing if the process has just ended. Not `ru_maxrss`: that begins with what the parent had when it started the
+    child."""
     status = Path(f"/proc/{pid}/status").read_text()
-    return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0])
+    return [int(size) for size in re.findall(r"VmHWM:\s+(\d+) kB", status)]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 def test_memory_stays_flat_over_an_hour(tmp_path: Path) -> None:
     """An hour is 115 MB."""
     source = write_long_silence(tmp_path / "hour.wav", HOUR)
-    peaks_kb = []
+    peaks_kb: list[int] = []
     with media_child() as child:
         child.request(source, tmp_path / "t", max_audio_s=86400, memory_bytes=300_000_000)
         while (last := child.next())["type"] not in ("end", "error"):
-            peaks_kb.append(_peak_kb(child.process.pid))
+            peaks_kb += _peak_kb(child.process.pid)
 
     assert last == {"type": "end", "duration": 1.0 * HOUR, "chunks": 0}
     early_kb, last_kb = peaks_kb[len(peaks_kb) // 6], peaks_kb[-1]

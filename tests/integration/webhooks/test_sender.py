@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import secrets
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
@@ -58,7 +59,7 @@ def run(sender: WebhookSender, done: Callable[[], Any]) -> None:
 
     async def work() -> None:
         task = asyncio.create_task(sender.run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not done():
                 await asyncio.sleep(0.005)
         task.cancel()
@@ -220,14 +221,17 @@ def test_the_official_verifier_accepts_our_signatures(store: JobStore, outbox: O
 
 def test_a_clock_that_is_set_back_does_not_delay_retries(store: JobStore, outbox: Outbox, clock: Clock) -> None:
     ended(store, clock)
-    sender = sender_to(Receiver(httpx2.Response(500)), store, outbox, clock)
-    run(sender, lambda: outbox.next_due() != clock())
-    assert due_in_s(outbox, clock) == 1
+    began = time.monotonic()
+    receiver = Receiver(httpx2.Response(503, headers={"Retry-After": "1000"}))
+    sender = sender_to(receiver, store, outbox, clock)
+    run(sender, lambda: due_in_s(outbox, clock) == 1000)
 
     clock.forward(-5 * 3600)
-    assert due_in_s(outbox, clock) == 5 * 3600 + 1
-    run(sender, lambda: (due_in_s(outbox, clock) or 0) < 2)
-    assert due_in_s(outbox, clock) == pytest.approx(1, abs=0.5)
+    assert due_in_s(outbox, clock) == 5 * 3600 + 1000
+    run(sender, lambda: (due_in_s(outbox, clock) or 0) <= 1000)
+    # This clock stands still, so the time that really passes meanwhile is taken for a part of the jump.
+    passed_s = time.monotonic() - began
+    assert 1000 - passed_s <= (due_in_s(outbox, clock) or 0) <= 1000
 
 
 def test_on_a_full_disk_an_outcome_is_stored_later_and_the_call_is_not_repeated(

@@ -25,14 +25,20 @@ class FakeWaiter:
 def called(
     result: str | Exception,
     *,
-    takes_s: float = 0.1,
+    early: int = 0,
+    takes_s: float = 0.0,
     after_s: float = 0.01,
     readable: bool = True,
     errors: ErrorFormat | None = ErrorFormat.OPENAI,
 ) -> list[dict[str, Any]]:
-    """The messages of the response, as the HTTP server gets them."""
+    """The messages of the response, as the HTTP server gets them.
+
+    The content is complete so many seconds after so many messages were sent `early`.
+    """
 
     async def content() -> str:
+        while len(sent) < early:
+            await asyncio.sleep(0.001)
         await asyncio.sleep(takes_s)
         if isinstance(result, Exception):
             raise result
@@ -62,7 +68,7 @@ def body(sent: list[dict[str, Any]]) -> bytes:
 
 
 def test_white_space_comes_before_json_that_takes_long() -> None:
-    sent = called('{"text":"a"}')
+    sent = called('{"text":"a"}', early=4)
 
     assert sent[0]["status"] == 200
     assert body(sent).startswith(b"   ")
@@ -71,7 +77,12 @@ def test_white_space_comes_before_json_that_takes_long() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"takes_s": 0.0, "after_s": 5.0}, {"after_s": 0.0}, {"readable": False}, {"errors": None}],
+    [
+        {"after_s": 60.0},
+        {"takes_s": 0.1, "after_s": 0.0},
+        {"takes_s": 0.1, "readable": False},
+        {"takes_s": 0.1, "errors": None},
+    ],
     ids=["soon", "off", "not readable yet", "not json"],
 )
 def test_otherwise_nothing_comes_before_the_content(options: dict[str, Any]) -> None:
@@ -93,7 +104,7 @@ def test_otherwise_nothing_comes_before_the_content(options: dict[str, Any]) -> 
     ],
 )
 def test_an_error_after_the_start_is_in_the_body(errors: ErrorFormat, error: Exception, told: dict[str, str]) -> None:
-    error_body = json.loads(body(called(error, errors=errors)))["error"]
+    error_body = json.loads(body(called(error, early=2, errors=errors)))["error"]
 
     assert {name: error_body[name] for name in told} == told
     assert "secret" not in error_body["message"]
@@ -102,10 +113,10 @@ def test_an_error_after_the_start_is_in_the_body(errors: ErrorFormat, error: Exc
 def test_an_error_after_the_start_has_each_interfaces_form() -> None:
     refused = RecordingRefused("a", "not_media", "no")
 
-    assert set(json.loads(body(called(refused, errors=ErrorFormat.PLAIN)))) == {"error"}
+    assert set(json.loads(body(called(refused, early=2, errors=ErrorFormat.PLAIN)))) == {"error"}
 
 
-@pytest.mark.parametrize("options", [{"takes_s": 0.0}, {"readable": False}, {"errors": None}])
+@pytest.mark.parametrize("options", [{}, {"takes_s": 0.1, "readable": False}, {"takes_s": 0.1, "errors": None}])
 def test_an_error_before_the_start_has_its_status(options: dict[str, Any]) -> None:
     with pytest.raises(RecordingRefused):
-        called(RecordingRefused("a", "not_media", "no"), **{"after_s": 1.0, **options})
+        called(RecordingRefused("a", "not_media", "no"), **{"after_s": 60.0, **options})

@@ -69,6 +69,7 @@ class Heard:
         self.messages: list[bytes] = []
         self.exited = threading.Event()
         self.returncode: int | None = None
+        self.node = node
         self.process = RayProcess(node, **options)
         self.child: Child[bytes] = Child("engine", self.process, bytes.strip, self._deliver)
 
@@ -81,6 +82,8 @@ class Heard:
 
     def wait(self) -> None:
         assert self.exited.wait(20)
+        # The other thread of the process, which told the end, does this next.
+        assert self.node.done.wait(20)
 
 
 def test_lines_go_both_ways_until_the_child_ends() -> None:
