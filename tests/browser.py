@@ -79,5 +79,5 @@ def browser(profile: Path) -> Iterator[Browser]:
             http.delete(f"/session/{session_id}")
     finally:
         driver.terminate()
-        driver.wait(10)
+        driver.wait(60)
         driver.stdout.close()

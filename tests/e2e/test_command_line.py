@@ -336,7 +336,7 @@ def test_a_term_signal_ends_the_server_in_order(tmp_path: Path) -> None:
         assert server.process.wait(30) == 0
     server.close()
 
-    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), timeout_s=5)
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
     assert [line for line in server.log if line["level"] in ("error", "critical")] == []
 
 

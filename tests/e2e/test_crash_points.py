@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from children.crashing import POINTS
-from served import Served, start, until
+from served import TIMEOUT_S, Served, start, until
 from store_support import Clock, add, dump, new_job, next_schema, opened
 
 from scrivano.store import migrations
@@ -49,7 +49,7 @@ def submit(server: Served, hooks: Receiver) -> str | None:
 
 def died(server: Served) -> None:
     """It was at the point, or it would not have ended so."""
-    assert server.process.wait(20) == -signal.SIGKILL
+    assert server.process.wait(TIMEOUT_S) == -signal.SIGKILL
     server.close()
 
 

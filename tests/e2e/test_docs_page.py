@@ -34,7 +34,7 @@ def test_the_page_shows_every_route_and_asks_no_foreign_host(tmp_path: Path) -> 
             "--dump-dom",
             f"{server.url}/docs",
         ]
-        page = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
+        page = subprocess.run(command, capture_output=True, text=True, timeout=300).stdout
         openapi = server.http.get("/openapi.json").json()
 
     for methods in openapi["paths"].values():

@@ -113,7 +113,7 @@ def run(commands: str, desk: Path, env: dict[str, str]) -> None:
     if sign is not None:
         until(lambda: process.poll() is not None or sign in (desk / "output").read_text())
         os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(100) in ((0, 130, -signal.SIGINT) if sign else (0,)), (desk / "output").read_text()
+    assert process.wait(300) in ((0, 130, -signal.SIGINT) if sign else (0,)), (desk / "output").read_text()
     if sign is not None:
         assert sign in (desk / "output").read_text()
 

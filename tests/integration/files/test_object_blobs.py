@@ -181,7 +181,7 @@ def test_clients_can_be_led_to_the_bucket(store: Store) -> None:
         assert url is not None
         assert url.startswith(f"{store.gate.url}/")
         assert "not-for-children" not in url
-        assert httpx2.get(url, headers={"Range": "bytes=1-3"}).content == b"oun"
+        assert httpx2.get(url, headers={"Range": "bytes=1-3"}, timeout=60).content == b"oun"
 
 
 def test_orphans_are_deleted_when_they_have_had_no_job_for_a_while(store: Store) -> None:

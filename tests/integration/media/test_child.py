@@ -34,7 +34,7 @@ from scrivano.media.recording import BLOCK
 from scrivano.media.silero_vad import SileroVad
 from scrivano.processes.messages import ChunkCut, MediaMessage, Prepare, encoder
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 HOUR = 3600
 
 

@@ -18,7 +18,7 @@ from scrivano.processes.child import Child, Exited, Received
 from scrivano.processes.fork_server import FORK_IS_SAFE, ForkServer
 
 COMMAND = [sys.executable, str(Path(__file__).parents[2] / "children" / "forks.py")]
-DEAD = 20
+DEAD = 60
 
 Message = Mapping[str, Any]
 News = Received[Message] | Exited[Message]

@@ -8,7 +8,7 @@ import pytest
 
 from scrivano.engines.ct2.model_lock import ModelLock
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 60.0
 
 
 def test_users_share_and_a_replacer_waits_for_all_of_them() -> None:
