@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
 from installed import must_be_there
 from playwright.sync_api import Browser, CDPSession, ConsoleMessage, Page, Request, Response, expect, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
@@ -62,6 +63,13 @@ class Window:
         metrics = self._profiler.send("Performance.getMetrics")["metrics"]
         return float(next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration"))
 
+    def described(self) -> str:
+        """For a failure that may not come again."""
+        shown = "nothing"
+        with suppress(PlaywrightError):
+            shown = self.page.locator("body").inner_text(timeout=5000)
+        return f"At {self.page.url}\nfaults: {self.faults}\nrefused: {self.refused}\nshown:\n{shown[:4000]}"
+
     def _note_console(self, message: ConsoleMessage) -> None:
         # What the server refuses is in `refused`; the test says whether it may be.
         if message.type == "error" and not message.text.startswith("Failed to load resource"):
@@ -86,5 +94,8 @@ def window(browser: Browser, origin: str, **options: Any) -> Iterator[Window]:
     try:
         yield opened
         assert not opened.faults, opened.faults
+    except Exception as error:
+        error.add_note(opened.described())
+        raise
     finally:
         context.close()
