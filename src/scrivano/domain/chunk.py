@@ -41,8 +41,9 @@ class Chunk:
     """At most 30 s of audio, cut in silence.
 
     The audio of a chunk is its pieces joined. Pieces ascend and do not overlap; between two of them is silence.
-    `speech`: where speech was detected in them. It is not stored, so it is None for a chunk from the store until the
-    recording is prepared again. `side`: the channel or track that it is of, if they are transcribed each for itself.
+    `speech`: where speech was detected in them. It is stored with the result only, so it is None for a chunk from the
+    store until the recording is prepared again. `side`: the channel or track that it is of, if they are transcribed
+    each for itself.
     """
 
     index: int

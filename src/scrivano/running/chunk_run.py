@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from scrivano.domain.chunk import Chunk
+from scrivano.domain.chunk import Chunk, Piece
 from scrivano.domain.coverage import Span
 from scrivano.domain.transcript import Segment
 from scrivano.processes.messages import encoder, parser
@@ -19,8 +19,8 @@ __all__ = ["ChunkRun", "ResultCodec", "StoredResult"]
 class ChunkRun:
     """`crashes`: engines that died over it. `text`: its clean text in file time; None: not decoded, or not known yet.
 
-    The text depends on where speech was detected, which is not stored. So of a chunk from the store there is only the
-    `result`, until the recording is prepared again and the chunk is cut.
+    The text depends on where speech was detected. So of a chunk from the store there is only the `result`, until the
+    recording is prepared again and the chunk is cut with its speech.
     """
 
     chunk: Chunk
@@ -45,13 +45,15 @@ class StoredResult:
     """What the store keeps of a decoded chunk. Times of `segments` count from the first sample of the chunk.
 
     `language`: the one that it was decoded in. `detected`: what was ever detected in it; None: its language was given.
-    `repaired`: speech that had no words until it was decoded again, in seconds from the first sample.
+    `repaired`: speech that had no words until it was decoded again, in seconds from the first sample. `speech`: that of
+    the chunk, by which its text is cleaned while the job runs; None: earlier versions did not store it.
     """
 
     language: str
     segments: tuple[Segment, ...]
     detected: Detection | None = None
     repaired: tuple[Span, ...] = ()
+    speech: tuple[Piece, ...] | None = None
 
 
 class ResultCodec:

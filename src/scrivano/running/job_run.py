@@ -325,7 +325,13 @@ class JobRun:
         if spoken or doubts:
             segments = tuple(replace(one, language=spoken, doubts=doubts) for one in segments)
             run.text = chunk_text(run.chunk, segments, result.repaired)
-        stored = StoredResult(language=language, segments=segments, detected=detected, repaired=result.repaired)
+        stored = StoredResult(
+            language=language,
+            segments=segments,
+            detected=detected,
+            repaired=result.repaired,
+            speech=run.chunk.speech,
+        )
         self._waiting.add(index)
         return self._proceed(self._with_probabilities(self._record(index, stored, now_s), result))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from scrivano.domain.speakers import Turn
 from scrivano.domain.transcript import Segment
@@ -22,10 +23,9 @@ def known_text(chunks: Sequence[StoredChunk], duration: float, turns: Sequence[T
 
     `duration`: of the file. `turns`: of the speakers so far.
     """
-    texts = [
-        (row.chunk, chunk_text(row.chunk, _CODEC.parse(row.result).segments).segments)
-        for row in chunks
-        if row.result is not None
-    ]
+    results = [(row.chunk, _CODEC.parse(row.result)) for row in chunks if row.result is not None]
+    # With the speech that was detected, so that what was made up where nobody spoke is not shown.
+    decoded = [(replace(chunk, speech=result.speech), result.segments) for chunk, result in results]
+    texts = [(chunk, chunk_text(chunk, segments).segments) for chunk, segments in decoded]
     segments, _ = join_sides(texts, max([duration, *(row.chunk.end for row in chunks)]))
     return with_speakers_so_far(segments, turns)
