@@ -5,7 +5,7 @@
 
 `MODEL`: a folder with a CTranslate2 model. `FOLDER`: recordings with the text beside each (`.txt`), and maybe a list of
 prompts (`.json`: `[{"start", "end", "text"}, …]`). The language is that of `--language`, else the first two letters of
-the file's name.
+the file's name. Words are compared after Whisper's normalizers, as `scrivano evaluate` compares them.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from scrivano.engines.engine import AudioChunk, Engine, LoadOptions
 from scrivano.engines.window_loop import WindowLoop
 from scrivano.engines.windows import WINDOW_S, are_short, max_chunk_s
 from scrivano.engines.worker import read_audio
+from scrivano.evaluation.normalizers import Normalizers, load_normalizers
 from scrivano.media.child import prepare
 from scrivano.media.silero_vad import SileroVad
 from scrivano.processes.messages import ChunkCut, MediaMessage, Prepare, Prepared, pairs_of
@@ -108,22 +109,30 @@ def measure(
     source: Path,
     language: str | None,
     options: DecodingOptions,
+    normalizers: Normalizers,
     *,
     vad: bool,
     max_chunk_s: float = WINDOW_S,
 ) -> Result:
     started = time.process_time()
     segments, found, duration = transcribe(engine, source, language, options, vad=vad, max_chunk_s=max_chunk_s)
-    reference = plain(source.with_suffix(".txt").read_text())
+    cpu_s = time.process_time() - started
+    reference = _forms(source.with_suffix(".txt").read_text(), language, normalizers)
     return Result(
         words=len(reference),
-        wrong=edits(reference, plain(" ".join(one.text for one in segments))),
+        wrong=edits(reference, _forms(" ".join(one.text for one in segments), language, normalizers)),
         audio_s=duration,
-        cpu_s=time.process_time() - started,
+        cpu_s=cpu_s,
         uncovered=found["uncovered"],
         repaired=found["repaired"],
         late=list(_late(source.with_suffix(".json"), segments)),
     )
+
+
+def _forms(text: str, language: str | None, normalizers: Normalizers) -> list[str]:
+    """The normalized words; characters in languages without spaces."""
+    text = normalizers.of(language)(text)
+    return list(text.replace(" ", "")) if normalizers.by_characters(language) else text.split()
 
 
 def _late(prompts: Path, segments: Sequence[Segment]) -> Iterator[float]:
@@ -163,12 +172,12 @@ def main(arguments: Sequence[str]) -> None:
     engine = WindowLoop(
         Ct2Adapter, LoadOptions(path=chosen.model, compute_type=chosen.compute_type, cpu_threads=1, fast=short)
     )
-    options = options_of(chosen.set)
+    options, normalizers = options_of(chosen.set), load_normalizers()
     longest_s = chosen.chunk_secs or max_chunk_s(short=short)
     total = Result()
     for path in recordings(chosen.folder):
         language = chosen.language or path.name[:2]
-        result = measure(engine, path, language, options, vad=not chosen.no_vad, max_chunk_s=longest_s)
+        result = measure(engine, path, language, options, normalizers, vad=not chosen.no_vad, max_chunk_s=longest_s)
         total.add(result)
         print(_line(path.name, result), flush=True)
     engine.close()
