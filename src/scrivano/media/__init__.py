@@ -28,6 +28,7 @@ Modules, each may import only those below it:
     level          float audio of any level to 16 bits (pure)
     peaks          the outline of a recording (pure)
     prepared_file  the file of prepared audio
+    quiet          quiet stretches, amplified for the detection of speech (pure)
     silero_vad     the probability of speech in each 32 ms
     loudness       in place of it, where everything counts as speech
     chunking       speech probabilities to spans and chunks (pure)

@@ -33,6 +33,7 @@ from scrivano.media.loudness import loudness
 from scrivano.media.parallel_map import ParallelMap, spare_cores
 from scrivano.media.peaks import Peaks
 from scrivano.media.prepared_file import PreparedFile
+from scrivano.media.quiet import amplified
 from scrivano.media.recording import BLOCK, Sides, open_recording
 from scrivano.media.sides import Plan, plan
 from scrivano.media.silero_vad import SileroVad, SpeechDetector, whole_windows
@@ -97,7 +98,9 @@ def _prepare_sides(
     sides = [_Side(number if reading.split else None, target, request) for number, target in enumerate(targets)]
     streams = tee(_written(reading.sides, targets, peaks, request.max_audio_s), 2 * len(sides))
     audio = [map(itemgetter(number // 2), stream) for number, stream in enumerate(streams)]
-    detected = [_reported(detect_speech(blocks), send) for blocks in audio[::2]]
+    # What is far away on a channel with a voice of its own is the leak of another channel.
+    heard = audio[::2] if reading.split else map(amplified, audio[::2])
+    detected = [_reported(detect_speech(blocks), send) for blocks in heard]
     # Without `vad` all of the recording is decoded, but what is speech in it is still worth knowing.
     cut_by = [loudness(blocks) for blocks in audio[1::2]]
     chunks = 0

@@ -21,6 +21,7 @@ from media_files import (
     prepared,
     recordings,
     refused,
+    samples,
     spoken,
     write,
     write_long_silence,
@@ -54,6 +55,19 @@ def test_chunks_hold_every_sentence_of_the_recordings(recording: Spoken, tmp_pat
 
     assert all(covered(start, end, result.pieces) for start, end in recording.sentences)
     assert bool(result.pieces) == bool(recording.sentences)
+
+
+def test_somebody_far_away_is_heard_beside_somebody_near(tmp_path: Path) -> None:
+    """40 dB quieter, and 3 dB above the noise."""
+    near = samples(RECORDINGS / "en-exact-0.flac").astype(np.float64)
+    both = np.concatenate([near, near * 0.01, near])
+    noise = np.random.default_rng(1).standard_normal(len(both)) * 16
+    source = write(tmp_path / "meeting.wav", np.rint(both + noise).clip(-32768, 32767).astype(np.int16))
+
+    pieces = prepared(source).pieces
+
+    for start, end in spoken("en-exact-0").sentences:
+        assert all(covered(start + at, end + at, pieces) for at in np.arange(3) * len(near) / SAMPLE_RATE)
 
 
 def test_noise_and_silence_give_nothing(tmp_path: Path) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from media_files import KINDS, Audio, Spoken, covered, prepared, write, write_wav
+from numpy.typing import NDArray
 
 from scrivano.domain.chunk import SAMPLE_RATE
 from scrivano.domain.recording import ChannelUse
+from scrivano.media.chunking import WINDOW
 from scrivano.media.recording import Recording, open_recording
 
 PAUSE = np.zeros(SAMPLE_RATE, np.int16)
@@ -47,6 +49,26 @@ def test_each_side_of_a_call_has_its_own_speech(audio: Audio, speech: Spoken, tm
         assert np.count_nonzero(other[SAMPLE_RATE:-SAMPLE_RATE]) == 0
     indices = [body["index"] for body in result.sent if body["type"] == "chunk"]
     assert indices == list(range(len(indices)))
+
+
+def test_what_is_quiet_on_a_side_is_not_amplified_to_find_speech(audio: Audio, tmp_path: Path) -> None:
+    """It may be a leak. Of a recording that is read as one, it may be somebody far away."""
+    seen: list[Audio] = []
+
+    def detect(blocks: Iterable[Audio]) -> Iterator[NDArray[np.float32]]:
+        for block in blocks:
+            seen.append(block)
+            yield np.zeros(len(block) // WINDOW, np.float32)
+
+    sides = [np.concatenate([side, side // 100]) for side in call(audio)]
+    source = write_wav(tmp_path / "call.wav", sides)
+
+    prepared(source, channels=ChannelUse.SPLIT, detector=detect)
+    loudest = max(int(np.abs(block).max()) for block in seen[-4:])
+    seen.clear()
+    prepared(source, channels=ChannelUse.MIX, detector=detect)
+
+    assert loudest < 400 < max(int(np.abs(block).max()) for block in seen[-4:])
 
 
 def test_the_same_call_gives_the_same_chunks(audio: Audio, tmp_path: Path) -> None:
