@@ -6,8 +6,10 @@ the old text there. It counts only if the result is better.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from itertools import pairwise
 
 from scrivano.domain.coverage import LEAST_HOLE_S, Span, holes, letters, seconds_of, words_of
 from scrivano.domain.decoding import DecodingOptions
@@ -16,7 +18,7 @@ from scrivano.domain.transcript import Segment, Word
 from scrivano.engines.decoding_rules import MIN_PROGRESS_S
 from scrivano.engines.words import FASTEST_SPEECH
 
-__all__ = ["ATTEMPTS", "Attempt", "is_better", "plan", "spliced", "trusted"]
+__all__ = ["ATTEMPTS", "Attempt", "copy_seconds", "is_better", "plan", "spliced", "trusted"]
 
 # A hole's ends are only known to lie in speech. Its window starts and ends in the next pause, if one is this near.
 NEAR_S = 1.5
@@ -36,9 +38,20 @@ SHORTEST_S = 1.0
 # Text that the model is less sure of than this may be made up, and is no repair. Natural-log probability per token.
 SURE_LOGPROB = -0.8
 
-# New text that says so many words of its neighbour again was decoded from sound that has its words already. They had
-# been placed too early or too late.
+# New text that says so many words of its neighbour again was decoded from sound that has its words already, which had
+# been placed too early or too late; or they are said twice.
 DOUBLED_WORDS = 3
+
+# Words that are said twice take about as long both times. Of words in a wrong place, the alignment makes less.
+AS_LONG = 0.6
+
+# A segment says again what the one before it says if so much of both is the same: in each copy of a sentence the model
+# may get another word wrong.
+SAME_PART = 0.6
+
+# Where something is said again and again, the model says it once. So each part that is decoded alone is to have one
+# copy: it has at least so much of its seconds.
+COPY_PART = 0.7
 
 # The doubled words are looked for among so many words of the new text.
 NEIGHBOURING_WORDS = 8
@@ -61,18 +74,26 @@ class Attempt:
         return seconds_of(self.stretches)
 
 
-def plan(number: int, empty: Sequence[Span], words: Sequence[Word], pauses: Sequence[Span], seconds: float) -> Attempt:
+def plan(
+    number: int,
+    empty: Sequence[Span],
+    words: Sequence[Word],
+    pauses: Sequence[Span],
+    seconds: float,
+    copy_s: float | None = None,
+) -> Attempt:
     """The attempt `number` (from 0) to repair a chunk of so many `seconds` that has the holes `empty`.
 
     First the model gets the rest of the chunk from the first hole on, as if its window had ended there. If nothing
     stands before the hole that would be the same window again, so the chunk is divided. Then each hole that is left is
-    decoded alone.
+    decoded alone; if something of `copy_s` seconds is said again and again, each time of it.
     """
     if not empty:
         return Attempt()
     inside = [pause for pause in pauses if MIN_PROGRESS_S <= pause.middle <= seconds - MIN_PROGRESS_S]
     if number > 0:
-        return Attempt(tuple(part for hole in empty for part in _around(hole, inside, seconds)), greedy=True)
+        parts = (part for hole in empty for part in _around(hole, inside, seconds, copy_s))
+        return Attempt(tuple(parts), greedy=True)
     if (start := _seek(empty[0], words, inside)) is not None:
         return Attempt((Span(start, seconds),))
     behind = [pause for pause in inside if empty[0].start + LEAST_HOLE_S <= pause.middle <= empty[-1].end + NEAR_S]
@@ -91,17 +112,40 @@ def _seek(hole: Span, words: Sequence[Word], pauses: Sequence[Span]) -> float | 
     return start if any((word.start + word.end) / 2 < start for word in words) else None
 
 
-def _around(hole: Span, pauses: Sequence[Span], seconds: float) -> tuple[Span, ...]:
-    """The hole from the pause before it to the pause behind it; a long one in two parts."""
+def _around(hole: Span, pauses: Sequence[Span], seconds: float, copy_s: float | None) -> tuple[Span, ...]:
+    """The hole from the pause before it to the pause behind it; a long one in two parts, or one for each copy."""
     before = [pause.middle for pause in pauses if hole.start - NEAR_S <= pause.middle <= hole.start + MARGIN_S]
     behind = [pause.middle for pause in pauses if hole.end - MARGIN_S <= pause.middle <= hole.end + NEAR_S]
     start = before[-1] if before else max(0.0, hole.start - MARGIN_S)
     end = behind[0] if behind else min(seconds, hole.end + MARGIN_S)
     inside = [pause for pause in pauses if start + LEAST_HOLE_S <= pause.middle <= end - LEAST_HOLE_S]
+    if copy_s is not None:
+        return tuple(_copies(Span(start, end), inside, copy_s))
     if end - start < LONG_S or not inside:
         return (Span(start, end),)
     cut = max(inside, key=lambda pause: pause.seconds).middle
     return Span(start, cut), Span(cut, end)
+
+
+def _copies(stretch: Span, pauses: Sequence[Span], copy_s: float) -> Iterator[Span]:
+    start, least = stretch.start, max(COPY_PART * copy_s, LEAST_HOLE_S)
+    for pause in pauses:
+        if pause.middle - start >= least and stretch.end - pause.middle >= least:
+            yield Span(start, pause.middle)
+            start = pause.middle
+    yield Span(start, stretch.end)
+
+
+def copy_seconds(segments: Sequence[Segment]) -> float | None:
+    """The seconds of the shortest segment that says what the one before it says; None: there is none."""
+    texts = [_plain(segment.words) for segment in segments]
+    again = [
+        segment.end - segment.start
+        for segment, (before, text) in zip(segments[1:], pairwise(texts), strict=True)
+        if min(len(before), len(text)) >= DOUBLED_WORDS
+        and SequenceMatcher(None, before, text, autojunk=False).ratio() >= SAME_PART
+    ]
+    return min(again, default=None)
 
 
 def trusted(segments: Iterable[Segment], options: DecodingOptions) -> list[Segment]:
@@ -152,9 +196,10 @@ def is_better(
 ) -> bool:
     """Whether to take the segments `after` in place of those `before`; `again`: those of them that are new.
 
-    Only words that are `trusted` count. New text that says its neighbour's words again is no better.
+    Only words that are `trusted` count. New text that says its neighbour's words again is no better, unless they are
+    said twice.
     """
-    if any(_doubles(one, after) for one in again):
+    if any(_doubles(one, after, speech) for one in again):
         return False
     before, after = trusted(before, options), trusted(after, options)
     sure = all(
@@ -168,23 +213,47 @@ def is_better(
     return sure and less >= GAIN_S and _letters(after) >= _letters(before)
 
 
-def _doubles(new: Segment, segments: Sequence[Segment]) -> bool:
-    """Whether a segment says again what is said right before it or right behind it."""
-    said = _plain(new.words)
-    others = [word for segment in segments if segment is not new for word in segment.words]
-    before = _plain([word for word in others if word.start < new.start])[-DOUBLED_WORDS:]
-    behind = _plain([word for word in others if word.start >= new.start])[:DOUBLED_WORDS]
-    return _contains(said[:NEIGHBOURING_WORDS], before) or _contains(said[-NEIGHBOURING_WORDS:], behind)
+def _doubles(new: Segment, segments: Sequence[Segment], speech: Sequence[Span]) -> bool:
+    """Whether a segment says again what is said right before it or right behind it, though it is said only once."""
+    said = _with_letters(new.words)
+    others = _with_letters(word for segment in segments if segment is not new for word in segment.words)
+    before = [word for word in others if word.start < new.start][-DOUBLED_WORDS:]
+    behind = [word for word in others if word.start >= new.start][:DOUBLED_WORDS]
+    copies = [
+        (before, _copy_of(before, said[:NEIGHBOURING_WORDS])),
+        (_copy_of(behind, said[-NEIGHBOURING_WORDS:]), behind),
+    ]
+    return any(first and second and not _is_said_twice(first, second, speech) for first, second in copies)
+
+
+def _is_said_twice(first: Sequence[Word], second: Sequence[Word], speech: Sequence[Span]) -> bool:
+    """Whether speech has a pause between the same words, the first time and the second, and they take as long."""
+    apart = any(_middle(first[-1]) < span.start <= _middle(second[0]) for span in speech)
+    shorter, longer = sorted(words[-1].end - words[0].start for words in (first, second))
+    return apart and shorter >= AS_LONG * longer
+
+
+def _middle(word: Word) -> float:
+    return (word.start + word.end) / 2
+
+
+def _with_letters(words: Iterable[Word]) -> list[Word]:
+    return [word for word in words if _letters_and_digits(word)]
 
 
 def _plain(words: Iterable[Word]) -> list[str]:
-    plain = ("".join(char for char in word.text.casefold() if char.isalnum()) for word in words)
-    return [word for word in plain if word]
+    return [plain for word in words if (plain := _letters_and_digits(word))]
 
 
-def _contains(words: Sequence[str], run: Sequence[str]) -> bool:
-    places = range(len(words) - DOUBLED_WORDS + 1)
-    return len(run) == DOUBLED_WORDS and any(words[at : at + DOUBLED_WORDS] == run for at in places)
+def _letters_and_digits(word: Word) -> str:
+    return "".join(char for char in word.text.casefold() if char.isalnum())
+
+
+def _copy_of(run: Sequence[Word], words: Sequence[Word]) -> Sequence[Word]:
+    """Where `words` say the same as the run; empty: nowhere."""
+    wanted, plain = _plain(run), _plain(words)
+    places = range(len(words) - DOUBLED_WORDS + 1) if len(run) == DOUBLED_WORDS else ()
+    return next((words[at : at + DOUBLED_WORDS] for at in places if plain[at : at + DOUBLED_WORDS] == wanted), ())
 
 
 def _letters(segments: Iterable[Segment]) -> int:

@@ -39,7 +39,7 @@ from scrivano.engines.engine import RANKED, AudioChunk, LoadOptions
 from scrivano.engines.failures import classify
 from scrivano.engines.onsets import without_pauses
 from scrivano.engines.pauses import pauses
-from scrivano.engines.repair import ATTEMPTS, Attempt, is_better, plan, spliced, trusted
+from scrivano.engines.repair import ATTEMPTS, Attempt, copy_seconds, is_better, plan, spliced, trusted
 from scrivano.engines.unsaid import without_words
 from scrivano.engines.words import TimedText, place_words, timed_segments
 
@@ -185,7 +185,10 @@ class _BatchRun(Generic[A, E]):
         chunk = self._batch[window.chunk]
         words = words_of(trusted(progress.segments, self._options))
         empty = holes(chunk.speech, words)
-        attempt = plan(number, empty, words, pauses(chunk.audio) if empty else (), window.audio.seconds)
+        if not empty:
+            return Attempt()
+        quiet, copy_s = pauses(chunk.audio), copy_seconds(progress.segments)
+        attempt = plan(number, empty, words, quiet, window.audio.seconds, copy_s)
         if attempt.seconds > progress.repair_s:
             return Attempt()
         progress.repair_s -= attempt.seconds

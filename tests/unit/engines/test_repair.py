@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scrivano.domain.coverage import Span, holes, words_of
 from scrivano.domain.decoding import DecodingOptions
 from scrivano.domain.transcript import Segment, Word
-from scrivano.engines.repair import Attempt, is_better, plan, spliced, trusted
+from scrivano.engines.repair import Attempt, copy_seconds, is_better, plan, spliced, trusted
 
 
 def words(*texts: str, start: float, step: float = 0.5) -> tuple[Word, ...]:
@@ -114,6 +114,44 @@ def test_text_that_says_its_neighbours_words_again_is_not_taken(new: tuple[str, 
     assert is_better(SPEECH, [first, last], [first, again, last], [again], DecodingOptions()) is taken
 
 
+SENTENCE = ("You", " may", " hang", " up", " now.")
+
+
+@pytest.mark.parametrize(
+    ("speech", "step", "taken"),
+    [
+        pytest.param([Span(1, 3.5), Span(4.5, 7)], 0.5, True, id="said twice"),
+        pytest.param([Span(1, 7)], 0.5, False, id="without a pause between"),
+        pytest.param([Span(1, 3.5), Span(4.5, 7)], 0.25, False, id="the first time its words have no room"),
+    ],
+)
+def test_what_is_said_twice_is_taken_twice(speech: list[Span], step: float, taken: bool) -> None:
+    timed = words(*SENTENCE, start=1, step=step)
+    first = replace(segment(*SENTENCE, start=1), words=timed, end=timed[-1].end)
+    again = segment(*SENTENCE, start=4.5)
+
+    assert is_better(speech, [first], [first, again], [again], DecodingOptions()) is taken
+
+
+def test_what_is_said_again_and_again_is_decoded_each_time_alone() -> None:
+    again = [segment(*SENTENCE, start=1), segment("you", " may", " hang", " it", " now", start=4)]
+    quiet = [Span(start, start + 0.5) for start in (3.5, 5.2, 6.5, 9.5, 12.5, 15.5)]
+    spoken = [word for one in again for word in one.words]
+    [hole] = holes([Span(start, start + 2.5) for start in (1, 4, 7, 10, 13)], spoken)
+
+    attempt = plan(1, [hole], spoken, quiet, 30.0, copy_seconds(again))
+
+    assert copy_seconds(again) == 2.5
+    assert [(one.start, one.end) for one in attempt.stretches] == [(6.75, 9.75), (9.75, 12.75), (12.75, 15.75)]
+
+
+def test_other_words_are_not_said_again() -> None:
+    others = [segment(*SENTENCE, start=1), segment("Please", " hang", " on", " now.", start=4)]
+
+    assert copy_seconds(others) is copy_seconds(others[:1]) is copy_seconds([]) is None
+    assert copy_seconds([segment(" No.", start=1), segment(" No.", start=2)]) is None
+
+
 def test_loops_and_impossible_rates_leave_holes_like_missing_text() -> None:
     loop = replace(segment(*[" no"] * 30, start=3), compression_ratio=6.0)
     fast = replace(segment("word" * 40, start=3), end=4.0)
@@ -130,14 +168,14 @@ edges = st.lists(st.integers(0, 3000), max_size=12, unique=True).map(
 )
 
 
-@given(st.integers(0, 1), edges, edges, st.lists(st.floats(0, 29), max_size=8))
+@given(st.integers(0, 1), edges, edges, st.lists(st.floats(0, 29), max_size=8), st.sampled_from([None, 0.5, 3.0]))
 def test_stretches_are_apart_inside_the_chunk_and_hold_every_hole(
-    number: int, speech: list[Span], quiet: list[Span], starts: list[float]
+    number: int, speech: list[Span], quiet: list[Span], starts: list[float], copy_s: float | None
 ) -> None:
     spoken = tuple(word for start in sorted(starts) for word in words("word", start=start))
     empty = holes(speech, spoken)
 
-    attempt = plan(number, empty, spoken, quiet, 30.0)
+    attempt = plan(number, empty, spoken, quiet, 30.0, copy_s)
 
     assert all(0 <= one.start < one.end <= 30.0 for one in attempt.stretches)
     if number == 0:
