@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from itertools import pairwise
 
-from scrivano.domain.coverage import LEAST_HOLE_S, Span, holes, letters, seconds_of, words_of
+from scrivano.domain.coverage import LEAST_HOLE_S, Span, between, holes, letters, seconds_of, words_of
 from scrivano.domain.decoding import DecodingOptions
 from scrivano.domain.quality import Doubt, doubts_about
 from scrivano.domain.transcript import Segment, Word
@@ -42,8 +42,8 @@ SURE_LOGPROB = -0.8
 # been placed too early or too late; or they are said twice.
 DOUBLED_WORDS = 3
 
-# Words that are said twice take about as long both times. Of words in a wrong place, the alignment makes less.
-AS_LONG = 0.6
+# Words that are said twice take about as much speech both times. Words in a wrong place have less.
+AS_LONG = 0.5
 
 # A segment says again what the one before it says if so much of both is the same: in each copy of a sentence the model
 # may get another word wrong.
@@ -56,18 +56,20 @@ COPY_PART = 0.7
 # The doubled words are looked for among so many words of the new text.
 NEIGHBOURING_WORDS = 8
 
-ATTEMPTS = 2
+ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """`stretches` of a chunk to decode again, in seconds from its first sample, ascending; empty: nothing to do.
 
-    `greedy`: without a beam. A beam prefers short texts, so it is what leaves speech out most often.
+    `greedy`: without a beam. A beam prefers short texts, so it is what leaves speech out most often. `alone`: the text
+    of each stretch is taken or left for itself.
     """
 
     stretches: tuple[Span, ...] = ()
     greedy: bool = False
+    alone: bool = False
 
     @property
     def seconds(self) -> float:
@@ -86,14 +88,17 @@ def plan(
 
     First the model gets the rest of the chunk from the first hole on, as if its window had ended there. If nothing
     stands before the hole that would be the same window again, so the chunk is divided. Then each hole that is left is
-    decoded alone; if something of `copy_s` seconds is said again and again, each time of it.
+    decoded alone. If something of `copy_s` seconds is said again and again, each time of it is, first with a beam: so
+    short a stretch is not what it leaves out.
     """
     if not empty:
         return Attempt()
     inside = [pause for pause in pauses if MIN_PROGRESS_S <= pause.middle <= seconds - MIN_PROGRESS_S]
+    if number > 1 and copy_s is None:
+        return Attempt()
     if number > 0:
         parts = (part for hole in empty for part in _around(hole, inside, seconds, copy_s))
-        return Attempt(tuple(parts), greedy=True)
+        return Attempt(tuple(parts), greedy=copy_s is None or number > 1, alone=True)
     if (start := _seek(empty[0], words, inside)) is not None:
         return Attempt((Span(start, seconds),))
     behind = [pause for pause in inside if empty[0].start + LEAST_HOLE_S <= pause.middle <= empty[-1].end + NEAR_S]
@@ -138,14 +143,15 @@ def _copies(stretch: Span, pauses: Sequence[Span], copy_s: float) -> Iterator[Sp
 
 def copy_seconds(segments: Sequence[Segment]) -> float | None:
     """The seconds of the shortest segment that says what the one before it says; None: there is none."""
-    texts = [_plain(segment.words) for segment in segments]
-    again = [
-        segment.end - segment.start
-        for segment, (before, text) in zip(segments[1:], pairwise(texts), strict=True)
-        if min(len(before), len(text)) >= DOUBLED_WORDS
-        and SequenceMatcher(None, before, text, autojunk=False).ratio() >= SAME_PART
-    ]
+    again = [segment.end - segment.start for before, segment in pairwise(segments) if _are_alike(before, segment)]
     return min(again, default=None)
+
+
+def _are_alike(one: Segment, other: Segment) -> bool:
+    """Whether they say the same, all in all."""
+    texts = _plain(one.words), _plain(other.words)
+    long_enough = min(map(len, texts)) >= DOUBLED_WORDS
+    return long_enough and SequenceMatcher(None, *texts, autojunk=False).ratio() >= SAME_PART
 
 
 def trusted(segments: Iterable[Segment], options: DecodingOptions) -> list[Segment]:
@@ -204,13 +210,18 @@ def is_better(
     before, after = trusted(before, options), trusted(after, options)
     sure = all(
         one.avg_logprob >= SURE_LOGPROB
-        and one.no_speech_prob <= options.no_speech_threshold
+        and (one.no_speech_prob <= options.no_speech_threshold or _is_copy(one, after))
         and one.compression_ratio <= options.compression_ratio_threshold
-        and Doubt.GUESSED not in doubts_about(one, None)
+        and not {Doubt.GUESSED, Doubt.TOO_FAST} & {*doubts_about(one, None)}
         for one in again
     )
     less = seconds_of(holes(speech, words_of(before))) - seconds_of(holes(speech, words_of(after)))
     return sure and less >= GAIN_S and _letters(after) >= _letters(before)
+
+
+def _is_copy(new: Segment, segments: Sequence[Segment]) -> bool:
+    """Whether a segment says what the one before it or behind it says. Then it is not made up."""
+    return any(_are_alike(*pair) for pair in pairwise(segments) if any(one is new for one in pair))
 
 
 def _doubles(new: Segment, segments: Sequence[Segment], speech: Sequence[Span]) -> bool:
@@ -227,9 +238,10 @@ def _doubles(new: Segment, segments: Sequence[Segment], speech: Sequence[Span]) 
 
 
 def _is_said_twice(first: Sequence[Word], second: Sequence[Word], speech: Sequence[Span]) -> bool:
-    """Whether speech has a pause between the same words, the first time and the second, and they take as long."""
-    apart = any(_middle(first[-1]) < span.start <= _middle(second[0]) for span in speech)
-    shorter, longer = sorted(words[-1].end - words[0].start for words in (first, second))
+    """Whether speech has a pause between the same words, the first time and the second, and both have as much of it."""
+    middles = [_middle(words[DOUBLED_WORDS // 2]) for words in (first, second)]
+    apart = any(middles[0] < span.start <= middles[1] for span in speech)
+    shorter, longer = sorted(seconds_of(between(speech, words[0].start, words[-1].end)) for words in (first, second))
     return apart and shorter >= AS_LONG * longer
 
 

@@ -156,6 +156,10 @@ class _BatchRun(Generic[A, E]):
     def _repair(self, whole: Sequence[Window[A]], number: int) -> None:
         """Decode what has no words once more, all chunks together; `whole`: the windows of whole chunks."""
         attempts = {window.chunk: attempt for window in whole if (attempt := self._attempt(window, number)).stretches}
+        for greedy in (False, True):
+            self._decode_again(whole, {place: one for place, one in attempts.items() if one.greedy is greedy}, greedy)
+
+    def _decode_again(self, whole: Sequence[Window[A]], attempts: Mapping[int, Attempt], greedy: bool) -> None:
         windows = [
             replace(
                 whole[place],
@@ -167,16 +171,17 @@ class _BatchRun(Generic[A, E]):
             for n, stretch in enumerate(attempt.stretches)
         ]
         if windows:
-            beam = 1 if number == ATTEMPTS - 1 else self._options.beam_size
             options = replace(
                 self._options,
                 temperatures=self._options.temperatures[:1],
-                beam_size=beam,
+                beam_size=1 if greedy else self._options.beam_size,
                 word_timestamps=True,  # how sure the model is of the words decides whether they are taken
             )
             again = _BatchRun(self._adapter, self._batch, options)._decoded(windows)
             for place, attempt in attempts.items():
-                self._take(place, attempt, [again[place, n] for n in range(len(attempt.stretches))])
+                pairs = [(stretch, again[place, n]) for n, stretch in enumerate(attempt.stretches)]
+                for some in [[pair] for pair in pairs] if attempt.alone else [pairs]:
+                    self._take(place, some)
 
     def _attempt(self, window: Window[A], number: int) -> Attempt:
         progress = self._progress[window.chunk]
@@ -194,14 +199,14 @@ class _BatchRun(Generic[A, E]):
         progress.repair_s -= attempt.seconds
         return attempt
 
-    def _take(self, place: int, attempt: Attempt, texts: Sequence[Sequence[Segment]]) -> None:
-        """Take the new texts of a chunk, if it is better with them."""
+    def _take(self, place: int, texts: Sequence[tuple[Span, Sequence[Segment]]]) -> None:
+        """Take the new texts of stretches of a chunk, if it is better with them."""
         progress = self._progress[place]
         speech = self._batch[place].speech
         repaired = progress.segments
-        for stretch, text in zip(attempt.stretches, texts, strict=True):
+        for stretch, text in texts:
             repaired = spliced(repaired, stretch, text)
-        new = [segment for text in texts for segment in text]
+        new = [segment for _, text in texts for segment in text]
         if is_better(speech, progress.segments, repaired, new, self._options):
             left = holes(speech, words_of(trusted(repaired, self._options)))
             before = holes(speech, words_of(trusted(progress.segments, self._options)))
