@@ -6,6 +6,7 @@ the old text there. It counts only if the result is better.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
@@ -57,6 +58,9 @@ COPY_PART = 0.7
 NEIGHBOURING_WORDS = 8
 
 ATTEMPTS = 3
+
+# A loop within a word: "debuteraaaaaaaaaa".
+_DRAWN_OUT = re.compile(r"([^\W\d])\1{9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,13 +203,14 @@ def is_better(
     after: Sequence[Segment],
     again: Sequence[Segment],
     options: DecodingOptions,
+    pauses: Sequence[Span] = (),
 ) -> bool:
     """Whether to take the segments `after` in place of those `before`; `again`: those of them that are new.
 
     Only words that are `trusted` count. New text that says its neighbour's words again is no better, unless they are
     said twice.
     """
-    if any(_doubles(one, after, speech) for one in again):
+    if any(_doubles(one, after, speech, pauses) for one in again):
         return False
     before, after = trusted(before, options), trusted(after, options)
     sure = all(
@@ -213,6 +218,7 @@ def is_better(
         and (one.no_speech_prob <= options.no_speech_threshold or _is_copy(one, after))
         and one.compression_ratio <= options.compression_ratio_threshold
         and not {Doubt.GUESSED, Doubt.TOO_FAST} & {*doubts_about(one, None)}
+        and not _DRAWN_OUT.search(one.text)
         for one in again
     )
     less = seconds_of(holes(speech, words_of(before))) - seconds_of(holes(speech, words_of(after)))
@@ -224,7 +230,7 @@ def _is_copy(new: Segment, segments: Sequence[Segment]) -> bool:
     return any(_are_alike(*pair) for pair in pairwise(segments) if any(one is new for one in pair))
 
 
-def _doubles(new: Segment, segments: Sequence[Segment], speech: Sequence[Span]) -> bool:
+def _doubles(new: Segment, segments: Sequence[Segment], speech: Sequence[Span], pauses: Sequence[Span]) -> bool:
     """Whether a segment says again what is said right before it or right behind it, though it is said only once."""
     said = _with_letters(new.words)
     others = _with_letters(word for segment in segments if segment is not new for word in segment.words)
@@ -234,15 +240,16 @@ def _doubles(new: Segment, segments: Sequence[Segment], speech: Sequence[Span]) 
         (before, _copy_of(before, said[:NEIGHBOURING_WORDS])),
         (_copy_of(behind, said[-NEIGHBOURING_WORDS:]), behind),
     ]
-    return any(first and second and not _is_said_twice(first, second, speech) for first, second in copies)
+    return any(one and other and not _is_said_twice(one, other, speech, pauses) for one, other in copies)
 
 
-def _is_said_twice(first: Sequence[Word], second: Sequence[Word], speech: Sequence[Span]) -> bool:
-    """Whether speech has a pause between the same words, the first time and the second, and both have as much of it."""
-    middles = [_middle(words[DOUBLED_WORDS // 2]) for words in (first, second)]
-    apart = any(middles[0] < span.start <= middles[1] for span in speech)
+def _is_said_twice(
+    first: Sequence[Word], second: Sequence[Word], speech: Sequence[Span], pauses: Sequence[Span]
+) -> bool:
+    """Whether there is a pause between the same words, the first time and the second, and as much speech in both."""
+    start, end = (_middle(words[DOUBLED_WORDS // 2]) for words in (first, second))
     shorter, longer = sorted(seconds_of(between(speech, words[0].start, words[-1].end)) for words in (first, second))
-    return apart and shorter >= AS_LONG * longer
+    return any(start < pause.middle < end for pause in pauses) and shorter >= AS_LONG * longer
 
 
 def _middle(word: Word) -> float:

@@ -202,12 +202,13 @@ class _BatchRun(Generic[A, E]):
     def _take(self, place: int, texts: Sequence[tuple[Span, Sequence[Segment]]]) -> None:
         """Take the new texts of stretches of a chunk, if it is better with them."""
         progress = self._progress[place]
-        speech = self._batch[place].speech
+        chunk = self._batch[place]
+        speech = chunk.speech
         repaired = progress.segments
         for stretch, text in texts:
             repaired = spliced(repaired, stretch, text)
         new = [segment for _, text in texts for segment in text]
-        if is_better(speech, progress.segments, repaired, new, self._options):
+        if is_better(speech, progress.segments, repaired, new, self._options, pauses(chunk.audio)):
             left = holes(speech, words_of(trusted(repaired, self._options)))
             before = holes(speech, words_of(trusted(progress.segments, self._options)))
             progress.repaired += tuple(hole for hole in before if hole not in left)

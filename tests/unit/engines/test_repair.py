@@ -118,19 +118,19 @@ SENTENCE = ("You", " may", " hang", " up", " now.")
 
 
 @pytest.mark.parametrize(
-    ("speech", "step", "taken"),
+    ("quiet", "step", "taken"),
     [
-        pytest.param([Span(1, 3.5), Span(4.5, 7)], 0.5, True, id="said twice"),
-        pytest.param([Span(1, 7)], 0.5, False, id="without a pause between"),
-        pytest.param([Span(1, 3.5), Span(4.5, 7)], 0.2, False, id="the first time its words have no room"),
+        pytest.param([Span(3.5, 3.8)], 0.5, True, id="said twice"),
+        pytest.param([Span(1.7, 1.9)], 0.5, False, id="without a pause between"),
+        pytest.param([Span(3.5, 3.8)], 0.2, False, id="the first time its words have no room"),
     ],
 )
-def test_what_is_said_twice_is_taken_twice(speech: list[Span], step: float, taken: bool) -> None:
+def test_what_is_said_twice_is_taken_twice(quiet: list[Span], step: float, taken: bool) -> None:
     timed = words(*SENTENCE, start=1, step=step)
     first = replace(segment(*SENTENCE, start=1), words=timed, end=timed[-1].end)
-    again = segment(*SENTENCE, start=4.5)
+    again = segment(*SENTENCE, start=3.8)
 
-    assert is_better(speech, [first], [first, again], [again], DecodingOptions()) is taken
+    assert is_better([Span(1, 6.3)], [first], [first, again], [again], DecodingOptions(), quiet) is taken
 
 
 def test_a_copy_is_taken_though_the_model_doubts_that_somebody_speaks() -> None:
@@ -138,9 +138,10 @@ def test_a_copy_is_taken_though_the_model_doubts_that_somebody_speaks() -> None:
 
     def taken(*said: str) -> bool:
         new = replace(segment(*said, start=4.5), no_speech_prob=0.7)
-        return is_better(speech, [first], [first, new], [new], DecodingOptions())
+        return is_better(speech, [first], [first, new], [new], DecodingOptions(), [Span(3.5, 4.5)])
 
     assert taken(*SENTENCE)
+    assert not taken(*SENTENCE[:4], " n" + 12 * "o" + "w.")
     assert not taken(*SENTENCE * 9)
     assert not taken("Thank", " you", " for", " watching", " me.")
 
