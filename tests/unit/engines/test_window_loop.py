@@ -330,6 +330,19 @@ def test_a_window_with_little_padding_whose_text_is_poor_is_decoded_with_all_of_
     assert adapter.log == ["restart", *detected, ("encode", [30]), *detected[1:]], "nothing is sampled between"
 
 
+@pytest.mark.parametrize(
+    ("given", "probability", "lengths"), [(None, 0.5, [5, 30]), (None, 0.7, [5]), ("en", 0.5, [5])]
+)
+def test_a_language_that_is_not_clear_is_detected_again_with_all_padding(
+    given: str | None, probability: float, lengths: list[int]
+) -> None:
+    adapter = ScriptedAdapter(found={"it": probability, "en": 1 - probability}, short=True)
+
+    decode(adapter, chunk(language=given))
+
+    assert [entry for entry in adapter.log if "encode" in entry] == [("encode", [length]) for length in lengths]  # type: ignore[operator]
+
+
 def test_windows_of_different_lengths_are_encoded_apart() -> None:
     adapter = ScriptedAdapter(short=True)
     lengths = iter([True, False, True])
@@ -455,14 +468,18 @@ SENTENCE = "thequickbrownfoxjumpsoverthelazydogandrunsawaywhilethecatsleepsinthe
 
 
 class Leaving(ScriptedAdapter):
-    """A model that leaves out what follows the first second of a window of more than 15 s."""
+    """A model that leaves out what follows the first second of a window of more than 15 s, and is unsure of a rest."""
 
     def search(
         self, encoded: list[Audio], windows: Sequence[Window[Audio]], prompt: Sequence[int], options: DecodingOptions
     ) -> list[Hypothesis]:
         self.log.append(("search", [round(window.audio.start) for window in windows], options.beam_size))
         return [
-            replace(spoken("abc", 0.2, 1.0), tokens=(at(0), *letters("abc"), at(window.audio.seconds)))
+            replace(
+                spoken("abc", 0.2, 1.0),
+                tokens=(at(0), *letters("abc"), at(window.audio.seconds)),
+                avg_logprob=-0.9 if window.audio.start else -0.1,
+            )
             if window.audio.seconds > 15
             else spoken(SENTENCE, 0.2, window.audio.seconds - 0.2)
             for window in windows
