@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from scrivano.domain.chunk import Chunk, Piece
-from scrivano.domain.decoding import ChunkResult, DecodingOptions
+from scrivano.domain.decoding import ChunkResult
 from scrivano.domain.job import Job, JobStatus, Task
 from scrivano.domain.transcript import Segment
 from scrivano.processes.messages import ChunkCut, pairs_of
 from scrivano.running.chunk_run import ResultCodec, StoredResult
-from scrivano.running.job_run import ChunkDecoded, JobRun
+from scrivano.running.job_choices import JobDefaults
+from scrivano.running.job_messages import ChunkDecoded
+from scrivano.running.job_run import Earlier, JobRun
 from scrivano.running.stored_text import known_text
 from scrivano.store.chunk_rows import StoredChunk
 from scrivano.store.jobs import Decoded
@@ -32,7 +34,7 @@ def test_what_was_made_up_where_nobody_spoke_is_not_shown_while_the_job_runs() -
         attempt=1,
         language="en",
     )
-    run = JobRun(job, "base", (), DecodingOptions(), CODEC, 0.0)
+    run = JobRun(job, "base", JobDefaults(), Earlier(), CODEC, 0.0)
     run.step(ChunkCut(index=0, pieces=pairs_of(CHUNK.pieces), speech=((16_000, 48_000),)), 0.0)
     result = ChunkResult(language="en", language_probability=1.0, segments=SEGMENTS)
 
