@@ -20,7 +20,7 @@ from hostile import Trap, hostile_files, references, spoiled_files
 from media_files import KINDS, repeated, samples, spoken
 from served import CATALOG, DATA, Served, served, text_of, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 CLIP = "en-exact-0.flac"
 ALL = os.environ.get("HOSTILE") == "all"

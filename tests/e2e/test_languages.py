@@ -109,6 +109,7 @@ def spoken(job: Mapping[str, Any]) -> list[tuple[str, str, float, float]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_kills_change_no_language(tmp_path: Path) -> None:
     long = write(tmp_path / "four-times.wav", np.tile(samples(DATA / MIXED), 4))
     form = {"multilingual": "true", "queue": "true"}

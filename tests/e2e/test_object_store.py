@@ -20,7 +20,7 @@ from media_files import repeated
 from object_store import Gate, ObjectServer, environment, gate, object_server
 from served import CATALOG, DATA, Served, served, start, text_of, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 CLIP = "en-exact-0.flac"
 TUS = {"Tus-Resumable": "1.0.0"}

@@ -352,7 +352,7 @@ def test_the_clients_own_retries_pay_once(tmp_path: Path) -> None:
     """The client gives up waiting and uploads again, as it does after 600 s."""
     with (
         served(tmp_path) as server,
-        openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=9, timeout=1.0) as client,
+        openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=40, timeout=1.0) as client,
     ):
         answer = client.audio.transcriptions.with_raw_response.create(file=DATA / LONG, model="whisper-1")
 

@@ -23,7 +23,12 @@ from scrivano.cli.local_ray import RayNodes
 
 MISSING = "Ray is not installed" if find_spec("ray") is None else postgres_is_missing()
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.skipif(MISSING is not None, reason=str(MISSING))]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1500),
+    pytest.mark.ray,
+    pytest.mark.skipif(MISSING is not None, reason=str(MISSING)),
+]
 
 WAIT_S = 240.0
 

@@ -17,7 +17,7 @@ from postgres import Cluster
 from served import Served, start, until
 from webhook_receiver import Receiver
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 WAIT_S = 200.0
 

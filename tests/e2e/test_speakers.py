@@ -104,6 +104,7 @@ def test_two_voices_by_turns(server: Served, dialogue: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_who_speaks_is_known_while_a_job_runs(server: Served, tmp_path: Path, dialogue: Path) -> None:
     long = write(tmp_path / "long.wav", np.tile(samples(dialogue), 2))
     job_id = submit(server, long, speakers="true")
@@ -128,6 +129,7 @@ def test_who_speaks_is_known_while_a_job_runs(server: Served, tmp_path: Path, di
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_kills_at_any_moment_change_no_speaker(tmp_path: Path, dialogue: Path) -> None:
     with served(tmp_path / "undisturbed") as server:
         began = time.monotonic()
@@ -242,6 +244,7 @@ def test_the_channels_of_a_call_are_its_speakers(server: Served, call: Path) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_kills_at_any_moment_change_no_side(tmp_path: Path, call: Path) -> None:
     with served(tmp_path / "undisturbed") as server:
         expected = server.ended(submit(server, call, channels="split"), timeout_s=300)
@@ -351,6 +354,7 @@ def test_openais_client_names_speakers_by_samples(tmp_path: Path, dialogue: Path
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_known_speakers_survive_a_kill(tmp_path: Path, dialogue: Path, sample: Path) -> None:
     form = {
         "response_format": "diarized_json",

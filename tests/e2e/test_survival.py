@@ -36,6 +36,7 @@ def submit(server: Served, path: Path) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_twenty_kills_change_nothing(tmp_path: Path, ten_minutes: Path) -> None:
     """Victims by lot: the server, the engine, a media child. A killed server is started again on its folder."""
     with served(tmp_path / "undisturbed") as server:
@@ -70,6 +71,7 @@ def test_twenty_kills_change_nothing(tmp_path: Path, ten_minutes: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_what_is_cut_otherwise_after_a_kill_is_told_once(tmp_path: Path) -> None:
     """As after an update: chunks have another length than before the kill."""
     recording = repeated(tmp_path / "long.wav", seconds=150)

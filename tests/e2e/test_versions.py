@@ -182,6 +182,7 @@ def test_the_python_client_makes_and_compares_versions(server: Served) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_a_version_survives_kills_and_the_older_one_is_served_meanwhile(tmp_path: Path) -> None:
     recording = repeated(tmp_path / "long.wav", seconds=300)
     server = Served(start(tmp_path / "data", **KEPT))

@@ -81,6 +81,7 @@ def test_the_trace_is_read() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 @pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
 def test_our_settings_lose_nothing_and_laxer_ones_do(tmp_path: Path) -> None:
     found = {}
