@@ -131,13 +131,14 @@ class Job:
     the server's default model, `requested_language`, `metadata`, `keep_audio` and `webhook_if`. `owner` is the id
     of the API key that submitted the job; None: it was submitted without a key. `traceparent`: the span that submitted
     the job (W3C Trace Context).
+
     `audio` and `warnings`: an `AudioTrack` and `RecordingWarning`s as JSON values; None until the recording was read.
     `quality`: how far the transcript can be trusted (`domain.quality`); None until there is one. `speakers`: `Speaker`s
     as JSON values; None: they were not asked for, or are not known. `decoded_by`: the model that made the transcript;
     None until then.
 
-    `version_of`: this is a version of that job, whose recording it shares: made by another model or with
-    other options. `version`: the number of this version; of a job, of the version that it shows. None: it has only one.
+    `version_of`: this is a version of that job, whose recording it shares: made by another model or with other options.
+    `version`: the number of this version; of a job, of the version that it shows. None: it has only one.
     """
 
     id: str

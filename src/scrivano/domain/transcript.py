@@ -39,12 +39,12 @@ class Segment:
     """A stretch of speech and its text.
 
     `start` and `end` are seconds from the start of the uploaded file (inside an engine: of its chunk).
-    `avg_logprob` is the mean natural-log probability per token: 0 is certain, -1 is poor.
-    `no_speech_prob` runs from 0 to 1. `compression_ratio` is plain bytes over zlib bytes;
-    above about 2.4 the text repeats itself (Whisper's threshold). `temperature` is the one that
-    the text was sampled with, 0 for a search. `tokens` are the model's text tokens. `language`, ISO 639-1, is None
-    unless the recording may be in several languages. `doubts`: why the text may be wrong (`quality.Doubt`). `repaired`:
-    it was found when speech without words was decoded again. `speaker`: an id; None: not asked for.
+    `avg_logprob` is the mean natural-log probability per token: 0 is certain, -1 is poor. `no_speech_prob` runs from 0
+    to 1. `compression_ratio` is plain bytes over zlib bytes; above about 2.4 the text repeats itself (Whisper's
+    threshold). `temperature` is the one that the text was sampled with, 0 for a search. `tokens` are the model's text
+    tokens. `language`, ISO 639-1, is None unless the recording may be in several languages. `doubts`: why the text may
+    be wrong (`quality.Doubt`). `repaired`: it was found when speech without words was decoded again. `speaker`: an id;
+    None: not asked for.
     """
 
     start: float

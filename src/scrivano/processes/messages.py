@@ -231,8 +231,8 @@ MediaMessage = Queued | Placed | Probed | ChunkCut | Preparing | Described | Dra
 class Load:
     """Load a model. `path` None: `model` is a name, downloaded if its files are missing.
 
-    `compute_type` as in CTranslate2. `cpu_threads` 0: one for each core. `fast`: short windows are
-    padded with little silence.
+    `compute_type` as in CTranslate2. `cpu_threads` 0: one for each core. `fast`: short windows are padded with little
+    silence.
     """
 
     type: Literal["load"] = "load"

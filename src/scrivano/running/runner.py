@@ -133,13 +133,10 @@ class Runner:
         )
         self.workload = Workload()
 
-    # For other threads -----------------------------------------------------------------------------------------
+    # For other threads: see `Executor` -------------------------------------------------------------------------
 
     def take_up(self) -> None:
-        """Queue the jobs that an earlier process left.
-
-        With a shared database, other servers may have their leases: they are claimed like all others.
-        """
+        """With a shared database, other servers may have their leases: they are claimed like all others."""
         if self._shared is None:
             self._store.release_leases()
             for job in self._store.unfinished():
@@ -150,7 +147,6 @@ class Runner:
         self._thread.start()
 
     def drain(self) -> None:
-        """The server stops: no new batch. May be called from a signal handler."""
         self._post(self._drain)
 
     def stop(self, timeout_s: float = 8.0) -> None:
@@ -162,27 +158,22 @@ class Runner:
 
     @property
     def alive(self) -> bool:
-        """False once the thread has ended, for good."""
         return self._alive
 
     @property
     def shares_jobs(self) -> bool:
-        """Whether other servers may run the jobs of the store, too."""
         return self._shared is not None
 
     @property
     def stuck(self) -> bool:
-        """Whether the thread lives and makes no progress."""
         return self._alive and time.monotonic() - self._turned_at > STUCK_S
 
     @property
     def pids(self) -> Sequence[int]:
-        """The processes that have the models."""
         return self._pool.pids
 
     @property
     def models(self) -> Mapping[str, ModelStatus]:
-        """Every model that this server serves; the first one is used where none is named."""
         return self._pool.status
 
     @property
@@ -190,34 +181,27 @@ class Runner:
         return self._pool.status[self._models[0]]
 
     def submit(self, job: Job) -> None:
-        """A job was committed to the store, or is to be tried again."""
         self._post(partial(self._submitted, job))
 
     def cancel(self, job_id: str) -> None:
-        """A job was cancelled in the store: drop it."""
         self._post(partial(self._jobs.close, job_id))
 
     def cancelled_elsewhere(self, job_id: str) -> None:
-        """Another server has cancelled a job; if it runs here, drop it."""
         self._post(partial(self._jobs.close_running, job_id))
 
     def look(self) -> None:
-        """Jobs may wait in the shared database."""
         self._post(self._look)
 
     def look_at_models(self) -> None:
         """The models of this runner are its own."""
 
     def load(self, model: str | None = None) -> None:
-        """None: the first one."""
         self._post(partial(self._pool.load, model or self._models[0]))
 
     def unload(self, model: str | None = None) -> None:
-        """None: all of them."""
         self._post(partial(self._pool.unload, model))
 
     def upload_began(self) -> None:
-        """An upload is under way: do not unload before it has become a job. Pair with `upload_ended`."""
         with self._uploads_lock:
             self._uploads += 1
 

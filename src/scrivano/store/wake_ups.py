@@ -61,3 +61,10 @@ class WakeUps:
     def _wake(self, key: str) -> None:
         for event in self._watchers.get(key, ()):
             event.set()
+
+
+async def wait_at_most(changed: asyncio.Event, timeout_s: float) -> None:
+    """Not `asyncio.wait_for`: before Python 3.12 it may swallow a cancellation that arrives with the event."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await changed.wait()

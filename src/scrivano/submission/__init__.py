@@ -1,7 +1,6 @@
 """From received bytes to a stored job, and waiting for the job's result. Every protocol submits through this package.
 
-May import: auth, domain, files, net, running, store, telemetry, watch,
-webhooks.
+May import: auth, domain, files, net, running, store, telemetry, watch, webhooks.
 
 Modules, each may import only those below it:
 

@@ -78,10 +78,9 @@ class Submissions:
         """Accept the form of a synchronous protocol; returns the id of the job, which may be an earlier one.
 
         `job_request_of` parses a form; it may raise `BadRequest`. It is called with the complete form last, and may be
-        called with what has arrived before. The job waits for its model, whatever state
-        that is in. `prefix` is written ahead of the file. `complete` adds what takes longer to find out; what it raises
-        is raised. `long_fields`: see `FormParser`. Raises `BadRequest`, `TooLarge`, `QueueFull`, `LimitReached`,
-        `KeyReused`, `WorkerGone`, `StorageFull`.
+        called with what has arrived before. The job waits for its model. `prefix` is written ahead of the file.
+        `complete` adds what takes longer to find out; what it raises is raised. `long_fields`: see `FormParser`. Raises
+        `BadRequest`, `TooLarge`, `QueueFull`, `LimitReached`, `KeyReused`, `WorkerGone`, `StorageFull`.
         """
         async with self._new_recording(prefix) as recording:
             form = await self._receive(body, recording, file_field, job_request_of, long_fields)

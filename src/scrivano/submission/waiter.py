@@ -6,7 +6,6 @@ sent again gets the same job.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -34,7 +33,7 @@ from scrivano.domain.transcript import Segment, Transcript, segment_from_dict
 from scrivano.running.executor import Executor
 from scrivano.running.model_state import A_PLACE, Life, ModelState
 from scrivano.store.jobs import JobStore
-from scrivano.store.wake_ups import MODEL, WakeUps
+from scrivano.store.wake_ups import MODEL, WakeUps, wait_at_most
 
 __all__ = ["Language", "Waiter"]
 
@@ -123,8 +122,7 @@ class Waiter:
                     if job.status.terminal:
                         return
                     self._check_running(job.model, since)
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(changed.wait(), self.check_interval_s)
+                    await wait_at_most(changed, self.check_interval_s)
             except ScrivanoError as error:
                 error.job_id = job_id
                 raise
@@ -140,18 +138,14 @@ class Waiter:
         with self.wake_ups.watch(MODEL) as changed:
             while self._model_life(model).state is not ModelState.READY:
                 self._check_running(model, since)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), self.check_interval_s)
+                await wait_at_most(changed, self.check_interval_s)
                 changed.clear()
 
     def _check_running(self, model: str | None, since: float) -> None:
         """Whether it makes sense to wait for work of this model (None: the default one) in this process.
 
         `since`: when the caller began to wait, monotonic. Raises `ServerStopping`; `WorkerGone`; `ModelUnavailable` if
-        the model could not be loaded several times, `ModelLacksMemory` if it has waited for GPU memory, or for
-        a place in a cluster, for too long,
-        `NoDispatcher` if none has run for so long: its jobs stay queued, but a caller needs to know
-        the reason instead of waiting for ever.
+        the model could not be loaded several times; and what `_check_wait` does.
         """
         if self.wake_ups.stopping:
             raise ServerStopping
@@ -160,25 +154,21 @@ class Waiter:
         life = self._model_life(model)
         if life.state is ModelState.UNLOADED and life.failures >= MAX_FAILED_LOADS:
             raise ModelUnavailable(f"the model cannot be loaded; the job waits for it: {life.last_error}")
+        self._check_wait(life, since)
+
+    def _check_wait(self, life: Life, since: float) -> None:
+        """Raises `NoDispatcher`, `ModelLacksMemory`: the job stays queued, but its caller needs to know the reason."""
         if self.gpu_wait_s is None:
             return
-        if (
-            life.unserved_since is not None
-            and (waited_s := time.monotonic() - max(since, life.unserved_since)) >= self.gpu_wait_s
-        ):
-            raise NoDispatcher(waited_s)
-        if life.lacking_since is None:
-            return
-        waited_s = time.monotonic() - max(since, life.lacking_since)
-        if waited_s < self.gpu_wait_s:
-            return
-        if life.queued:
-            raise ModelLacksMemory(f"the model has waited {waited_s:.0f} s for {A_PLACE}; the job stays queued")
-        raise ModelLacksMemory(
-            f"the model has waited {waited_s:.0f} s for GPU memory: it needs {life.vram_needed_mb} MB, and"
-            f" {life.vram_free_mb} MB are free; the job stays queued. End the program that uses the memory, or"
-            " choose a smaller model (WHISPER_MODEL)"
-        )
+        now = time.monotonic()
+        if life.unserved_since is not None:
+            waited_s = now - max(since, life.unserved_since)
+            if waited_s >= self.gpu_wait_s:
+                raise NoDispatcher(waited_s)
+        if life.lacking_since is not None:
+            waited_s = now - max(since, life.lacking_since)
+            if waited_s >= self.gpu_wait_s:
+                raise ModelLacksMemory(_lack(life, waited_s))
 
     def _model_life(self, model: str | None) -> Life:
         # A job may name a model that an earlier configuration served.
@@ -203,3 +193,13 @@ class Waiter:
 
 def _language(event: JobEvent) -> Language:
     return Language(event.data["language"], event.data["probability"], event.data.get("probabilities", {}))
+
+
+def _lack(life: Life, waited_s: float) -> str:
+    if life.queued:
+        return f"the model has waited {waited_s:.0f} s for {A_PLACE}; the job stays queued"
+    return (
+        f"the model has waited {waited_s:.0f} s for GPU memory: it needs {life.vram_needed_mb} MB, and"
+        f" {life.vram_free_mb} MB are free; the job stays queued. End the program that uses the memory, or choose a"
+        " smaller model (WHISPER_MODEL)"
+    )

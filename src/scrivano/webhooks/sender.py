@@ -7,7 +7,6 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,7 +22,7 @@ from scrivano.housekeeping.clock_jumps import ClockJumps
 from scrivano.net.guarded_transport import guarded_client
 from scrivano.store.jobs import JobStore
 from scrivano.store.outbox import Delivery, Outbox
-from scrivano.store.wake_ups import DELIVERIES, WakeUps
+from scrivano.store.wake_ups import DELIVERIES, WakeUps, wait_at_most
 from scrivano.telemetry.events import Emit, WebhookCalled, ignore
 from scrivano.telemetry.log_context import LOG_CONTEXT, LogContext
 from scrivano.webhooks.circuit_breaker import PER_HOST, CircuitBreaker
@@ -124,10 +123,7 @@ class WebhookSender:
                     except Exception:
                         logger.exception("could not read the webhook deliveries that are due")
                         wait_s = self._options.store_pause_s
-                    # Not `wait_for`: before Python 3.12 it may swallow a cancellation that arrives with the event.
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(wait_s):
-                            await changed.wait()
+                    await wait_at_most(changed, wait_s)
 
     async def _start_due(self) -> Sequence[Delivery]:
         """The deliveries to call now. The circuit breaker counts them as started."""
