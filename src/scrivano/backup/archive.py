@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import IO
 
 from scrivano.domain.errors import StartError
+from scrivano.store.sqlite import DATABASE
 
-__all__ = ["DATABASE", "Manifest", "Member", "check_name", "read_archive", "write_archive"]
+__all__ = ["Manifest", "Member", "check_name", "read_archive", "write_archive"]
 
-MANIFEST, DATABASE, UPLOADS = "manifest.json", "scrivano.db", "uploads/"
+MANIFEST, UPLOADS = "manifest.json", "uploads/"
 FORMAT = 1
 
 READ_BYTES = 1024 * 1024

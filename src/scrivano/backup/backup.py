@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from scrivano.backup.archive import DATABASE, Manifest, check_name, write_archive
+from scrivano.backup.archive import Manifest, check_name, write_archive
 from scrivano.domain.errors import StartError
 from scrivano.domain.job import utc
 from scrivano.files.data_dir_lock import DataDirLock
 from scrivano.files.staging import Staging
 from scrivano.store.snapshot import Snapshot, take_snapshot
+from scrivano.store.sqlite import DATABASE
 
 __all__ = ["back_up"]
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from scrivano.backup.archive import DATABASE
 from scrivano.backup.earlier_server import EarlierJob, read_job
 from scrivano.backup.locked_folder import locked_folder
 from scrivano.domain.errors import StartError
@@ -17,7 +16,7 @@ from scrivano.files.blob_writer import Blob
 from scrivano.files.blobs import Blobs
 from scrivano.store.database import Database
 from scrivano.store.imports import import_job
-from scrivano.store.sqlite import SqliteDatabase
+from scrivano.store.sqlite import DATABASE, SqliteDatabase
 from scrivano.text.assembly import segments_json
 
 __all__ = ["Migration", "migrate"]

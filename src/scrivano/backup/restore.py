@@ -11,13 +11,13 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from scrivano.backup.archive import DATABASE, Manifest, Member, read_archive
+from scrivano.backup.archive import Manifest, Member, read_archive
 from scrivano.backup.locked_folder import locked_folder
 from scrivano.domain.errors import StartError
 from scrivano.files.disk import sync, sync_folder
-from scrivano.files.folder_blobs import FolderBlobs
+from scrivano.files.folder_blobs import UPLOADS, FolderBlobs
 from scrivano.store.snapshot import check_snapshot
-from scrivano.store.sqlite import discard_wal
+from scrivano.store.sqlite import DATABASE, discard_wal
 
 __all__ = ["restore"]
 
@@ -44,7 +44,7 @@ def restore(
         try:
             manifest = _extract_all(file, FolderBlobs(data_dir), new, blob_url)
             check_snapshot(new, f"the database in {file}")
-            sync_folder(data_dir / "uploads", sync)
+            sync_folder(data_dir / UPLOADS, sync)
             discard_wal(database)
             new.replace(database)
             sync_folder(data_dir, sync)

@@ -7,13 +7,12 @@ from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
-from scrivano.backup.archive import DATABASE
 from scrivano.domain.errors import StartError
 from scrivano.domain.wording import counted
 from scrivano.files.data_dir_lock import DataDirLock
 from scrivano.store.copying import copy_store
 from scrivano.store.postgres import PostgresDatabase
-from scrivano.store.sqlite import SqliteDatabase
+from scrivano.store.sqlite import DATABASE, SqliteDatabase
 
 __all__ = ["move_store"]
 

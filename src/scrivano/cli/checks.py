@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-import shutil
 import subprocess
 import tempfile
 import time
@@ -26,7 +25,7 @@ from scrivano.domain.wording import counted
 from scrivano.engines.catalog import default_model
 from scrivano.engines.gpu_memory import GpuMemory, NvmlReader
 from scrivano.engines.model_path import check_model_path
-from scrivano.files.disk_space import DiskSpace
+from scrivano.files.disk_space import DiskSpace, free_bytes
 from scrivano.server.blob_storage import open_blobs
 from scrivano.server.settings import Settings
 from scrivano.server.start_checks import count_cuda_devices
@@ -116,7 +115,7 @@ def _download(name: str) -> str:
             " WHISPER_MODEL_PATH to a model on disk"
         ) from error
     folder = cache_folder()
-    free = shutil.disk_usage(folder).free
+    free = free_bytes(folder)
     if free < size_bytes:
         raise CheckFailed(
             f"{name} is a download of {size_bytes / 1e6:.0f} MB, but {folder} has {free / 1e6:.0f} MB free: free some"
@@ -137,7 +136,7 @@ def _data_folder() -> str:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
-            return f"{folder}, {shutil.disk_usage(folder).free / 1e9:.1f} GB free"
+            return f"{folder}, {free_bytes(folder) / 1e9:.1f} GB free"
     except OSError as error:
         raise CheckFailed(f"cannot write to {folder} ({error.strerror}): set DATA_DIR to another folder") from error
 

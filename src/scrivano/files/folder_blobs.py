@@ -16,7 +16,10 @@ from scrivano.files.blobs import checked_id
 from scrivano.files.disk import disk_errors, make_folder, sync, sync_folder
 from scrivano.files.disk_space import DiskSpace
 
-__all__ = ["FolderBlobs"]
+__all__ = ["UPLOADS", "FolderBlobs"]
+
+# The folder of recordings.
+UPLOADS = "uploads"
 
 # A part that nothing was written to for so long does not arrive any more: idle uploads are ended much earlier.
 ARRIVING_S = 3600.0
@@ -39,7 +42,7 @@ class FolderBlobs:
         rename: Callable[[Path, Path], object] = os.replace,
     ) -> None:
         self._disk_space = disk_space or DiskSpace(root)
-        self._folder = root / "uploads"
+        self._folder = root / UPLOADS
         self._shared = shared
         self._fsync = fsync
         self._rename = rename

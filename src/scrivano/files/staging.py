@@ -14,6 +14,7 @@ from types import TracebackType
 
 from scrivano.domain.errors import StartError
 from scrivano.files.disk import make_folder
+from scrivano.files.folder_blobs import UPLOADS
 
 __all__ = ["Staging", "remove_stale_staging"]
 
@@ -25,8 +26,8 @@ class Staging:
 
     def __init__(self, root: Path) -> None:
         self.folder = root / FOLDER
-        self._uploads = root / "uploads"
-        self._linked = self.folder / "uploads"
+        self._uploads = root / UPLOADS
+        self._linked = self.folder / UPLOADS
         self._lock = _lock(root)
         _clear(self.folder)  # of a process that was killed
         make_folder(self._linked)

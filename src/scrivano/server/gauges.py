@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from shutil import disk_usage
 
 from scrivano.domain.job import JobStatus, Priority
 from scrivano.engines.gpu_memory import MEGABYTE, GpuMemory, MemoryReader
+from scrivano.files.disk_space import free_bytes
 from scrivano.running.executor import Executor
 from scrivano.running.model_state import ModelState
 from scrivano.running.runner import Runner
@@ -70,7 +70,7 @@ def _executor_gauges(executor: Executor, data_dir: Path) -> list[MetricGauge]:
                 yield (name, state.value), model.life.state is state
 
     def disk() -> Iterator[Sample]:
-        yield (), disk_usage(data_dir).free
+        yield (), free_bytes(data_dir)
 
     return [
         MetricGauge("scrivano_model_state", "1 for a model's current state, else 0.", ["model", "state"], models),

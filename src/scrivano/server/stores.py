@@ -18,7 +18,7 @@ from scrivano.store.jobs import JobStore
 from scrivano.store.notices import NoticeHandlers, Notices, OutgoingNotices
 from scrivano.store.outbox import Outbox
 from scrivano.store.postgres import PostgresDatabase
-from scrivano.store.sqlite import SqliteDatabase
+from scrivano.store.sqlite import DATABASE, SqliteDatabase
 from scrivano.store.sqlite import start_errors as sqlite_start_errors
 from scrivano.store.uploads import UploadStore
 from scrivano.store.wake_ups import DELIVERIES, WakeUps
@@ -132,4 +132,4 @@ def _open_postgres(url: str, wake_ups: WakeUps, emit: Emit, cleanup: ExitStack, 
 
 
 def _database_file(settings: Settings) -> Path:
-    return settings.data_dir / "scrivano.db"
+    return settings.data_dir / DATABASE

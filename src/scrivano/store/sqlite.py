@@ -19,7 +19,10 @@ from sqlalchemy import event
 from scrivano.domain.errors import StartError, StorageFull
 from scrivano.store import migrations
 
-__all__ = ["SqliteDatabase", "discard_wal", "is_full", "start_errors"]
+__all__ = ["DATABASE", "SqliteDatabase", "discard_wal", "is_full", "start_errors"]
+
+# The name of the file in DATA_DIR.
+DATABASE = "scrivano.db"
 
 _PRAGMAS = (
     # With FULL a commit survives a power cut, with NORMAL it may not. On macOS only fullfsync reaches the disk.
