@@ -70,8 +70,10 @@ def _rank(track: Track, language: str | None) -> tuple[bool, bool, bool, bool, i
 def _is_named(track: Track, name: str) -> bool:
     if name.isascii() and name.isdigit():
         return track.number == int(name)
-    wanted = name.strip().lower()
-    return wanted == (track.language or "").lower() or _language(name) in (_language(track.language) or False,)
+    if name.strip().lower() == (track.language or "").lower():
+        return True
+    language = _language(name)
+    return language is not None and language == _language(track.language)
 
 
 def _language(tag: str | None) -> str | None:
