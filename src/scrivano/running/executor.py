@@ -8,7 +8,7 @@ from typing import Protocol
 from scrivano.domain.job import Job
 from scrivano.running.model_status import ModelStatus
 
-__all__ = ["Executor"]
+__all__ = ["Executor", "model_for"]
 
 
 class Executor(Protocol):
@@ -72,3 +72,9 @@ class Executor(Protocol):
         """An upload is under way: do not unload before it has become a job. Pair with `upload_ended`."""
 
     def upload_ended(self) -> None: ...
+
+
+def model_for(executor: Executor, name: str | None) -> str:
+    """The model of a job that names `name`, which an earlier configuration may have served; None: the first one."""
+    models = executor.models
+    return name if name is not None and name in models else next(iter(models))

@@ -30,7 +30,7 @@ from scrivano.domain.errors import (
 from scrivano.domain.job import JobStatus
 from scrivano.domain.job_event import JobEvent
 from scrivano.domain.transcript import Segment, Transcript, segment_from_dict
-from scrivano.running.executor import Executor
+from scrivano.running.executor import Executor, model_for
 from scrivano.running.model_state import A_PLACE, Life, ModelState
 from scrivano.store.jobs import JobStore
 from scrivano.store.wake_ups import MODEL, WakeUps, wait_at_most
@@ -171,8 +171,7 @@ class Waiter:
                 raise ModelLacksMemory(_lack(life, waited_s))
 
     def _model_life(self, model: str | None) -> Life:
-        # A job may name a model that an earlier configuration served.
-        return self.executor.models.get(model or "", self.executor.model).life
+        return self.executor.models[model_for(self.executor, model)].life
 
     def _cancel(self, job_id: str) -> None:
         with suppress(JobTerminal, JobNotFound):

@@ -36,8 +36,9 @@ class Crowded:
     """An executor in whose cluster no node has room for an engine."""
 
     alive = True
-    models: ClassVar[Mapping[str, ModelStatus]] = {}
-    model = ModelStatus(Life(state=ModelState.WAITING_FOR_GPU, lacking_since=0.0, queued=True))
+    models: ClassVar[Mapping[str, ModelStatus]] = {
+        "base": ModelStatus(Life(state=ModelState.WAITING_FOR_GPU, lacking_since=0.0, queued=True))
+    }
 
     def load(self, model: str | None = None) -> None:
         return None

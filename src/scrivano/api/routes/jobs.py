@@ -32,7 +32,7 @@ from scrivano.auth.keys import Caller, Scope
 from scrivano.domain.folding import search_terms
 from scrivano.domain.job import Job, JobStatus
 from scrivano.housekeeping.retention import forget
-from scrivano.running.executor import Executor
+from scrivano.running.executor import Executor, model_for
 from scrivano.running.model_state import A_PLACE, ModelState, retry_in_secs
 from scrivano.store.jobs import JobStore
 from scrivano.store.wake_ups import WakeUps
@@ -156,10 +156,8 @@ def waiting_for(job: Job, executor: Executor) -> WaitingFor | None:
     """None if the job has ended or its model is ready, and if another server may have it ready."""
     if executor.shares_jobs:
         return None
-    models = executor.models
-    # A job may name a model that an earlier configuration served; the first one takes its place.
-    name = job.model if job.model is not None and job.model in models else next(iter(models))
-    life = models[name].life
+    name = model_for(executor, job.model)
+    life = executor.models[name].life
     if job.status.terminal or life.state is ModelState.READY:
         return None
     return WaitingFor(
