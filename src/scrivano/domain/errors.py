@@ -8,6 +8,7 @@ ScrivanoError
 │   ├── BadParameter      a field of the request is not valid
 │   └── RecordingRefused  a synchronous call's recording could not be prepared
 ├── NoKey                 the request has no API key, or an unknown one
+│   └── InvalidStreamToken
 ├── NotAllowed            the API key lacks the scope that the request needs
 ├── LimitReached          an API key has reached one of its limits; says when to retry
 ├── UploadStalled         the body arrived too slowly, or stopped
@@ -30,6 +31,9 @@ ScrivanoError
 ├── VersionNotFound       the job has no version of this number
 ├── VersionOfJob          a version is deleted with its job
 ├── NoSpeakers            the job has no speakers
+├── VoicesOff             this server keeps no voices
+├── VoiceNotFound
+├── TooManyVoices         an API key has enrolled as many as it may
 ├── TranscriptNotReady    the job has no transcript
 ├── SegmentNotFound       the transcript has no segment with this number
 ├── AudioGone             the job's recording is no longer stored
@@ -76,6 +80,7 @@ __all__ = [
     "EngineInput",
     "EngineMemory",
     "FetchFailed",
+    "InvalidStreamToken",
     "JobCancelled",
     "JobFailed",
     "JobNotFound",
@@ -104,6 +109,7 @@ __all__ = [
     "StorageFull",
     "StorageUnreachable",
     "TooLarge",
+    "TooManyVoices",
     "TranscriptNotReady",
     "UploadConflict",
     "UploadElsewhere",
@@ -113,6 +119,8 @@ __all__ = [
     "UploadTaken",
     "VersionNotFound",
     "VersionOfJob",
+    "VoiceNotFound",
+    "VoicesOff",
     "WaveformNotReady",
     "WorkerGone",
     "WriteConflict",
