@@ -58,7 +58,6 @@ from scrivano.running.model_state import ModelState
 
 __all__ = [
     "JOB_ID_HEADER",
-    "REASON_HEADER",
     "TUS_HEADERS",
     "TUS_VERSION",
     "Problem",

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 
 from scrivano.submission.request_body import BodyInterrupted, RequestBody, parse_size_bytes
 
-__all__ = ["BodyDep", "request_body"]
+__all__ = ["BodyDep"]
 
 
 async def request_body(request: Request) -> RequestBody:

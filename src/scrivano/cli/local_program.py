@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from scrivano.domain.errors import StartError
 
-__all__ = ["START_S", "Program", "end_tree", "kill_tree", "tree", "wait_until"]
+__all__ = ["Program", "end_tree", "kill_tree", "tree", "wait_until"]
 
 T = TypeVar("T")
 

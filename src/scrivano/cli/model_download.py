@@ -30,7 +30,7 @@ from scrivano.engines.catalog import FILES
 from scrivano.engines.model_path import missing_files
 from scrivano.files.disk_space import free_bytes
 
-__all__ = ["cached_folder", "missing_bytes", "pull", "remove_damaged"]
+__all__ = ["cached_folder", "pull", "remove_damaged"]
 
 # How often in a row a broken download is continued without having received anything.
 ATTEMPTS = 5

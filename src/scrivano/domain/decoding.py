@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from scrivano.domain.coverage import Span
 from scrivano.domain.transcript import Segment
 
-__all__ = ["REPAIR_SHARE", "TEMPERATURES", "ChunkResult", "DecodingOptions"]
+__all__ = ["REPAIR_SHARE", "ChunkResult", "DecodingOptions"]
 
 # Whisper's fallback ladder: the next one is tried when a window's text fails the quality gates.
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)

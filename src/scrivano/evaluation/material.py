@@ -11,7 +11,7 @@ from scrivano.domain.file_endings import RECORDING_ENDINGS, is_recording_name
 from scrivano.domain.languages import LANGUAGES, parse_language
 from scrivano.evaluation.references import ENDINGS, Reference, UnreadableReference, parse_reference
 
-__all__ = ["Recording", "find_recordings", "names_of", "reference_paths"]
+__all__ = ["Recording", "find_recordings", "names_of"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from scrivano.media.channels import QUIETEST_DB, levels
 
-__all__ = ["UNKNOWN_LEAK_DB", "silence_leaks"]
+__all__ = ["silence_leaks"]
 
 Samples = NDArray[np.float32]
 Levels = NDArray[np.float64]

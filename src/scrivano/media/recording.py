@@ -27,7 +27,7 @@ from scrivano.media.source import ADVICE, MediaFile
 from scrivano.media.track_reader import TrackReader, claimed_duration
 from scrivano.media.tracks import Track, TrackChoice, candidates
 
-__all__ = ["ADVICE", "BLOCK", "Mix", "Reading", "Recording", "Sides", "open_recording"]
+__all__ = ["BLOCK", "Mix", "Reading", "Recording", "Sides", "open_recording"]
 
 # Samples per block (2 s): what the speech detector processes at once. A constant, because the same file must give the
 # same chunks on every run.

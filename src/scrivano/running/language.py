@@ -12,7 +12,7 @@ from itertools import count
 
 from scrivano.domain.decoding import ChunkResult
 
-__all__ = ["VOTERS", "Choice", "Detection", "JobLanguage", "is_other_language", "next_language", "vote"]
+__all__ = ["VOTERS", "Choice", "Detection", "JobLanguage", "is_other_language", "vote"]
 
 # A vote ends early when one language has this share after this much audio. Less audio may be only a name or "okay": the
 # bundled model got 2 of 245 one-second pieces wrong, one of them with 0.96; of longer pieces, none.

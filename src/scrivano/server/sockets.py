@@ -15,7 +15,7 @@ from scrivano.domain.errors import StartError
 from scrivano.server.http_server import BACKLOG
 from scrivano.server.settings import Settings
 
-__all__ = ["bind", "bind_all", "bind_wyoming", "host_and_port"]
+__all__ = ["bind_all", "bind_wyoming", "host_and_port"]
 
 logger = logging.getLogger(__name__)
 

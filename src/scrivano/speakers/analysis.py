@@ -26,7 +26,7 @@ from scrivano.speakers.segmentation import (
     window_starts,
 )
 
-__all__ = ["CPU", "CUDA", "PART_S", "PART_STEP_S", "VoiceAnalyser", "open_analyser", "providers"]
+__all__ = ["CPU", "CUDA", "VoiceAnalyser", "open_analyser", "providers"]
 
 logger = logging.getLogger(__name__)
 

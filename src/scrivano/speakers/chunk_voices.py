@@ -15,7 +15,7 @@ from scrivano.domain.chunk import SAMPLE_RATE
 from scrivano.speakers.embedding import SIZE, unit
 from scrivano.speakers.segmentation import FRAMES, LOCAL_VOICES, Activity
 
-__all__ = ["MODEL", "StretchVoices", "dump", "load"]
+__all__ = ["StretchVoices", "dump", "load"]
 
 # The networks, the voice space and the rules by which vectors are made. Vectors of different ones cannot be compared.
 MODEL = "campplus-segmentation3-1"

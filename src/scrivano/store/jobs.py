@@ -58,7 +58,7 @@ from scrivano.store.outbox import Outbox
 from scrivano.store.tables import events, jobs, results, waveforms
 from scrivano.store.voices import EnrolledVoice
 
-__all__ = ["Decoded", "JobStore", "StoredChunk"]
+__all__ = ["Decoded", "JobStore"]
 
 # Of an API key; each is compared with the speakers of a job.
 MOST_VOICES = 200

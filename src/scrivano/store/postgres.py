@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from scrivano.domain.errors import DatabaseUnreachable, StartError, StorageFull, WriteConflict
 from scrivano.store import migrations
 
-__all__ = ["DatabaseClock", "PostgresDatabase", "connect_options"]
+__all__ = ["DatabaseClock", "PostgresDatabase"]
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from scrivano.domain.errors import TooLarge, UploadTaken
 
-__all__ = ["FLUSH_BYTES", "LONG_S", "DiskSink", "SizeLimit", "upload_limit"]
+__all__ = ["FLUSH_BYTES", "DiskSink", "SizeLimit", "upload_limit"]
 
 # Written to disk in one step, off the event loop. Measured on a gigabyte: smaller steps spend more on switching
 # threads, larger ones more memory without being faster.

@@ -15,7 +15,7 @@ from scrivano.api.errors import error_response, problem_of
 from scrivano.api.routing import ErrorFormat, policy_of
 from scrivano.domain.errors import ScrivanoError, TooLarge, UploadStalled, UploadStopped
 
-__all__ = ["ANY_RATE", "MAX_SMALL_BYTES", "BodyLimits", "BodyRate", "Uploading"]
+__all__ = ["ANY_RATE", "BodyLimits", "BodyRate", "Uploading"]
 
 # Limit for bodies without a recording: they are read into memory.
 MAX_SMALL_BYTES = 1024 * 1024

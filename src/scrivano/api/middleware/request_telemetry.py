@@ -15,7 +15,7 @@ from scrivano.api.routing import policy_of, template_of
 from scrivano.telemetry.events import Emit, RequestEnded, StreamClosed, StreamOpened
 from scrivano.telemetry.log_context import LOG_CONTEXT, LogContext, valid_request_id
 
-__all__ = ["REQUEST_ID_HEADER", "RequestSpan", "RequestTelemetry", "RequestTelemetryOptions", "StartSpan"]
+__all__ = ["RequestSpan", "RequestTelemetry", "RequestTelemetryOptions", "StartSpan"]
 
 logger = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ from scrivano.processes.child import available_cores
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["MAX_BEAMS", "CppModel", "Request", "Token"]
+__all__ = ["CppModel", "Request", "Token"]
 
 logger = logging.getLogger(__name__)
 
