@@ -15,6 +15,7 @@ from scrivano.domain.speakers import Turn, overlaps
 from scrivano.running.model_state import ModelState
 
 __all__ = [
+    "EXAMPLE_JOB_ID",
     "ChecksResponse",
     "ComparisonResponse",
     "CorrectedSegment",
@@ -26,12 +27,15 @@ __all__ = [
     "HistoryResponse",
     "HistorySample",
     "JobListResponse",
+    "JobQuality",
     "JobResponse",
     "JobSegment",
+    "JobSpeaker",
     "JobSummary",
     "ModelActionResponse",
     "ModelDevice",
     "ModelDownload",
+    "ModelEngine",
     "ModelStatusResponse",
     "NotReadyResponse",
     "OpenAIError",
@@ -47,6 +51,7 @@ __all__ = [
     "VersionResponse",
     "VoiceListResponse",
     "VoiceResponse",
+    "WaitingFor",
     "WaveformResponse",
     "WebhookTestResponse",
     "job_json",

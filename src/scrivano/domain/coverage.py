@@ -16,7 +16,9 @@ from scrivano.domain.transcript import Segment, Word
 
 __all__ = [
     "LEAST_HOLE_S",
+    "LETTER_S",
     "USUAL_LETTERS",
+    "WORD_S",
     "Hole",
     "Span",
     "between",

@@ -11,7 +11,17 @@ from typing import Any
 from scrivano.domain.coverage import Hole, Span, between, letters, seconds_of
 from scrivano.domain.transcript import Segment
 
-__all__ = ["Doubt", "check_conditions", "doubts_about", "job_quality", "meets", "segment_quality", "word_probability"]
+__all__ = [
+    "FASTEST",
+    "IN_SPEECH",
+    "Doubt",
+    "check_conditions",
+    "doubts_about",
+    "job_quality",
+    "meets",
+    "segment_quality",
+    "word_probability",
+]
 
 # Whisper's thresholds: above, a text repeats itself; below, it is improbable.
 REPEATS = 2.4

@@ -12,7 +12,7 @@ from scrivano.domain.transcript import Segment
 from scrivano.evaluation.material import Recording
 from scrivano.evaluation.normalizers import Normalize, Normalizers
 
-__all__ = ["Hole", "Score", "TimeErrors", "Transcribed", "score"]
+__all__ = ["HOLE_WORDS", "Hole", "Score", "TimeErrors", "Transcribed", "score"]
 
 # So many reference words in a row without any of the transcript's are a hole.
 HOLE_WORDS = 8

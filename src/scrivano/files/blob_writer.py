@@ -15,7 +15,7 @@ from types import TracebackType
 
 from scrivano.files.disk import disk_errors, sync_folder
 
-__all__ = ["Blob", "BlobWriter", "PartWriter", "RunningHash", "part_of"]
+__all__ = ["PART_SUFFIX", "Blob", "BlobWriter", "PartWriter", "RunningHash", "part_of"]
 
 PART_SUFFIX = ".part"
 

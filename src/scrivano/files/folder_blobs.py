@@ -16,7 +16,7 @@ from scrivano.files.blobs import checked_id
 from scrivano.files.disk import disk_errors, make_folder, sync, sync_folder
 from scrivano.files.disk_space import DiskSpace
 
-__all__ = ["UPLOADS", "FolderBlobs"]
+__all__ = ["UPLOADS", "FolderBlobs", "OpenFile"]
 
 # The folder of recordings.
 UPLOADS = "uploads"

@@ -8,7 +8,10 @@ from typing import BinaryIO
 
 __all__ = [
     "ISO_BOXES",
+    "LONG_PLACEHOLDER",
+    "PLACEHOLDER",
     "RAW_FORMATS",
+    "W64_RIFF",
     "WavData",
     "counts_frames",
     "is_recording",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scrivano.domain.chunk import SAMPLE_RATE
 from scrivano.media.chunking import WINDOW
 
-__all__ = ["Relation", "TrackSound", "relation"]
+__all__ = ["SECOND", "Relation", "TrackSound", "relation"]
 
 # A window with this probability is speech.
 SPEECH = 0.5

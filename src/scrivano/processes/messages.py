@@ -39,6 +39,7 @@ __all__ = [
     "Load",
     "Loaded",
     "MediaMessage",
+    "Pairs",
     "Placed",
     "PreparationFailed",
     "Prepare",

@@ -40,6 +40,7 @@ from scrivano.telemetry.events import BatchDecoded, Emit, EngineLost, EngineStar
 __all__ = [
     "AssignedBatch",
     "BatchLost",
+    "BatchOutcome",
     "BatchRefused",
     "BatchResults",
     "EnginePool",

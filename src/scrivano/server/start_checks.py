@@ -16,7 +16,7 @@ from scrivano.engines.model_path import check_model_path
 from scrivano.server.devices import model_names
 from scrivano.server.settings import Settings
 
-__all__ = ["check_device", "check_model_on_disk", "check_start", "count_cuda_devices"]
+__all__ = ["check_device", "check_model_on_disk", "check_sharing", "check_start", "count_cuda_devices"]
 
 # Runs in a child process, because a broken driver may crash the process that uses it.
 CUDA_PROBE = "import ctranslate2; print(ctranslate2.get_cuda_device_count())"

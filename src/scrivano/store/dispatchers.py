@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, insert, select
 from scrivano.store.database import Database
 from scrivano.store.tables import dispatchers, model_requests
 
-__all__ = ["DispatcherStore", "ModelRequest", "Report"]
+__all__ = ["DispatcherStore", "ModelAction", "ModelRequest", "Report"]
 
 # A dispatcher that did not read a request after so long does not exist.
 REQUEST_S = 600.0

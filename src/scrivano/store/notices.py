@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from scrivano.store.event_log import last_seqs
 from scrivano.store.postgres import PostgresDatabase
 
-__all__ = ["NoticeHandlers", "Notices"]
+__all__ = ["NoticeHandlers", "Notices", "OutgoingNotices"]
 
 logger = logging.getLogger(__name__)
 

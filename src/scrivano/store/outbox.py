@@ -21,7 +21,7 @@ from scrivano.domain.quality import meets
 from scrivano.store.database import Database
 from scrivano.store.tables import deliveries, jobs
 
-__all__ = ["Delivery", "DeliveryStatus", "Outbox"]
+__all__ = ["GUARANTEED_ATTEMPTS", "Delivery", "DeliveryStatus", "Outbox"]
 
 
 class DeliveryStatus(StrEnum):

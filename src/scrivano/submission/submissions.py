@@ -23,7 +23,7 @@ from scrivano.submission.multipart import Form, FormParser
 from scrivano.submission.recording import Recording
 from scrivano.submission.request_body import BodyInterrupted, RequestBody
 
-__all__ = ["Submissions"]
+__all__ = ["AUDIO_FIELD", "Submissions"]
 
 AUDIO_FIELD = "audio"
 URL_FIELD = "audio_url"

@@ -15,7 +15,7 @@ from scrivano.domain.errors import ServerStopping
 from scrivano.domain.file_endings import is_recording_name
 from scrivano.watch.settling import Stamp
 
-__all__ = ["Folder", "sidecar_names"]
+__all__ = ["JOURNAL", "Folder", "error_name", "sidecar_names"]
 
 JOURNAL = ".scrivano-watch.json"
 ERROR = ".error"
