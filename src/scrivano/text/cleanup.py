@@ -55,7 +55,7 @@ def clean(segments: Iterable[Segment], duration: float, speech: Sequence[Span] |
     def once(segments: Segments) -> Segments:
         nonlocal loops_cut
         said = (drop_sounds(segment) for segment in segments)
-        spoken = drop_silence(segment for segment in said if segment.text.strip())
+        spoken = drop_silence(segment for segment in said if any(map(str.isalnum, segment.text)))
         left, cut = cut_loops(collapse_rolling(spoken), speech)
         loops_cut += cut
         return tuple(segment for segment in monotone(left, duration) if segment.start < segment.end)

@@ -43,6 +43,13 @@ def test_unsure_text_over_silence_is_dropped() -> None:
     assert list(drop_silence([SPEECH, made_up])) == [SPEECH]
 
 
+@pytest.mark.parametrize("text", ["...", " . ", "-", "。", "?!"])
+def test_text_without_letters_says_nothing(text: str) -> None:
+    assert texts(
+        clean([replace(SPEECH, text=text, words=()), replace(SPEECH, start=8.0, end=9.0, text="5")], 9.0).segments
+    ) == ["5"]
+
+
 def test_confident_speech_survives_a_high_no_speech_prob() -> None:
     quiet = replace(SPEECH, text="yes", no_speech_prob=0.9, avg_logprob=-0.3)
 
