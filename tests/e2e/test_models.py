@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +41,17 @@ def test_a_job_loads_the_model_that_it_names_and_no_other(server: Served) -> Non
     assert text_of(job) == CATALOG[CLIP]["text"]
     assert states(server) == {"mine": "unloaded", "nano": "ready"}
     assert server.state() == "unloaded"
+
+
+def test_the_command_line_names_them(server: Served) -> None:
+    command = [sys.executable, "-m", "scrivano", "transcribe", str(DATA / CLIP), "--server", server.url, "--model"]
+
+    done = subprocess.run([*command, "nano"], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout.split()) == (0, CATALOG[CLIP]["text"].split()), done.stderr
+    assert server.http.get("/jobs").json()["jobs"][0]["model"] == "nano"
+
+    other = subprocess.run([*command, "tiny"], capture_output=True, text=True, timeout=120, check=False)
+    assert (other.returncode, "serves the model mine, not tiny" in other.stderr) == (3, True)
 
 
 def test_both_work_side_by_side_each_in_a_process_of_its_own(server: Served) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from scrivano.cli.chosen_server import same_model
 from scrivano.client import Client, ModelStatus
 from scrivano.domain.errors import StartError
 
@@ -30,10 +31,10 @@ def await_model(client: Client, messages: Console, model: str | None = None) -> 
 
 
 def _of(status: ModelStatus, model: str | None) -> Mapping[str, Any]:
-    """The status of one of the served models, as the server says it."""
+    """The status of one of the served models, as the server says it; of the default one by a name that only it knows."""
     models = status.more.get("models")
     for one in models if isinstance(models, list) else ():
-        if one.get("model") == model:
+        if model is not None and same_model(model, str(one.get("model"))):
             return dict(one)
     memory = {"vram_needed_mb": status.vram_needed_mb, "vram_free_mb": status.vram_free_mb}
     return {**status.more, **memory, "state": status.state}

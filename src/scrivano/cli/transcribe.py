@@ -88,6 +88,7 @@ def transcribe(
     Exit codes: 0 all done, 1 a recording failed, 2 wrong usage, 3 no server.
     """
     from scrivano.cli.chosen_server import chosen_server
+    from scrivano.cli.temporary_server import model_on_disk
     from scrivano.cli.transcription import TranscribeOptions, transcribe_all
 
     files = _expanded(files)
@@ -99,6 +100,7 @@ def transcribe(
         multilingual=multilingual or None,
         task=task,
         format=format,
+        model=model if model_on_disk(model) is None else None,
         output_dir=output_dir,
         prompt=prompt,
         hotwords=hotwords,
@@ -112,7 +114,7 @@ def transcribe(
         profile=profile,
     )
     try:
-        with _recordings(files) as recordings, chosen_server(server, model) as url:
+        with _recordings(files) as recordings, chosen_server(server, model, named=True, api_key=api_key) as url:
             failed = transcribe_all(url, recordings, options, stderr_console(), api_key=api_key)
     except StartError as error:
         fail(str(error), ExitCode.NO_SERVER)

@@ -32,9 +32,11 @@ FURTHER_FIELDS = ("min_speakers", "max_speakers", "voices")
 class TranscribeOptions:
     """`format`: one of `FORMATS`, or `timed`: one line for each segment. `output_dir` None: standard output.
     `profile`: limits of subtitles, one of `PROFILES`. `speakers`: tell them apart; `num_speakers` and its bounds: how
-    many; `voices`: by the names of enrolled voices. `channels` and `channel_names`: as in `Client.submit`."""
+    many; `voices`: by the names of enrolled voices. `channels` and `channel_names`: as in `Client.submit`. `model`: one
+    that the server has; None: its default one."""
 
     format: str
+    model: str | None = None
     task: str = "transcribe"
     output_dir: Path | None = None
     language: str | None = None
@@ -66,7 +68,7 @@ def transcribe_all(
         unfinished = [job_id for _, job_id in jobs if job_id is not None]
         try:
             if unfinished:
-                await_model(client, messages)
+                await_model(client, messages, options.model)
             for file, job_id in jobs:
                 text = job_id and _follow(client, file, job_id, options, display)
                 if text is not None:
@@ -167,6 +169,7 @@ def _submit(client: Client, file: Path, options: TranscribeOptions, display: _Pr
             options={name: value for name in FURTHER_FIELDS if (value := getattr(options, name)) is not None},
             channels=options.channels,
             channel_names=options.channel_names,
+            model=options.model,
             queue=True,
         )
     except (ClientError, OSError) as error:

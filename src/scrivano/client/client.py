@@ -262,6 +262,10 @@ class Client:
         )
         return self.wait(job_id, timeout).transcript
 
+    def models(self) -> Sequence[str]:
+        """The names of the server's models, the default one first, and their other names."""
+        return self._call(_names, "GET", "/v1/models")
+
     def model_status(self) -> ModelStatus:
         return self._call(model_status_of, "GET", "/model/status")
 
@@ -410,6 +414,10 @@ def _body(response: httpx2.Response) -> Mapping[str, Any]:
 
 def _job_id(data: Mapping[str, Any]) -> str:
     return str(data["job_id"])
+
+
+def _names(data: Mapping[str, Any]) -> Sequence[str]:
+    return [str(one["id"]) for one in data["data"]]
 
 
 def _status(data: Mapping[str, Any]) -> str:
