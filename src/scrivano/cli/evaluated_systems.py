@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
+
+from scrivano.domain.wording import did_you_mean
+from scrivano.server.settings import Settings, variable
+from scrivano.submission.job_changes import CHANGEABLE
 
 __all__ = ["System", "systems_of"]
 
@@ -54,8 +58,17 @@ def systems_of(
             )
         if "model" in options or "queue" in options:
             raise ValueError("use --model for the model; queue is always set")
+        _check_names(options, "field of POST /jobs", CHANGEABLE)
+        _check_names(env, "setting", [variable(field) for field in Settings.model_fields])
         systems.append(System(model=model, server=server, options=options, env=env))
     return systems
+
+
+def _check_names(named: Iterable[str], what: str, known: Collection[str]) -> None:
+    """A server ignores names that it does not know: the comparison would find no difference. Raises ValueError."""
+    for name in named:
+        if name not in known:
+            raise ValueError(f"--set: there is no {what} named {name}{did_you_mean(name, known)}")
 
 
 def parse_settings(text: str) -> dict[str, str]:

@@ -31,7 +31,7 @@ def await_model(client: Client, messages: Console, model: str | None = None) -> 
 
 
 def _of(status: ModelStatus, model: str | None) -> Mapping[str, Any]:
-    """The status of one of the served models, as the server says it; of the default one by a name that only it knows."""
+    """The status of one of the served models, as the server says it; of the default one, if it is not found."""
     models = status.more.get("models")
     for one in models if isinstance(models, list) else ():
         if model is not None and same_model(model, str(one.get("model"))):

@@ -66,6 +66,8 @@ def test_without_options_the_usual_server_is_evaluated_unless_results_are_given(
         (["host"], "LATENCY=fast", "leave out --server"),
         ([], "model=small", "use --model"),
         ([], "queue=false", "queue"),
+        (["host"], "beamsize=1", "no field of POST /jobs named beamsize; did you mean beam_size"),
+        ([], "LATENCIES=fast", "no setting named LATENCIES; did you mean LATENCY"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(servers: list[str], text: str, message: str) -> None:
