@@ -227,8 +227,9 @@ class JobRuns:
             if isinstance(message, Queued | Placed):
                 process.queued()
                 continue
-            if isinstance(message, Prepared):
+            if isinstance(message, Prepared | PreparationFailed):
                 self._end_preparing(job_id)
+            if isinstance(message, Prepared):
                 self._emit(StageEnded(job_id, "prepare", time.monotonic() - process.started_at))
             if isinstance(message, PreparationFailed) and message.code == StorageFull.code:
                 self._prepared.disk_space.release()

@@ -312,12 +312,15 @@ def test_a_preparation_that_dies_is_begun_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("then", "code"), [("error", "not_media"), ("crash", "media_crashed"), ("nonsense", "media_crashed")]
 )
-def test_a_recording_that_cannot_be_prepared_fails_its_job_alone(tmp_path: Path, then: str, code: str) -> None:
+def test_a_recording_that_cannot_be_prepared_fails_its_job_alone(
+    tmp_path: Path, then: str, code: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with bench(tmp_path) as it:
         bad, good = it.submit(then=then), it.submit()
 
         assert (it.ended(bad).status, it.ended(bad).error_code) == (JobStatus.FAILED, code)
         assert it.ended(good).status is JobStatus.DONE
+        assert ("the media process ended" in caplog.text) is (code == "media_crashed")
 
 
 def test_a_preparation_that_stalls_fails_its_job(tmp_path: Path) -> None:
