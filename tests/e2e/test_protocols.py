@@ -219,6 +219,8 @@ def test_load_loads_the_served_model_and_no_other(tmp_path: Path) -> None:
     with served(tmp_path) as server:
         other = server.http.post("/load", files={"model": (None, "models/ggml-large.bin")})
         assert (other.status_code, server.state()) == (404, "unloaded")
+        nothing = server.http.post("/load")
+        assert (nothing.status_code, "recording" in nothing.text) == (400, False)
 
         assert server.http.post("/load", files={"model": (None, "models/nano")}).status_code == 200
         assert server.state() == "ready"

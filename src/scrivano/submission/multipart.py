@@ -23,37 +23,49 @@ MAX_FIELDS_BYTES = 1024 * 1024
 MAX_PARTS = 1000
 # Values of a field for which a caller allows more.
 MAX_LONG_VALUES = 4
+# A file part that has no file name, no type and no more than so much text is no recording: `curl -F audio=talk.mp3`,
+# which lacks an @.
+MAX_TEXT_BYTES = 1024
+# Of such a text, an error shows so much.
+MAX_SHOWN_CHARS = 80
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
     """A form, or what has arrived of it. `has_file`: the file part has started; `file_bytes` of it have arrived.
-    `filename`: as the client named the file. `misplaced`: the name of another field that contains a file."""
+    `filename`: as the client named the file. `misplaced`: the name of another field that contains a file. `text`: what
+    the file part has, if it is a short text that was not sent as a file."""
 
     fields: FormFields
     has_file: bool
     file_bytes: int
     filename: str | None
     misplaced: str | None = None
+    text: str | None = None
 
     def check_file(self, file_field: str) -> None:
-        """Raises `BadRequest` if the file is missing or empty."""
+        """Raises `BadRequest` if the file is missing or empty, or was forgotten: its name was sent instead."""
         if not self.has_file:
             where = f": the recording belongs in '{file_field}'; this request has it in '{self.misplaced}'"
             raise BadRequest(f"missing '{file_field}' field{where if self.misplaced is not None else ''}")
         if not self.file_bytes:
             raise BadRequest(f"{file_field} field is empty")
+        if self.text is not None:
+            raise BadRequest(
+                f"{file_field} is the text {self.text[:MAX_SHOWN_CHARS]!r}, not a recording: send the file itself, with"
+                f" curl as -F {file_field}=@FILE (with the @)"
+            )
 
 
 class FormParser:
-    """`file_field`: the name of the part that is the file. `on_file_data` is called with each piece of the file; its
-    memoryview is valid during the call only. `long_fields`: names of fields whose values may be longer than others, and
-    how many bytes each; there may be `MAX_LONG_VALUES` of each."""
+    """`file_field`: the name of the part that is the file; None: there is none. `on_file_data` is called with each
+    piece of the file; its memoryview is valid during the call only. `long_fields`: names of fields whose values may be
+    longer than others, and how many bytes each; there may be `MAX_LONG_VALUES` of each."""
 
     def __init__(
         self,
         content_type: str,
-        file_field: str,
+        file_field: str | None,
         on_file_data: Callable[[memoryview], None],
         long_fields: Mapping[str, int] | None = None,
     ) -> None:
@@ -67,6 +79,7 @@ class FormParser:
         self._has_file = False
         self._file_bytes = 0
         self._filename: str | None = None
+        self._text: bytes | None = None
         self._misplaced: str | None = None
         self._parts = 0
         self._fields_bytes = 0
@@ -96,7 +109,14 @@ class FormParser:
     @property
     def form(self) -> Form:
         """What has arrived so far."""
-        return Form(FormFields(self._values), self._has_file, self._file_bytes, self._filename, self._misplaced)
+        return Form(
+            FormFields(self._values),
+            self._has_file,
+            self._file_bytes,
+            self._filename,
+            self._misplaced,
+            _printable(self._text),
+        )
 
     def write(self, data: bytes) -> None:
         """Parse more of the body. Raises `MultipartError`, and what `on_file_data` raises."""
@@ -140,6 +160,7 @@ class FormParser:
                 raise MultipartError(f"multipart error: more than one '{self._file_field}' field")
             self._has_file = True
             self._filename = filename
+            self._text = b"" if filename is None and b"content-type" not in self._headers else None
             return
         self._is_file = filename is not None or _is_media(self._headers.get(b"content-type", b""))
         self._long_bytes = self._long_limit(self._name.partition("[")[0])
@@ -156,6 +177,8 @@ class FormParser:
         size_bytes = end - start
         if self._name == self._file_field:
             self._file_bytes += size_bytes
+            if self._text is not None:
+                self._text = self._text + data[start:end] if self._file_bytes <= MAX_TEXT_BYTES else None
             self._on_file_data(memoryview(data)[start:end])
         elif not self._is_discarded:
             self._add_to_value(data, start, end)
@@ -174,9 +197,9 @@ class FormParser:
             self._is_discarded = True
             return
         if is_long:
+            longer = f"; only '{self._file_field}' may be longer" if self._file_field is not None else ""
             raise MultipartError(
-                f"multipart error: field '{self._name}' is longer than {MAX_FIELD_BYTES} bytes; only"
-                f" '{self._file_field}' may be longer"
+                f"multipart error: field '{self._name}' is longer than {MAX_FIELD_BYTES} bytes{longer}"
             )
         if are_long:
             raise MultipartError(f"multipart error: the fields are together longer than {MAX_FIELDS_BYTES} bytes")
@@ -205,10 +228,21 @@ def _parser_errors() -> Iterator[None]:
         raise MultipartError(f"multipart error: {error}") from error
 
 
-def _boundary(content_type: str, file_field: str) -> bytes:
+def _printable(data: bytes | None) -> str | None:
+    """The data as a text of one or more lines; None: it is none."""
+    try:
+        text = "" if data is None else data.decode()
+    except UnicodeDecodeError:
+        return None
+    return text if text and all(char.isprintable() or char.isspace() for char in text) else None
+
+
+def _boundary(content_type: str, file_field: str | None) -> bytes:
     """Raises `MultipartError`, which says what to send."""
     kind, options = parse_options_header(content_type)
-    send = f"send multipart/form-data with the recording in '{file_field}', as curl -F {file_field}=@FILE does"
+    send = "send the fields as multipart/form-data, as curl -F NAME=VALUE does"
+    if file_field is not None:
+        send = f"send multipart/form-data with the recording in '{file_field}', as curl -F {file_field}=@FILE does"
     if not kind:
         raise MultipartError(f"multipart error: the request has no Content-Type: {send}")
     if kind != b"multipart/form-data":

@@ -14,9 +14,6 @@ from scrivano.submission.request_body import BodyInterrupted, RequestBody
 
 __all__ = ["parse_fields", "read_fields"]
 
-# No client names a file like this: a form with any file is refused.
-_NO_FILE = "\0"
-
 
 async def read_fields(body: RequestBody) -> FormFields:
     """The fields of a form; none if there is no body. Its size is limited elsewhere. Raises `BadRequest`."""
@@ -45,7 +42,7 @@ def parse_fields(content_type: str, data: bytes) -> FormFields:
 
 
 def _multipart(content_type: str, data: bytes) -> FormFields:
-    parser = FormParser(content_type, _NO_FILE, lambda piece: None)
+    parser = FormParser(content_type, None, lambda piece: None)
     parser.write(data)
     form = parser.finish()
     if form.misplaced is not None:

@@ -115,10 +115,10 @@ class Submissions:
             self.admission.check_worker()
             return await self.intake.accept(recording, job_request, caller, idempotency_key=idempotency_key)
 
-    async def read_form(self, body: RequestBody, file_field: str) -> FormFields:
-        """The fields of a form whose file is not used. Raises `MultipartError`, `TooLarge`, `StorageFull`."""
+    async def read_form(self, body: RequestBody) -> FormFields:
+        """The fields of a form without a recording. Raises `MultipartError`, `TooLarge`, `StorageFull`."""
         async with self._new_recording() as recording:
-            return (await self._receive(body, recording, file_field, None)).fields
+            return (await self._receive(body, recording, None, None)).fields
 
     @asynccontextmanager
     async def _new_recording(self, prefix: bytes = b"") -> AsyncIterator[Recording]:
@@ -131,7 +131,7 @@ class Submissions:
         self,
         body: RequestBody,
         recording: Recording,
-        file_field: str,
+        file_field: str | None,
         job_request_of: Callable[[Form], JobRequest] | None,
         long_fields: Mapping[str, int] | None = None,
     ) -> Form:

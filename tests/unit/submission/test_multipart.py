@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -168,3 +170,38 @@ def test_long_fields_have_limits_too() -> None:
         with_long_fields(*[field("sample[]", b"x")] * (MAX_LONG_VALUES + 1), END)
     with pytest.raises(MultipartError, match="longer than"):
         with_long_fields(field("prompt", b"x" * (MAX_FIELD_BYTES + 1)), END)
+
+
+@pytest.mark.parametrize(
+    "text", ["talk.mp3", "/home/ada/talk.mp3", "https://files.example.org/talk.mp3", "Kaffeepause ☕"]
+)
+def test_the_name_of_a_file_in_place_of_the_file_is_explained(text: str) -> None:
+    form, data = parsed(field("audio", text.encode()) + END)
+
+    assert data == text.encode()
+    with pytest.raises(
+        BadRequest, match=re.escape(f"audio is the text {text!r}, not a recording: send the file itself")
+    ):
+        form.check_file("audio")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        file(b"a short file"),
+        field("audio", b"RIFF\x00\x00"),
+        field("audio", b"\xff\xfb\x90"),
+        field("audio", b"x" * 1025),
+        field("audio", b"x").replace(b"\r\n\r\n", b"\r\nContent-Type: audio/wav\r\n\r\n", 1),
+    ],
+)
+def test_whatever_may_be_a_recording_is_one(part: bytes) -> None:
+    form, _ = parsed(part + END)
+
+    form.check_file("audio")
+
+
+@pytest.mark.parametrize("content_type", ["", "text/plain", "multipart/form-data"])
+def test_a_form_without_a_recording_is_not_asked_for_one(content_type: str) -> None:
+    with pytest.raises(MultipartError, match="send the fields as multipart/form-data, as curl -F NAME=VALUE does"):
+        FormParser(content_type, None, lambda data: None)

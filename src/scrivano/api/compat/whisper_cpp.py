@@ -98,9 +98,9 @@ async def inference(
 @router.requires(Scope.ADMIN, takes_recording=True)
 async def load(body: BodyDep, submissions: SubmissionsDep, waiter: WaiterDep, models: ModelsDep) -> str:
     """Load one of the served models, given by its name or a path that ends in its name. Responds when it is loaded."""
-    name = (await submissions.read_form(body, "file")).text("model")
+    name = (await submissions.read_form(body)).text("model")
     if name is None:
-        raise BadParameter("model", "missing 'model' field")
+        raise BadParameter("model", "missing 'model' field: the name of a served model, as GET /v1/models lists them")
     await waiter.load_model(models.find(name))
     return "Load was successful!"
 
