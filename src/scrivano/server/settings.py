@@ -58,6 +58,11 @@ def _user_data_folder() -> Path:
     return user_data_path("scrivano", appauthor=False).expanduser()
 
 
+# A year of audio, a century: longer than anybody needs, and short enough for dates and for the limits of processes.
+MAX_AUDIO_SECS = 31_536_000
+MAX_HOURS = 876_000
+
+
 class Settings(BaseModel):
     """All settings of a server. Names that end in `_secs` are seconds, in `_bytes` bytes."""
 
@@ -132,7 +137,7 @@ class Settings(BaseModel):
         ],
         AnyCase,
     ] = Field("auto", description="Number format of the model; `auto`: float16 on CUDA, int8 on a CPU.")
-    cpu_threads: int = Field(0, ge=0, description="Threads of the model on a CPU; 0: one for each core.")
+    cpu_threads: int = Field(0, ge=0, le=1024, description="Threads of the model on a CPU; 0: one for each core.")
     beam_size: int = Field(5, ge=1, le=10, description="Beam size of the decoder; 1 is greedy and fastest.")
     repair_share: float = Field(
         REPAIR_SHARE,
@@ -214,7 +219,7 @@ class Settings(BaseModel):
         "strict",
         description="While the model is not ready, submissions are answered with 503 (`strict`) or queued (`queue`).",
     )
-    max_audio_secs: float = Field(86_400, gt=0, description="Longest recording that is accepted.")
+    max_audio_secs: float = Field(86_400, gt=0, le=MAX_AUDIO_SECS, description="Longest recording that is accepted.")
     media_timeout_secs: float = Field(3600, gt=0, description="Longest time for preparing one recording.")
     max_chunk_secs: float | None = Field(
         None,
@@ -236,7 +241,7 @@ class Settings(BaseModel):
         None, ge=1, description="While this many jobs are queued, new ones are refused with 429. Unset: no limit."
     )
     upload_expiry_hours: float = Field(
-        24, gt=0, description="A resumable upload is deleted this long after it last received data."
+        24, gt=0, le=MAX_HOURS, description="A resumable upload is deleted this long after it last received data."
     )
     wyoming_port: int | None = Field(
         None,
@@ -322,7 +327,7 @@ class Settings(BaseModel):
         " of failed jobs are always kept.",
     )
     retention_hours: float | None = Field(
-        None, gt=0, description="Ended jobs and their files are deleted after this long. Unset: never."
+        None, gt=0, le=MAX_HOURS, description="Ended jobs and their files are deleted after this long. Unset: never."
     )
     watch_folder: HomePath | None = Field(
         None, description="Recordings that arrive in this folder are transcribed, beside them. Unset: none."
