@@ -53,10 +53,11 @@ class DiskSpace:
         Takes a few microseconds on a local disk, so it may be called from the event loop.
         """
         if not self._fits(size_bytes):
+            why = "MIN_FREE_BYTES and RESERVE_BYTES" if self.short else "MIN_FREE_BYTES"
             raise StorageFull(
-                f"the server's disk is nearly full: no upload may leave less than {self._min_free_bytes} bytes of it"
-                " (MIN_FREE_BYTES). Delete jobs that are no longer needed (DELETE /jobs/{id}?purge=true), free other"
-                " disk space, or send it again later"
+                f"the server's disk is nearly full: no upload may leave less than {self._kept_bytes} bytes of it"
+                f" ({why}). Delete jobs that are no longer needed (DELETE /jobs/{{id}}?purge=true), free other disk"
+                " space, or send it again later"
             )
 
     def settle(self) -> None:
@@ -66,7 +67,11 @@ class DiskSpace:
         elif self._size() != self._reserve_bytes:
             self._path.unlink(missing_ok=True)
             self.short = bool(self._reserve_bytes)
-            self._make_reserve()
+            if not self._make_reserve() and self.short:
+                logger.error(
+                    "the disk has no space for the reserve of %d bytes (RESERVE_BYTES): uploads are refused",
+                    self._reserve_bytes,
+                )
 
     def release(self) -> None:
         """The disk is full: delete the reserve. Never raises; may be called again."""
@@ -95,9 +100,12 @@ class DiskSpace:
         return True
 
     def _fits(self, size_bytes: int) -> bool:
+        return self._free(self._folder) - size_bytes >= self._kept_bytes
+
+    @property
+    def _kept_bytes(self) -> int:
         # A released reserve is made again first, so uploads may not use its space.
-        missing = self._reserve_bytes if self.short else 0
-        return self._free(self._folder) - size_bytes - missing >= self._min_free_bytes
+        return self._min_free_bytes + (self._reserve_bytes if self.short else 0)
 
     def _size(self) -> int:
         try:

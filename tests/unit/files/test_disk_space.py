@@ -81,6 +81,17 @@ def test_another_size_replaces_the_old_reserve(tmp_path: Path, size: int) -> Non
     assert [path.stat().st_size for path in tmp_path.iterdir()] == ([size] if size else [])
 
 
+def test_a_reserve_for_which_there_is_no_space_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    disk_space = settled(tmp_path, Disk(1200))  # more than is left free, but not enough for the reserve, too
+
+    assert disk_space.short
+    assert caplog.messages == [
+        "the disk has no space for the reserve of 300 bytes (RESERVE_BYTES): uploads are refused"
+    ]
+    with pytest.raises(StorageFull, match=r"less than 1300 bytes of it \(MIN_FREE_BYTES and RESERVE_BYTES\)"):
+        disk_space.admit()
+
+
 def test_a_first_start_does_not_speak_of_a_full_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         settled(tmp_path, Disk(5000))
