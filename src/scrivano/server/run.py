@@ -114,7 +114,12 @@ def _connection_limits(settings: Settings) -> ConnectionLimits:
     if soft != resource.RLIM_INFINITY and soft < allowed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
     if allowed < needed:
-        logger.warning("only %d open files are allowed, so there are fewer connections than MAX_CONNECTIONS", allowed)
+        logger.warning(
+            "only %d open files are allowed, so there are fewer connections than MAX_CONNECTIONS: allow this program %d"
+            " (ulimit -n, LimitNOFILE), or lower MAX_CONNECTIONS",
+            allowed,
+            needed,
+        )
     return ConnectionLimits(
         connections=max(1, allowed - OWN_DESCRIPTORS),
         head_s=settings.header_timeout_secs,

@@ -12,7 +12,10 @@ from scrivano.telemetry.log_context import LOG_CONTEXT
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 # At INFO, these libraries log what our own lines already say, or nothing of interest.
-CHATTY = ("alembic", "httpx2", "uvicorn.error")
+CHATTY = ("alembic", "httpx2")
+
+# At WARNING, these report each request that is no valid HTTP or form. Our own lines do, with the client or the route.
+INDIGNANT = ("python_multipart", "uvicorn.error")
 
 
 class JsonFormatter(logging.Formatter):
@@ -83,3 +86,5 @@ def configure(level: str, *, text: bool = False) -> None:
     logging._srcfile = None
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in INDIGNANT:
+        logging.getLogger(name).setLevel(logging.ERROR)
