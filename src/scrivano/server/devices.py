@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -119,10 +118,11 @@ def _default_model(settings: Settings, memory: MemoryReader) -> str:
     return settings.whisper_model or default_model(gpu.total_mb if gpu else None)
 
 
-def runner_options(settings: Settings, device: Device, models: Sequence[str]) -> RunnerOptions:
-    """`models`: as `model_names` returns them; WHISPER_MODEL_PATH belongs to the first."""
+def runner_options(settings: Settings, device: Device, models: ServedModels) -> RunnerOptions:
+    """WHISPER_MODEL_PATH belongs to the first of the models. Raises `StartError`."""
     paths = dict.fromkeys(models[:1], settings.whisper_model_path)
-    specs = [_model_spec(settings, device, name, paths.get(name)) for name in models]
+    idle_s = _idle_timeouts(settings, models)
+    specs = [_model_spec(settings, device, name, paths.get(name), idle_s[name]) for name in models]
     return RunnerOptions(
         pool=PoolOptions(
             models=specs,
@@ -161,7 +161,18 @@ def _job_defaults(settings: Settings) -> JobDefaults:
     )
 
 
-def _model_spec(settings: Settings, device: Device, name: str, path: Path | None) -> ModelSpec:
+def _idle_timeouts(settings: Settings, models: ServedModels) -> dict[str, float]:
+    """How long each model stays loaded without work. `KEEP_ALIVE` may call it by any of its names."""
+    seconds = dict.fromkeys(models.names, settings.idle_timeout_secs)
+    try:
+        for name, keep_s in (settings.keep_alive or {}).items():
+            seconds[models.find(name) or models[0]] = keep_s
+    except ModelNotFound as error:
+        raise StartError(f"KEEP_ALIVE is invalid: {error}") from error
+    return seconds
+
+
+def _model_spec(settings: Settings, device: Device, name: str, path: Path | None, idle_s: float) -> ModelSpec:
     short = are_short(settings.latency, name, path, device=device.name)
     longest_s = settings.max_chunk_secs or max_chunk_s(short=short)
     return ModelSpec(
@@ -175,7 +186,7 @@ def _model_spec(settings: Settings, device: Device, name: str, path: Path | None
             fast=short,
         ),
         policy=Policy(
-            idle_timeout_s=(settings.keep_alive or {}).get(name, settings.idle_timeout_secs),
+            idle_timeout_s=idle_s,
             poll_interval_s=settings.gpu_poll_interval_secs,
             unload_hold_s=settings.unload_hold_secs,
         ),

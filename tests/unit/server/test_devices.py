@@ -91,13 +91,23 @@ def test_aliases_are_of_served_models() -> None:
         served_models(settings(whisper_model="tiny", model_aliases="fast=small"), NO_GPU)
 
 
+def test_models_stay_loaded_under_any_of_their_names() -> None:
+    chosen = settings(whisper_model="large-v3", models="base", keep_alive="large=7", idle_timeout_secs=5)
+    specs = runner_options(chosen, CPU, served_models(chosen, NO_GPU)).pool.models
+
+    assert {spec.name: spec.policy.idle_timeout_s for spec in specs} == {"large-v3": 7, "base": 5}
+    chosen = settings(whisper_model="large-v3", keep_alive="base=7")
+    with pytest.raises(StartError, match="KEEP_ALIVE is invalid: the model 'base' does not exist here"):
+        runner_options(chosen, CPU, served_models(chosen, NO_GPU))
+
+
 def test_the_name_of_a_model_on_disk_may_be_any_text(tmp_path: Path) -> None:
     flags = {"whisper_model_path": tmp_path, "whisper_model": "huge"}
     names = model_names(settings(**flags), NO_GPU)
     options = runner_options(
         settings(**flags, models="tiny", keep_alive="tiny=7"),
         CPU,
-        (*names, "tiny"),
+        ServedModels((*names, "tiny")),
     )
 
     assert names == ("huge",)
@@ -122,7 +132,7 @@ def test_batches_of_short_windows_have_as_much_audio_as_others(
     flags: dict[str, Any], short: bool, max_chunk_s: float, batch_size: int
 ) -> None:
     chosen = settings(**flags)
-    options = runner_options(chosen, choose_device(chosen, NO_GPU), model_names(chosen, NO_GPU))
+    options = runner_options(chosen, choose_device(chosen, NO_GPU), served_models(chosen, NO_GPU))
 
     (spec,) = options.pool.models
     assert (spec.load.fast, spec.max_chunk_s, spec.batch_size) == (short, max_chunk_s, batch_size)
