@@ -25,9 +25,9 @@ Modules, each may import only those below it:
     evaluation_tables  their figures as tables
     evaluation_outputs  the files that are written about them
     bench             how fast this machine transcribes
-    chosen_server     the server that a command uses
     transcription     submit files, show progress, write transcripts
     model_wait        wait for the model of a server
+    chosen_server     the server that a command uses
     model_download    download a model, from where an earlier download stopped
     model_cache       the models in the hub's cache, and what the hub has of a model
     remote_transcriber  a server elsewhere, as the watcher uses it

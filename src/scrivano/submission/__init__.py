@@ -36,6 +36,7 @@ __all__ = [
     "fetch",
     "folder_transcriber",
     "form_fields",
+    "job_changes",
     "job_intake",
     "job_request",
     "model_names",
