@@ -119,7 +119,7 @@ def test_the_complete_example_of_the_guide_runs_in_a_browser(guide: Path, server
         page.choose_file("input[type=file]", RECORDING)
         until(lambda: page.run(TEXT, "#phase") == "done")
 
-        assert WORDS in page.run(TEXT, "ol")
+        until(lambda: WORDS in page.run(TEXT, "ol"))
         assert page.run("return document.querySelector('[role=alert]') === null")
         assert page.run("return document.querySelectorAll('button').length") == 2
 

@@ -168,7 +168,7 @@ describe("a server with keys", () => {
   test("lets an admin load the model, tells what happens, and refuses others", async () => {
     await expect(withKey(user).loadModel()).rejects.toThrow(NotAllowedError);
     await withKey(admin).unloadModel();
-    await expect.poll(async () => (await withKey(user).modelStatus()).state, { timeout: 60_000 }).toBe("unloaded");
+    await expect.poll(async () => (await withKey(user).modelStatus()).state, { timeout: 240_000 }).toBe("unloaded");
     const events: ModelEvent[] = [];
     const controller = new AbortController();
     const following = (async () => {

@@ -10,7 +10,7 @@ import { CLIP_WORDS, long, recording } from "./support/recordings.js";
 
 const client = new ScrivanoClient(inject("url"));
 const strict = { wrapper: StrictMode };
-const patient = { timeout: 60_000 };
+const patient = { timeout: 240_000 };
 
 beforeAll(async () => {
   await client.ensureModelReady();
@@ -103,7 +103,7 @@ describe("the model's hooks", () => {
 
   test("follow a load and an unload", async () => {
     await keyed.unloadModel();
-    await expect.poll(async () => (await keyed.modelStatus()).state, { timeout: 60_000 }).toBe("unloaded");
+    await expect.poll(async () => (await keyed.modelStatus()).state, patient).toBe("unloaded");
     const events: ModelEvent[] = [];
     const { result } = renderHook(
       () => ({ status: useModelStatus(keyed), events: useModelEvents(keyed, (event) => events.push(event)) }),
