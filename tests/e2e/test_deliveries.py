@@ -134,15 +134,14 @@ def test_a_host_that_failed_often_rests_and_first_attempts_go_on(tmp_path: Path)
         with served(tmp_path) as server:
             until(lambda: any("late attempts wait" in line["message"] for line in server.log))
             until(lambda: all(_wait_s(one) > 15 for one in deliveries(server)))
-            late = bodies.count(b"late")
-            assert FAILURES <= late < FAILURES + 4  # as many as were under way when the rest began
 
             status = 204
             began = time.monotonic()
             job_id = submit(server, url)
             until(lambda: deliveries(server, job_id=job_id, status="delivered"))
             assert time.monotonic() - began < 15
-            assert bodies.count(b"late") == late
+            # As many as were under way when the rest began; the others wait.
+            assert FAILURES <= bodies.count(b"late") < FAILURES + 4
 
 
 def _wait_s(delivery: Mapping[str, Any]) -> float:
