@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from chromium import Window, chromium, window
 from media_files import Kind, repeated, samples, write, write_wav
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from served import CATALOG, DATA, Served, served, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1500)]
@@ -232,6 +232,23 @@ def test_a_word_that_is_clicked_before_the_recording_is_there_is_heard_once_it_i
 
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     assert page.locator(".player > audio").evaluate(TIME) >= job["segments"][0]["words"][3]["start"] - 0.1
+
+
+def test_the_recording_is_asked_for_again_when_the_server_was_too_busy(page: Page, server: Served) -> None:
+    busy: list[str] = []
+
+    def refuse_once(route: Route) -> None:
+        if busy:
+            route.continue_()
+        else:
+            busy.append(route.request.method)
+            route.abort()
+
+    page.route("**/audio*", refuse_once)
+    open_job(page, server, done(server))
+
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_enabled()
+    assert busy == ["HEAD"]
 
 
 def test_keys_move_through_the_recording(page: Page, server: Served) -> None:

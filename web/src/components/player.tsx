@@ -1,6 +1,6 @@
 /** The recording: its waveform with the playhead, the controls, and the picture if there is one. */
 
-import { isTerminal, type Job } from "@scrivano/client";
+import { ConnectionError, isTerminal, type Job, LimitReachedError, ServerError } from "@scrivano/client";
 import { useEffect, useRef, useState } from "react";
 import WaveSurfer from "wavesurfer.js";
 import { useT } from "../i18n";
@@ -15,6 +15,7 @@ const VIDEO = /\.(3gp|avi|m2ts|m4v|mkv|mov|mp4|mpe?g|mts|ogv|webm|wmv)$/i;
 const POINTS = 2400;
 const RATES = [0.75, 1, 1.25, 1.5, 2];
 const RETRY_MS = 2000;
+const TEMPORARY = [ConnectionError, LimitReachedError, ServerError];
 // Tokens in URLs are valid for some minutes; a player that fails asks for a new one, but not without end.
 const MOST_RELOADS = 5;
 
@@ -88,19 +89,24 @@ function useAudio(job: Job, round: number): Audio {
   useEffect(() => {
     const controller = new AbortController();
     let release = () => undefined as void;
-    void (async () => {
+    let timer = 0;
+    const ask = async () => {
       try {
         if (!(await hasAudio(job.id, controller.signal))) return setAudio({ state: "gone" });
         const got = await audioUrl(job.id, controller.signal);
         if (controller.signal.aborted) return got.release();
         release = got.release;
         setAudio({ state: "there", url: got.url });
-      } catch {
-        if (!controller.signal.aborted) setAudio({ state: "gone" });
+      } catch (error) {
+        if (controller.signal.aborted) return;
+        if (TEMPORARY.some((kind) => error instanceof kind)) timer = window.setTimeout(() => void ask(), RETRY_MS);
+        else setAudio({ state: "gone" });
       }
-    })();
+    };
+    void ask();
     return () => {
       controller.abort();
+      window.clearTimeout(timer);
       release();
     };
     // When the job ends its recording may be deleted.
