@@ -54,6 +54,16 @@ def test_the_command_line_names_them(server: Served) -> None:
     assert (other.returncode, "serves the model mine, not tiny" in other.stderr) == (3, True)
 
 
+def test_a_watched_folder_names_one_of_them(server: Served, tmp_path: Path) -> None:
+    shutil.copy(DATA / CLIP, tmp_path)
+    command = [sys.executable, "-m", "scrivano", "watch", str(tmp_path), "--server", server.url, "--settle", "0"]
+
+    done = subprocess.run([*command, "--once", "--model", "nano"], capture_output=True, timeout=120, check=False)
+
+    assert (done.returncode, server.http.get("/jobs").json()["jobs"][0]["model"]) == (0, "nano"), done.stderr
+    assert (tmp_path / CLIP).with_suffix(".txt").read_text().split() == CATALOG[CLIP]["text"].split()
+
+
 def test_both_work_side_by_side_each_in_a_process_of_its_own(server: Served) -> None:
     jobs = [server.submit(CLIP, queue="true", **named) for named in ({}, {"model": "nano"})]
 

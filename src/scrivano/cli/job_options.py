@@ -16,6 +16,7 @@ __all__ = [
     "Format",
     "Language",
     "Languages",
+    "Model",
     "Profile",
     "Prompt",
     "Server",
@@ -56,6 +57,10 @@ class Channels(StrEnum):
 
 Language = Annotated[str | None, typer.Option(help="Code or English name.  [default: detected]")]
 Languages = Annotated[str | None, typer.Option(help="Detect only these languages, for example de,en.")]
+Model = Annotated[
+    str | None,
+    typer.Option(help="A model: its name, or its folder or file. A server is started for it if none runs."),
+]
 TaskOption = Annotated[Task, typer.Option(help="translate: into English.")]
 Prompt = Annotated[str | None, typer.Option(help="Text before the recording: names, spelling, style.")]
 SubtitleProfile = Annotated[Profile | None, typer.Option(help="Limits of subtitles.  [default: 42 characters a line]")]

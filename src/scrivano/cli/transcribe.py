@@ -21,6 +21,7 @@ from scrivano.cli.job_options import (
     Format,
     Language,
     Languages,
+    Model,
     Prompt,
     Server,
     SubtitleProfile,
@@ -77,10 +78,7 @@ def transcribe(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace transcripts that are in --output-dir.")] = False,
     server: Server = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="A model: its name, or its folder or file. A server is started for it if none runs."),
-    ] = None,
+    model: Model = None,
     api_key: ApiKey = None,
 ) -> None:
     """Transcribe recordings with a running server, or with one that is started for this command.

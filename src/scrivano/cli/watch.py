@@ -17,6 +17,7 @@ from scrivano.cli.job_options import (
     Format,
     Language,
     Languages,
+    Model,
     Prompt,
     Server,
     SubtitleProfile,
@@ -50,7 +51,7 @@ def watch(
     poll: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks at the folder.")] = 5.0,
     settle: Annotated[float, typer.Option(min=0.0, help="Seconds that a file must stay unchanged.")] = 10.0,
     server: Server = None,
-    model: Annotated[str | None, typer.Option(help="Model of the server that is started for this command.")] = None,
+    model: Model = None,
     api_key: ApiKey = None,
 ) -> None:
     """Transcribe the recordings of a folder as they arrive, and write the transcripts beside them.
@@ -60,17 +61,20 @@ def watch(
     usage, or another command watches the folder; 3 no server, with --once also if it does not respond for 5 minutes.
     """
     from scrivano.cli.chosen_server import chosen_server
+    from scrivano.cli.temporary_server import model_on_disk
     from scrivano.watch.lock import FolderInUse, folder_lock
     from scrivano.watch.watcher import WatchOptions
 
     if not folder.is_dir():
         fail(f"{folder} is not a folder")
-    request = {
+    request: dict[str, object] = {
         "language": language,
         "languages": listed(languages),
         "task": task.value,
         "prompt": prompt,
     }
+    if model is not None and model_on_disk(model) is None:
+        request["model"] = model
     options = WatchOptions(
         formats=tuple(one.value for one in format or (Format.SRT, Format.TXT, Format.JSON)),
         settle_s=settle,
@@ -79,7 +83,7 @@ def watch(
     )
     _check_formats(options.formats)
     try:
-        with folder_lock(folder), chosen_server(server, model) as url:
+        with folder_lock(folder), chosen_server(server, model, named=True, api_key=api_key) as url:
             code = _run(url, folder, options, request, api_key=api_key, poll_s=poll, once=once)
     except FolderInUse:
         fail(f"another `scrivano watch` is at work in {folder}")
