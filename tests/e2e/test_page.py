@@ -234,21 +234,21 @@ def test_a_word_that_is_clicked_before_the_recording_is_there_is_heard_once_it_i
     assert page.locator(".player > audio").evaluate(TIME) >= job["segments"][0]["words"][3]["start"] - 0.1
 
 
-def test_the_recording_is_asked_for_again_when_the_server_was_too_busy(page: Page, server: Served) -> None:
-    busy: list[str] = []
+def test_the_recording_is_asked_for_again_when_the_server_could_not_be_reached(page: Page, server: Served) -> None:
+    refused: list[str] = []
 
     def refuse_once(route: Route) -> None:
-        if busy:
+        if refused:
             route.continue_()
         else:
-            busy.append(route.request.method)
+            refused.append(route.request.method)
             route.abort()
 
     page.route("**/audio*", refuse_once)
     open_job(page, server, done(server))
 
     expect(page.get_by_role("button", name="Play", exact=True)).to_be_enabled()
-    assert busy == ["HEAD"]
+    assert refused == ["HEAD"]
 
 
 def test_keys_move_through_the_recording(page: Page, server: Served) -> None:
